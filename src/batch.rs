@@ -1,0 +1,153 @@
+//! A batch: one buffer of rendered documents and a small table of what stands where.
+//!
+//! The buffer is the body of a bulk request as Elasticsearch takes it, two lines an item:
+//!
+//! ```text
+//! {"create":{"_id":"AGc…28 characters"}}\n
+//! {"event":"inference",…}\n
+//! ```
+//!
+//! so the usual request sends it as it is, and sending item 7 again is copying one range. The other sinks read the
+//! document's range alone. Documents are never parsed right of the queue.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Length of an [`Id`] in characters.
+pub const ID_CHARACTERS: usize = 28;
+
+/// A document's `_id`: 21 bytes in URL-safe base64 without padding.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub [u8; ID_CHARACTERS]);
+
+impl Id {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Debug for Id {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What people are told of a tailed file: enough to find a line again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The path under which it was found.
+    pub path: String,
+    /// Its inode number.
+    pub inode: u64,
+    /// How often its content began anew under this inode; 0 at first.
+    pub generation: u32,
+}
+
+/// Where a document comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Index into [`Batch::files`].
+    pub file: u32,
+    /// Start of the line, in bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// Length of the line in bytes, without its end.
+    pub length_bytes: u32,
+}
+
+/// One document of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Item {
+    /// Its `_id`.
+    pub id: Id,
+    /// Its `@timestamp`, in microseconds since 1970 (UTC).
+    pub timestamp_us: i64,
+    /// Where the action line begins in [`Batch::body`].
+    action_start: u32,
+    /// Where the document begins.
+    document_start: u32,
+    /// Where the document ends; a line end follows.
+    document_end: u32,
+    /// The line it was made from.
+    pub origin: Origin,
+}
+
+/// Rendered documents on their way to the sinks.
+#[derive(Debug, Default)]
+pub struct Batch {
+    body: Vec<u8>,
+    items: Vec<Item>,
+    files: Vec<Arc<SourceFile>>,
+}
+
+impl Batch {
+    /// Creates a batch in the buffers of one that was delivered.
+    pub fn reuse(mut spent: Batch) -> Batch {
+        spent.body.clear();
+        spent.items.clear();
+        spent.files.clear();
+        spent
+    }
+
+    /// Appends one document, which `render` writes.
+    pub fn push(&mut self, id: Id, timestamp_us: i64, origin: Origin, render: impl FnOnce(&mut Vec<u8>)) {
+        let action_start = self.body.len() as u32;
+        self.body.extend_from_slice(b"{\"create\":{\"_id\":\"");
+        self.body.extend_from_slice(&id.0);
+        self.body.extend_from_slice(b"\"}}\n");
+        let document_start = self.body.len() as u32;
+        render(&mut self.body);
+        let document_end = self.body.len() as u32;
+        self.body.push(b'\n');
+        self.items.push(Item { id, timestamp_us, action_start, document_start, document_end, origin });
+    }
+
+    /// Enters a file into the table and gives its index for [`Origin::file`]. The last one is found again.
+    pub fn file(&mut self, file: &Arc<SourceFile>) -> u32 {
+        if !self.files.last().is_some_and(|last| Arc::ptr_eq(last, file)) {
+            self.files.push(Arc::clone(file));
+        }
+        (self.files.len() - 1) as u32
+    }
+
+    /// The whole body of a bulk request, in the order of [`Batch::items`].
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The documents' table.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The file that an item comes from.
+    pub fn file_of(&self, item: &Item) -> &SourceFile {
+        &self.files[item.origin.file as usize]
+    }
+
+    /// One document: a JSON object, without a line end.
+    pub fn document(&self, item: &Item) -> &[u8] {
+        &self.body[item.document_start as usize..item.document_end as usize]
+    }
+
+    /// One item as it stands in [`Batch::body`]: action line, document, both line ends.
+    pub fn action_and_document(&self, item: &Item) -> &[u8] {
+        &self.body[item.action_start as usize..item.document_end as usize + 1]
+    }
+
+    /// The range of [`Batch::action_and_document`] in the body.
+    pub fn range(&self, item: &Item) -> Range<usize> {
+        item.action_start as usize..item.document_end as usize + 1
+    }
+
+    /// True when there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}

@@ -1,0 +1,10 @@
+//! inferlog ships structured inference logs into Elasticsearch or an embedded store.
+//!
+//! The binary is a thin user of this library. `ARCHITECTURE.md` draws the whole; `pipeline` composes the stages.
+
+pub mod ack;
+pub mod batch;
+pub mod kql;
+pub mod record;
+pub mod secret;
+pub mod sink;

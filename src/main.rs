@@ -1,0 +1,3 @@
+//! The `inferlog` program: a thin user of the library.
+
+fn main() {}
