@@ -6,5 +6,6 @@ pub mod ack;
 pub mod batch;
 pub mod kql;
 pub mod record;
+pub mod reject;
 pub mod secret;
 pub mod sink;

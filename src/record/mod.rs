@@ -1,40 +1,356 @@
-//! A record: the bytes of one line, an index of its members, and a short list of edits.
+//! A record: the bytes of one line, an index of its top-level members, and a short list of edits.
+//!
+//! The line is never copied into a tree. One validating pass makes the index ([`index`]); processors look members up
+//! and edit them; [`Record::render`] copies the untouched spans and splices the edits in. A member that nobody edits
+//! leaves as it came, byte for byte: its digits, escapes, white space and order. A processor that edits inside a
+//! member has that member alone rewritten ([`edit`]).
+//!
+//! A [`Space`] lends its buffers to one record after the other, so that the steady state allocates nothing.
 
-use std::fmt;
+mod edit;
+mod index;
+pub mod json;
+mod path;
+mod render;
 
-/// A dotted path to a member, such as `user.email`. It means every spelling of it: nested, dotted, mixed, and inside
-/// arrays.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Path(String);
+pub use index::NESTING_DEPTH_MAX;
+pub use path::{Path, Room};
 
-impl Path {
-    /// Reads a path as it is written in a pipeline file: not empty, no empty segment (`a..b`), no control characters.
+use crate::kql::{Fields, Value};
+use crate::reject::Reject;
+use edit::Edit;
+
+/// The buffers of a record, reused from line to line.
+#[derive(Debug, Default)]
+pub struct Space {
+    members: Vec<Member>,
+    /// Text that is not in the line: new values, new names, unescaped names.
+    arena: String,
+    edited: bool,
+}
+
+/// A piece of text, in the line or in the arena.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: u32,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Line,
+    Arena,
+}
+
+/// A top-level member as it is now.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    /// The name, unescaped.
+    name: Span,
+    /// The raw value.
+    value: Span,
+    state: State,
+    /// Where the member begins in the line, at the quote of its name.
+    source_start: u32,
+    /// Where its value begins in the line.
+    source_value_start: u32,
+    /// Where it ends in the line; 0 when it is not of the line.
+    source_end: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// As in the line.
+    Kept,
+    /// With another value.
+    Revalued,
+    /// With another name, and perhaps another value.
+    Renamed,
+    Removed,
+}
+
+impl Member {
+    fn of_line(name: Span, value: Span, source_start: u32) -> Member {
+        Member { name, value, state: State::Kept, source_start, source_value_start: value.start, source_end: value.end }
+    }
+
+    fn added(name: Span, value: Span) -> Member {
+        Member { name, value, state: State::Kept, source_start: 0, source_value_start: 0, source_end: 0 }
+    }
+
+    fn is_added(&self) -> bool {
+        self.source_end == 0
+    }
+}
+
+impl Space {
+    fn text<'a>(&'a self, line: &'a str, span: Span) -> &'a str {
+        let text = match span.place {
+            Place::Line => line,
+            Place::Arena => &self.arena,
+        };
+        &text[span.start as usize..span.end as usize]
+    }
+
+    fn keep(&mut self, text: &str) -> Span {
+        self.write(|arena| arena.push_str(text))
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut String)) -> Span {
+        let start = self.arena.len() as u32;
+        write(&mut self.arena);
+        Span { start, end: self.arena.len() as u32, place: Place::Arena }
+    }
+}
+
+/// One line, proven to be one JSON object, with its edits.
+#[derive(Debug)]
+pub struct Record<'l> {
+    line: &'l str,
+    space: &'l mut Space,
+}
+
+impl<'l> Record<'l> {
+    /// Indexes a line, which has no line end, in one validating pass.
     ///
     /// # Errors
-    /// Says in words what is wrong with it.
-    pub fn new(text: &str) -> Result<Path, String> {
-        if text.is_empty() {
-            return Err("a field path is empty".to_owned());
-        }
-        if text.split('.').any(str::is_empty) {
-            return Err(format!(
-                "`{text}` has an empty segment: write `a.b`, without dots at the ends or side by side"
-            ));
-        }
-        if text.chars().any(char::is_control) {
-            return Err("a field path has a control character".to_owned());
-        }
-        Ok(Path(text.to_owned()))
+    /// A [`Reject`] of the stage `decode` when the line is not one JSON object and nothing else, repeats a top-level
+    /// name, or nests deeper than [`NESTING_DEPTH_MAX`].
+    pub fn parse(line: &'l str, space: &'l mut Space) -> Result<Record<'l>, Reject> {
+        space.members.clear();
+        space.arena.clear();
+        space.edited = false;
+        index::index(line, space)?;
+        Ok(Record { line, space })
     }
 
-    /// The dotted text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The line as it was read.
+    pub fn line(&self) -> &'l str {
+        self.line
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.space.members.iter().filter(|member| member.state != State::Removed)
+    }
+
+    fn name(&self, member: &Member) -> &str {
+        self.space.text(self.line, member.name)
+    }
+
+    fn value(&self, member: &Member) -> &str {
+        self.space.text(self.line, member.value)
+    }
+
+    /// The names of the top-level members, unescaped.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members().map(|member| self.name(member))
+    }
+
+    /// The raw value at a path, when exactly that name stands at the top level or else where it is met first.
+    pub fn first(&self, path: &str) -> Option<&str> {
+        for member in self.members() {
+            match path::below(path, self.name(member)) {
+                None => {}
+                Some("") => return Some(self.value(member)),
+                Some(rest) => {
+                    let value = self.value(member);
+                    let mut found = None;
+                    path::any_inside(value, rest, &mut |raw| {
+                        found = Some((raw.as_ptr() as usize - value.as_ptr() as usize, raw.len()));
+                        true
+                    });
+                    if let Some((start, length)) = found {
+                        return Some(&value[start..start + length]);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Calls `visit` with the raw text of each value at a path, in any spelling, until it returns true.
+    pub fn any(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.members().any(|member| match path::below(path, self.name(member)) {
+            None => false,
+            Some("") => visit(self.value(member)),
+            Some(rest) => path::any_inside(self.value(member), rest, visit),
+        })
+    }
+
+    /// Whether a member can be added at a path.
+    pub fn room(&self, path: &str) -> Room {
+        path::tightest(self.members().filter_map(|member| {
+            path::below(path, self.name(member))
+                .map(|rest| if rest.is_empty() { Room::Taken } else { path::room_inside(self.value(member), rest) })
+        }))
+    }
+
+    /// Adds a dotted member at the end where there is room for it, and says whether there was. `write` writes the raw
+    /// value.
+    pub fn add(&mut self, path: &Path, write: impl FnOnce(&mut String)) -> Room {
+        let room = self.room(path.as_str());
+        if room == Room::Free {
+            self.append(path.as_str(), write);
+        }
+        room
+    }
+
+    /// Sets the value at a path: in each spelling that is there, else as a dotted member at the end if there is room.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn set(&mut self, path: &Path, raw: &str) -> Result<Room, Reject> {
+        match self.room(path.as_str()) {
+            Room::Free => self.append(path.as_str(), |arena| arena.push_str(raw)),
+            Room::Taken => {
+                self.edit(path, Edit::Replace(raw))?;
+            }
+            Room::Blocked => return Ok(Room::Blocked),
+        }
+        Ok(Room::Free)
+    }
+
+    /// Replaces the value in every spelling of a path by `raw`. Returns how many there were.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn replace(&mut self, path: &Path, raw: &str) -> Result<usize, Reject> {
+        self.edit(path, Edit::Replace(raw))
+    }
+
+    /// Removes every spelling of a path. Returns how many there were.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn remove(&mut self, path: &Path) -> Result<usize, Reject> {
+        self.edit(path, Edit::Remove)
+    }
+
+    /// Renames a member: one at the top level in its place, a nested one by moving its value to the end. An existing
+    /// target is replaced. Returns whether there was one to rename.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn rename(&mut self, from: &Path, to: &Path) -> Result<bool, Reject> {
+        let Some(value) = self.first(from.as_str()).map(str::to_owned) else { return Ok(false) };
+        if from == to {
+            return Ok(true);
+        }
+        // Out of sight while other spellings of both names are cleared.
+        let position = self.position(from.as_str());
+        if let Some(position) = position {
+            self.space.members[position].state = State::Removed;
+        }
+        self.remove(from)?;
+        self.remove(to)?;
+        match position {
+            None => self.append(to.as_str(), |arena| arena.push_str(&value)),
+            Some(position) => {
+                let name = self.space.keep(to.as_str());
+                self.space.members[position].name = name;
+                self.space.members[position].state = State::Renamed;
+            }
+        }
+        self.space.edited = true;
+        Ok(true)
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.space.members.iter().position(|member| member.state != State::Removed && self.name(member) == name)
+    }
+
+    fn append(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+        let name = self.space.keep(name);
+        let value = self.space.write(write);
+        self.space.members.push(Member::added(name, value));
+        self.space.edited = true;
+    }
+
+    fn edit(&mut self, path: &Path, edit: Edit<'_>) -> Result<usize, Reject> {
+        let mut count = 0;
+        for position in 0..self.space.members.len() {
+            let member = self.space.members[position];
+            if member.state == State::Removed {
+                continue;
+            }
+            match path::below(path.as_str(), self.name(&member)) {
+                None => {}
+                Some("") => {
+                    self.edit_member(position, edit);
+                    count += 1;
+                }
+                Some(rest) => count += self.edit_inside(position, rest, edit)?,
+            }
+        }
+        Ok(count)
+    }
+
+    fn edit_member(&mut self, position: usize, edit: Edit<'_>) {
+        match edit {
+            Edit::Remove => self.space.members[position].state = State::Removed,
+            Edit::Replace(raw) => {
+                let value = self.space.keep(raw);
+                self.revalue(position, value);
+            }
+        }
+        self.space.edited = true;
+    }
+
+    fn edit_inside(&mut self, position: usize, rest: &str, edit: Edit<'_>) -> Result<usize, Reject> {
+        let mut rewritten = String::new();
+        let count = edit::rewrite(self.value(&self.space.members[position]), rest, edit, &mut rewritten)?;
+        if count > 0 {
+            let value = self.space.keep(&rewritten);
+            self.revalue(position, value);
+            self.space.edited = true;
+        }
+        Ok(count)
+    }
+
+    fn revalue(&mut self, position: usize, value: Span) {
+        let member = &mut self.space.members[position];
+        member.value = value;
+        if member.state == State::Kept {
+            member.state = State::Revalued;
+        }
+    }
+
+    /// Writes the record as it is now, without a line end: the line itself where nothing was edited.
+    pub fn render(&self, out: &mut Vec<u8>) {
+        render::render(self, out);
     }
 }
 
-impl fmt::Display for Path {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+impl Fields for Record<'_> {
+    fn any(&self, field: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        Record::any(self, field, &mut |raw| json::any_value(raw, visit))
+    }
+
+    fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool {
+        let mut path = String::new();
+        self.members().any(|member| {
+            path.clear();
+            path.push_str(self.name(member));
+            any_leaf(self.value(member), &mut path, visit)
+        })
     }
 }
+
+fn any_leaf(raw: &str, path: &mut String, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool {
+    match raw.as_bytes().first() {
+        Some(b'{') => sonic_rs::to_object_iter(raw).flatten().any(|(name, value)| {
+            let parent = path.len();
+            path.push('.');
+            path.push_str(&name);
+            let found = any_leaf(value.as_raw_str(), path, visit);
+            path.truncate(parent);
+            found
+        }),
+        Some(b'[') => path::elements(raw).any(|element| any_leaf(element.as_raw_str(), path, visit)),
+        _ => visit(path, json::value(raw)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Small readings of raw JSON text that the index has proven to be valid.
+
+use std::borrow::Cow;
+
+use crate::kql::Value;
+
+/// The text of a JSON string, unescaped. An escape that is no character (a lone surrogate) leaves the text as written.
+///
+/// `raw` includes the quotes.
+pub fn unescape(raw: &str) -> Cow<'_, str> {
+    let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+        return Cow::Borrowed(inside);
+    }
+    serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(inside), Cow::Owned)
+}
+
+/// Appends `text` as a JSON string with its quotes.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+    } else {
+        let quoted = serde_json::Value::from(text).to_string();
+        out.push_str(&quoted[1..quoted.len() - 1]);
+    }
+    out.push('"');
+}
+
+/// Reads one raw value as conditions see it. An array is not a value of its own: see [`any_value`].
+pub fn value(raw: &str) -> Value<'_> {
+    match raw.as_bytes().first() {
+        Some(b'"') => Value::String(unescape(raw)),
+        Some(b'{') => Value::Object,
+        Some(b't') => Value::Boolean(true),
+        Some(b'f') => Value::Boolean(false),
+        Some(b'n') | None => Value::Null,
+        Some(_) => Value::Number(raw),
+    }
+}
+
+/// Calls `visit` with the value, or with each element of an array however deep, until it returns true.
+pub fn any_value(raw: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+    if raw.starts_with('[') {
+        return super::path::elements(raw).any(|element| any_value(element.as_raw_str(), visit));
+    }
+    visit(value(raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_read_and_written() {
+        for text in ["", "plain", "q\"uote", "back\\slash", "line\nend", "\u{1}", "é€😀"] {
+            let mut raw = String::new();
+            write_string(text, &mut raw);
+            assert_eq!(serde_json::from_str::<String>(&raw).unwrap(), text);
+            assert_eq!(unescape(&raw), text);
+        }
+        assert_eq!(unescape(r#""\ud800""#), r"\ud800");
+    }
+}

@@ -1,0 +1,155 @@
+//! Paths: which members does a field name mean?
+//!
+//! Logs spell one field in many ways: `{"user":{"email":…}}`, `{"user.email":…}`, `{"user":[{"email":…}]}` and mixtures.
+//! A [`Path`] means all of them, so that a redaction cannot be evaded by another spelling. Names are compared
+//! unescaped.
+
+use std::fmt;
+
+use sonic_rs::LazyValue;
+
+/// A dotted path to a member, such as `user.email`. It means every spelling of it: nested, dotted, mixed, and inside
+/// arrays.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path(String);
+
+impl Path {
+    /// Reads a path as it is written in a pipeline file: not empty, no empty segment (`a..b`), no control characters.
+    ///
+    /// # Errors
+    /// Says in words what is wrong with it.
+    pub fn new(text: &str) -> Result<Path, String> {
+        if text.is_empty() {
+            return Err("a field path is empty".to_owned());
+        }
+        if text.split('.').any(str::is_empty) {
+            return Err(format!(
+                "`{text}` has an empty segment: write `a.b`, without dots at the ends or side by side"
+            ));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("a field path has a control character".to_owned());
+        }
+        Ok(Path(text.to_owned()))
+    }
+
+    /// The dotted text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What of `path` is left below a member called `name`: `Some("")` is the member itself, `None` is another member.
+pub(super) fn below<'p>(path: &'p str, name: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(name)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.').filter(|_| !name.is_empty()) }
+}
+
+/// Calls `visit` with the raw text of each value at `path` inside a JSON value, until it returns true.
+pub(super) fn any_inside(raw: &str, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+    match raw.as_bytes().first() {
+        Some(b'{') => sonic_rs::to_object_iter(raw).flatten().any(|(name, value)| match below(path, &name) {
+            Some("") => visit(value.as_raw_str()),
+            Some(rest) => any_inside(value.as_raw_str(), rest, visit),
+            None => false,
+        }),
+        Some(b'[') => elements(raw).any(|element| any_inside(element.as_raw_str(), path, visit)),
+        _ => false,
+    }
+}
+
+/// The elements of a JSON array that is known to be valid.
+pub(super) fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
+    sonic_rs::to_array_iter(raw).flatten()
+}
+
+/// Whether a member can be added at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// No spelling of the path is there.
+    Free,
+    /// Some spelling of it is there.
+    Taken,
+    /// A scalar stands at a prefix of it, as in `"host": "gpu-7"` for `host.name`.
+    Blocked,
+}
+
+/// What stands at `path` inside a JSON value.
+pub(super) fn room_inside(raw: &str, path: &str) -> Room {
+    match raw.as_bytes().first() {
+        Some(b'{') => tightest(sonic_rs::to_object_iter(raw).flatten().filter_map(|(name, value)| {
+            below(path, &name)
+                .map(|rest| if rest.is_empty() { Room::Taken } else { room_inside(value.as_raw_str(), rest) })
+        })),
+        Some(b'[') => tightest(elements(raw).map(|element| room_inside(element.as_raw_str(), path))),
+        _ if raw == "null" => Room::Free,
+        _ => Room::Blocked,
+    }
+}
+
+/// Taken wins over blocked, blocked over free.
+pub(super) fn tightest(rooms: impl Iterator<Item = Room>) -> Room {
+    let mut all = Room::Free;
+    for room in rooms {
+        match room {
+            Room::Taken => return Room::Taken,
+            Room::Blocked => all = Room::Blocked,
+            Room::Free => {}
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_name_leaves_the_rest_of_a_path() {
+        for (path, name, expected) in [
+            ("user.email", "user", Some("email")),
+            ("user.email", "user.email", Some("")),
+            ("user.email", "use", None),
+            ("user.email", "user.email.x", None),
+            ("user.email", "", None),
+            ("a.b.c", "a.b", Some("c")),
+        ] {
+            assert_eq!(below(path, name), expected, "{path} below {name}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_is_met() {
+        for raw in [
+            r#"{"user":{"email":7}}"#,
+            r#"{"user.email":7}"#,
+            r#"{"user":[{"x":1},{"email":7}]}"#,
+            r#"[[{"user":{"email":7}}]]"#,
+            r#"{"\u0075ser":{"\u0065mail":7}}"#,
+        ] {
+            assert!(any_inside(raw, "user.email", &mut |value| value == "7"), "{raw}");
+        }
+        assert!(!any_inside(r#"{"user":{"mail":7},"email":7}"#, "user.email", &mut |_| true));
+    }
+
+    #[test]
+    fn room_for_a_member() {
+        for (raw, expected) in [
+            (r#"{"name":"x"}"#, Room::Taken),
+            (r#"{"other":1}"#, Room::Free),
+            (r#""gpu-7""#, Room::Blocked),
+            ("null", Room::Free),
+            (r#"[{"other":1},{"name":2}]"#, Room::Taken),
+            ("[1,2]", Room::Blocked),
+            ("[]", Room::Free),
+        ] {
+            assert_eq!(room_inside(raw, "name"), expected, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Rendering: the untouched spans of the line, and the edits spliced in.
+
+use super::{Member, Record, State, json};
+
+pub(super) fn render(record: &Record<'_>, out: &mut Vec<u8>) {
+    let line = record.line.as_bytes();
+    let members = &record.space.members;
+    if !record.space.edited {
+        out.extend_from_slice(line);
+        return;
+    }
+    let of_line = members.iter().take_while(|member| !member.is_added()).count();
+    let (from_line, added) = members.split_at(of_line);
+    let head = from_line.first().map_or_else(|| after_brace(line), |member| member.source_start as usize);
+    let tail = from_line.last().map_or(head, |member| member.source_end as usize);
+    out.extend_from_slice(&line[..head]);
+    let mut first = splice(record, from_line, out);
+    for member in added.iter().filter(|member| member.state != State::Removed) {
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        write_name(record, member, out);
+        out.extend_from_slice(record.value(member).as_bytes());
+    }
+    out.extend_from_slice(&line[tail..]);
+}
+
+/// Writes what is left of the line's own members, whole runs of untouched ones at once. Returns true when none is.
+fn splice(record: &Record<'_>, members: &[Member], out: &mut Vec<u8>) -> bool {
+    let line = record.line.as_bytes();
+    let mut first = true;
+    // What of the line is to be copied before the next edit. A member brings along what stands before it (a comma and
+    // white space), but for the first.
+    let mut pending = 0..0;
+    for member in members {
+        let end = member.source_end as usize;
+        if first {
+            pending = member.source_start as usize..member.source_start as usize;
+        }
+        match member.state {
+            State::Kept => {
+                pending.end = end;
+                first = false;
+            }
+            State::Removed => {
+                out.extend_from_slice(&line[pending]);
+                pending = end..end;
+            }
+            State::Revalued | State::Renamed => {
+                write_edited(record, member, pending.start, out);
+                pending = end..end;
+                first = false;
+            }
+        }
+    }
+    out.extend_from_slice(&line[pending]);
+    first
+}
+
+/// Writes an edited member, and before it the line from `from` on.
+fn write_edited(record: &Record<'_>, member: &Member, from: usize, out: &mut Vec<u8>) {
+    let line = record.line.as_bytes();
+    if member.state == State::Renamed {
+        out.extend_from_slice(&line[from..member.source_start as usize]);
+        write_name(record, member, out);
+    } else {
+        out.extend_from_slice(&line[from..member.source_value_start as usize]);
+    }
+    out.extend_from_slice(record.value(member).as_bytes());
+}
+
+fn write_name(record: &Record<'_>, member: &Member, out: &mut Vec<u8>) {
+    let name = record.name(member);
+    out.push(b'"');
+    if name.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        return;
+    }
+    let mut quoted = String::new();
+    json::write_string(name, &mut quoted);
+    out.extend_from_slice(&quoted.as_bytes()[1..]);
+    out.push(b':');
+}
+
+/// Just behind the opening brace.
+fn after_brace(line: &[u8]) -> usize {
+    line.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1)
+}
