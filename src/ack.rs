@@ -11,16 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::checkpoint::Fingerprint;
+use crate::wake::Wake;
+
 /// A file as the running source numbers it; unique for the life of the process.
 pub type FileNumber = u32;
 
 /// States that everything of a file before an offset is part of a batch or of one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The file.
     pub file: FileNumber,
     /// The end of its last line in the batch, in bytes from the start of the file.
     pub offset_bytes: u64,
+    /// The bytes just before that offset.
+    pub tail: Fingerprint,
 }
 
 /// One sink's promise to say when a batch is durable. Cloned once per sink.
@@ -29,6 +34,7 @@ pub struct Ack {
     batch: u64,
     sinks_remaining: Arc<AtomicUsize>,
     finished: Sender<u64>,
+    wake: Wake,
 }
 
 impl Ack {
@@ -37,6 +43,7 @@ impl Ack {
         if self.sinks_remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
             // The pipeline may be gone at a stop; then nothing is committed, and the lines are read again.
             let _ = self.finished.send(self.batch);
+            self.wake.ring();
         }
     }
 }
@@ -50,6 +57,7 @@ pub struct Ledger {
     open_bytes: u64,
     finished: Receiver<u64>,
     finished_sender: Sender<u64>,
+    wake: Wake,
 }
 
 #[derive(Debug)]
@@ -60,10 +68,10 @@ struct OpenBatch {
 }
 
 impl Ledger {
-    /// Creates a ledger for batches that go to `sinks` sinks, at least one.
-    pub fn new(sinks: usize) -> Self {
+    /// Creates a ledger for batches that go to `sinks` sinks, at least one. `wake` is rung when a batch is finished.
+    pub fn new(sinks: usize, wake: Wake) -> Self {
         let (finished_sender, finished) = channel();
-        Ledger { sinks: sinks.max(1), oldest: 0, open: VecDeque::new(), open_bytes: 0, finished, finished_sender }
+        Ledger { sinks: sinks.max(1), oldest: 0, open: VecDeque::new(), open_bytes: 0, finished, finished_sender, wake }
     }
 
     /// Opens the next batch: `marks` are committed when it and all before it are finished; `bytes` is the span of the
@@ -72,7 +80,12 @@ impl Ledger {
         let batch = self.oldest + self.open.len() as u64;
         self.open.push_back(OpenBatch { marks, bytes, finished: false });
         self.open_bytes += bytes;
-        Ack { batch, sinks_remaining: Arc::new(AtomicUsize::new(self.sinks)), finished: self.finished_sender.clone() }
+        Ack {
+            batch,
+            sinks_remaining: Arc::new(AtomicUsize::new(self.sinks)),
+            finished: self.finished_sender.clone(),
+            wake: self.wake.clone(),
+        }
     }
 
     /// Calls `commit` for every mark that has become final since the last call.
@@ -110,12 +123,12 @@ mod tests {
     }
 
     fn open(ledger: &mut Ledger, offset_bytes: u64) -> Ack {
-        ledger.open(vec![Mark { file: 0, offset_bytes }], 10)
+        ledger.open(vec![Mark { file: 0, offset_bytes, tail: Fingerprint::default() }], 10)
     }
 
     #[test]
     fn commits_only_the_longest_finished_prefix() {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(1, Wake::default());
         let acks: Vec<Ack> = [10, 20, 30].into_iter().map(|offset| open(&mut ledger, offset)).collect();
         let [first, second, third] = <[Ack; 3]>::try_from(acks).unwrap_or_else(|_| unreachable!());
         second.delivered();
@@ -130,7 +143,7 @@ mod tests {
 
     #[test]
     fn waits_for_every_sink() {
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(2, Wake::default());
         let ack = open(&mut ledger, 10);
         ack.clone().delivered();
         assert_eq!(collected(&mut ledger), Vec::<u64>::new());

@@ -48,6 +48,8 @@ pub struct SourceFile {
     pub inode: u64,
     /// How often its content began anew under this inode; 0 at first.
     pub generation: u32,
+    /// SHA-256 of its first line, or of the first 64 KiB of a longer one.
+    pub first_line_sha256: [u8; 32],
 }
 
 /// Where a document comes from.

@@ -1,0 +1,246 @@
+//! The checkpoint: how far each file is delivered, on disk.
+//!
+//! One file, `checkpoint.json`, written whole and atomically (a temporary file, fsync, rename, fsync of the folder):
+//!
+//! ```text
+//! { "version": 1, "files": [
+//!     { "path": "/logs/a.ndjson", "inode": 7, "device": 1, "generation": 0,
+//!       "head": { "length_bytes": 1024, "sha256": "9b1e…" },
+//!       "committed": { "offset_bytes": 4711, "tail": { "length_bytes": 64, "sha256": "07ab…" } },
+//!       "observed_offset_bytes": 4711, "finished": false, "updated": "2026-11-23T10:00:00Z" } ] }
+//! ```
+//!
+//! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. It holds
+//! digests only, nothing of a record.
+
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The format that this version writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+/// How much of a file's beginning is kept as a digest, in bytes.
+pub const HEAD_BYTES_MAX: usize = 1_024;
+
+/// How much of what stands before an offset is kept as a digest, in bytes.
+pub const TAIL_BYTES_MAX: usize = 64;
+
+/// A length and the digest of that many bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// How many bytes.
+    pub length_bytes: u32,
+    /// The first 128 bits of their SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Fingerprint {
+    /// The fingerprint of some bytes.
+    pub fn of(bytes: &[u8]) -> Fingerprint {
+        let sha256 = Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        Fingerprint { length_bytes: bytes.len() as u32, sha256 }
+    }
+
+    /// Whether `bytes` are those that the fingerprint was taken of.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        self.length_bytes == 0 || *self == Fingerprint::of(bytes)
+    }
+}
+
+/// A place in a file up to which it is settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// The bytes just before.
+    pub tail: Fingerprint,
+}
+
+/// What is known of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Where it was seen last; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// Its inode number.
+    pub inode: u64,
+    /// Its device: a hint only, it changes at a reboot.
+    pub device: u64,
+    /// How often its content began anew under this inode.
+    pub generation: u32,
+    /// Its first bytes, at most [`HEAD_BYTES_MAX`].
+    pub head: Fingerprint,
+    /// Delivered up to here.
+    pub committed: Position,
+    /// Counted by the observers up to here.
+    pub observed_offset_bytes: u64,
+    /// True when it was rotated away and is delivered to its end.
+    pub finished: bool,
+    /// When the entry was last changed.
+    pub updated: DateTime<Utc>,
+}
+
+/// All of the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The format's version.
+    pub version: u32,
+    /// The files.
+    #[serde(default)]
+    pub files: Vec<FileEntry>,
+}
+
+/// What kept the checkpoint from being read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system said no.
+    #[error("cannot {action} the checkpoint `{path}`")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Written by a newer inferlog.
+    #[error("the checkpoint `{path}` has version {version}, and this inferlog reads up to {VERSION}: use the newer one again, or move the folder away to read every file anew")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        version: u32,
+    },
+}
+
+/// What was found on disk.
+#[derive(Debug)]
+pub enum Loaded {
+    /// There was none: the very first start.
+    Absent,
+    /// A good one.
+    Found(Checkpoint),
+    /// A damaged one, which was moved to this path; every file is read anew.
+    Damaged(PathBuf),
+}
+
+/// Reads the checkpoint at `path`.
+///
+/// # Errors
+/// When the file system fails, or a newer version wrote it. A damaged file is not an error: it is moved aside.
+pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
+    let text = match fs_err::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Loaded::Absent),
+        Err(source) => return Err(CheckpointError::Io { action: "read", path: path.to_owned(), source }),
+    };
+    match serde_json::from_slice::<Checkpoint>(&text) {
+        Ok(checkpoint) if checkpoint.version <= VERSION => Ok(Loaded::Found(checkpoint)),
+        Ok(checkpoint) => Err(CheckpointError::Newer { path: path.to_owned(), version: checkpoint.version }),
+        Err(_) => set_aside(path).map(Loaded::Damaged),
+    }
+}
+
+/// Moves a damaged file to the first free name beside it.
+fn set_aside(path: &Path) -> Result<PathBuf, CheckpointError> {
+    let aside = (1..)
+        .map(|n| path.with_extension(format!("json.damaged-{n}")))
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| path.with_extension("json.damaged"));
+    fs_err::rename(path, &aside)
+        .map_err(|source| CheckpointError::Io { action: "move aside", path: path.to_owned(), source })?;
+    Ok(aside)
+}
+
+/// Writes the checkpoint so that a crash or a power loss leaves the old one or the new one, nothing else.
+///
+/// # Errors
+/// When the file system fails; the old checkpoint is then still there.
+pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    write_atomically(path, checkpoint).map_err(|source| CheckpointError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write_atomically(path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
+    let temporary = path.with_extension("json.tmp");
+    let mut text = serde_json::to_vec_pretty(checkpoint)?;
+    text.push(b'\n');
+    let mut file = fs_err::File::create(&temporary)?;
+    file.write_all(&text)?;
+    file.sync_data()?;
+    fs_err::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => fs_err::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Checkpoint {
+        let entry = FileEntry {
+            path: "/logs/a.ndjson".into(),
+            inode: 7,
+            device: 1,
+            generation: 2,
+            head: Fingerprint::of(b"head"),
+            committed: Position { offset_bytes: 4_711, tail: Fingerprint::of(b"tail") },
+            observed_offset_bytes: 4_711,
+            finished: false,
+            updated: DateTime::UNIX_EPOCH,
+        };
+        Checkpoint { version: VERSION, files: vec![entry] }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.json");
+        assert!(matches!(load(&path).unwrap(), Loaded::Absent));
+        save(&path, &example()).unwrap();
+        save(&path, &example()).unwrap();
+        let Loaded::Found(found) = load(&path).unwrap() else { panic!("not found") };
+        assert_eq!(found, example());
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
+    }
+
+    #[test]
+    fn a_damaged_one_is_kept_aside_whatever_is_left_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.json");
+        save(&path, &example()).unwrap();
+        let whole = fs_err::read(&path).unwrap();
+        for length in 0..whole.len() - 2 {
+            fs_err::write(&path, &whole[..length]).unwrap();
+            let Loaded::Damaged(aside) = load(&path).unwrap() else { panic!("{length} bytes were taken for whole") };
+            assert_eq!(fs_err::read(&aside).unwrap(), &whole[..length]);
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn unknown_members_are_tolerated_and_newer_versions_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.json");
+        fs_err::write(&path, r#"{"version":1,"files":[],"from_the_future":true}"#).unwrap();
+        assert!(matches!(load(&path).unwrap(), Loaded::Found(_)));
+        fs_err::write(&path, r#"{"version":2,"files":[]}"#).unwrap();
+        assert!(load(&path).unwrap_err().to_string().contains("version 2"));
+    }
+
+    #[test]
+    fn fingerprints_tell_bytes_apart() {
+        let fingerprint = Fingerprint::of(b"abc");
+        assert!(fingerprint.matches(b"abc"));
+        assert!(!fingerprint.matches(b"abd") && !fingerprint.matches(b"ab"));
+        assert!(Fingerprint::default().matches(b"anything"));
+    }
+}

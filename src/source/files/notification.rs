@@ -1,0 +1,80 @@
+//! Notifications: a file may have changed, look earlier than the next poll.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::event::{EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::wake::Wake;
+
+/// What happened since the last look.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Files that were written to.
+    pub written: HashSet<PathBuf>,
+    /// Something appeared, vanished or was renamed, or news were lost: scan.
+    pub rescan: bool,
+}
+
+/// Ears on the folders of a source. Without them polling alone finds everything, only later.
+#[derive(Debug, Default)]
+pub struct Notifications {
+    news: Arc<Mutex<News>>,
+    watcher: Option<RecommendedWatcher>,
+    watched: HashSet<PathBuf>,
+}
+
+/// More distinct files than this between two looks, and a scan is cheaper than remembering them.
+const WRITTEN_MAX: usize = 10_000;
+
+impl Notifications {
+    /// Sets up the watcher, which rings `wake`.
+    pub fn new(wake: Wake) -> Notifications {
+        let news = Arc::new(Mutex::new(News::default()));
+        let heard = Arc::clone(&news);
+        let watcher = notify::recommended_watcher(move |event| {
+            if note(&mut heard.lock().unwrap_or_else(PoisonError::into_inner), event) {
+                wake.ring();
+            }
+        });
+        let watcher = watcher.inspect_err(|error| tracing::debug!(%error, "no notifications here, polling alone")).ok();
+        Notifications { news, watcher, watched: HashSet::new() }
+    }
+
+    /// Watches a folder, once; one that is not there yet is tried again at the next call.
+    pub fn watch(&mut self, folder: &Path, recursive: bool) {
+        let Some(watcher) = &mut self.watcher else { return };
+        if self.watched.contains(folder) || !folder.is_dir() {
+            return;
+        }
+        let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        match watcher.watch(folder, mode) {
+            Ok(()) => {
+                self.watched.insert(folder.to_owned());
+            }
+            Err(error) => tracing::debug!(%error, "cannot watch a folder, polling it"),
+        }
+    }
+
+    /// Takes what happened since the last call.
+    pub fn take(&self) -> News {
+        std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Enters an event; returns whether it matters.
+fn note(news: &mut News, event: notify::Result<notify::Event>) -> bool {
+    match event {
+        Ok(event) if matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))) => false,
+        Ok(event) if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_))) && news.written.len() < WRITTEN_MAX => {
+            news.written.extend(event.paths);
+            true
+        }
+        _ => {
+            news.rescan = true;
+            true
+        }
+    }
+}
