@@ -9,3 +9,4 @@ pub mod record;
 pub mod reject;
 pub mod secret;
 pub mod sink;
+pub mod time;
