@@ -1,0 +1,413 @@
+//! The canonical form of a JSON value (RFC 8785, JCS): which bytes stand for a value, however it was written?
+//!
+//! Hashes are taken over it, so that a Python server's hash of its features and ours are equal. White space goes, names
+//! are sorted by their UTF-16 code units, strings have the fewest escapes, and numbers are written as ECMAScript
+//! writes the double that they stand for.
+//!
+//! It is written in one walk over text that has been validated already, straight into the output, because most
+//! records are hashed twice: no tree, and no allocation once the buffers have grown. Members are written as they come, and an
+//! object is put in order afterwards if it was not. What is canonical as it stands, which is most of a log, is copied.
+//!
+//! It does not validate: text that is not JSON gives an error or a meaningless form, but never a panic.
+
+mod escape;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use escape::{Escape, unescape, write_character};
+use memchr::{memchr, memchr2};
+
+/// Nesting deeper than this is refused; the walk is recursive.
+pub const DEPTH_MAX: usize = 128;
+
+/// Why a value has no canonical form. Positions are bytes in the text of the value; the data itself is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CanonicalError {
+    /// A name occurs twice in one object, so that readers differ in what it means.
+    #[error("a member name is repeated in an object (byte {at_bytes})")]
+    RepeatedMember {
+        /// Where the value of the second one ends, or where the object does.
+        at_bytes: usize,
+    },
+    /// A number whose double would be infinite, such as `1e999`.
+    #[error("a number is too large for a double (byte {at_bytes})")]
+    NumberOutOfRange {
+        /// Where the number starts.
+        at_bytes: usize,
+    },
+    /// An escape such as `\ud800` without its other half: it stands for no character.
+    #[error("a string has half of a surrogate pair (byte {at_bytes})")]
+    LoneSurrogate {
+        /// Where the string starts.
+        at_bytes: usize,
+    },
+    /// More than [`DEPTH_MAX`] objects and arrays within each other.
+    #[error("nested deeper than {DEPTH_MAX} levels (byte {at_bytes})")]
+    TooDeep {
+        /// Where the level that is too deep starts.
+        at_bytes: usize,
+    },
+    /// The text is not one JSON value.
+    #[error("not a JSON value (byte {at_bytes})")]
+    NotJson {
+        /// Where that was noticed.
+        at_bytes: usize,
+    },
+}
+
+/// Buffers that are used again from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The members of the objects that are open, the innermost last.
+    members: Vec<Member>,
+    /// An object while its members are put in order.
+    unordered: Vec<u8>,
+}
+
+/// A member that has been written to the output.
+#[derive(Clone, Debug)]
+struct Member {
+    /// The name, between its quotes.
+    name: Range<usize>,
+    /// Where the value ends; the member starts at the quote before its name.
+    end: usize,
+    /// The bytes of the name sort as its UTF-16 code units do.
+    sorts_as_bytes: bool,
+}
+
+/// Appends the canonical form of one JSON value to `out`.
+///
+/// # Errors
+/// As [`CanonicalError`] says; `out` is then as it was.
+pub fn canonicalize(text: &str, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    let length = out.len();
+    scratch.members.clear();
+    let result = Walk::new(text, scratch, out).whole_value();
+    if result.is_err() {
+        out.truncate(length);
+    }
+    result
+}
+
+/// Appends the canonical form of the object that has these names (not escaped) and values (JSON text), in any order.
+///
+/// # Errors
+/// As [`CanonicalError`] says, with positions in the text of the value that was at fault; `out` is then as it was.
+pub fn canonicalize_members(
+    members: &[(&str, &str)],
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), CanonicalError> {
+    let length = out.len();
+    scratch.members.clear();
+    let result = write_members(members, scratch, out);
+    if result.is_err() {
+        out.truncate(length);
+    }
+    result
+}
+
+fn write_members(members: &[(&str, &str)], scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    out.push(b'{');
+    let start = out.len();
+    let mut ordered = true;
+    for (index, (name, value)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let name_start = out.len() + 1;
+        out.push(b'"');
+        name.chars().for_each(|character| write_character(character, out));
+        let name = name_start..out.len();
+        out.extend_from_slice(b"\":");
+        Walk::new(value, scratch, out).whole_value()?;
+        match remember(name, 0, scratch, out) {
+            Ordering::Equal => return Err(CanonicalError::RepeatedMember { at_bytes: 0 }),
+            order => ordered &= order == Ordering::Less,
+        }
+    }
+    if !ordered && !put_in_order(start, 0, scratch, out) {
+        return Err(CanonicalError::RepeatedMember { at_bytes: 0 });
+    }
+    scratch.members.clear();
+    out.push(b'}');
+    Ok(())
+}
+
+/// Where the walk stands in the text, and what it has written.
+struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    scratch: &'a mut Scratch,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(text: &'a str, scratch: &'a mut Scratch, out: &'a mut Vec<u8>) -> Walk<'a> {
+        Walk { text, at: 0, depth: 0, scratch, out }
+    }
+
+    fn whole_value(&mut self) -> Result<(), CanonicalError> {
+        self.value()?;
+        match self.next_token() {
+            None => Ok(()),
+            Some(_) => Err(self.not_json()),
+        }
+    }
+
+    fn value(&mut self) -> Result<(), CanonicalError> {
+        match self.next_token() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'{') => self.nested(Walk::object),
+            Some(b'[') => self.nested(Walk::array),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.not_json()),
+        }
+    }
+
+    fn nested(&mut self, walk: fn(&mut Self) -> Result<(), CanonicalError>) -> Result<(), CanonicalError> {
+        if self.depth == DEPTH_MAX {
+            return Err(CanonicalError::TooDeep { at_bytes: self.at });
+        }
+        self.depth += 1;
+        walk(self)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn array(&mut self) -> Result<(), CanonicalError> {
+        self.copy_byte();
+        if self.next_token() == Some(b']') {
+            self.copy_byte();
+            return Ok(());
+        }
+        loop {
+            self.value()?;
+            match self.next_token() {
+                Some(b',') => self.copy_byte(),
+                Some(b']') => break,
+                _ => return Err(self.not_json()),
+            }
+        }
+        self.copy_byte();
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<(), CanonicalError> {
+        self.copy_byte();
+        if self.next_token() == Some(b'}') {
+            self.copy_byte();
+            return Ok(());
+        }
+        let start = self.out.len();
+        let first_member = self.scratch.members.len();
+        let mut ordered = true;
+        loop {
+            ordered &= self.member(first_member)?;
+            match self.next_token() {
+                Some(b',') => self.copy_byte(),
+                Some(b'}') => break,
+                _ => return Err(self.not_json()),
+            }
+        }
+        if !ordered && !put_in_order(start, first_member, self.scratch, self.out) {
+            return Err(self.repeated());
+        }
+        self.scratch.members.truncate(first_member);
+        self.copy_byte();
+        Ok(())
+    }
+
+    /// Whether it sorts behind the member before it.
+    fn member(&mut self, first_member: usize) -> Result<bool, CanonicalError> {
+        if self.next_token() != Some(b'"') {
+            return Err(self.not_json());
+        }
+        let name = self.string()?;
+        if self.next_token() != Some(b':') {
+            return Err(self.not_json());
+        }
+        self.copy_byte();
+        self.value()?;
+        match remember(name, first_member, self.scratch, self.out) {
+            Ordering::Equal => Err(self.repeated()),
+            order => Ok(order == Ordering::Less),
+        }
+    }
+
+    /// Returns where its content stands in the output.
+    fn string(&mut self) -> Result<Range<usize>, CanonicalError> {
+        let content = self.at + 1;
+        let start = self.out.len() + 1;
+        match memchr2(b'"', b'\\', &self.text.as_bytes()[content..]) {
+            Some(length) if self.text.as_bytes()[content + length] == b'"' => {
+                self.copy(content + length + 1);
+            }
+            Some(_) => self.escaped_string()?,
+            None => return Err(self.not_json()),
+        }
+        Ok(start..self.out.len() - 1)
+    }
+
+    fn escaped_string(&mut self) -> Result<(), CanonicalError> {
+        let at_bytes = self.at;
+        self.copy_byte();
+        loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            let Some(length) = memchr2(b'"', b'\\', rest) else { return Err(self.not_json()) };
+            let found = rest[length];
+            self.copy(self.at + length);
+            if found == b'"' {
+                self.copy_byte();
+                return Ok(());
+            }
+            match unescape(&self.text.as_bytes()[self.at..]) {
+                Escape::Character(character, length) => {
+                    write_character(character, self.out);
+                    self.at += length;
+                }
+                Escape::LoneSurrogate => return Err(CanonicalError::LoneSurrogate { at_bytes }),
+                Escape::Unknown => return Err(self.not_json()),
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), CanonicalError> {
+        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.not_json());
+        }
+        self.copy(self.at + word.len());
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), CanonicalError> {
+        let rest = &self.text[self.at..];
+        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = rest.bytes().position(|byte| !is_part(&byte)).unwrap_or(rest.len());
+        let number = &rest[..length];
+        if is_canonical_number(number.as_bytes()) {
+            self.copy(self.at + length);
+            return Ok(());
+        }
+        let double: f64 = number.parse().map_err(|_| self.not_json())?;
+        if !double.is_finite() {
+            return Err(CanonicalError::NumberOutOfRange { at_bytes: self.at });
+        }
+        self.out.extend_from_slice(ryu_js::Buffer::new().format_finite(double).as_bytes());
+        self.at += length;
+        Ok(())
+    }
+
+    /// The first byte that is not white space, without taking it.
+    fn next_token(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                token => return token.copied(),
+            }
+        }
+    }
+
+    fn copy_byte(&mut self) {
+        self.copy(self.at + 1);
+    }
+
+    fn copy(&mut self, end: usize) {
+        self.out.extend_from_slice(&self.text.as_bytes()[self.at..end]);
+        self.at = end;
+    }
+
+    fn repeated(&self) -> CanonicalError {
+        CanonicalError::RepeatedMember { at_bytes: self.at }
+    }
+
+    fn not_json(&self) -> CanonicalError {
+        CanonicalError::NotJson { at_bytes: self.at }
+    }
+}
+
+/// Whether ECMAScript would write the double that this number stands for in the same way. It says no to some for which
+/// it would: they take the long way.
+///
+/// Two decimals of at most 15 significant digits are never the same double, so such a one is the shortest that gives
+/// its double, and only the notation can differ: the exponent, zeros at the end, the sign of zero.
+fn is_canonical_number(number: &[u8]) -> bool {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let (whole, fraction) = match memchr(b'.', digits) {
+        Some(point) => (&digits[..point], &digits[point + 1..]),
+        None => (digits, &b""[..]),
+    };
+    if !whole.iter().chain(fraction).all(u8::is_ascii_digit) || fraction.last() == Some(&b'0') {
+        return false;
+    }
+    if whole != b"0" {
+        return whole.len() + fraction.len() <= 15;
+    }
+    if fraction.is_empty() {
+        return digits.len() == number.len();
+    }
+    // Below 1e-6 there is an exponent.
+    let zeros = fraction.iter().take_while(|digit| **digit == b'0').count();
+    zeros < 6 && fraction.len() - zeros <= 15
+}
+
+/// Notes the member that ends where the output does. Says how the name before it compares with its own.
+fn remember(name: Range<usize>, first_member: usize, scratch: &mut Scratch, out: &[u8]) -> Ordering {
+    // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
+    let sorts_as_bytes = out[name.clone()].iter().all(|byte| *byte != b'\\' && *byte < 0xee);
+    let member = Member { name, end: out.len(), sorts_as_bytes };
+    let previous = scratch.members[first_member..].last();
+    let order = previous.map_or(Ordering::Less, |previous| compare_names(previous, &member, out));
+    scratch.members.push(member);
+    order
+}
+
+/// Sorts the members of the object whose content starts at `start` in the output. False: two have the same name.
+fn put_in_order(start: usize, first_member: usize, scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
+    let members = &mut scratch.members[first_member..];
+    members.sort_unstable_by(|left, right| compare_names(left, right, out));
+    if members.windows(2).any(|pair| compare_names(&pair[0], &pair[1], out) == Ordering::Equal) {
+        return false;
+    }
+    scratch.unordered.clear();
+    scratch.unordered.extend_from_slice(&out[start..]);
+    out.truncate(start);
+    for (index, member) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&scratch.unordered[member.name.start - 1 - start..member.end - start]);
+    }
+    true
+}
+
+fn compare_names(left: &Member, right: &Member, out: &[u8]) -> Ordering {
+    let (left_name, right_name) = (&out[left.name.clone()], &out[right.name.clone()]);
+    if left.sorts_as_bytes && right.sorts_as_bytes {
+        left_name.cmp(right_name)
+    } else {
+        code_units(left_name).cmp(&code_units(right_name))
+    }
+}
+
+/// The UTF-16 code units of a name as it stands in the output. Rare, so that it may allocate.
+fn code_units(name: &[u8]) -> Vec<u16> {
+    let mut units = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(length) = memchr(b'\\', rest) {
+        units.extend(String::from_utf8_lossy(&rest[..length]).encode_utf16());
+        rest = &rest[length..];
+        let Escape::Character(character, length) = unescape(rest) else { break };
+        units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
+        rest = &rest[length..];
+    }
+    units.extend(String::from_utf8_lossy(rest).encode_utf16());
+    units
+}
