@@ -10,3 +10,4 @@ pub mod reject;
 pub mod secret;
 pub mod sink;
 pub mod time;
+pub mod units;
