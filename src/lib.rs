@@ -5,6 +5,7 @@
 pub mod ack;
 pub mod batch;
 pub mod kql;
+pub mod pattern_redaction;
 pub mod record;
 pub mod reject;
 pub mod secret;
