@@ -4,11 +4,17 @@
 
 pub mod ack;
 pub mod batch;
+pub mod checkpoint;
+pub mod decode;
+pub mod enrich;
 pub mod kql;
 pub mod pattern_redaction;
 pub mod record;
 pub mod reject;
 pub mod secret;
 pub mod sink;
+pub mod source;
+pub mod telemetry;
 pub mod time;
 pub mod units;
+pub mod wake;

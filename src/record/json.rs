@@ -39,12 +39,14 @@ pub fn value(raw: &str) -> Value<'_> {
     }
 }
 
-/// Calls `visit` with the value, or with each element of an array however deep, until it returns true.
+/// Calls `visit` with the value, or with each element of an array however deep, until it returns true. An empty array
+/// or object is nothing.
 pub fn any_value(raw: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
     if raw.starts_with('[') {
         return super::path::elements(raw).any(|element| any_value(element.as_raw_str(), visit));
     }
-    visit(value(raw))
+    let empty_object = raw.starts_with('{') && raw[1..].trim_start().starts_with('}');
+    !empty_object && visit(value(raw))
 }
 
 #[cfg(test)]

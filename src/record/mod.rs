@@ -7,6 +7,7 @@
 //!
 //! A [`Space`] lends its buffers to one record after the other, so that the steady state allocates nothing.
 
+pub mod canonical;
 mod edit;
 mod index;
 pub mod json;
@@ -26,6 +27,8 @@ pub struct Space {
     members: Vec<Member>,
     /// Text that is not in the line: new values, new names, unescaped names.
     arena: String,
+    /// Whole members, as text, that come after all others.
+    appendix: String,
     edited: bool,
 }
 
@@ -120,6 +123,7 @@ impl<'l> Record<'l> {
     pub fn parse(line: &'l str, space: &'l mut Space) -> Result<Record<'l>, Reject> {
         space.members.clear();
         space.arena.clear();
+        space.appendix.clear();
         space.edited = false;
         index::index(line, space)?;
         Ok(Record { line, space })
@@ -191,9 +195,19 @@ impl<'l> Record<'l> {
     pub fn add(&mut self, path: &Path, write: impl FnOnce(&mut String)) -> Room {
         let room = self.room(path.as_str());
         if room == Room::Free {
-            self.append(path.as_str(), write);
+            self.push(path.as_str(), write);
         }
         room
+    }
+
+    /// Writes whole members, as JSON text with commas between them, to come after all others. The caller knows that
+    /// there is room for them; processors do not see them.
+    pub fn append(&mut self, write: impl FnOnce(&mut String)) {
+        if !self.space.appendix.is_empty() {
+            self.space.appendix.push(',');
+        }
+        write(&mut self.space.appendix);
+        self.space.edited = true;
     }
 
     /// Sets the value at a path: in each spelling that is there, else as a dotted member at the end if there is room.
@@ -202,7 +216,7 @@ impl<'l> Record<'l> {
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn set(&mut self, path: &Path, raw: &str) -> Result<Room, Reject> {
         match self.room(path.as_str()) {
-            Room::Free => self.append(path.as_str(), |arena| arena.push_str(raw)),
+            Room::Free => self.push(path.as_str(), |arena| arena.push_str(raw)),
             Room::Taken => {
                 self.edit(path, Edit::Replace(raw))?;
             }
@@ -245,7 +259,7 @@ impl<'l> Record<'l> {
         self.remove(from)?;
         self.remove(to)?;
         match position {
-            None => self.append(to.as_str(), |arena| arena.push_str(&value)),
+            None => self.push(to.as_str(), |arena| arena.push_str(&value)),
             Some(position) => {
                 let name = self.space.keep(to.as_str());
                 self.space.members[position].name = name;
@@ -260,7 +274,7 @@ impl<'l> Record<'l> {
         self.space.members.iter().position(|member| member.state != State::Removed && self.name(member) == name)
     }
 
-    fn append(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+    fn push(&mut self, name: &str, write: impl FnOnce(&mut String)) {
         let name = self.space.keep(name);
         let value = self.space.write(write);
         self.space.members.push(Member::added(name, value));

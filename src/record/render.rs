@@ -23,6 +23,12 @@ pub(super) fn render(record: &Record<'_>, out: &mut Vec<u8>) {
         write_name(record, member, out);
         out.extend_from_slice(record.value(member).as_bytes());
     }
+    if !record.space.appendix.is_empty() {
+        if !first {
+            out.push(b',');
+        }
+        out.extend_from_slice(record.space.appendix.as_bytes());
+    }
     out.extend_from_slice(&line[tail..]);
 }
 

@@ -1,0 +1,21 @@
+//! `flag`: a boolean by a condition, such as `low_confidence`.
+
+use crate::kql::Expression;
+use crate::record::{Path, Record};
+use crate::reject::Reject;
+
+/// Sets a member to whether a condition holds. It is left out when that cannot be decided, for want of a member.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// The member.
+    pub into: Path,
+    /// The condition.
+    pub when: Expression,
+}
+
+impl Flag {
+    pub(super) fn apply(&self, record: &mut Record<'_>) -> Result<(), Reject> {
+        let Some(holds) = self.when.decide(record) else { return Ok(()) };
+        record.set(&self.into, if holds { "true" } else { "false" }).map(|_| ())
+    }
+}

@@ -1,0 +1,124 @@
+//! `_id`: which document is this, whenever it is made again?
+//!
+//! ```text
+//! 5 bytes   seconds of the record's own time since 1970, big-endian; zero without one, or with `unique`
+//! 16 bytes  the first half of a SHA-256
+//! ```
+//!
+//! in URL-safe base64, 28 characters. The digest is over host name or configured source id, inode, digest of the first
+//! line, generation, offset, ordinal within the line, and the line's bytes: nothing that grows, no device, no path, no
+//! clock. So a line has the same id after a rename, a restart, and the loss of the state folder. With `id: { from: … }`
+//! the digest is over those values and the line; with `unique: true` over the values alone.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::{Context, Source};
+use crate::batch::{ID_CHARACTERS, Id, SourceFile};
+use crate::record::{Path, Record};
+
+/// What an id is made of, beside the time.
+pub(super) type Digest = [u8; 16];
+
+/// Takes the id from members instead of the line's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdFrom {
+    /// The members.
+    pub from: Vec<Path>,
+    /// Lines that are equal in these members are one document, even if they differ elsewhere.
+    pub unique: bool,
+}
+
+impl IdFrom {
+    pub(super) fn apply(&self, record: &Record<'_>, context: &mut Context) {
+        let mut hasher = Sha256::new();
+        let mut found = false;
+        for field in &self.from {
+            let raw = record.first(field.as_str()).unwrap_or_default();
+            found |= !raw.is_empty();
+            hasher.update((raw.len() as u64).to_le_bytes());
+            hasher.update(raw);
+        }
+        // A record without any of them keeps the id of its place.
+        if !found {
+            return;
+        }
+        if !self.unique {
+            hasher.update(record.line());
+        }
+        context.id_digest = Some(half(hasher));
+        context.unique = self.unique;
+    }
+}
+
+/// Makes ids.
+#[derive(Debug)]
+pub struct Identity {
+    source_id: String,
+    /// The digest of what all lines of the last file share.
+    seed: Option<(Arc<SourceFile>, Sha256)>,
+}
+
+impl Identity {
+    /// Makes ids for lines of this host, or of a configured source.
+    pub fn new(source_id: &str) -> Identity {
+        Identity { source_id: source_id.to_owned(), seed: None }
+    }
+
+    pub(super) fn id(&mut self, line: &str, source: Source<'_>, context: &Context) -> Id {
+        let digest = context.id_digest.unwrap_or_else(|| self.digest(line.as_bytes(), source, 0));
+        let timed = context.timed && !context.unique;
+        let seconds = context.timestamp_us.filter(|_| timed).map_or(0, |micros| micros.div_euclid(1_000_000));
+        encode(seconds, digest)
+    }
+
+    pub(super) fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> Id {
+        encode(0, self.digest(line, source, 0))
+    }
+
+    fn digest(&mut self, line: &[u8], source: Source<'_>, ordinal: u32) -> Digest {
+        let mut hasher = self.seed(source.file);
+        let mut place = [0; 12];
+        place[..8].copy_from_slice(&source.offset_bytes.to_le_bytes());
+        place[8..].copy_from_slice(&ordinal.to_le_bytes());
+        hasher.update(place);
+        hasher.update(line);
+        half(hasher)
+    }
+
+    fn seed(&mut self, file: &Arc<SourceFile>) -> Sha256 {
+        match &self.seed {
+            Some((last, seed)) if Arc::ptr_eq(last, file) => seed.clone(),
+            _ => {
+                let mut seed = Sha256::new();
+                seed.update((self.source_id.len() as u64).to_le_bytes());
+                seed.update(&self.source_id);
+                seed.update(file.inode.to_le_bytes());
+                seed.update(file.generation.to_le_bytes());
+                seed.update(file.first_line_sha256);
+                self.seed = Some((Arc::clone(file), seed.clone()));
+                seed
+            }
+        }
+    }
+}
+
+fn half(hasher: Sha256) -> Digest {
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    half
+}
+
+fn encode(seconds: i64, digest: Digest) -> Id {
+    let mut bytes = [0; 21];
+    bytes[..5].copy_from_slice(&(seconds.clamp(0, (1 << 40) - 1) as u64).to_be_bytes()[3..]);
+    bytes[5..].copy_from_slice(&digest);
+    let mut id = [0; ID_CHARACTERS];
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
+    debug_assert_eq!(written, Ok(ID_CHARACTERS));
+    Id(id)
+}

@@ -1,0 +1,101 @@
+//! Metadata: where does a document come from, in the Elastic Common Schema?
+//!
+//! `host.name`, `agent.type`, `ecs.version`, `log.file.path`, `log.offset`, and `inferlog.*`: the pipeline, the digest of
+//! the configuration in force, and notes on what was assumed. Each is one dotted member at the end of the object. A
+//! member is added only where no spelling of its path is there, and left out where a scalar stands at a prefix of it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::Source;
+use crate::batch::SourceFile;
+use crate::record::{Path, Record, Room, json};
+
+/// The version of the schema that the names are of.
+const ECS_VERSION: &str = "8.17.0";
+
+/// First segments of everything that is added here. A record without any of them has room for all of it.
+const ROOTS: [&str; 5] = ["agent", "ecs", "host", "inferlog", "log"];
+
+/// Adds the metadata.
+#[derive(Debug)]
+pub struct Metadata {
+    /// Name and raw value of what is the same for every record of the pipeline.
+    fixed: Vec<(Path, String)>,
+    /// The same and the file's path as text, for the last file.
+    of_file: Option<(Arc<SourceFile>, String)>,
+}
+
+impl Metadata {
+    /// The metadata of one pipeline. `configuration` is the digest of the configuration in force.
+    pub fn new(host: &str, pipeline: &str, configuration: &str) -> Metadata {
+        let fixed = [
+            ("host.name", host),
+            ("agent.type", "inferlog"),
+            ("ecs.version", ECS_VERSION),
+            ("inferlog.pipeline", pipeline),
+            ("inferlog.config", configuration.get(..12).unwrap_or(configuration)),
+        ];
+        Metadata { fixed: fixed.map(|(name, text)| (path(name), quoted(text))).to_vec(), of_file: None }
+    }
+
+    /// Adds all that there is room for; returns how many members were left out because of a scalar at a prefix.
+    pub(super) fn add(&mut self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
+        if has_a_root(record) {
+            return self.add_one_by_one(record, source, notes);
+        }
+        let of_file = self.of_file(source.file);
+        record.append(|out| {
+            out.push_str(of_file);
+            let _ = write!(out, ",\"log.offset\":{}", source.offset_bytes);
+            if !notes.is_empty() {
+                out.push_str(",\"inferlog.notes\":");
+                out.push_str(&list(notes));
+            }
+        });
+        0
+    }
+
+    fn add_one_by_one(&self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
+        let mut members = self.fixed.clone();
+        members.push((path("log.file.path"), quoted(&source.file.path)));
+        members.push((path("log.offset"), source.offset_bytes.to_string()));
+        if !notes.is_empty() {
+            members.push((path("inferlog.notes"), list(notes)));
+        }
+        let room = |(name, raw): &(Path, String)| record.add(name, |out| out.push_str(raw));
+        members.iter().map(room).filter(|room| *room == Room::Blocked).count() as u64
+    }
+
+    fn of_file(&mut self, file: &Arc<SourceFile>) -> &str {
+        if !self.of_file.as_ref().is_some_and(|(last, _)| Arc::ptr_eq(last, file)) {
+            let mut text = String::new();
+            for (name, raw) in &self.fixed {
+                let _ = write!(text, "\"{name}\":{raw},");
+            }
+            let _ = write!(text, "\"log.file.path\":{}", quoted(&file.path));
+            self.of_file = Some((Arc::clone(file), text));
+        }
+        self.of_file.as_ref().map_or("", |(_, text)| text)
+    }
+}
+
+/// Whether some member's name begins with one of the first segments.
+fn has_a_root(record: &Record<'_>) -> bool {
+    let begins = |name: &str, root: &&str| name.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    record.names().any(|name| ROOTS.iter().any(|root| begins(name, root)))
+}
+
+fn list(notes: &[&str]) -> String {
+    format!("[\"{}\"]", notes.join("\",\""))
+}
+
+fn quoted(text: &str) -> String {
+    let mut raw = String::new();
+    json::write_string(text, &mut raw);
+    raw
+}
+
+fn path(text: &str) -> Path {
+    Path::new(text).unwrap_or_else(|_| unreachable!("BUG: `{text}` is a path"))
+}

@@ -1,0 +1,200 @@
+//! Enrich: what is checked, added, hidden and decided about each record?
+//!
+//! The processors of a pipeline run in the order of its file; each sees what those before it left, and each is one file
+//! of this folder. Then the document gets its `_id` and the metadata of the Elastic Common Schema.
+//!
+//! A missing member is skipped, never a reject. A processor that cannot do its work turns the record away as a
+//! [`Reject`]; redactions are carried out even then, because what is turned away is kept in the dead letter.
+
+mod add;
+mod drop;
+mod flag;
+mod hash;
+mod id;
+mod metadata;
+mod redact;
+mod rename;
+mod timestamp;
+
+use std::sync::Arc;
+
+pub use add::Add;
+pub use drop::Drop;
+pub use flag::Flag;
+pub use hash::Hash;
+pub use id::{Identity, IdFrom};
+pub use metadata::Metadata;
+pub use redact::Redact;
+pub use rename::Rename;
+pub use timestamp::Timestamp;
+
+use crate::batch::{Id, SourceFile};
+use crate::kql::Expression;
+use crate::record::{Record, canonical};
+use crate::reject::Reject;
+use crate::telemetry::Counters;
+
+/// One processor with its condition.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The processor runs on records that meet this.
+    pub when: Option<Expression>,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a processor does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Adds members.
+    Add(Add),
+    /// Decides not to ship the record.
+    Drop(Drop),
+    /// Adds a boolean.
+    Flag(Flag),
+    /// Hashes members.
+    Hash(Hash),
+    /// Takes the document's `_id` from members.
+    Id(IdFrom),
+    /// Hides members.
+    Redact(Redact),
+    /// Renames members.
+    Rename(Rename),
+    /// Reads the record's time.
+    Timestamp(Timestamp),
+}
+
+/// The line that a record was made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'s> {
+    /// Its file.
+    pub file: &'s Arc<SourceFile>,
+    /// Where it begins, in bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// When it was read, in microseconds since 1970.
+    pub read_us: i64,
+}
+
+/// What was decided about a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The document's `_id`.
+    pub id: Id,
+    /// Its `@timestamp`, in microseconds since 1970.
+    pub timestamp_us: i64,
+    /// The rule that keeps it from being shipped.
+    pub dropped: Option<Arc<str>>,
+}
+
+/// What processors leave for those after them, beside the record.
+#[derive(Debug, Default)]
+struct Context {
+    timestamp_us: Option<i64>,
+    /// The time is the record's own, not the read time.
+    timed: bool,
+    notes: Vec<&'static str>,
+    id_digest: Option<id::Digest>,
+    /// The id depends on members alone, not even on the time.
+    unique: bool,
+    dropped: Option<Arc<str>>,
+    scratch: canonical::Scratch,
+    buffer: Vec<u8>,
+}
+
+/// The processors of one pipeline.
+#[derive(Debug)]
+pub struct Enrichment {
+    steps: Vec<Step>,
+    default_timestamp: Timestamp,
+    identity: Identity,
+    metadata: Metadata,
+    counters: Counters,
+    context: Context,
+}
+
+impl Enrichment {
+    /// Puts the processors together.
+    pub fn new(steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
+        let default_timestamp = Timestamp { from: Vec::new(), zone: None };
+        Enrichment { steps, default_timestamp, identity, metadata, counters, context: Context::default() }
+    }
+
+    /// Runs the processors on a record, which is then ready to be rendered.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a processor cannot do its work; [`Enrichment::hide`] prepares the record for the dead letter.
+    pub fn apply(&mut self, record: &mut Record<'_>, source: Source<'_>) -> Result<Verdict, Reject> {
+        self.context.reset();
+        for step in &self.steps {
+            if step.when.as_ref().is_none_or(|when| when.matches(record)) {
+                step.action.apply(record, source, &mut self.context, &self.counters)?;
+            }
+        }
+        if self.context.timestamp_us.is_none() {
+            self.default_timestamp.apply(record, source, &mut self.context, &self.counters)?;
+        }
+        let timestamp_us = self.context.timestamp_us.unwrap_or(source.read_us);
+        let id = self.identity.id(record.line(), source, &self.context);
+        let left_out = self.metadata.add(record, source, &self.context.notes);
+        self.counters.enrich_left_out_members_total.inc_by(left_out);
+        Ok(Verdict { id, timestamp_us, dropped: self.context.dropped.take() })
+    }
+
+    /// The `_id` of a line that did not become a document.
+    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> Id {
+        self.identity.id_of_line(line, source)
+    }
+
+    /// Carries out every redaction on a record that was turned away. Returns false when one could not be, so that
+    /// nothing of the record may be kept.
+    pub fn hide(&self, record: &mut Record<'_>) -> bool {
+        self.steps.iter().all(|step| match &step.action {
+            Action::Redact(redact) => redact.apply(record).is_ok(),
+            _ => true,
+        })
+    }
+
+    /// The fields that are hidden, for what cannot be decoded.
+    pub fn hidden_fields(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().flat_map(|step| match &step.action {
+            Action::Redact(redact) => redact.fields.as_slice(),
+            _ => &[],
+        }.iter().map(|field| field.as_str()))
+    }
+}
+
+impl Action {
+    fn apply(
+        &self,
+        record: &mut Record<'_>,
+        source: Source<'_>,
+        context: &mut Context,
+        counters: &Counters,
+    ) -> Result<(), Reject> {
+        match self {
+            Action::Add(add) => add.apply(record, counters),
+            Action::Drop(drop) => drop.apply(context),
+            Action::Flag(flag) => return flag.apply(record),
+            Action::Hash(hash) => return hash.apply(record, context),
+            Action::Id(id) => id.apply(record, context),
+            Action::Redact(redact) => return redact.apply(record),
+            Action::Rename(rename) => return rename.apply(record),
+            Action::Timestamp(timestamp) => return timestamp.apply(record, source, context, counters),
+        }
+        Ok(())
+    }
+}
+
+impl Context {
+    fn reset(&mut self) {
+        self.timestamp_us = None;
+        self.timed = false;
+        self.notes.clear();
+        self.id_digest = None;
+        self.unique = false;
+        self.dropped = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;
