@@ -1,6 +1,38 @@
 //! KQL, the filter language of Kibana: what does a condition say, and does a record meet it?
+//!
+//! The language is Kibana's, and the same text must mean the same in Kibana, so what Kibana refuses is refused here. A
+//! few texts that Kibana reads in a way nobody means (`a : and b` as the value "and b", `\not` as a line break and "ot")
+//! are refused as well; quotes say them plainly. What the comparisons mean is written down in `evaluate`.
+//!
+//! The parser gives one tree (`syntax`); every use of a condition is a walk over it. Text and nesting are limited, so no
+//! text overflows the stack.
+
+mod date;
+mod decimal;
+mod error;
+mod evaluate;
+mod literal;
+mod parse;
+mod print;
+mod scan;
+mod syntax;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
+use std::fmt;
+
+pub use date::{Instant, Span};
+pub use decimal::Decimal;
+pub use error::{Error, Problem};
+pub use literal::Literal;
+pub use syntax::{Comparison, Field, Node, Operator, Pattern};
+
+/// Deepest nesting of `(` and `{`.
+pub const NESTING_DEPTH_MAX: usize = 100;
+
+/// Longest text of an expression, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// One JSON value that stands under a field, arrays taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,4 +57,69 @@ pub trait Fields {
 
     /// The same for every leaf of the record, with its dotted path.
     fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool;
+}
+
+/// A condition in KQL: its text and what it says. Prints as canonical KQL, which says the same; value lists are written
+/// out, so it may be longer than the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expression {
+    text: String,
+    tree: Node,
+}
+
+impl Expression {
+    /// Reads any KQL. An empty text is Kibana's empty search bar: every record matches.
+    ///
+    /// # Errors
+    /// Says what was expected, and where.
+    pub fn parse(text: &str) -> Result<Expression, Error> {
+        Ok(Expression { text: text.to_owned(), tree: parse::parse(text, parse::Use::Query)? })
+    }
+
+    /// Reads KQL that must give the same answer whenever it is asked: neither empty nor with date math (`now-1h`).
+    ///
+    /// # Errors
+    /// Says what was expected, and where.
+    pub fn parse_condition(text: &str) -> Result<Expression, Error> {
+        Ok(Expression { text: text.to_owned(), tree: parse::parse(text, parse::Use::Condition)? })
+    }
+
+    /// Whether the record matches, in Kibana's two-valued logic: a comparison with a missing field is false, so its
+    /// `not` is true.
+    pub fn matches(&self, record: &dyn Fields) -> bool {
+        evaluate::matches(&self.tree, record)
+    }
+
+    /// The answer in three-valued logic (Kleene's): `None` when it hangs on a comparison whose field is missing, null or
+    /// of a type that cannot be compared.
+    pub fn decide(&self, record: &dyn Fields) -> Option<bool> {
+        evaluate::decide(&self.tree, record)
+    }
+
+    /// The full names of the fields it asks for, once each, in the order of the text; with their `*`.
+    pub fn fields(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.tree.visit_fields(&mut |field| {
+            if !names.contains(&field.path_text()) {
+                names.push(field.path_text());
+            }
+        });
+        names
+    }
+
+    /// The text it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the text says.
+    pub fn tree(&self) -> &Node {
+        &self.tree
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tree.fmt(formatter)
+    }
 }

@@ -1,0 +1,59 @@
+//! A value as it is written in an expression, classified once when it is read, so that evaluation only compares.
+
+use super::date::{self, Span};
+use super::decimal::Decimal;
+
+/// A value without wildcards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Literal {
+    text: String,
+    quoted: bool,
+    number: Option<Decimal<'static>>,
+    boolean: Option<bool>,
+    date: Option<Span>,
+    date_math: bool,
+}
+
+impl Literal {
+    /// Classifies a text. `quoted` says that it stood in quotes, as a phrase.
+    pub fn new(text: String, quoted: bool) -> Literal {
+        Literal {
+            number: Decimal::read(&text).map(Decimal::into_owned),
+            boolean: text.parse().ok(),
+            date: date::read(&text),
+            date_math: date::is_date_math(&text),
+            quoted,
+            text,
+        }
+    }
+
+    /// The text, unescaped.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it stood in quotes.
+    pub fn quoted(&self) -> bool {
+        self.quoted
+    }
+
+    /// The number that it reads as.
+    pub fn number(&self) -> Option<&Decimal<'static>> {
+        self.number.as_ref()
+    }
+
+    /// The boolean that it reads as.
+    pub fn boolean(&self) -> Option<bool> {
+        self.boolean
+    }
+
+    /// The date that it reads as; a bare year is one.
+    pub fn date(&self) -> Option<&Span> {
+        self.date.as_ref()
+    }
+
+    /// Whether it reads as date math, such as `now-1h`, whose meaning moves with the clock.
+    pub fn date_math(&self) -> bool {
+        self.date_math
+    }
+}
