@@ -107,7 +107,9 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// Written by a newer inferlog.
-    #[error("the checkpoint `{path}` has version {version}, and this inferlog reads up to {VERSION}: use the newer one again, or move the folder away to read every file anew")]
+    #[error(
+        "the checkpoint `{path}` has version {version}, and this inferlog reads up to {VERSION}: use the newer one again, or move the folder away to read every file anew"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -150,8 +152,11 @@ fn set_aside(path: &Path) -> Result<PathBuf, CheckpointError> {
         .map(|n| path.with_extension(format!("json.damaged-{n}")))
         .find(|candidate| !candidate.exists())
         .unwrap_or_else(|| path.with_extension("json.damaged"));
-    fs_err::rename(path, &aside)
-        .map_err(|source| CheckpointError::Io { action: "move aside", path: path.to_owned(), source })?;
+    fs_err::rename(path, &aside).map_err(|source| CheckpointError::Io {
+        action: "move aside",
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(aside)
 }
 

@@ -22,7 +22,7 @@ pub use add::Add;
 pub use drop::Drop;
 pub use flag::Flag;
 pub use hash::Hash;
-pub use id::{Identity, IdFrom};
+pub use id::{IdFrom, Identity};
 pub use metadata::Metadata;
 pub use redact::Redact;
 pub use rename::Rename;
@@ -156,10 +156,14 @@ impl Enrichment {
 
     /// The fields that are hidden, for what cannot be decoded.
     pub fn hidden_fields(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().flat_map(|step| match &step.action {
-            Action::Redact(redact) => redact.fields.as_slice(),
-            _ => &[],
-        }.iter().map(|field| field.as_str()))
+        self.steps.iter().flat_map(|step| {
+            match &step.action {
+                Action::Redact(redact) => redact.fields.as_slice(),
+                _ => &[],
+            }
+            .iter()
+            .map(|field| field.as_str())
+        })
     }
 }
 

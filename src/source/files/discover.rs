@@ -26,7 +26,7 @@ struct Pattern {
 }
 
 /// Something that could not be looked at.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unreadable {
     /// What it is.
     pub path: PathBuf,
@@ -76,9 +76,8 @@ impl Discovery {
 impl Pattern {
     fn new(pattern: &str) -> Result<Self, globset::Error> {
         let path = Path::new(pattern);
-        let wildcard = |component: &Component<'_>| {
-            component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{', '\\'])
-        };
+        let wildcard =
+            |component: &Component<'_>| component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{', '\\']);
         let literal = path.components().take_while(|component| !wildcard(component)).count();
         let components = path.components().count();
         // A pattern without a wildcard is one file: its folder is the root.
@@ -129,9 +128,8 @@ mod tests {
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("x/loop")).unwrap();
         std::os::unix::fs::symlink(folder.path().join("nowhere"), folder.path().join("dangling.log")).unwrap();
-        let absolute = |patterns: &[&str]| -> Vec<String> {
-            patterns.iter().map(|pattern| format!("{root}/{pattern}")).collect()
-        };
+        let absolute =
+            |patterns: &[&str]| -> Vec<String> { patterns.iter().map(|pattern| format!("{root}/{pattern}")).collect() };
         let discovery = Discovery::new(&absolute(paths), &absolute(exclude)).unwrap();
         let mut unreadable = Vec::new();
         let found: Vec<String> = discovery

@@ -11,16 +11,16 @@ use crate::wake::Wake;
 
 /// What happened since the last look.
 #[derive(Debug, Default)]
-pub struct News {
+pub(super) struct News {
     /// Files that were written to.
-    pub written: HashSet<PathBuf>,
+    pub(super) written: HashSet<PathBuf>,
     /// Something appeared, vanished or was renamed, or news were lost: scan.
-    pub rescan: bool,
+    pub(super) rescan: bool,
 }
 
 /// Ears on the folders of a source. Without them polling alone finds everything, only later.
 #[derive(Debug, Default)]
-pub struct Notifications {
+pub(super) struct Notifications {
     news: Arc<Mutex<News>>,
     watcher: Option<RecommendedWatcher>,
     watched: HashSet<PathBuf>,
@@ -31,7 +31,7 @@ const WRITTEN_MAX: usize = 10_000;
 
 impl Notifications {
     /// Sets up the watcher, which rings `wake`.
-    pub fn new(wake: Wake) -> Notifications {
+    pub(super) fn new(wake: Wake) -> Notifications {
         let news = Arc::new(Mutex::new(News::default()));
         let heard = Arc::clone(&news);
         let watcher = notify::recommended_watcher(move |event| {
@@ -44,7 +44,7 @@ impl Notifications {
     }
 
     /// Watches a folder, once; one that is not there yet is tried again at the next call.
-    pub fn watch(&mut self, folder: &Path, recursive: bool) {
+    pub(super) fn watch(&mut self, folder: &Path, recursive: bool) {
         let Some(watcher) = &mut self.watcher else { return };
         if self.watched.contains(folder) || !folder.is_dir() {
             return;
@@ -59,7 +59,7 @@ impl Notifications {
     }
 
     /// Takes what happened since the last call.
-    pub fn take(&self) -> News {
+    pub(super) fn take(&self) -> News {
         std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -68,7 +68,9 @@ impl Notifications {
 fn note(news: &mut News, event: notify::Result<notify::Event>) -> bool {
     match event {
         Ok(event) if matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))) => false,
-        Ok(event) if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_))) && news.written.len() < WRITTEN_MAX => {
+        Ok(event)
+            if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_))) && news.written.len() < WRITTEN_MAX =>
+        {
             news.written.extend(event.paths);
             true
         }
