@@ -41,7 +41,7 @@ impl Hash {
     fn canonical(&self, record: &Record<'_>, context: &mut Context, out: &mut Vec<u8>) -> Result<bool, Reject> {
         if let [field] = self.fields.as_slice() {
             let Some(raw) = record.first(field.as_str()) else { return Ok(false) };
-            return canonicalize(raw, &mut context.scratch, out).map_err(reject).map(|()| true);
+            return canonicalize(raw, &mut context.scratch, out).map_err(|error| reject(&error)).map(|()| true);
         }
         let members: Vec<(&str, &str)> = self
             .fields
@@ -51,7 +51,7 @@ impl Hash {
         if members.is_empty() {
             return Ok(false);
         }
-        canonicalize_members(&members, &mut context.scratch, out).map_err(reject).map(|()| true)
+        canonicalize_members(&members, &mut context.scratch, out).map_err(|error| reject(&error)).map(|()| true)
     }
 
     fn digest(&self, canonical: &[u8]) -> [u8; 32] {
@@ -76,6 +76,6 @@ fn write_hexadecimal(bytes: &[u8], out: &mut [u8]) {
     }
 }
 
-fn reject(error: crate::record::canonical::CanonicalError) -> Reject {
+fn reject(error: &crate::record::canonical::CanonicalError) -> Reject {
     Reject::new(Stage::Enrich, "no_canonical_form", error.to_string())
 }

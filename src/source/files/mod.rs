@@ -152,7 +152,7 @@ impl Files {
     }
 
     /// Gives out what comes next, or `None` when there is nothing to read now.
-    pub fn next(&mut self) -> Option<Chunk<'_>> {
+    pub fn next_chunk(&mut self) -> Option<Chunk<'_>> {
         self.look_for_news();
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
@@ -172,7 +172,7 @@ impl Files {
         None
     }
 
-    /// When [`Files::next`] has something to do even if nobody rings.
+    /// When [`Files::next_chunk`] has something to do even if nobody rings.
     pub fn next_look(&self) -> Instant {
         self.next_scan
     }
