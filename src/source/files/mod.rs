@@ -104,7 +104,7 @@ pub struct Files {
     options: Options,
     discovery: Discovery,
     notifications: Notifications,
-    counters: Arc<Counters>,
+    counters: Counters,
     files: BTreeMap<FileNumber, TailedFile>,
     by_id: HashMap<FileId, FileNumber>,
     by_path: HashMap<PathBuf, FileNumber>,
@@ -129,7 +129,7 @@ impl Files {
     pub fn new(
         options: Options,
         entries: Option<Vec<FileEntry>>,
-        counters: Arc<Counters>,
+        counters: Counters,
         wake: Wake,
     ) -> Result<Files, globset::Error> {
         Ok(Files {

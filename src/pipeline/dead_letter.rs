@@ -1,0 +1,380 @@
+//! The dead letter: what could not be delivered, with its reason, to be looked at and replayed.
+//!
+//! One entry a line, in `dead_letter/<day>.ndjson` (mode 0600):
+//!
+//! ```text
+//! {"id":"…","time":"2026-11-23T10:00:00Z","stage":"decode","reason":"not_an_object","detail":"…",
+//!  "origin":{"file":"/logs/a.ndjson","inode":7,"generation":0,"offset_bytes":4711,"length_bytes":380,
+//!            "sha256":"digest of the line"},
+//!  "document":{…as it would have been shipped…}      or "raw":"an undecodable line after pattern redaction"}
+//! ```
+//!
+//! With `raw: omit`, for a line that is too long, and where a redaction failed, neither is kept: the origin says where
+//! the line is. An entry is unique by its id. Entries are written at once and made durable by [`DeadLetter::sync`],
+//! which everybody calls before an offset behind them is committed.
+
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use chrono::Utc;
+use serde_json::value::RawValue;
+
+use crate::batch::{Id, SourceFile};
+use crate::reject::Reject;
+use crate::telemetry::Counters;
+
+/// How much of the dead letter there may be, and what of undecodable lines is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Keep undecodable lines, after pattern redaction; otherwise only where they are.
+    pub keep_raw: bool,
+    /// The most that all entries may take on disk, in bytes. When it is reached the pipeline waits.
+    pub bytes_max: u64,
+}
+
+/// What could not be delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'e> {
+    /// Its id: the document's, or the one that its line has.
+    pub id: Id,
+    /// Why.
+    pub reject: &'e Reject,
+    /// The file that it comes from.
+    pub file: &'e SourceFile,
+    /// Where its line begins, in bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// The length of the line in bytes, without its end.
+    pub length_bytes: u64,
+    /// SHA-256 of the line in hexadecimal, where the line is at hand.
+    pub sha256: Option<&'e str>,
+    /// What is kept of it.
+    pub content: Content<'e>,
+}
+
+/// What an entry keeps.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'e> {
+    /// The document as it would have been shipped.
+    Document(&'e [u8]),
+    /// The line, after pattern redaction.
+    Raw(&'e [u8]),
+    /// Nothing: the origin says where it is.
+    Reference,
+}
+
+#[derive(serde::Serialize)]
+struct Written<'e> {
+    id: &'e str,
+    time: String,
+    stage: &'static str,
+    reason: &'e str,
+    detail: &'e str,
+    origin: Origin<'e>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'e RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_base64: Option<String>,
+}
+
+#[derive(serde::Serialize)]
+struct Origin<'e> {
+    file: &'e str,
+    inode: u64,
+    generation: u32,
+    offset_bytes: u64,
+    length_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<&'e str>,
+}
+
+/// Why an entry could not be written. The pipeline waits and tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The file system said no.
+    #[error("cannot write to the dead letter in `{folder}`: {source}")]
+    Io {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The limit is reached.
+    #[error("the dead letter in `{folder}` has reached its {bytes_max} bytes: look at it, replay or remove its files, or raise `dead_letter.bytes_max`")]
+    Full {
+        /// The folder.
+        folder: PathBuf,
+        /// The limit.
+        bytes_max: u64,
+    },
+}
+
+/// The dead letter of one pipeline.
+#[derive(Debug)]
+pub struct DeadLetter {
+    folder: PathBuf,
+    options: Options,
+    counters: Counters,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: Option<(PathBuf, std::fs::File)>,
+    bytes: u64,
+    /// Hashes of the ids that are in it: an entry is written once, however often its line is read again.
+    known: HashSet<u64>,
+    hasher: RandomState,
+    unsynced: bool,
+    written: u64,
+}
+
+impl DeadLetter {
+    /// Opens the folder, which is made if need be, and mends an entry torn by a crash: it was not acknowledged.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or read.
+    pub fn open(folder: &Path, options: Options, counters: Counters) -> Result<DeadLetter, DeadLetterError> {
+        let mut state = State {
+            file: None,
+            bytes: 0,
+            known: HashSet::new(),
+            hasher: RandomState::new(),
+            unsynced: false,
+            written: 0,
+        };
+        load(folder, &mut state).map_err(|source| DeadLetterError::Io { folder: folder.to_owned(), source })?;
+        Ok(DeadLetter { folder: folder.to_owned(), options, counters, state: Mutex::new(state) })
+    }
+
+    /// Whether undecodable lines are kept.
+    pub fn keeps_raw(&self) -> bool {
+        self.options.keep_raw
+    }
+
+    /// Writes an entry unless it is there. It is durable after the next [`DeadLetter::sync`].
+    ///
+    /// # Errors
+    /// When it cannot be written now: nothing of it is there then, and it can be tried again.
+    pub fn write(&self, entry: &Entry<'_>) -> Result<(), DeadLetterError> {
+        let mut state = self.state();
+        let key = state.hasher.hash_one(entry.id);
+        if state.known.contains(&key) {
+            return Ok(());
+        }
+        if state.bytes >= self.options.bytes_max {
+            return Err(DeadLetterError::Full { folder: self.folder.clone(), bytes_max: self.options.bytes_max });
+        }
+        self.append(&mut state, &line(entry)).map_err(|source| self.failed(source))?;
+        state.known.insert(key);
+        state.unsynced = true;
+        state.written += 1;
+        drop(state);
+        self.counters.dead_lettered(entry.reject).inc();
+        Ok(())
+    }
+
+    /// Makes everything written so far durable.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub fn sync(&self) -> Result<(), DeadLetterError> {
+        let mut state = self.state();
+        if state.unsynced {
+            if let Some((_, file)) = &state.file {
+                file.sync_data().map_err(|source| self.failed(source))?;
+            }
+            state.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// How many entries this process has written.
+    pub fn written(&self) -> u64 {
+        self.state().written
+    }
+
+    fn append(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
+        let path = self.folder.join(format!("{}.ndjson", Utc::now().format("%Y-%m-%d")));
+        if state.file.as_ref().is_none_or(|(open, _)| *open != path) {
+            if let Some((_, file)) = &state.file {
+                file.sync_data()?;
+            }
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+            fs_err::File::open(&self.folder)?.sync_all()?;
+            state.file = Some((path, file));
+        }
+        let Some((_, file)) = &mut state.file else { return Ok(()) };
+        let length = file.metadata()?.len();
+        if let Err(error) = file.write_all(line) {
+            // A torn entry must not be joined by the next one.
+            let _ = file.set_len(length);
+            return Err(error);
+        }
+        state.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> DeadLetterError {
+        DeadLetterError::Io { folder: self.folder.clone(), source }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Finds out what is there already.
+fn load(folder: &Path, state: &mut State) -> io::Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Known {
+        id: String,
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    for path in fs_err::read_dir(folder)? {
+        let path = path?.path();
+        if path.extension().is_none_or(|extension| extension != "ndjson") {
+            continue;
+        }
+        let text = fs_err::read(&path)?;
+        let whole = memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1);
+        if whole < text.len() {
+            fs_err::OpenOptions::new().write(true).open(&path)?.file().set_len(whole as u64)?;
+        }
+        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            if let Ok(known) = serde_json::from_slice::<Known>(line)
+                && let Ok(id) = known.id.into_bytes().try_into()
+            {
+                state.known.insert(state.hasher.hash_one(Id(id)));
+            }
+        }
+        state.bytes += whole as u64;
+    }
+    Ok(())
+}
+
+/// An entry as it stands in the file.
+fn line(entry: &Entry<'_>) -> Vec<u8> {
+    let (document, raw) = match entry.content {
+        Content::Document(document) => (Some(document), None),
+        Content::Raw(raw) => (None, Some(raw)),
+        Content::Reference => (None, None),
+    };
+    let text = raw.map(std::str::from_utf8);
+    let written = Written {
+        id: entry.id.as_str(),
+        time: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        stage: entry.reject.stage.as_str(),
+        reason: &entry.reject.reason,
+        detail: &entry.reject.detail,
+        origin: Origin {
+            file: &entry.file.path,
+            inode: entry.file.inode,
+            generation: entry.file.generation,
+            offset_bytes: entry.offset_bytes,
+            length_bytes: entry.length_bytes,
+            sha256: entry.sha256,
+        },
+        document: document.and_then(|document| serde_json::from_slice(document).ok()),
+        raw: text.and_then(Result::ok),
+        raw_base64: raw
+            .filter(|_| matches!(text, Some(Err(_))))
+            .map(|raw| base64::engine::general_purpose::STANDARD.encode(raw)),
+    };
+    let mut line = serde_json::to_vec(&written).unwrap_or_else(|_| unreachable!("BUG: an entry is always JSON"));
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::batch::ID_CHARACTERS;
+    use crate::reject::Stage;
+    use crate::telemetry::Telemetry;
+
+    const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000 };
+
+    fn open(folder: &Path) -> DeadLetter {
+        DeadLetter::open(folder, OPTIONS, Telemetry::default().pipeline("p")).unwrap()
+    }
+
+    fn write(dead_letter: &DeadLetter, name: u8, content: Content<'_>) -> Result<(), DeadLetterError> {
+        let file =
+            SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+        let reject = Reject::new(Stage::Decode, "not_an_object", "why".to_owned());
+        dead_letter.write(&Entry {
+            id: Id([name; ID_CHARACTERS]),
+            reject: &reject,
+            file: &file,
+            offset_bytes: 4_711,
+            length_bytes: 9,
+            sha256: Some("ab"),
+            content,
+        })
+    }
+
+    fn lines(folder: &Path) -> Vec<serde_json::Value> {
+        let mut lines = Vec::new();
+        for path in fs_err::read_dir(folder).unwrap() {
+            let text = fs_err::read_to_string(path.unwrap().path()).unwrap();
+            lines.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+        }
+        lines
+    }
+
+    #[test]
+    fn entries_are_unique_private_and_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("dead_letter");
+        let dead_letter = open(&folder);
+        write(&dead_letter, b'a', Content::Document(b"{\"n\":1.50}")).unwrap();
+        write(&dead_letter, b'b', Content::Raw(b"text \"x\"")).unwrap();
+        write(&dead_letter, b'c', Content::Raw(b"\xff\xfe")).unwrap();
+        write(&dead_letter, b'd', Content::Reference).unwrap();
+        write(&dead_letter, b'a', Content::Reference).unwrap();
+        dead_letter.sync().unwrap();
+        assert_eq!(dead_letter.written(), 4);
+        let again = open(&folder);
+        write(&again, b'b', Content::Reference).unwrap();
+        assert_eq!(again.written(), 0);
+        let lines = lines(&folder);
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[0]["document"].to_string(), "{\"n\":1.5}");
+        assert_eq!(lines[1]["raw"], "text \"x\"");
+        assert_eq!(lines[2]["raw_base64"], "//4=");
+        assert_eq!(lines[3]["origin"]["offset_bytes"], 4_711);
+        assert!(lines[3].get("raw").is_none() && lines[3].get("document").is_none());
+        let path = fs_err::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(fs_err::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_torn_entry_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&open(folder.path()), b'a', Content::Reference).unwrap();
+        let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let mut text = fs_err::read(&path).unwrap();
+        text.extend_from_slice(b"{\"id\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"ti");
+        fs_err::write(&path, text).unwrap();
+        write(&open(folder.path()), b'b', Content::Reference).unwrap();
+        assert_eq!(lines(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn the_limit_refuses_and_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead_letter = open(folder.path());
+        let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference).err());
+        assert!(refused.unwrap().to_string().contains("raise `dead_letter.bytes_max`"));
+    }
+}
