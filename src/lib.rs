@@ -4,9 +4,7 @@
 
 pub mod ack;
 pub mod batch;
-pub mod checkpoint;
-pub mod decode;
-pub mod enrich;
+pub mod config;
 pub mod kql;
 pub mod pattern_redaction;
 pub mod record;

@@ -1,0 +1,393 @@
+//! Reading a value: is it of the kind and in the range that its key asks for?
+//!
+//! Every reader returns `None` once it has reported what is wrong. A value that came from a variable or a file is never
+//! quoted in a message.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::model::Condition;
+use super::report::Span;
+use super::section::{Context, Section, did_you_mean};
+use super::yaml::{Entry, Kind, Node, Scalar, Value};
+use crate::record::Path;
+use crate::secret::Secret;
+
+/// A key's value, or an item of a list.
+pub(super) struct Field<'a> {
+    pub(super) context: &'a Context<'a>,
+    /// The dotted path of keys to it, for messages.
+    pub(super) name: String,
+    pub(super) key_span: Span,
+    pub(super) node: &'a Node,
+}
+
+/// One of several named choices: its name, and what stands under it.
+pub(super) struct Choice<'a> {
+    pub(super) name: &'static str,
+    pub(super) section: Section<'a>,
+}
+
+impl<'a> Field<'a> {
+    /// A problem of the value; a value that is not written in the file's text is shown at its key.
+    pub(super) fn complain(&self, message: String, hint: Option<String>) {
+        let span = if self.node.span.is_empty() { &self.key_span } else { &self.node.span };
+        self.context.complain(span, message, hint);
+    }
+
+    /// Reports that the value is not what it should be; returns `None` for the caller to return.
+    fn expected<T>(&self, what: &str) -> Option<T> {
+        self.complain(format!("`{}` has to be {what}{}", self.name, self.found()), None);
+        None
+    }
+
+    /// Ends a message with what stands there, if it may be printed.
+    fn found(&self) -> String {
+        match &self.node.value {
+            Value::Scalar(Scalar { expanded: true, .. }) => "; what the variable or file gives is not".to_owned(),
+            Value::Scalar(Scalar { kind: Kind::Null, .. }) => "; nothing is given".to_owned(),
+            Value::Scalar(scalar) if scalar.text.is_empty() => "; the text is empty".to_owned(),
+            Value::Scalar(_) => String::new(),
+            Value::List(items) if items.is_empty() => "; it is empty".to_owned(),
+            Value::Map(entries) if entries.is_empty() => "; it is empty".to_owned(),
+            Value::List(_) => ", not a list".to_owned(),
+            Value::Map(_) => ", not a map".to_owned(),
+        }
+    }
+
+    /// Reports a complaint about a text in another module's words, which may quote it.
+    pub(super) fn refuse<T>(&self, complaint: &str) -> Option<T> {
+        self.refuse_with(complaint, None)
+    }
+
+    pub(super) fn refuse_with<T>(&self, complaint: &str, hint: Option<String>) -> Option<T> {
+        let message = match &self.node.value {
+            Value::Scalar(Scalar { expanded: true, .. }) => {
+                format!("`{}`: what the variable or file gives is not valid", self.name)
+            }
+            _ => format!("`{}`: {complaint}", self.name),
+        };
+        self.complain(message, hint);
+        None
+    }
+
+    fn scalar(&self) -> Option<&'a Scalar> {
+        match &self.node.value {
+            Value::Scalar(scalar) if scalar.kind != Kind::Null => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// The value as a scalar of any kind, typed as YAML does.
+    pub(super) fn typed(&self) -> Option<&'a Scalar> {
+        match &self.node.value {
+            Value::Scalar(scalar) if scalar.binary.is_none() => Some(scalar),
+            Value::Scalar(_) => self.expected("text in UTF-8"),
+            Value::List(_) | Value::Map(_) => self.expected("a single value"),
+        }
+    }
+
+    /// Text that is not empty.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match self.scalar() {
+            Some(scalar) if scalar.binary.is_some() => self.expected("text in UTF-8"),
+            Some(scalar) if !scalar.text.is_empty() => Some(&scalar.text),
+            _ => self.expected("text"),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.scalar().map(|scalar| scalar.text.as_str()) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => self.expected("`true` or `false`"),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = self.scalar().and_then(|scalar| scalar.text.parse().ok());
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Some(number),
+            None => self.expected(&format!("a whole number from {} to {}", range.start(), range.end())),
+        }
+    }
+
+    /// A size in bytes.
+    pub(super) fn bytes(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let size = self.scalar().and_then(|scalar| parse_bytes(&scalar.text).ok());
+        match size.filter(|size| range.contains(size)) {
+            Some(size) => Some(size),
+            None => {
+                let (least, most) = (shown_bytes(*range.start()), shown_bytes(*range.end()));
+                self.expected(&format!("a size from {least} to {most}, such as `{}`", example_bytes(&range)))
+            }
+        }
+    }
+
+    /// A span of time.
+    pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let duration = self.scalar().and_then(|scalar| parse_duration(&scalar.text).ok());
+        match duration.filter(|duration| range.contains(duration)) {
+            Some(duration) => Some(duration),
+            None => {
+                let (least, most) = (shown_duration(*range.start()), shown_duration(*range.end()));
+                self.expected(&format!("a time from {least} to {most}, such as `500ms`, `30s` or `2h`"))
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn word(&self, known: &[&'static str]) -> Option<&'static str> {
+        let text = self.text()?;
+        match known.iter().find(|word| **word == text) {
+            Some(word) => Some(word),
+            None => {
+                let shown = if self.is_expanded() { String::new() } else { format!(" `{text}`") };
+                let hint = did_you_mean(if self.is_expanded() { "" } else { text }, known, "known values");
+                self.complain(format!("unknown value{shown} of `{}`", self.name), Some(hint));
+                None
+            }
+        }
+    }
+
+    /// A password, key or token.
+    pub(super) fn secret(&self) -> Option<Secret> {
+        let scalar = self.scalar().filter(|scalar| scalar.binary.is_some() || !scalar.text.is_empty());
+        let Some(scalar) = scalar else { return self.expected("text that is not empty") };
+        let mut bytes = scalar.binary.clone().unwrap_or_else(|| scalar.text.clone().into_bytes());
+        if scalar.expanded {
+            // The expansion has cut a line end already, and `Secret` cuts one: a second one belongs to the key.
+            bytes.push(b'\n');
+        }
+        Some(Secret::new(bytes))
+    }
+
+    /// A path of a record's member.
+    pub(super) fn field_path(&self) -> Option<Path> {
+        Path::new(self.text()?).map_or_else(|complaint| self.refuse(&complaint), Some)
+    }
+
+    /// A file's path, made absolute.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        let text = self.text()?;
+        if text.starts_with("~/") || text == "~" {
+            return self.refuse_with("`~` is not expanded here", Some("write `${HOME}/…` in its place".to_owned()));
+        }
+        Some(super::folded(&self.context.folder.join(text)))
+    }
+
+    /// A path of a file that is there.
+    pub(super) fn existing_file(&self) -> Option<PathBuf> {
+        let file = self.file()?;
+        match std::fs::metadata(&file) {
+            Ok(metadata) if metadata.is_file() => Some(file),
+            Ok(_) => self.refuse("this is not a file"),
+            Err(error) => self.refuse(&format!("the file cannot be read: {}", super::words(&error))),
+        }
+    }
+
+    /// A list with at least one item.
+    pub(super) fn list<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+        match &self.node.value {
+            Value::List(items) if !items.is_empty() => {
+                // All are read before the first failure counts, so that all problems are reported.
+                let read_items: Vec<Option<T>> = items.iter().map(|item| read(&self.item(item))).collect();
+                read_items.into_iter().collect()
+            }
+            Value::List(_) => self.expected("a list with at least one item"),
+            Value::Scalar(scalar) if scalar.kind != Kind::Null => self.expected("a list: put it in `[…]`"),
+            _ => self.expected("a list"),
+        }
+    }
+
+    /// The items of a list, which may be empty or missing.
+    pub(super) fn items(&self) -> Vec<Field<'a>> {
+        match &self.node.value {
+            Value::List(items) => items.iter().map(|item| self.item(item)).collect(),
+            Value::Scalar(Scalar { kind: Kind::Null, .. }) => Vec::new(),
+            _ => {
+                let _: Option<()> = self.expected("a list");
+                Vec::new()
+            }
+        }
+    }
+
+    fn item(&self, node: &'a Node) -> Field<'a> {
+        let start = node.span.start..node.span.start;
+        let key_span = if node.span.is_empty() { self.key_span.clone() } else { start };
+        Field { context: self.context, name: self.name.clone(), key_span, node }
+    }
+
+    /// A map from field paths to something, with at least one entry.
+    pub(super) fn by_path<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<(Path, T)>> {
+        let Value::Map(entries) = &self.node.value else { return self.expected("a map of field paths") };
+        if entries.is_empty() {
+            return self.expected("a map with at least one field path");
+        }
+        let read_entry = |entry: &'a Entry| {
+            let name = format!("{}.{}", self.name, entry.key);
+            let field = Field { context: self.context, name, key_span: entry.key_span.clone(), node: &entry.value };
+            let path = Path::new(&entry.key).map_err(|complaint| {
+                self.context.complain(&entry.key_span, format!("`{}`: {complaint}", self.name), None);
+            });
+            let value = read(&field);
+            Some((path.ok()?, value?))
+        };
+        let read_entries: Vec<_> = entries.iter().map(read_entry).collect();
+        read_entries.into_iter().collect()
+    }
+
+    /// A map of options; nothing is an empty one.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        let entries: &[Entry] = match &self.node.value {
+            Value::Map(entries) => entries,
+            Value::Scalar(Scalar { kind: Kind::Null, .. }) => &[],
+            _ => return self.expected("a map of options"),
+        };
+        Some(Section::new(self.context, self.name.clone(), self.key_span.clone(), entries))
+    }
+
+    /// One of several choices: a map with one key, or its bare name if it has no options. `kind` is the word for it.
+    pub(super) fn choice(&self, kind: &str, known: &[&'static str]) -> Option<Choice<'a>> {
+        let (name, key_span, entry) = match &self.node.value {
+            Value::Scalar(scalar) if scalar.kind != Kind::Null => (self.text()?, self.node.span.clone(), None),
+            Value::Map(entries) if entries.len() == 1 => {
+                (&*entries[0].key, entries[0].key_span.clone(), entries.first())
+            }
+            Value::Map(entries) if entries.len() > 1 => {
+                self.complain_about_several(kind, &entries[1]);
+                return None;
+            }
+            _ => return self.expected(&format!("one {kind}: {}", list_of(known))),
+        };
+        let Some(known_name) = known.iter().find(|known| **known == name) else {
+            let shown = if self.is_expanded() { String::new() } else { format!(" `{name}`") };
+            let hint = did_you_mean(if self.is_expanded() { "" } else { name }, known, &format!("known {kind}s"));
+            self.context.complain(&key_span, format!("unknown {kind}{shown} in `{}`", self.name), Some(hint));
+            return None;
+        };
+        let name = format!("{}.{known_name}", self.name);
+        let section = match entry {
+            Some(entry) => Field { context: self.context, name, key_span, node: &entry.value }.section()?,
+            None => Section::new(self.context, name, key_span, &[]),
+        };
+        Some(Choice { name: known_name, section })
+    }
+
+    fn complain_about_several(&self, kind: &str, second: &Entry) {
+        let message = format!("`{}` holds one {kind} and something more: `{}`", self.name, second.key);
+        let hint = match matches!(self.name.as_str(), "decode") {
+            true => format!("a {kind}'s options stand further to the right, under its name"),
+            false => format!("start each {kind} with `- `; its options stand further to the right, under its name"),
+        };
+        self.context.complain(&second.key_span, message, Some(hint));
+    }
+
+    /// True if something of the value came from a variable or a file.
+    pub(super) fn is_expanded(&self) -> bool {
+        matches!(&self.node.value, Value::Scalar(Scalar { expanded: true, .. }))
+    }
+
+    /// A condition in KQL.
+    pub(super) fn condition(&self) -> Option<Condition> {
+        let text = self.text()?;
+        match parse_condition(text) {
+            Ok(()) => Some(Condition { text: text.to_owned(), position: self.context.position(&self.node.span) }),
+            Err((complaint, offset_chars)) => {
+                let message = match self.is_expanded() {
+                    true => format!("`{}`: this is not a condition in KQL", self.name),
+                    false => format!("`{}`: {complaint}", self.name),
+                };
+                self.context.complain(&self.place_in_text(text, offset_chars), message, None);
+                None
+            }
+        }
+    }
+
+    /// The place of a character of the value's text, where the text stands in the file as it is; else the whole value.
+    fn place_in_text(&self, text: &str, offset_chars: usize) -> Span {
+        let span = &self.node.span;
+        let written = &self.context.source.text[span.clone()];
+        match (written.find(text), text.char_indices().nth(offset_chars)) {
+            (Some(start), Some((offset, character))) if !self.is_expanded() => {
+                let start = span.start + start + offset;
+                start..start + character.len_utf8()
+            }
+            (Some(start), None) if !self.is_expanded() => {
+                let end = span.start + start + text.len();
+                end..end
+            }
+            _ => span.clone(),
+        }
+    }
+}
+
+fn list_of(known: &[&str]) -> String {
+    known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks a condition: what is wrong, and at which character of the text.
+fn parse_condition(text: &str) -> Result<(), (String, usize)> {
+    match text.trim().is_empty() {
+        true => Err(("a condition is empty".to_owned(), 0)),
+        false => Ok(()),
+    }
+}
+
+fn example_bytes(range: &RangeInclusive<u64>) -> &'static str {
+    if *range.end() >= 1 << 30 { "1GiB" } else { "1MiB" }
+}
+
+fn shown_bytes(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size)) {
+        Some((size, unit)) => format!("{}{unit}", bytes / size),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn shown_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds, duration.subsec_millis()) {
+        (0, milliseconds) => format!("{milliseconds}ms"),
+        (_, 0) if seconds.is_multiple_of(86_400) => format!("{}d", seconds / 86_400),
+        (_, 0) if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
+        (_, 0) if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        (_, 0) => format!("{seconds}s"),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// A size: a whole number of bytes, or with a unit (`B`, `KiB`, `MiB`, `GiB`, `TiB`).
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let size: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(format!("`{text}` is not a size")),
+    };
+    number.parse().ok().and_then(|n: u64| n.checked_mul(size)).ok_or_else(|| format!("`{text}` is not a size"))
+}
+
+/// A span of time: a whole number with a unit (`ms`, `s`, `m`, `h`, `d`).
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds: u64 = match unit.trim_start() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(format!("`{text}` is not a time")),
+    };
+    let total = number.parse().ok().and_then(|n: u64| n.checked_mul(milliseconds));
+    total.map(Duration::from_millis).ok_or_else(|| format!("`{text}` is not a time"))
+}

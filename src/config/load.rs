@@ -1,0 +1,217 @@
+//! Loading a set of pipelines: which files are they, and do they fit together?
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::expand::{Environment, Expander};
+use super::model::{Pipeline, Sink};
+use super::report::{Problem, Report, SourceText};
+use super::section::{Context, Section};
+use super::{enrich, limits, observe, sink, source, tests_section, words, yaml};
+
+/// Where pipelines are looked for when none is named.
+const DEFAULT_FOLDER: &str = "pipelines";
+
+/// The largest pipeline file, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+const NAME_BYTES_MAX: usize = 100;
+
+/// Loads pipeline files, and folders of them (`*.yaml`, `*.yml`, in the order of their names); without any,
+/// `pipelines/`. Variables come from the environment of this process.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Report> {
+    load_with(paths, &Environment::of_process())
+}
+
+/// The same with variables as given.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub fn load_with(paths: &[PathBuf], environment: &Environment<'_>) -> Result<Vec<Pipeline>, Report> {
+    let mut problems = Vec::new();
+    let files = pipeline_files(paths, &mut problems);
+    let mut pipelines = Vec::new();
+    for file in &files {
+        match load_file(file, environment) {
+            Ok(pipeline) => pipelines.push(pipeline),
+            Err(found) => problems.extend(found),
+        }
+    }
+    check_names(&files, &mut problems);
+    check_stores(&pipelines, &mut problems);
+    match problems.is_empty() {
+        true => Ok(pipelines),
+        false => Err(Report { problems }),
+    }
+}
+
+fn pipeline_files(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let default = [PathBuf::from(DEFAULT_FOLDER)];
+    let paths = if paths.is_empty() { &default } else { paths };
+    let mut files = Vec::new();
+    for path in paths {
+        let found = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => files_of_folder(path),
+            Ok(_) => Ok(vec![path.clone()]),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) if found.is_empty() => {
+                let hint = "a pipeline is a file that ends in `.yaml` or `.yml`".to_owned();
+                problems.push(Problem::of_path(path, "no pipeline is in this folder".to_owned(), Some(hint)));
+            }
+            Ok(found) => files.extend(found),
+            Err(error) => {
+                let hint = "name a pipeline file, or a folder of them".to_owned();
+                problems.push(Problem::of_path(path, format!("no pipeline is here: {}", words(&error)), Some(hint)));
+            }
+        }
+    }
+    files
+}
+
+fn files_of_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_yaml && !is_hidden && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec<Problem>> {
+    let of_path = |message: String| vec![Problem::of_path(path, message, None)];
+    let bytes = read_bounded(path).map_err(of_path)?;
+    let name = pipeline_name(path).map_err(of_path)?;
+    let folder = folder_of(path).map_err(of_path)?;
+    let text = text_of(path, &bytes).map_err(|problem| vec![problem])?;
+    let source = SourceText { path, text };
+    let mut node = yaml::parse(&source).map_err(|problem| vec![problem])?;
+    let mut expander = Expander { source: &source, folder: &folder, environment, problems: Vec::new() };
+    expander.expand(&mut node);
+    let context = Context { source: &source, folder: &folder, problems: RefCell::new(expander.problems) };
+    let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name, digest));
+    let mut problems = context.problems.into_inner();
+    problems.sort_by_key(|problem| problem.position);
+    match pipeline {
+        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        _ => Err(problems),
+    }
+}
+
+/// The file's own map: each key is read, whatever is wrong with the others.
+fn pipeline(mut file: Section<'_>, name: String, digest: String) -> Option<Pipeline> {
+    let path = file.context.source.path.to_owned();
+    let source = file.required("source", source::source);
+    let decode = file.required("decode", source::decode);
+    let enrich = file.optional("enrich", enrich::enrich).unwrap_or_default();
+    let observe = file.optional("observe", |field| field.items().iter().map(observe::observer).collect());
+    let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);
+    let line_bytes_max = source.as_ref().map_or(0, |source| source.files.line_bytes_max);
+    let queue = limits::queue(&mut file, batch.bytes_max, line_bytes_max);
+    let rate_limit = file.optional("rate_limit", limits::rate_limit);
+    let dead_letter = file.optional("dead_letter", limits::dead_letter).unwrap_or(limits::DEAD_LETTER);
+    let sinks = file.required("sink", sink::sinks);
+    let tests = file.optional("tests", |field| tests_section::tests(field, &enrich)).unwrap_or_default();
+    file.finish();
+    Some(Pipeline {
+        name,
+        path,
+        digest,
+        source: source?,
+        decode: decode?,
+        enrich,
+        observe: observe.unwrap_or_default(),
+        batch,
+        queue,
+        rate_limit,
+        dead_letter,
+        sinks: sinks?,
+        tests,
+    })
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)) {
+        Err(error) => Err(format!("the file cannot be read: {}", words(&error))),
+        Ok(length) if length as u64 > FILE_BYTES_MAX => Err("the file is larger than 1 MiB".to_owned()),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// The file's text without a byte order mark; what is not UTF-8 is shown by the line that holds it.
+fn text_of<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<&'a str, Problem> {
+    let text = std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+    text.map_err(|error| {
+        let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+        let source = SourceText { path, text: valid };
+        source.problem(&(valid.len()..valid.len()), "the file is not UTF-8 from here on".to_owned(), None)
+    })
+}
+
+fn pipeline_name(path: &Path) -> Result<String, String> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match !stem.is_empty() && stem.len() <= NAME_BYTES_MAX && !stem.starts_with('.') && stem.chars().all(allowed) {
+        true => Ok(stem.to_owned()),
+        false => Err(format!(
+            "a pipeline is named by its file, with letters, digits, `.`, `_` and `-`, at most {NAME_BYTES_MAX} characters"
+        )),
+    }
+}
+
+/// The absolute folder of a file, links resolved, so that `..` in a path means what it means to the system.
+fn folder_of(path: &Path) -> Result<PathBuf, String> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent.canonicalize().map_err(|error| format!("the folder cannot be read: {}", words(&error)))?;
+    match folder.to_str() {
+        Some(_) => Ok(folder),
+        None => Err("the name of the folder is not UTF-8".to_owned()),
+    }
+}
+
+fn check_names(files: &[PathBuf], problems: &mut Vec<Problem>) {
+    for (n, file) in files.iter().enumerate() {
+        if let Some(other) = files[..n].iter().find(|other| other.file_stem() == file.file_stem()) {
+            let message = format!("this pipeline has the same name as `{}`", other.display());
+            let hint = "a pipeline's name is its file's name without its end: rename one of the two".to_owned();
+            problems.push(Problem::of_path(file, message, Some(hint)));
+        }
+    }
+}
+
+fn check_stores(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
+    let mut seen: Vec<(&Path, &Pipeline)> = Vec::new();
+    for pipeline in pipelines {
+        let stores =
+            pipeline.sinks.iter().filter_map(|sink| if let Sink::Store(store) = sink { Some(store) } else { None });
+        // A default place is the pipeline's own, but two of them in one pipeline are the same.
+        for path in stores.map(|store| store.path.as_deref().unwrap_or(Path::new(""))) {
+            let is_default = path.as_os_str().is_empty();
+            let same =
+                |(other, owner): &&(&Path, &Pipeline)| *other == path && (!is_default || owner.name == pipeline.name);
+            if let Some((_, owner)) = seen.iter().find(same) {
+                let message = format!(
+                    "a store of this pipeline is also one of `{}`: each needs its own `path`",
+                    owner.path.display()
+                );
+                problems.push(Problem::of_path(&pipeline.path, message, None));
+            }
+            seen.push((path, pipeline));
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! What a pipeline file says, checked: plain data from which the stages are built.
+//!
+//! Defaults are filled in, paths are absolute, and what cannot be (two kinds of authentication, a `flag` without a
+//! condition) has no place here. Only [`Pipeline`] has a `Debug`, which shows its name and digest: any value may have come from a
+//! variable or a file, and is then nobody's to print.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use url::Url;
+
+pub use super::names::{IndexPart, IndexPattern};
+use super::report::Position;
+use crate::record::Path;
+use crate::secret::Secret;
+
+/// One pipeline file.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// The file's stem: letters, digits, `.`, `_`, `-`. It names the folder of state and labels metrics.
+    pub name: String,
+    /// The file, as it was named by the user.
+    pub path: PathBuf,
+    /// SHA-256 of the file's text before anything was expanded, in hex: no secrets in it.
+    pub digest: String,
+    /// Where records come from.
+    pub source: Source,
+    /// What a line is.
+    pub decode: Decode,
+    /// The processors, in the order in which they are applied. At most one is a `timestamp`, at most one an `id`.
+    pub enrich: Vec<Step>,
+    /// What looks at every record.
+    pub observe: Vec<Observer>,
+    /// When a batch is closed.
+    pub batch: BatchLimits,
+    /// Bounds of what is under way.
+    pub queue: QueueLimits,
+    /// How fast records may be sent.
+    pub rate_limit: Option<RateLimit>,
+    /// What happens with records that cannot be handled.
+    pub dead_letter: DeadLetter,
+    /// Where documents go: at least one.
+    pub sinks: Vec<Sink>,
+    /// The file's own tests.
+    pub tests: Vec<TestCase>,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Pipeline");
+        shown.field("name", &self.name).field("path", &self.path).field("digest", &self.digest);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// A condition in KQL, and where it stands in the file.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Condition {
+    /// The text.
+    pub text: String,
+    /// The place of its value.
+    pub position: Position,
+}
+
+/// Where records come from.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Source {
+    /// The files to tail.
+    pub files: Files,
+    /// What stands for the host's name in document ids, if configured.
+    pub id: Option<String>,
+}
+
+/// Files to tail.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Files {
+    /// Absolute globs, in globset's syntax with `*` not crossing `/`: at least one.
+    pub paths: Vec<String>,
+    /// Absolute globs of what is left out.
+    pub exclude: Vec<String>,
+    /// Where to begin in files that are met at the very first start.
+    pub first_seen: FirstSeen,
+    /// The longest line that is read, in bytes: 64 to 16 Mi.
+    pub line_bytes_max: u64,
+    /// How often to look for changes where notifications do not come: 10 ms to 1 h.
+    pub poll_interval: Duration,
+    /// The most files that are kept open: 16 to 1,000,000; none is the platform's choice.
+    pub open_files_max: Option<u32>,
+}
+
+/// Where to begin in a file that is met at the very first start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstSeen {
+    /// At its first byte.
+    Beginning,
+    /// At its end.
+    End,
+    /// At its first byte if it was written to within this time, else at its end.
+    Age(Duration),
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decode {
+    /// One JSON object.
+    Json,
+}
+
+/// One processor.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Step {
+    /// Sets the record's time.
+    Timestamp(Timestamp),
+    /// Adds a hash of members.
+    Hash(Hash),
+    /// Adds a boolean by condition.
+    Flag(Flag),
+    /// Replaces members by a fixed text.
+    Redact(Redact),
+    /// Sets members to fixed values.
+    Add(Add),
+    /// Renames members.
+    Rename(Rename),
+    /// Leaves records out, counted by name.
+    Drop(Drop),
+    /// Sets the document's id.
+    Id(Id),
+}
+
+/// The processor `timestamp`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Timestamp {
+    /// Members that may hold the time, the first readable one wins; empty when the file names none.
+    pub from: Vec<Path>,
+    /// The zone of times that name none; UTC, noted in the record, if absent.
+    pub zone: Option<Tz>,
+    /// Applied only where this holds.
+    pub when: Option<Condition>,
+}
+
+/// The processor `hash`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Hash {
+    /// What is hashed: the value of one field, or the object of several; at least one.
+    pub fields: Vec<Path>,
+    /// Where the hash goes.
+    pub into: Path,
+    /// With a key the hash is an HMAC-SHA-256, without it a SHA-256.
+    pub key: Option<Secret>,
+    /// Applied only where this holds.
+    pub when: Option<Condition>,
+}
+
+/// The processor `flag`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Flag {
+    /// Where the boolean goes.
+    pub into: Path,
+    /// What it says.
+    pub when: Condition,
+}
+
+/// The processor `redact`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Redact {
+    /// What is replaced: at least one.
+    pub fields: Vec<Path>,
+    /// The text that takes its place.
+    pub with: String,
+    /// Applied only where this holds.
+    pub when: Option<Condition>,
+}
+
+/// The processor `add`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Add {
+    /// Members with their values as JSON text, in the file's order: at least one.
+    pub fields: Vec<(Path, String)>,
+    /// Applied only where this holds.
+    pub when: Option<Condition>,
+}
+
+/// The processor `rename`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Rename {
+    /// Old names with their new ones, in the file's order: at least one.
+    pub fields: Vec<(Path, Path)>,
+    /// Applied only where this holds.
+    pub when: Option<Condition>,
+}
+
+/// The processor `drop`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Drop {
+    /// The name it is counted under: lower-case letters, digits, `_`, `-`.
+    pub name: String,
+    /// Which records are left out.
+    pub when: Condition,
+}
+
+/// The processor `id`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Id {
+    /// Members that make the id: at least one.
+    pub from: Vec<Path>,
+    /// Keeps only the first record of an id.
+    pub unique: bool,
+    /// Applied only where this holds.
+    pub when: Option<Condition>,
+}
+
+/// What looks at every record.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Observer {
+    /// Requests, latency, predictions and confidence as metrics.
+    ModelMetrics {
+        /// Which records are inferences.
+        inferences: Condition,
+    },
+}
+
+/// When a batch is closed: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// At this size in bytes: 4 Ki to 64 Mi.
+    pub bytes_max: u64,
+    /// At this number of items: 1 to 65,536.
+    pub items_max: u32,
+    /// This long after its first item: 0 to 1 min.
+    pub linger: Duration,
+}
+
+/// Bounds of what is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// The most bytes of batches that wait or are being sent: `batch.bytes_max` to 16 Gi.
+    pub memory_bytes_max: u64,
+    /// The widest span between read and committed offset, over all files of a pipeline, in bytes: `line_bytes_max` to 1 Ti.
+    pub unacknowledged_bytes_max: u64,
+}
+
+/// How fast records may be sent: at least one of the two is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Records in a second.
+    pub records_per_second: Option<NonZeroU32>,
+    /// Bytes in a second: up to 1 Ti.
+    pub bytes_per_second: Option<NonZeroU64>,
+}
+
+/// What happens with records that cannot be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// What is kept of a line that could not be decoded.
+    pub raw: RawLine,
+    /// The most bytes on disk: 1 Mi to 1 Ti.
+    pub bytes_max: u64,
+}
+
+/// What is kept of a line that could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawLine {
+    /// The line.
+    Keep,
+    /// Only where it is: file, offset, length, digest.
+    Omit,
+}
+
+/// Where documents go.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Sink {
+    /// A cluster.
+    Elasticsearch(Box<Elasticsearch>),
+    /// The embedded store.
+    Store(Store),
+    /// Lines on standard output.
+    Stdout,
+}
+
+/// The sink `elasticsearch`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Elasticsearch {
+    /// Nodes, with a path prefix if there is one, without credentials: at least one.
+    pub hosts: Vec<Url>,
+    /// What documents are written into.
+    pub target: Target,
+    /// Who we are.
+    pub authentication: Authentication,
+    /// Certificates of authorities that are trusted instead of the usual ones, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate.
+    pub client_certificate: Option<ClientCertificate>,
+    /// A proxy on the way.
+    pub proxy: Option<Proxy>,
+    /// Compresses requests.
+    pub gzip: bool,
+    /// How long an answer may take: 1 s to 1 h.
+    pub request_timeout: Duration,
+    /// The most requests at a time: 1 to 64.
+    pub in_flight_max: u32,
+    /// How long to wait before another try.
+    pub retry: Retry,
+    /// Tries for an item that fails while its neighbours succeed: 1 to 1,000,000.
+    pub item_attempts_max: u32,
+}
+
+/// What documents are written into.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Target {
+    /// A data stream.
+    DataStream(String),
+    /// An index by the record's own time.
+    Index(IndexPattern),
+}
+
+/// Who we are to a server.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Authentication {
+    /// Nobody.
+    None,
+    /// A user with a password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// An API key, as Elasticsearch gives it: base64 of `id:key`.
+    ApiKey(Secret),
+    /// A bearer token.
+    BearerToken(Secret),
+}
+
+/// A client's certificate with its key, both in PEM.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct ClientCertificate {
+    /// The file with the certificate.
+    pub certificate: PathBuf,
+    /// The file with the private key.
+    pub key: PathBuf,
+}
+
+/// A proxy, with its credentials apart from its address.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Proxy {
+    /// Its address.
+    pub url: Url,
+    /// User and password.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// How long to wait before another try: doubled from `initial` up to `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The first wait: 1 ms to 1 min.
+    pub initial: Duration,
+    /// The longest: `initial` to 1 h.
+    pub max: Duration,
+}
+
+/// The sink `store`.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct Store {
+    /// The file, if it is not `store.sqlite` in the pipeline's folder of state.
+    pub path: Option<PathBuf>,
+    /// What is deleted when.
+    pub retention: Retention,
+}
+
+/// What is deleted when: nothing, unless something is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// What is younger is never deleted.
+    pub at_least: Option<Duration>,
+    /// What is older is deleted; not less than `at_least`.
+    pub at_most: Option<Duration>,
+    /// Above this size in bytes the oldest are deleted: 1 Mi to 1 Pi.
+    pub max_bytes: Option<u64>,
+}
+
+/// One of the file's own tests.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct TestCase {
+    /// What it shows; no two of a file are alike.
+    pub name: String,
+    /// The line that is given, without its end.
+    pub line: String,
+    /// What shall become of it.
+    pub expectation: Expectation,
+    /// Where the test starts in the file.
+    pub position: Position,
+}
+
+/// What shall become of a line.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum Expectation {
+    /// A document with these members, their values as JSON text.
+    Document(Vec<(Path, String)>),
+    /// It is left out by the rule of this name.
+    Dropped(String),
+    /// It is rejected for this reason.
+    Rejected(String),
+}

@@ -1,0 +1,212 @@
+//! `sink`: where do documents go?
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::field::Field;
+use super::model::{Authentication, ClientCertificate, Elasticsearch, Proxy, Retention, Retry, Sink, Store, Target};
+use super::names;
+use super::section::Section;
+use super::yaml::Value;
+use crate::secret::Secret;
+
+const SINKS: [&str; 3] = ["elasticsearch", "store", "stdout"];
+
+/// One sink, or a list of them.
+pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
+    match &field.node.value {
+        Value::List(_) => field.list(sink),
+        _ => sink(field).map(|sink| vec![sink]),
+    }
+}
+
+fn sink(field: &Field<'_>) -> Option<Sink> {
+    let choice = field.choice("sink", &SINKS)?;
+    let mut section = choice.section;
+    let sink = match choice.name {
+        "elasticsearch" => elasticsearch(&mut section).map(|sink| Sink::Elasticsearch(Box::new(sink))),
+        "store" => store(&mut section),
+        _ => Some(Sink::Stdout),
+    };
+    section.finish();
+    sink
+}
+
+fn elasticsearch(section: &mut Section<'_>) -> Option<Elasticsearch> {
+    let hosts = section.required("hosts", |field| field.list(host));
+    let target = target(section);
+    let authentication = authentication(section);
+    let ca_file = section.optional("ca_file", Field::existing_file);
+    let client_certificate = client_certificate(section);
+    let proxy = section.optional("proxy", proxy);
+    let gzip = section.optional("gzip", Field::boolean);
+    let timeouts = Duration::from_secs(1)..=Duration::from_secs(3600);
+    let request_timeout = section.optional("request_timeout", |field| field.duration(timeouts));
+    let in_flight_max = section.optional("in_flight_max", |field| field.integer(1..=64));
+    let retry = section.optional("retry", retry);
+    let item_attempts_max = section.optional("item_attempts_max", |field| field.integer(1..=1_000_000));
+    Some(Elasticsearch {
+        hosts: hosts?,
+        target: target?,
+        authentication: authentication?,
+        ca_file,
+        client_certificate,
+        proxy,
+        gzip: gzip.unwrap_or(false),
+        request_timeout: request_timeout.unwrap_or(Duration::from_secs(60)),
+        in_flight_max: in_flight_max.unwrap_or(2),
+        retry: retry.unwrap_or(RETRY),
+        item_attempts_max: item_attempts_max.unwrap_or(50),
+    })
+}
+
+fn http_url(field: &Field<'_>) -> Option<Url> {
+    let text = field.text()?;
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        let hint = "such as `http://localhost:9200`".to_owned();
+        return field.refuse_with("a URL that starts with `http://` or `https://` is needed", Some(hint));
+    }
+    match Url::parse(text) {
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            field.refuse("a URL without `?` and `#` is needed")
+        }
+        Ok(url) => Some(url),
+        Err(error) => field.refuse(&format!("this is not a URL: {error}")),
+    }
+}
+
+fn host(field: &Field<'_>) -> Option<Url> {
+    let url = http_url(field)?;
+    if url.username().is_empty() && url.password().is_none() {
+        return Some(url);
+    }
+    let hint = "use the keys `username` and `password` in place of them".to_owned();
+    field.refuse_with("credentials do not belong into the URL of a host", Some(hint))
+}
+
+fn proxy(field: &Field<'_>) -> Option<Proxy> {
+    let mut url = http_url(field)?;
+    let username = percent_decoded(url.username());
+    let password = Secret::new(percent_decoded(url.password().unwrap_or_default()));
+    // Both fail only for URLs that cannot have credentials, and then there are none.
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    let credentials = (!username.is_empty()).then(|| (String::from_utf8_lossy(&username).into_owned(), password));
+    cleared.ok().map(|()| Proxy { url, credentials })
+}
+
+/// What stands for a URL's `%20` and the like.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        decoded.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    decoded
+}
+
+fn target(section: &mut Section<'_>) -> Option<Target> {
+    let data_stream = section.field("data_stream");
+    let index = section.field("index");
+    match (data_stream, index) {
+        (Some(field), None) => {
+            let name = field.text()?;
+            match names::check_name(name) {
+                Ok(()) => Some(Target::DataStream(name.to_owned())),
+                Err(complaint) => field.refuse(&complaint),
+            }
+        }
+        (None, Some(field)) => match names::index_pattern(field.text()?) {
+            Ok(pattern) => Some(Target::Index(pattern)),
+            Err(complaint) => field.refuse(&complaint),
+        },
+        (Some(_), Some(index)) => {
+            let hint = "keep one of the two".to_owned();
+            section.context.complain(&index.key_span, "`index` excludes `data_stream`".to_owned(), Some(hint));
+            None
+        }
+        (None, None) => {
+            let hint = "such as `data_stream: logs-ml.inference-default`, or `index: ml-{yyyy.MM.dd}`".to_owned();
+            section.complain(format!("`{}` needs `data_stream` or `index`", section.name), Some(hint));
+            None
+        }
+    }
+}
+
+fn authentication(section: &mut Section<'_>) -> Option<Authentication> {
+    let [username, password] = ["username", "password"].map(|key| section.field(key));
+    let [api_key, bearer_token] = ["api_key", "bearer_token"].map(|key| section.field(key));
+    let kinds = [username.as_ref().or(password.as_ref()), api_key.as_ref(), bearer_token.as_ref()];
+    if let [_, second, ..] = kinds.into_iter().flatten().collect::<Vec<_>>()[..] {
+        let hint = "keep `username` with `password`, or `api_key`, or `bearer_token`".to_owned();
+        let message = "more than one kind of authentication is given".to_owned();
+        section.context.complain(&second.key_span, message, Some(hint));
+        return None;
+    }
+    match (username, password, api_key, bearer_token) {
+        (Some(username), Some(password), ..) => {
+            let (username, password) = (username.text().map(str::to_owned), password.secret());
+            Some(Authentication::Basic { username: username?, password: password? })
+        }
+        (Some(alone), None, ..) => needs_other(&alone, "username", "password"),
+        (None, Some(alone), ..) => needs_other(&alone, "password", "username"),
+        (_, _, Some(key), _) => key.secret().map(Authentication::ApiKey),
+        (_, _, _, Some(token)) => token.secret().map(Authentication::BearerToken),
+        _ => Some(Authentication::None),
+    }
+}
+
+/// Reports a key that stands without the one that belongs to it.
+fn needs_other<T>(alone: &Field<'_>, key: &str, other: &str) -> Option<T> {
+    alone.context.complain(&alone.key_span, format!("`{key}` needs `{other}` beside it"), None);
+    None
+}
+
+fn client_certificate(section: &mut Section<'_>) -> Option<ClientCertificate> {
+    match (section.field("client_certificate"), section.field("client_key")) {
+        (Some(certificate), Some(key)) => {
+            let (certificate, key) = (certificate.existing_file(), key.existing_file());
+            Some(ClientCertificate { certificate: certificate?, key: key? })
+        }
+        (Some(alone), None) => needs_other(&alone, "client_certificate", "client_key"),
+        (None, Some(alone)) => needs_other(&alone, "client_key", "client_certificate"),
+        (None, None) => None,
+    }
+}
+
+/// What holds when the file says nothing.
+const RETRY: Retry = Retry { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
+
+fn retry(field: &Field<'_>) -> Option<Retry> {
+    let mut section = field.section()?;
+    let waits = |longest| Duration::from_millis(1)..=Duration::from_secs(longest);
+    let initial = section.optional("initial", |field| field.duration(waits(60))).unwrap_or(RETRY.initial);
+    let max = section.optional("max", |field| field.duration(waits(3600))).unwrap_or(RETRY.max.max(initial));
+    if max < initial {
+        section.complain(format!("`{0}.max` is less than `{0}.initial`", section.name), None);
+    }
+    section.finish();
+    Some(Retry { initial, max })
+}
+
+fn store(section: &mut Section<'_>) -> Option<Sink> {
+    let path = section.optional("path", Field::file);
+    let retention = section.optional("retention", retention);
+    Some(Sink::Store(Store { path, retention: retention.unwrap_or_default() }))
+}
+
+fn retention(field: &Field<'_>) -> Option<Retention> {
+    let mut section = field.section()?;
+    let ages = || Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
+    let at_least = section.optional("at_least", |field| field.duration(ages()));
+    let at_most = section.optional("at_most", |field| field.duration(ages()));
+    let max_bytes = section.optional("max_bytes", |field| field.bytes(1 << 20..=1 << 50));
+    if at_least.zip(at_most).is_some_and(|(least, most)| most < least) {
+        section.complain(format!("`{0}.at_most` is less than `{0}.at_least`", section.name), None);
+    }
+    section.finish();
+    Some(Retention { at_least, at_most, max_bytes })
+}
