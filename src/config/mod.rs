@@ -19,6 +19,9 @@ mod source;
 mod tests_section;
 mod yaml;
 
+#[cfg(test)]
+mod snapshot_tests;
+
 use std::path::{Component, Path, PathBuf};
 
 pub use expand::Environment;
