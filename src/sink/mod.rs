@@ -3,6 +3,8 @@
 //! A sink is asked to take some items of a batch, tries **once**, and answers for each item. Waiting, retrying and the
 //! dead letter are the business of `pipeline::delivery`; a sink knows nothing of files, offsets or acknowledgements.
 
+pub mod stdout;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -75,6 +77,9 @@ pub enum Answer {
     /// The request as a whole was too large or was refused because of one of its items: ask for each half by itself.
     /// A single item that gets this answer is rejected for this reason.
     Halve(Reason),
+    /// The sink is gone for good, as a pipe that nobody reads: nothing is known of any item, and asking again is
+    /// useless. The run ends, with its lines uncommitted.
+    Closed(Trouble),
 }
 
 /// Why a sink cannot take anything now.
