@@ -4,6 +4,7 @@
 //! dead letter are the business of `pipeline::delivery`; a sink knows nothing of files, offsets or acknowledgements.
 
 pub mod stdout;
+pub mod store;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,170 @@
+//! The embedded store: how are documents kept without a server?
+//!
+//! A SQLite file with one ordinary table, `records`, one row a document, drawn in `schema.rs`. One thread owns the
+//! only writing connection; it serves deliveries in the order in which they come and deletes by retention in small
+//! steps between them. What it answers is durable: write-ahead log, `synchronous=FULL`. Any program that reads SQLite
+//! may read the file meanwhile, through [`Store::open_read_only`] or by itself.
+//!
+//! The store does not parse documents (SQLite extracts the heart fields from them), does not retry, and does not
+//! lock out a second writer: the data folder's lock does.
+
+mod error;
+mod retention;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{Answer, Request, Sink, SinkFuture, Trouble};
+pub use error::StoreError;
+pub use retention::{BYTES_MAX_MIN, Retention};
+use writer::Writer;
+
+/// How often retention is looked at while nothing is to be deleted.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where the store is and how long it keeps what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file; its folder must exist. SQLite keeps `-wal` and `-shm` beside it.
+    pub path: PathBuf,
+    /// What is deleted, and when.
+    pub retention: Retention,
+}
+
+/// The embedded store as a sink.
+#[derive(Debug)]
+pub struct Store {
+    /// Taken at the drop, which is how the thread is told to end.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is asked for.
+enum Job {
+    Deliver(Request, oneshot::Sender<Answer>),
+    Probe(oneshot::Sender<Result<(), Trouble>>),
+}
+
+impl Store {
+    /// Opens the store, creating the file with mode 0600 where there is none.
+    ///
+    /// Fails if the file cannot be opened now, is no store of ours, was made by a newer inferlog, or if the retention
+    /// contradicts itself. A store that is open gets over later troubles by itself.
+    pub fn open(options: Options) -> Result<Store, StoreError> {
+        options.retention.check()?;
+        let mut writer = Writer::new(options);
+        writer.probe()?;
+        let (jobs, asked) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || serve(writer, &asked))
+            .map_err(|source| StoreError::Thread { source })?;
+        Ok(Store { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Opens an existing store for reading, beside a process that writes.
+    pub fn open_read_only(path: &Path) -> Result<Reader, StoreError> {
+        Ok(Reader { connection: schema::open_read_only(path)?, path: path.to_owned() })
+    }
+
+    /// Asks the thread and waits for its word; `None` if it is gone.
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.as_ref()?.send(job(reply)).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Sink for Store {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
+        Box::pin(async move {
+            let answer = self.ask(|reply| Job::Deliver(request.clone(), reply)).await;
+            answer.unwrap_or_else(|| Answer::Wait(thread_gone()))
+        })
+    }
+
+    fn probe(&self) -> SinkFuture<'_, Result<(), Trouble>> {
+        Box::pin(async move { self.ask(Job::Probe).await.unwrap_or_else(|| Err(thread_gone())) })
+    }
+}
+
+impl Drop for Store {
+    /// Waits for what the thread is doing, so that the file is closed and the write-ahead log folded into it.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's loop: jobs as they come, and a step of upkeep when one is due. While there is more to delete, a step
+/// follows each job, and steps follow each other while there are no jobs.
+fn serve(mut writer: Writer, jobs: &Receiver<Job>) {
+    let mut upkeep_due = Instant::now();
+    loop {
+        match jobs.recv_timeout(upkeep_due.saturating_duration_since(Instant::now())) {
+            // Whoever asked may have given up waiting at a stop; then nobody wants the answer.
+            Ok(Job::Deliver(request, reply)) => drop(reply.send(writer.deliver(&request, now_us()))),
+            Ok(Job::Probe(reply)) => drop(reply.send(writer.probe().map_err(|error| error.trouble()))),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if upkeep_due <= Instant::now() {
+            let more = writer.upkeep(now_us()).unwrap_or_else(|error| {
+                tracing::warn!(
+                    problem = error.trouble().problem,
+                    "the store's retention could not delete; will try again"
+                );
+                false
+            });
+            upkeep_due = Instant::now() + if more { Duration::ZERO } else { UPKEEP_INTERVAL };
+        }
+    }
+}
+
+/// The current time in microseconds since 1970.
+fn now_us() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_micros() as i64)
+}
+
+fn thread_gone() -> Trouble {
+    Trouble {
+        problem: "BUG: the store's thread has ended".to_owned(),
+        hint: Some("restart inferlog; nothing is lost".to_owned()),
+    }
+}
+
+/// A store opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// The number of documents. Walks the smallest index, about 10 ms for 100,000 documents.
+    pub fn count(&self) -> Result<u64, StoreError> {
+        let count = self.connection.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0));
+        Ok(count.map_err(|source| StoreError::sqlite(&self.path, source))? as u64)
+    }
+
+    /// The connection, for queries in SQL on the table `records`.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+#[cfg(test)]
+mod tests;
