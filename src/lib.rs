@@ -4,7 +4,7 @@
 
 pub mod ack;
 pub mod batch;
-pub mod config;
+pub mod elastic;
 pub mod kql;
 pub mod pattern_redaction;
 pub mod record;

@@ -3,8 +3,7 @@
 //! A sink is asked to take some items of a batch, tries **once**, and answers for each item. Waiting, retrying and the
 //! dead letter are the business of `pipeline::delivery`; a sink knows nothing of files, offsets or acknowledgements.
 
-pub mod stdout;
-pub mod store;
+pub mod elasticsearch;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,184 @@
+//! Assets: what does inferlog install into Elasticsearch?
+//!
+//! They are the plain JSON files of `mappings/`, carried by the binary; `mappings/README.md` gives the reasons. What is
+//! decided here is only what depends on the target: which names the index template is for, and whether it is one of data
+//! streams. Each asset gets a `_meta` with a digest of its content, by which `setup` sees what is to do.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::target::Target;
+
+/// What `_meta.managed_by` holds in all that is ours.
+pub const MANAGED_BY: &str = "inferlog";
+
+/// Name of our lifecycle policy and of the index template for streams that match [`STREAM_PATTERN`].
+const NAME: &str = "inferlog-inference";
+
+/// The data streams that share one index template begin with this.
+const STREAM_PREFIX: &str = "logs-ml.inference-";
+
+const LIFECYCLE_POLICY: &str = include_str!("../../mappings/lifecycle_policies/inferlog-inference.json");
+const SETTINGS: &str = include_str!("../../mappings/component_templates/inferlog-inference-settings.json");
+const LIFECYCLE: &str = include_str!("../../mappings/component_templates/inferlog-inference-lifecycle.json");
+const MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-inference-mappings.json");
+const INDEX_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-inference.json");
+
+/// What an asset is to Elasticsearch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// When backing indices are rolled over.
+    LifecyclePolicy,
+    /// A part of index templates.
+    ComponentTemplate,
+    /// What a new data stream or index is made like.
+    IndexTemplate,
+}
+
+impl Kind {
+    /// The path under which assets of this kind are read and written.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Kind::LifecyclePolicy => "_ilm/policy",
+            Kind::ComponentTemplate => "_component_template",
+            Kind::IndexTemplate => "_index_template",
+        }
+    }
+}
+
+/// As in the output of `setup plan`: `lifecycle_policy`, `component_template`, `index_template`.
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Kind::LifecyclePolicy => "lifecycle_policy",
+            Kind::ComponentTemplate => "component_template",
+            Kind::IndexTemplate => "index_template",
+        })
+    }
+}
+
+/// One thing to install.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asset {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name in Elasticsearch.
+    pub name: String,
+    /// The body to put there, `_meta` included.
+    pub body: Value,
+    /// Digest of the body without `_meta`, 16 hexadecimal digits.
+    pub digest: String,
+}
+
+/// All that a target needs, in the order in which it must be installed.
+pub fn for_target(target: &Target) -> Vec<Asset> {
+    let component = |part: &str, json| asset(Kind::ComponentTemplate, format!("{NAME}-{part}"), parse(json));
+    let (name, template) = index_template(target);
+    let template = asset(Kind::IndexTemplate, name, template);
+    let (settings, mappings) = (component("settings", SETTINGS), component("mappings", MAPPINGS));
+    match target {
+        Target::DataStream(_) => {
+            let policy = asset(Kind::LifecyclePolicy, NAME.to_owned(), parse(LIFECYCLE_POLICY));
+            vec![policy, settings, component("lifecycle", LIFECYCLE), mappings, template]
+        }
+        // A policy that rolls over wants a data stream or an alias; dated indices roll over by their names.
+        Target::Index(_) => vec![settings, mappings, template],
+    }
+}
+
+/// Name and body of the target's index template.
+fn index_template(target: &Target) -> (String, Value) {
+    let mut body = parse(INDEX_TEMPLATE);
+    let (name, pattern) = match target {
+        Target::DataStream(stream) if stream.starts_with(STREAM_PREFIX) => return (NAME.to_owned(), body),
+        Target::DataStream(stream) => (stream.clone(), stream.clone()),
+        Target::Index(pattern) => {
+            remove_stream_parts(&mut body);
+            let wildcard = pattern.wildcard();
+            let words: Vec<&str> = wildcard.split(['*', '.', '-', '_']).filter(|word| !word.is_empty()).collect();
+            (words.join("-"), wildcard)
+        }
+    };
+    body["index_patterns"] = json!([pattern]);
+    (format!("{MANAGED_BY}-{name}"), body)
+}
+
+fn remove_stream_parts(template: &mut Value) {
+    if let Some(template) = template.as_object_mut() {
+        template.remove("data_stream");
+    }
+    if let Some(composed_of) = template["composed_of"].as_array_mut() {
+        composed_of.retain(|name| name != &format!("{NAME}-lifecycle"));
+    }
+}
+
+fn asset(kind: Kind, name: String, mut body: Value) -> Asset {
+    let digest: String = Sha256::digest(body.to_string()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let meta = json!({ "managed_by": MANAGED_BY, "version": env!("CARGO_PKG_VERSION"), "digest": digest });
+    match kind {
+        Kind::LifecyclePolicy => body["policy"]["_meta"] = meta,
+        Kind::ComponentTemplate | Kind::IndexTemplate => body["_meta"] = meta,
+    }
+    Asset { kind, name, body, digest }
+}
+
+/// The files are part of the binary, and a test reads them all.
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_else(|_| Value::Object(Map::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(target: &Target) -> Vec<String> {
+        for_target(target).into_iter().map(|asset| format!("{}/{}", asset.kind, asset.name)).collect()
+    }
+
+    #[test]
+    fn each_target_gets_its_assets_in_an_order_that_can_be_installed() {
+        let shared = [
+            "lifecycle_policy/inferlog-inference",
+            "component_template/inferlog-inference-settings",
+            "component_template/inferlog-inference-lifecycle",
+            "component_template/inferlog-inference-mappings",
+        ];
+        let table = [
+            ("logs-ml.inference-default", "index_template/inferlog-inference", "logs-ml.inference-*"),
+            ("logs-fraud-prod", "index_template/inferlog-logs-fraud-prod", "logs-fraud-prod"),
+        ];
+        for (stream, template, pattern) in table {
+            let target = Target::data_stream(stream).unwrap();
+            assert_eq!(names(&target)[..4], shared);
+            assert_eq!(names(&target)[4..], [template]);
+            assert_eq!(for_target(&target)[4].body["index_patterns"], json!([pattern]));
+        }
+        let dated = Target::index("ml-inference-{yyyy.MM.dd}").unwrap();
+        assert_eq!(names(&dated), [shared[1], shared[3], "index_template/inferlog-ml-inference"]);
+        let body = &for_target(&dated)[2].body;
+        assert_eq!(body["index_patterns"], json!(["ml-inference-*.*.*"]));
+        assert_eq!(body.get("data_stream"), None);
+        assert!(!body["composed_of"].to_string().contains("lifecycle"));
+    }
+
+    #[test]
+    fn every_asset_has_content_and_says_that_it_is_ours() {
+        for asset in for_target(&Target::data_stream("logs-ml.inference-default").unwrap()) {
+            let body = if asset.kind == Kind::LifecyclePolicy { &asset.body["policy"] } else { &asset.body };
+            assert_eq!(body["_meta"]["managed_by"], MANAGED_BY);
+            assert_eq!(body["_meta"]["digest"], asset.digest);
+            assert!(body.as_object().unwrap().len() > 1, "{} is empty", asset.name);
+        }
+    }
+
+    #[test]
+    fn no_mapped_text_is_too_long_for_lucene() {
+        let mappings = &parse(MAPPINGS)["template"]["mappings"];
+        let keywords = mappings["properties"].as_object().unwrap().values().filter(|field| field["type"] == "keyword");
+        for field in keywords {
+            assert_eq!(field["ignore_above"], 8191, "{field}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Elasticsearch: how is it spoken to, and what is installed there?
+//!
+//! `client` sends bytes and gives bytes as `options` say, `bulk` says what an answer means for each record, `target` names where records
+//! go, `assets` and `setup` install templates. Nothing here knows of pipelines, files or retries.
+
+pub mod assets;
+pub mod bulk;
+pub mod client;
+mod describe;
+pub mod options;
+pub mod setup;
+pub mod target;

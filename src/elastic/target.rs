@@ -1,0 +1,199 @@
+//! Targets: into which data stream or index does a document go?
+//!
+//! A data stream takes everything under one name. An index pattern such as `ml-inference-{yyyy.MM.dd}` gives each
+//! document an index by its own time (UTC), so that a document sent again always meets its own `_id`.
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use thiserror::Error;
+
+/// Longest name that Elasticsearch takes, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Where documents go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A data stream of this name.
+    DataStream(String),
+    /// An index by each document's own time.
+    Index(IndexPattern),
+}
+
+impl Target {
+    /// Reads the name of a data stream. Fails where Elasticsearch would refuse it.
+    pub fn data_stream(name: &str) -> Result<Target, TargetError> {
+        check_name(name)?;
+        Ok(Target::DataStream(name.to_owned()))
+    }
+
+    /// Reads a pattern such as `ml-inference-{yyyy.MM.dd}`.
+    pub fn index(pattern: &str) -> Result<Target, TargetError> {
+        Ok(Target::Index(IndexPattern::parse(pattern)?))
+    }
+}
+
+/// What is wrong with a target's name.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum TargetError {
+    /// Elasticsearch refuses such a name.
+    #[error("`{name}` cannot be the name of an index or data stream: {problem}")]
+    Name {
+        /// The name, or an example of it.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The braces of a pattern are wrong.
+    #[error("`{pattern}` cannot be an index pattern: {problem}")]
+    Pattern {
+        /// The pattern as written.
+        pattern: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+/// An index name with parts of a time in braces: `yyyy`, `MM`, `dd`, `HH`, anything between them as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexPattern {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Year,
+    Month,
+    Day,
+    Hour,
+}
+
+impl IndexPattern {
+    /// Reads a pattern. It must hold at least a year, and give names that Elasticsearch takes.
+    pub fn parse(pattern: &str) -> Result<IndexPattern, TargetError> {
+        let wrong = |problem| TargetError::Pattern { pattern: pattern.to_owned(), problem };
+        let mut parts = Vec::new();
+        let mut rest = pattern;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (inside, after) = after.split_once('}').ok_or_else(|| wrong("a `{` has no `}`"))?;
+            push_text(&mut parts, before);
+            parse_braces(inside, &mut parts);
+            rest = after;
+        }
+        push_text(&mut parts, rest);
+        if !parts.contains(&Part::Year) {
+            return Err(wrong("it needs a date in braces, such as `{yyyy.MM.dd}`"));
+        }
+        let texts = parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
+        if texts.into_iter().any(|text| text.contains('}')) {
+            return Err(wrong("a `}` has no `{`"));
+        }
+        let pattern = IndexPattern { parts };
+        check_name(&pattern.name(0).unwrap_or_default())?;
+        Ok(pattern)
+    }
+
+    /// The name for a document of this time, in microseconds since 1970 (UTC); `None` outside the years 0 to 9999.
+    pub fn name(&self, timestamp_us: i64) -> Option<String> {
+        let time =
+            DateTime::<Utc>::from_timestamp_micros(timestamp_us).filter(|time| (0..=9999).contains(&time.year()))?;
+        let mut name = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => name.push_str(text),
+                Part::Year => name.push_str(&format!("{:04}", time.year())),
+                Part::Month => name.push_str(&format!("{:02}", time.month())),
+                Part::Day => name.push_str(&format!("{:02}", time.day())),
+                Part::Hour => name.push_str(&format!("{:02}", time.hour())),
+            }
+        }
+        Some(name)
+    }
+
+    /// The pattern as Elasticsearch writes it: a `*` for each part of a time.
+    pub fn wildcard(&self) -> String {
+        let mut wildcard = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => wildcard.push_str(text),
+                _ if !wildcard.ends_with('*') => wildcard.push('*'),
+                _ => {}
+            }
+        }
+        wildcard
+    }
+}
+
+fn push_text(parts: &mut Vec<Part>, text: &str) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => last.push_str(text),
+        _ => parts.push(Part::Text(text.to_owned())),
+    }
+}
+
+fn parse_braces(mut inside: &str, parts: &mut Vec<Part>) {
+    const FIELDS: [(&str, Part); 4] =
+        [("yyyy", Part::Year), ("MM", Part::Month), ("dd", Part::Day), ("HH", Part::Hour)];
+    while let Some(first) = inside.chars().next() {
+        if let Some((field, part)) = FIELDS.iter().find(|(field, _)| inside.starts_with(field)) {
+            parts.push(part.clone());
+            inside = &inside[field.len()..];
+        } else {
+            push_text(parts, first.encode_utf8(&mut [0; 4]));
+            inside = &inside[first.len_utf8()..];
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), TargetError> {
+    let problem = if name.is_empty() || name == "." || name == ".." {
+        "it is empty or only dots"
+    } else if name.len() > NAME_BYTES_MAX {
+        "it has more than 255 bytes"
+    } else if name.starts_with(['-', '_', '+', '.']) {
+        "it begins with `-`, `_`, `+` or `.`"
+    } else if name.contains(['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':', '%', '{', '}']) {
+        "it holds one of \\ / * ? \" < > | , # : % { } or a space"
+    } else if name.chars().any(|character| character.is_uppercase() || character.is_control()) {
+        "it holds a capital letter or a control character"
+    } else {
+        return Ok(());
+    };
+    Err(TargetError::Name { name: name.to_owned(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-23T10:00:00.123456Z.
+    const TIME_US: i64 = 1_795_428_000_123_456;
+
+    #[test]
+    fn index_names_follow_the_documents_own_time() {
+        let table = [
+            ("ml-inference-{yyyy.MM.dd}", TIME_US, Some("ml-inference-2026.11.23"), "ml-inference-*.*.*"),
+            ("ml-{yyyy}-x-{MM}{dd}t{HH}", TIME_US, Some("ml-2026-x-1123t10"), "ml-*-x-*t*"),
+            ("a{yyyyMM}", 0, Some("a197001"), "a*"),
+            ("a{yyyy.MM.dd}", -1, Some("a1969.12.31"), "a*.*.*"),
+            ("a{yyyy}", i64::MAX, None, "a*"),
+            ("a{yyyy}", -70_000_000_000_000_000, None, "a*"),
+        ];
+        for (pattern, time_us, name, wildcard) in table {
+            let parsed = IndexPattern::parse(pattern).unwrap();
+            assert_eq!(parsed.name(time_us).as_deref(), name, "{pattern}");
+            assert_eq!(parsed.wildcard(), wildcard, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn names_that_elasticsearch_refuses_are_refused_before_anything_is_sent() {
+        for name in ["", ".", "Logs", "_a", "-a", "a b", "a/b", "a:b", "a*", "a\n", "a{b}", &"a".repeat(256)] {
+            assert!(Target::data_stream(name).is_err(), "{name:?}");
+        }
+        for pattern in ["plain", "a{yyyy", "a}{yyyy}", "a{MM}", "{yyyy/MM}", "A{yyyy}", "a{yyyy}{Q}"] {
+            assert!(Target::index(pattern).is_err(), "{pattern:?}");
+        }
+        assert!(Target::data_stream("logs-ml.inference-default").is_ok());
+    }
+}

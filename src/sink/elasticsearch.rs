@@ -1,0 +1,209 @@
+//! The Elasticsearch sink: documents go out as one bulk request, and each gets its outcome.
+//!
+//! A whole batch for a data stream is sent from the batch's own buffer, without a copy; a selection copies its ranges. The
+//! operation is always `create`, so that a document sent twice is found out by its `_id`. What an answer means is decided
+//! by [`bulk`](crate::elastic::bulk) alone. This module does not retry, wait or install anything.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use elasticsearch::http::Method;
+use serde_json::Value;
+
+use super::{Answer, Outcome, Reason, Request, Sink, SinkFuture, Trouble};
+use crate::batch::Batch;
+use crate::elastic::assets::MANAGED_BY;
+use crate::elastic::bulk;
+use crate::elastic::client::{Body, Client};
+use crate::elastic::options::{ClientOptions, OptionsError};
+use crate::elastic::target::{IndexPattern, Target};
+
+/// Where to ship, and how to get there.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The servers.
+    pub client: ClientOptions,
+    /// The data stream or index.
+    pub target: Target,
+}
+
+/// A sink that ships into a data stream or into indices by time.
+#[derive(Debug)]
+pub struct Elasticsearch {
+    client: Client,
+    target: Target,
+    bulk_path: String,
+}
+
+impl Elasticsearch {
+    /// Makes the sink; reads certificate files, connects to nothing.
+    pub fn new(options: Options) -> Result<Elasticsearch, OptionsError> {
+        let client = Client::new(&options.client)?;
+        let bulk_path = match &options.target {
+            Target::DataStream(stream) => format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH),
+            Target::Index(_) => format!("_bulk?filter_path={}", bulk::FILTER_PATH),
+        };
+        Ok(Elasticsearch { client, target: options.target, bulk_path })
+    }
+
+    async fn deliver_once(&self, request: &Request) -> Answer {
+        let Rendered { body, refused } = match &self.target {
+            Target::DataStream(_) => Rendered { body: stream_body(request), refused: Vec::new() },
+            Target::Index(pattern) => index_body(request, pattern),
+        };
+        let sent = request.len() - refused.len();
+        let answer = if sent == 0 {
+            Answer::Items(Vec::new())
+        } else {
+            match self.client.send(Method::Post, &self.bulk_path, &Body::Lines(body)).await {
+                Ok(reply) => bulk::read_answer(reply.status, &reply.body, sent),
+                Err(trouble) => Answer::Wait(trouble),
+            }
+        };
+        with_refused(answer, &refused)
+    }
+
+    async fn look(&self) -> Result<(), Trouble> {
+        let reply = self.client.send(Method::Get, "/", &Body::None).await?;
+        // Without the right to ask what the server is, documents may still be shipped.
+        if !matches!(reply.status, 200 | 403) {
+            return Err(bulk::trouble_of(reply.status, &reply.body));
+        }
+        self.look_for_template().await
+    }
+
+    /// Asks which mappings a new index would get. Needs a privilege that shipping does not need: not being told is fine.
+    async fn look_for_template(&self) -> Result<(), Trouble> {
+        let name = match &self.target {
+            Target::DataStream(stream) => stream.clone(),
+            Target::Index(pattern) => pattern.name(0).unwrap_or_default(),
+        };
+        let path = format!("_index_template/_simulate_index/{name}?filter_path=template.mappings._meta");
+        let reply = self.client.send(Method::Post, &path, &Body::None).await?;
+        let simulated: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let ours = simulated["template"]["mappings"]["_meta"]["managed_by"] == MANAGED_BY;
+        if reply.status != 200 || ours {
+            return Ok(());
+        }
+        Err(Trouble {
+            problem: format!(
+                "no template of inferlog's is in force for `{name}`: Elasticsearch will guess field types"
+            ),
+            hint: Some("`inferlog setup apply FILE` installs it; records are shipped with or without it".to_owned()),
+        })
+    }
+}
+
+impl Sink for Elasticsearch {
+    fn name(&self) -> &'static str {
+        "elasticsearch"
+    }
+
+    fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
+        Box::pin(self.deliver_once(request))
+    }
+
+    fn probe(&self) -> SinkFuture<'_, Result<(), Trouble>> {
+        Box::pin(self.look())
+    }
+}
+
+/// A bulk body, and the places of items that cannot stand in it, ascending.
+struct Rendered {
+    body: Bytes,
+    refused: Vec<usize>,
+}
+
+/// The batch's own buffer as a body. The batch lives until the last byte is sent.
+struct WholeBody(Arc<Batch>);
+
+impl AsRef<[u8]> for WholeBody {
+    fn as_ref(&self) -> &[u8] {
+        self.0.body()
+    }
+}
+
+fn stream_body(request: &Request) -> Bytes {
+    if request.selection.is_none() {
+        return Bytes::from_owner(WholeBody(Arc::clone(&request.batch)));
+    }
+    let mut body = Vec::with_capacity(request.items().map(|item| request.batch.range(item).len()).sum());
+    for item in request.items() {
+        body.extend_from_slice(request.batch.action_and_document(item));
+    }
+    body.into()
+}
+
+fn index_body(request: &Request, pattern: &IndexPattern) -> Rendered {
+    let mut body = Vec::new();
+    let mut refused = Vec::new();
+    for (place, item) in request.items().enumerate() {
+        let Some(index) = pattern.name(item.timestamp_us) else {
+            refused.push(place);
+            continue;
+        };
+        for part in ["{\"create\":{\"_index\":\"", &index, "\",\"_id\":\"", item.id.as_str(), "\"}}\n"] {
+            body.extend_from_slice(part.as_bytes());
+        }
+        body.extend_from_slice(request.batch.document(item));
+        body.push(b'\n');
+    }
+    Rendered { body: body.into(), refused }
+}
+
+/// Puts the items that were not sent back into their places.
+fn with_refused(answer: Answer, refused: &[usize]) -> Answer {
+    let Answer::Items(mut outcomes) = answer else { return answer };
+    for &place in refused {
+        let detail = "the record's time is outside the years 0 to 9999, so no index can be named for it".to_owned();
+        outcomes.insert(place, Outcome::Rejected(Reason { kind: "time_out_of_range".to_owned(), detail }));
+    }
+    Answer::Items(outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Id, Origin};
+
+    const DAY_US: i64 = 86_400_000_000;
+
+    fn batch(times_us: &[i64]) -> Arc<Batch> {
+        let mut batch = Batch::default();
+        for (n, &time_us) in times_us.iter().enumerate() {
+            let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+            let id = Id([b'a' + n as u8; crate::batch::ID_CHARACTERS]);
+            batch.push(id, time_us, origin, |body| body.extend_from_slice(format!("{{\"n\": {n}}}").as_bytes()));
+        }
+        Arc::new(batch)
+    }
+
+    #[test]
+    fn a_whole_batch_is_not_copied_and_a_selection_is_its_ranges() {
+        let batch = batch(&[0, 1, 2]);
+        let whole = stream_body(&Request { batch: Arc::clone(&batch), selection: None });
+        assert_eq!(whole.as_ptr(), batch.body().as_ptr());
+        let some = stream_body(&Request { batch: Arc::clone(&batch), selection: Some(vec![0, 2]) });
+        let items = batch.items();
+        let expected = [batch.action_and_document(&items[0]), batch.action_and_document(&items[2])].concat();
+        assert_eq!(some, expected);
+    }
+
+    #[test]
+    fn each_document_goes_to_the_index_of_its_own_day() {
+        let pattern = IndexPattern::parse("ml-{yyyy.MM.dd}").unwrap();
+        let request = Request { batch: batch(&[0, i64::MAX, DAY_US]), selection: None };
+        let Rendered { body, refused } = index_body(&request, &pattern);
+        let (a, c) = ("a".repeat(28), "c".repeat(28));
+        let expected = format!(
+            "{{\"create\":{{\"_index\":\"ml-1970.01.01\",\"_id\":\"{a}\"}}}}\n{{\"n\": 0}}\n\
+             {{\"create\":{{\"_index\":\"ml-1970.01.02\",\"_id\":\"{c}\"}}}}\n{{\"n\": 2}}\n"
+        );
+        assert_eq!((std::str::from_utf8(&body).unwrap(), refused.as_slice()), (expected.as_str(), &[1][..]));
+        let Answer::Items(outcomes) = with_refused(Answer::Items(vec![Outcome::Indexed, Outcome::Duplicate]), &refused)
+        else {
+            panic!("not items")
+        };
+        assert!(matches!(outcomes[..], [Outcome::Indexed, Outcome::Rejected(_), Outcome::Duplicate]), "{outcomes:?}");
+    }
+}
