@@ -1,0 +1,184 @@
+//! The Elasticsearch sink against a scripted server: what a real one cannot be asked to do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use inferlog::elastic::options::ClientOptions;
+use inferlog::elastic::target::Target;
+use inferlog::sink::elasticsearch::{Elasticsearch, Options};
+use inferlog::sink::{Answer, Outcome, Sink};
+use url::Url;
+
+use crate::support::{batch, deliver};
+
+/// What the server does with one request.
+#[derive(Clone)]
+enum Script {
+    /// Answers with these bytes, and ends the connection.
+    Bytes(String),
+    /// Says nothing for as long as the client stays.
+    Silence,
+}
+
+/// The heads of the requests that a server got.
+type Heads = Arc<Mutex<Vec<String>>>;
+
+/// Starts a server that follows a script for every request; it ends with the test.
+fn serve(script: Script) -> (Url, Heads) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let heads = Heads::default();
+    let seen = Arc::clone(&heads);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (script, seen) = (script.clone(), Arc::clone(&seen));
+            std::thread::spawn(move || answer(stream.unwrap(), &script, &seen));
+        }
+    });
+    (url, heads)
+}
+
+fn answer(mut stream: TcpStream, script: &Script, heads: &Heads) {
+    let Some(head) = read_request(&mut stream) else { return };
+    heads.lock().unwrap().push(head);
+    match script {
+        Script::Bytes(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes());
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        Script::Silence => {}
+    }
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+/// Reads head and body of a request; `None` if the client went away.
+fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut block = [0; 4096];
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+            if bytes.len() >= end + 4 + length.parse::<usize>().unwrap() {
+                return Some(head);
+            }
+        }
+        match stream.read(&mut block) {
+            Ok(count) if count > 0 => bytes.extend_from_slice(&block[..count]),
+            _ => return None,
+        }
+    }
+}
+
+fn response(status: &str, body: &str) -> Script {
+    Script::Bytes(format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+fn sink(hosts: Vec<Url>, request_timeout: Duration) -> Elasticsearch {
+    let client = ClientOptions { request_timeout, ..ClientOptions::new(hosts) };
+    Elasticsearch::new(Options { client, target: Target::data_stream("logs-faults").unwrap() }).unwrap()
+}
+
+const GOOD: &str = r#"{"took":1,"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}}]}"#;
+
+async fn ship(sink: &dyn Sink) -> Answer {
+    deliver(sink, &batch(&[("a", r#""n":1"#), ("b", r#""n":2"#)]), None).await
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_say_what_became_of_each_item_is_waited_for() {
+    let fewer = r#"{"took":1,"errors":false,"items":[{"create":{"status":201}}]}"#;
+    let cut = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{}", GOOD.len(), &GOOD[..40]);
+    let cut_chunk = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1000\r\n{GOOD}");
+    let table = [
+        (Script::Bytes(String::new()), "no answer"),
+        (Script::Bytes("HTTP/1.1 200".to_owned()), "no answer"),
+        (Script::Bytes("garbage\r\n\r\n".to_owned()), "no answer"),
+        (Script::Bytes(cut), "no answer"),
+        (Script::Bytes(cut_chunk), "no answer"),
+        (Script::Bytes("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".to_owned()), "longer than"),
+        (response("200 OK", ""), "cannot be read"),
+        (response("200 OK", "{\"took\":"), "cannot be read"),
+        (response("200 OK", "<html>"), "cannot be read"),
+        (response("200 OK", fewer), "has 1 items, but 2 were sent"),
+        (response("401 Unauthorized", ""), "401 (unauthorized)"),
+        (response("404 Not Found", "{}"), "404"),
+        (response("502 Bad Gateway", "<html>"), "502"),
+        (response("503 Service Unavailable", ""), "503"),
+        (response("307 Temporary Redirect", ""), "redirect"),
+    ];
+    for (script, words) in table {
+        let (url, _) = serve(script);
+        let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
+        let Answer::Wait(trouble) = answer else { panic!("{words}: {answer:?}") };
+        assert!(trouble.problem.contains(words), "{words}: {}", trouble.problem);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_store_is_not_success() {
+    let body = r#"{"took":1,"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201}}]}"#;
+    let (url, _) = serve(response("200 OK", body));
+    let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
+    assert_eq!(answer, Answer::Items(vec![Outcome::FailureStore, Outcome::Indexed]));
+}
+
+#[tokio::test]
+async fn silence_ends_with_the_timeout() {
+    let (url, heads) = serve(Script::Silence);
+    let began = Instant::now();
+    let answer = ship(&sink(vec![url], Duration::from_millis(300))).await;
+    let Answer::Wait(trouble) = answer else { panic!("{answer:?}") };
+    assert!(trouble.problem.contains("within 0.3 s"), "{}", trouble.problem);
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert_eq!(heads.lock().unwrap().len(), 1);
+}
+
+/// An address at which nothing listens.
+fn nowhere() -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
+}
+
+#[tokio::test]
+async fn a_dead_host_among_several_costs_nothing_but_a_try() {
+    let (good, heads) = serve(response("200 OK", GOOD));
+    let sink = sink(vec![nowhere(), good], Duration::from_secs(20));
+    for _ in 0..6 {
+        assert_eq!(ship(&sink).await, Answer::Items(vec![Outcome::Indexed, Outcome::Indexed]));
+    }
+    assert_eq!(heads.lock().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_a_hint_and_without_the_password() {
+    let mut url = nowhere();
+    url.set_username("shipper").unwrap();
+    url.set_password(Some("s3cret")).unwrap();
+    let sink = sink(vec![url], Duration::from_secs(20));
+    let Answer::Wait(trouble) = ship(&sink).await else { panic!("not a reason to wait") };
+    assert!(trouble.problem.contains("refused") && trouble.hint.is_some(), "{trouble:?}");
+    assert!(!format!("{trouble:?} {sink:?}").contains("s3cret"), "{trouble:?} {sink:?}");
+}
+
+#[tokio::test]
+async fn an_answer_from_another_address_is_not_believed_and_gets_no_credentials() {
+    let (other, heads) = serve(response("200 OK", GOOD));
+    let moved = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {other}logs/_bulk\r\ncontent-length: 0\r\n\r\n");
+    let (mut url, first_heads) = serve(Script::Bytes(moved));
+    url.set_username("shipper").unwrap();
+    url.set_password(Some("s3cret")).unwrap();
+    let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
+    let Answer::Wait(trouble) = answer else { panic!("{answer:?}") };
+    assert!(trouble.problem.contains("redirects to"), "{}", trouble.problem);
+    assert!(
+        first_heads.lock().unwrap()[0].contains("authorization: basic"),
+        "the first server is the one that is meant"
+    );
+    assert!(!heads.lock().unwrap().iter().any(|head| head.contains("authorization")));
+}

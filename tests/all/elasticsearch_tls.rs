@@ -1,0 +1,93 @@
+//! TLS of the Elasticsearch client against `openssl s_server`: a private authority, a client certificate, and what is said
+//! when either is missing. The server answers every GET with a page.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use inferlog::elastic::client::{Body, Client};
+use inferlog::elastic::options::ClientOptions;
+use tempfile::TempDir;
+use url::Url;
+
+use crate::support::{Method, provided};
+
+/// A folder with `ca.pem`, and certificate and key of `server` and `client`, both signed by it.
+fn certificates(openssl: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let make = |arguments: &str| {
+        let output = Command::new(openssl).current_dir(&folder).args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    make(&format!("{key} -subj /CN=test-ca -keyout ca.key -out ca.pem"));
+    for (name, extensions) in [("server", " -addext subjectAltName=IP:127.0.0.1"), ("client", "")] {
+        let leaf = "-CA ca.pem -CAkey ca.key -addext basicConstraints=critical,CA:FALSE";
+        make(&format!("{key} -subj /CN={name} {leaf}{extensions} -keyout {name}.key -out {name}.pem"));
+    }
+    folder
+}
+
+/// A running `openssl s_server`; it ends with this value.
+struct Server {
+    process: Child,
+    url: Url,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn serve(openssl: &str, folder: &Path, more: &[&str]) -> Server {
+    let mut process = Command::new(openssl)
+        .current_dir(folder)
+        .args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "server.pem", "-key", "server.key"])
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let accept = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    Server { process, url: Url::parse(&format!("https://{}", accept.unwrap())).unwrap() }
+}
+
+async fn ask(options: &ClientOptions) -> Result<u16, String> {
+    let client = Client::new(options).unwrap();
+    let answer = client.send(Method::Get, "/", &Body::None).await;
+    answer.map(|reply| reply.status).map_err(|trouble| format!("{} / {:?}", trouble.problem, trouble.hint))
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_it_is_named() {
+    let Some(openssl) = provided("INFERLOG_TEST_OPENSSL", "private authority") else { return };
+    let folder = certificates(&openssl);
+    let server = serve(&openssl, folder.path(), &[]);
+    let unnamed = ClientOptions::new(vec![server.url.clone()]);
+    let problem = ask(&unnamed).await.unwrap_err();
+    assert!(problem.contains("UnknownIssuer") && problem.contains("ca_file"), "{problem}");
+    let named = ClientOptions { ca_file: Some(folder.path().join("ca.pem")), ..unnamed };
+    assert_eq!(ask(&named).await, Ok(200));
+    let mut other_name = named;
+    other_name.hosts[0].set_host(Some("localhost")).unwrap();
+    let problem = ask(&other_name).await.unwrap_err();
+    assert!(problem.contains("not valid for name"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown() {
+    let Some(openssl) = provided("INFERLOG_TEST_OPENSSL", "client certificate") else { return };
+    let folder = certificates(&openssl);
+    let server = serve(&openssl, folder.path(), &["-Verify", "1", "-CAfile", "ca.pem", "-verify_return_error"]);
+    let file = |name: &str| -> PathBuf { folder.path().join(name) };
+    let mut options = ClientOptions::new(vec![server.url.clone()]);
+    options.ca_file = Some(file("ca.pem"));
+    let problem = ask(&options).await.unwrap_err();
+    assert!(problem.contains("CertificateRequired"), "{problem}");
+    options.client_certificate = Some((file("client.pem"), file("client.key")));
+    assert_eq!(ask(&options).await, Ok(200));
+}

@@ -1,0 +1,11 @@
+//! All integration tests, in one binary so that there is one link.
+//!
+//! Tests that need a real Elasticsearch are left out, and say so, unless `./test` runs them.
+
+// Clippy's own exception for tests knows `#[test]` functions only, not their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod elasticsearch;
+mod elasticsearch_faults;
+mod elasticsearch_tls;
+mod support;

@@ -1,0 +1,126 @@
+//! What the tests need from outside, and documents to ship.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use inferlog::batch::{Batch, ID_CHARACTERS, Id, Origin};
+use inferlog::elastic::client::{Body, Client};
+use inferlog::elastic::options::{Auth, ClientOptions};
+use inferlog::elastic::target::Target;
+use inferlog::secret::Secret;
+use inferlog::sink::elasticsearch::{Elasticsearch, Options};
+use inferlog::sink::{Answer, Outcome, Request, Sink};
+use serde_json::Value;
+use url::Url;
+
+pub(crate) use elasticsearch::http::Method;
+
+/// A variable that `./test` sets. Without it the test is left out, which is said past the capture of test output; where
+/// everything is required, it fails.
+pub(crate) fn provided(variable: &str, test: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        assert!(
+            std::env::var_os("INFERLOG_TEST_REQUIRE_ALL").is_none(),
+            "{test} needs {variable}, which `./test` sets"
+        );
+        left_out(test);
+    }
+    value
+}
+
+/// Says past the capture of test output that a test was left out, and what runs it.
+fn left_out(test: &str) {
+    let line = format!("left out: {test} needs what `./test` provides; run that\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// A running Elasticsearch.
+pub(crate) struct Node {
+    pub(crate) options: ClientOptions,
+    pub(crate) client: Client,
+}
+
+impl Node {
+    pub(crate) fn new(options: ClientOptions) -> Node {
+        let client = Client::new(&options).unwrap();
+        Node { options, client }
+    }
+
+    /// The ordinary node of the tests.
+    pub(crate) fn plain(test: &str) -> Option<Node> {
+        let url = provided("INFERLOG_TEST_ES_URL", test)?;
+        Some(Node::new(ClientOptions::new(vec![Url::parse(&url).unwrap()])))
+    }
+
+    /// A node with passwords, room for one waiting write request, and a limit of 200 kB a request.
+    pub(crate) fn strict(test: &str) -> Option<Node> {
+        let url = provided("INFERLOG_TEST_ES_STRICT_URL", test)?;
+        let password = Secret::new(provided("INFERLOG_TEST_ES_STRICT_PASSWORD", test)?);
+        let auth = Auth::Basic { user: "elastic".to_owned(), password };
+        Some(Node::new(ClientOptions { auth, ..ClientOptions::new(vec![Url::parse(&url).unwrap()]) }))
+    }
+
+    /// One request of the test's own; gives status and JSON.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let (status, text) = self.ask_text(method, path, body).await;
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// One request of the test's own; gives status and text.
+    pub(crate) async fn ask_text(&self, method: Method, path: &str, body: &str) -> (u16, String) {
+        let body = if body.is_empty() { Body::None } else { Body::Json(body.to_owned().into()) };
+        let reply = self.client.send(method, path, &body).await.unwrap();
+        (reply.status, String::from_utf8(reply.body.to_vec()).unwrap())
+    }
+
+    pub(crate) fn sink(&self, target: &Target) -> Elasticsearch {
+        Elasticsearch::new(Options { client: self.options.clone(), target: target.clone() }).unwrap()
+    }
+
+    /// Removes what an earlier run on the same node left behind.
+    pub(crate) async fn forget(&self, stream_or_index: &str) {
+        self.ask(Method::Delete, &format!("_data_stream/{stream_or_index}"), "").await;
+        self.ask(Method::Delete, stream_or_index, "").await;
+    }
+
+    /// Number of documents that a search finds.
+    pub(crate) async fn count(&self, target: &str, query: &str) -> u64 {
+        self.ask(Method::Post, &format!("{target}/_refresh"), "").await;
+        let (_, answer) = self.ask(Method::Post, &format!("{target}/_count"), &format!("{{\"query\":{query}}}")).await;
+        answer["count"].as_u64().unwrap_or_else(|| panic!("no count: {answer}"))
+    }
+}
+
+/// 2026-11-23T10:00:00.123456Z.
+pub(crate) const TIME_US: i64 = 1_795_428_000_123_456;
+
+/// A document's id of the right length.
+pub(crate) fn id(name: &str) -> Id {
+    let mut id = [b'-'; ID_CHARACTERS];
+    id[..name.len()].copy_from_slice(name.as_bytes());
+    Id(id)
+}
+
+/// A batch of documents with these ids and, after a time of their own, these members.
+pub(crate) fn batch(documents: &[(&str, &str)]) -> Arc<Batch> {
+    let mut batch = Batch::default();
+    for (name, members) in documents {
+        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+        let document = format!("{{\"@timestamp\":\"2026-11-23T10:00:00.123456Z\",{members}}}");
+        batch.push(id(name), TIME_US, origin, |body| body.extend_from_slice(document.as_bytes()));
+    }
+    Arc::new(batch)
+}
+
+pub(crate) async fn deliver(sink: &dyn Sink, batch: &Arc<Batch>, selection: Option<Vec<u32>>) -> Answer {
+    sink.deliver(&Request { batch: Arc::clone(batch), selection }).await
+}
+
+/// The outcomes of a delivery that was answered item by item.
+pub(crate) async fn outcomes(sink: &dyn Sink, batch: &Arc<Batch>) -> Vec<Outcome> {
+    match deliver(sink, batch, None).await {
+        Answer::Items(outcomes) => outcomes,
+        other => panic!("not answered item by item: {other:?}"),
+    }
+}
