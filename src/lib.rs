@@ -4,9 +4,15 @@
 
 pub mod ack;
 pub mod batch;
+pub mod checkpoint;
+pub mod config;
+pub mod decode;
 pub mod elastic;
+pub mod enrich;
 pub mod kql;
 pub mod pattern_redaction;
+pub mod pipeline;
+pub mod queue;
 pub mod record;
 pub mod reject;
 pub mod secret;

@@ -256,6 +256,7 @@ mod tests {
                     assert!(trouble.hint.is_some(), "{status} {body}");
                     ("wait", trouble.problem)
                 }
+                Answer::Closed(trouble) => ("closed", trouble.problem),
             };
             assert_eq!(found, kind, "{status} {body} {text}");
             assert!(text.contains(words), "{status} {body}: {text}");

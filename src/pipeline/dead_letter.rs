@@ -107,7 +107,9 @@ pub enum DeadLetterError {
         source: io::Error,
     },
     /// The limit is reached.
-    #[error("the dead letter in `{folder}` has reached its {bytes_max} bytes: look at it, replay or remove its files, or raise `dead_letter.bytes_max`")]
+    #[error(
+        "the dead letter in `{folder}` has reached its {bytes_max} bytes: look at it, replay or remove its files, or raise `dead_letter.bytes_max`"
+    )]
     Full {
         /// The folder.
         folder: PathBuf,
@@ -309,8 +311,7 @@ mod tests {
     }
 
     fn write(dead_letter: &DeadLetter, name: u8, content: Content<'_>) -> Result<(), DeadLetterError> {
-        let file =
-            SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+        let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
         let reject = Reject::new(Stage::Decode, "not_an_object", "why".to_owned());
         dead_letter.write(&Entry {
             id: Id([name; ID_CHARACTERS]),

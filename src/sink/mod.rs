@@ -4,6 +4,8 @@
 //! dead letter are the business of `pipeline::delivery`; a sink knows nothing of files, offsets or acknowledgements.
 
 pub mod elasticsearch;
+pub mod stdout;
+pub mod store;
 
 use std::future::Future;
 use std::pin::Pin;
