@@ -137,6 +137,7 @@ fn outcome(item: ItemAnswer<'_>) -> Outcome {
         401 | 403 | 404 => Outcome::TargetUnready(reason),
         _ if is_of_target(&reason) => Outcome::TargetUnready(reason),
         400 | 402 | 405..=407 | 410..=424 | 426..=428 | 430..=499 => Outcome::Rejected(reason),
+        500 => Outcome::Failing(reason),
         _ => Outcome::Retry(reason),
     }
 }
@@ -157,6 +158,7 @@ mod tests {
             Outcome::Duplicate => "duplicate",
             Outcome::FailureStore => "failure store",
             Outcome::Retry(_) => "retry",
+            Outcome::Failing(_) => "failing",
             Outcome::TargetUnready(_) => "target",
             Outcome::Rejected(_) => "rejected",
         }
@@ -177,7 +179,7 @@ mod tests {
             (r#"{"status":429,"error":{"type":"circuit_breaking_exception","reason":"heap"}}"#, "retry"),
             (r#"{"status":429,"error":{"type":"cluster_block_exception","reason":"flood stage"}}"#, "target"),
             (r#"{"status":408}"#, "retry"),
-            (r#"{"status":500,"error":{"type":"null_pointer_exception"}}"#, "retry"),
+            (r#"{"status":500,"error":{"type":"null_pointer_exception"}}"#, "failing"),
             (r#"{"status":503,"error":{"type":"unavailable_shards_exception","reason":"primary"}}"#, "retry"),
             (r#"{"status":503,"error":{"type":"cluster_block_exception","reason":"no master"}}"#, "target"),
             (r#"{"status":302}"#, "retry"),
@@ -200,7 +202,7 @@ mod tests {
             (r#"{"status":400,"error":{"type":"illegal_argument_exception","reason":"mapper [x]"}}"#, "rejected"),
             (r#"{"status":400,"error":{"type":"document_parsing_exception","reason":"n/a"}}"#, "rejected"),
             (r#"{"status":400,"failure_store":"failed","error":{"type":"document_parsing_exception"}}"#, "rejected"),
-            (r#"{"status":500,"failure_store":"failed","error":{"type":"x"}}"#, "retry"),
+            (r#"{"status":500,"failure_store":"failed","error":{"type":"x"}}"#, "failing"),
             (r#"{"status":413}"#, "rejected"),
             (r#"{"status":422,"error":null}"#, "rejected"),
         ];

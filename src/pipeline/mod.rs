@@ -1,3 +1,301 @@
-//! The pipeline.
+//! The pipeline: how do lines become documents in a sink? Read [`Pipeline::run`] first.
+//!
+//! ```text
+//!          one plain thread, synchronous                     │      async
+//! files → source → decode → enrich → batch → queue ══════════╪═→ delivery → sink
+//!           ▲        └─ reject ─┴──→ dead letter ◄───────────┼──────┘
+//!       checkpoint ◄────────────── Ack::delivered ───────────┴──────
+//! ```
+//!
+//! Only this module knows that the stages form a chain. Data flows right, only acknowledgements flow left. Left of the
+//! queue nothing awaits and nothing touches the network; right of it nothing parses records.
 
+pub mod build;
 pub mod dead_letter;
+pub mod delivery;
+pub mod health;
+mod outlet;
+mod stages;
+pub mod supervisor;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::source::files::Files;
+use crate::telemetry::Counters;
+use crate::wake::Wake;
+use dead_letter::DeadLetter;
+use outlet::Outlet;
+use stages::Stages;
+
+/// The checkpoint is saved at most this often.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Saving checkpoints takes at most this part of the time: 1/20.
+const CHECKPOINT_SHARE: u32 = 20;
+
+/// The thread waits at most this long before it looks at everything again.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// After a wake-up the thread waits this long, so that a writer of single lines does not wake it for each.
+const COALESCE: Duration = Duration::from_millis(5);
+
+/// Tells a pipeline to stop. Clones are the same signal.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    wake: Wake,
+}
+
+impl Stop {
+    /// A signal that rings `wake`.
+    pub fn new(wake: Wake) -> Stop {
+        Stop { asked: Arc::default(), wake }
+    }
+
+    /// Asks the pipeline to stop reading, deliver what it has read, and end.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.wake.ring();
+    }
+
+    /// Whether somebody asked.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}
+
+/// When a pipeline ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Read every file to its end, deliver, end.
+    pub once: bool,
+    /// With `once`: give up after this long without progress.
+    pub once_timeout: Duration,
+    /// After a stop was asked for: how long deliveries may take.
+    pub shutdown_timeout: Duration,
+    /// The most that may be read and not committed, in bytes of the files.
+    pub unacknowledged_bytes_max: u64,
+}
+
+/// How a pipeline ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Everything read is delivered and committed.
+    pub drained: bool,
+    /// With `once`: nothing moved for the whole of `once_timeout`.
+    pub stuck: bool,
+    /// Bytes that were read and will be read again.
+    pub unacknowledged_bytes: u64,
+    /// Files whose last line has no end and is no record, with its length in bytes.
+    pub left_unread: Vec<(PathBuf, u64)>,
+    /// How many lines and documents this run put into the dead letter.
+    pub dead_lettered: u64,
+}
+
+/// One pipeline: everything left of its queues.
+#[derive(Debug)]
+pub struct Pipeline {
+    name: String,
+    source: Files,
+    stages: Stages,
+    outlet: Outlet,
+    dead_letter: Arc<DeadLetter>,
+    checkpoint: SavedCheckpoint,
+    counters: Counters,
+    limits: Limits,
+    wake: Wake,
+    stop: Stop,
+    moved: Instant,
+}
+
+/// Where the checkpoint is, and when it was saved.
+#[derive(Debug)]
+struct SavedCheckpoint {
+    path: PathBuf,
+    next_save: Instant,
+    failing: bool,
+}
+
+/// Whether there was something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Busy,
+    Idle,
+}
+
+impl Pipeline {
+    /// Runs until it is told to stop or, with `once`, until every file is delivered to its end.
+    pub fn run(mut self) -> Ended {
+        let mut ended = Ended::default();
+        while !self.stop.is_asked() && !ended.stuck {
+            self.commit();
+            // From the queue's point of view: a full queue is left alone, and nothing more is read.
+            let turn = if self.has_room() { self.take_next_chunk() } else { Turn::Idle };
+            self.outlet.send(&mut self.stages.sealed);
+            if turn == Turn::Idle {
+                if self.limits.once && self.is_read_to_the_end(&mut ended) {
+                    break;
+                }
+                ended.stuck = self.is_stuck();
+                self.wait();
+            }
+        }
+        self.finish(ended)
+    }
+
+    /// Source → decode → enrich → batch, for one chunk.
+    fn take_next_chunk(&mut self) -> Turn {
+        let chunk = match self.source.next_chunk() {
+            Some(chunk) => Some(chunk),
+            None => self.source.next_final_end(),
+        };
+        let Some(chunk) = chunk else {
+            if self.stages.linger_ends().is_some_and(|end| end <= Instant::now()) {
+                self.stages.seal();
+                return Turn::Busy;
+            }
+            return Turn::Idle;
+        };
+        take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
+        self.moved = Instant::now();
+        Turn::Busy
+    }
+
+    /// Acknowledgements → committed offsets → checkpoint.
+    fn commit(&mut self) {
+        let source = &mut self.source;
+        if self.outlet.collect(|mark| source.commit(mark)) {
+            self.moved = Instant::now();
+        }
+        if Instant::now() >= self.checkpoint.next_save {
+            self.save_checkpoint();
+            self.update_gauges();
+        }
+    }
+
+    /// Saves what is committed. What fails is tried again; until then a restart reads more than it must.
+    fn save_checkpoint(&mut self) {
+        let started = Instant::now();
+        if self.source.is_dirty() {
+            let files = self.source.entries();
+            let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
+                let checkpoint = Checkpoint { version: checkpoint::VERSION, files };
+                checkpoint::save(&self.checkpoint.path, &checkpoint).map_err(|error| chain(&error))
+            });
+            match saved {
+                Ok(()) => {
+                    self.counters.checkpoint_saves_total.inc();
+                    self.checkpoint.failing = false;
+                }
+                Err(problem) => {
+                    self.source.set_dirty();
+                    if !std::mem::replace(&mut self.checkpoint.failing, true) {
+                        let hint = "trying again; a restart before that reads again what was delivered since";
+                        tracing::warn!(pipeline = self.name, hint, "{problem}");
+                    }
+                }
+            }
+        }
+        self.checkpoint.next_save = Instant::now() + CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);
+    }
+
+    fn update_gauges(&self) {
+        self.counters.source_lag_bytes.set(self.source.lag_bytes() as i64);
+        self.counters.source_open_files.set(self.source.open_files() as i64);
+        self.counters.queue_bytes.set(self.outlet.queued_bytes() as i64);
+        self.counters.delivery_unacknowledged_bytes.set(self.outlet.unacknowledged_bytes() as i64);
+    }
+
+    fn has_room(&self) -> bool {
+        self.stages.sealed.is_empty() && self.outlet.unacknowledged_bytes() < self.limits.unacknowledged_bytes_max
+    }
+
+    /// With `once`: true when all is delivered, the unterminated ends that are records included.
+    fn is_read_to_the_end(&mut self, ended: &mut Ended) -> bool {
+        if !self.has_room() {
+            return false;
+        }
+        ended.left_unread.clear();
+        for number in self.source.unterminated_files() {
+            let Some(chunk) = self.source.unterminated(number) else { continue };
+            if self.stages.is_record(&chunk) {
+                take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
+            } else {
+                ended.left_unread.extend(self.source.leave_unread(number));
+            }
+        }
+        self.stages.seal();
+        self.outlet.send(&mut self.stages.sealed);
+        self.stages.sealed.is_empty() && self.outlet.is_empty()
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.limits.once && self.moved.elapsed() >= self.limits.once_timeout
+    }
+
+    fn wait(&self) {
+        let now = Instant::now();
+        let deadlines = [self.stages.linger_ends(), Some(self.source.next_look()), self.outlet.next_send()];
+        let earliest = deadlines.into_iter().flatten().min().unwrap_or(now + WAIT_MAX);
+        self.wake.wait(earliest.saturating_duration_since(now).min(WAIT_MAX));
+        if !self.stop.is_asked() && !self.limits.once {
+            std::thread::sleep(COALESCE);
+        }
+    }
+
+    /// Delivers what is read, as long as the stop may take, and saves how far that is.
+    fn finish(mut self, mut ended: Ended) -> Ended {
+        let deadline = Instant::now() + self.limits.shutdown_timeout;
+        self.stages.seal();
+        loop {
+            self.commit();
+            self.outlet.send(&mut self.stages.sealed);
+            ended.drained = self.stages.sealed.is_empty() && self.outlet.is_empty();
+            if ended.drained || Instant::now() >= deadline || ended.stuck {
+                break;
+            }
+            self.wake.wait(Duration::from_millis(50));
+        }
+        self.outlet.close();
+        self.save_checkpoint();
+        self.update_gauges();
+        ended.unacknowledged_bytes = self.source.lag_bytes();
+        ended.dead_lettered = self.dead_letter.written();
+        ended
+    }
+}
+
+/// Takes a whole chunk, however long the dead letter makes it wait; at a stop the rest is left and read again.
+fn take_all(stages: &mut Stages, chunk: &crate::source::files::Chunk<'_>, stop: &Stop, wake: &Wake) {
+    let mut from = 0;
+    let mut said = false;
+    while let Err(interrupted) = stages.take(chunk, from) {
+        if !std::mem::replace(&mut said, true) {
+            tracing::warn!(hint = "the pipeline waits; nothing is lost", "{}", interrupted.error);
+        }
+        if stop.is_asked() {
+            return;
+        }
+        from = interrupted.taken_bytes;
+        wake.wait(WAIT_MAX);
+    }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,8 @@ pub enum Outcome {
     FailureStore,
     /// It may succeed later: try this item again.
     Retry(Reason),
+    /// The server fails on this item: try it again, but not for ever if its neighbours succeed.
+    Failing(Reason),
     /// Its target is wrong or not there, not the record: wait, say so, try again.
     TargetUnready(Reason),
     /// It will never succeed as it is.

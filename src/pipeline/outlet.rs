@@ -1,0 +1,193 @@
+//! The outlet: from sealed batches to the queues of the sinks, at the pace that is allowed.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota};
+
+use super::stages::Sealed;
+use crate::ack::{Ledger, Mark};
+use crate::queue::Queue;
+use crate::wake::Wake;
+
+/// How fast documents may be sent; what is over it waits, nothing is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Documents in a second.
+    pub records_per_second: Option<NonZeroU32>,
+    /// Bytes of documents in a second.
+    pub bytes_per_second: Option<NonZeroU32>,
+}
+
+/// All queues of a pipeline.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    queues: Vec<Queue>,
+    ledger: Ledger,
+    limiters: Limiters,
+    /// What of the first sealed batch has not been allowed yet.
+    owed: Option<Owed>,
+    next_send: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Limiters {
+    records: Option<Limiter>,
+    bytes: Option<Limiter>,
+}
+
+#[derive(Debug)]
+struct Limiter {
+    limiter: DefaultDirectRateLimiter,
+    burst: NonZeroU32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    records: u32,
+    bytes: u32,
+}
+
+impl Outlet {
+    /// Connects the queues; `wake` is rung by acknowledgements.
+    pub(super) fn new(queues: Vec<Queue>, rate_limit: RateLimit, wake: Wake) -> Outlet {
+        let ledger = Ledger::new(queues.len(), wake);
+        let limiters = Limiters {
+            records: rate_limit.records_per_second.map(Limiter::new),
+            bytes: rate_limit.bytes_per_second.map(Limiter::new),
+        };
+        Outlet { queues, ledger, limiters, owed: None, next_send: None }
+    }
+
+    /// Sends as many batches as there is room for and the rate allows, in their order.
+    pub(super) fn send(&mut self, sealed: &mut VecDeque<Sealed>) {
+        self.next_send = None;
+        while let Some(first) = sealed.front() {
+            if !self.queues.iter().all(Queue::has_room) {
+                return;
+            }
+            let owed = self.owed.get_or_insert(Owed {
+                records: first.batch.items().len() as u32,
+                bytes: first.batch.body().len() as u32,
+            });
+            if let Some(wait) = self.limiters.take(owed) {
+                self.next_send = Some(Instant::now() + wait);
+                return;
+            }
+            self.owed = None;
+            if let Some(first) = sealed.pop_front() {
+                self.push(first);
+            }
+        }
+    }
+
+    fn push(&mut self, sealed: Sealed) {
+        let ack = self.ledger.open(sealed.marks, sealed.source_bytes);
+        if sealed.batch.is_empty() {
+            // Every line was dropped or rejected: there is nothing that a sink must say.
+            self.queues.iter().for_each(|_| ack.clone().delivered());
+            return;
+        }
+        let batch = Arc::new(sealed.batch);
+        for queue in &self.queues {
+            queue.push(Arc::clone(&batch), ack.clone());
+        }
+    }
+
+    /// When the rate allows the next batch.
+    pub(super) fn next_send(&self) -> Option<Instant> {
+        self.next_send
+    }
+
+    /// Calls `commit` for what has become final; returns whether there was something.
+    pub(super) fn collect(&mut self, mut commit: impl FnMut(Mark)) -> bool {
+        let mut moved = false;
+        self.ledger.collect(|mark| {
+            moved = true;
+            commit(mark);
+        });
+        moved
+    }
+
+    pub(super) fn close(&self) {
+        self.queues.iter().for_each(Queue::close);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ledger.is_empty()
+    }
+
+    pub(super) fn unacknowledged_bytes(&self) -> u64 {
+        self.ledger.unacknowledged_bytes()
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queues.iter().map(Queue::bytes).sum()
+    }
+}
+
+impl Limiters {
+    /// Takes what is owed as far as the rates allow; the wait for the rest, if there is one.
+    fn take(&self, owed: &mut Owed) -> Option<Duration> {
+        let records = self.records.as_ref().and_then(|limiter| limiter.take(&mut owed.records));
+        let bytes = self.bytes.as_ref().and_then(|limiter| limiter.take(&mut owed.bytes));
+        records.max(bytes)
+    }
+}
+
+impl Limiter {
+    fn new(per_second: NonZeroU32) -> Limiter {
+        Limiter { limiter: DefaultDirectRateLimiter::direct(Quota::per_second(per_second)), burst: per_second }
+    }
+
+    fn take(&self, owed: &mut u32) -> Option<Duration> {
+        while let Some(part) = NonZeroU32::new((*owed).min(self.burst.get())) {
+            match self.limiter.check_n(part) {
+                Ok(Ok(())) => *owed -= part.get(),
+                Ok(Err(not_until)) => return Some(not_until.wait_time_from(DefaultClock::default().now())),
+                Err(_) => unreachable!("BUG: never more than the burst is asked for"),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, ID_CHARACTERS, Id, Origin};
+
+    fn sealed(documents: usize) -> Sealed {
+        let mut batch = Batch::default();
+        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+        for _ in 0..documents {
+            batch.push(Id([b'A'; ID_CHARACTERS]), 0, origin, |out| out.extend_from_slice(b"{}"));
+        }
+        Sealed { batch, marks: Vec::new(), source_bytes: 10 }
+    }
+
+    #[test]
+    fn what_the_rate_does_not_allow_waits_and_nothing_is_dropped() {
+        let queue = Queue::new(1 << 20, Wake::default());
+        let rate = RateLimit { records_per_second: NonZeroU32::new(10), bytes_per_second: None };
+        let mut outlet = Outlet::new(vec![queue.clone()], rate, Wake::default());
+        let mut waiting = VecDeque::from([sealed(10), sealed(25)]);
+        outlet.send(&mut waiting);
+        assert_eq!(waiting.len(), 1, "the burst is one second's worth");
+        let wait = outlet.next_send().unwrap() - Instant::now();
+        assert!(wait > Duration::from_millis(500) && wait < Duration::from_secs(2), "{wait:?}");
+        assert_eq!(waiting[0].batch.items().len(), 25);
+    }
+
+    #[test]
+    fn a_batch_without_documents_is_finished_at_once() {
+        let mut outlet = Outlet::new(vec![Queue::new(1, Wake::default())], RateLimit::default(), Wake::default());
+        outlet.send(&mut VecDeque::from([sealed(0)]));
+        assert!(!outlet.is_empty());
+        outlet.collect(|_| {});
+        assert!(outlet.is_empty());
+    }
+}

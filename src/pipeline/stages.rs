@@ -1,0 +1,286 @@
+//! The stages left of the queue, for one line after the other: decode, enrich, batch, or the dead letter.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
+use super::delivery::sha256_hexadecimal;
+use crate::ack::Mark;
+use crate::batch::{Batch, Id, Origin};
+use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
+use crate::decode::Decode;
+use crate::enrich::{Enrichment, Source, Verdict};
+use crate::pattern_redaction;
+use crate::record::{Record, Space};
+use crate::reject::{Reject, Stage};
+use crate::source::files::{Chunk, Content};
+use crate::source::framing::{Line, Lines};
+use crate::telemetry::Counters;
+
+/// When a batch is sealed: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// At this size in bytes.
+    pub bytes_max: usize,
+    /// At this number of documents.
+    pub items_max: usize,
+    /// This long after its first line.
+    pub linger: Duration,
+}
+
+/// A batch that is ready to go, and what it stands for.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The documents; there may be none, when all lines were dropped or rejected.
+    pub batch: Batch,
+    /// How far each file is in it.
+    pub marks: Vec<Mark>,
+    /// The span of the files, in bytes.
+    pub source_bytes: u64,
+}
+
+/// The stages, with the batch that is being filled.
+#[derive(Debug)]
+pub struct Stages {
+    pub(super) decode: Decode,
+    pub(super) enrichment: Enrichment,
+    pub(super) dead_letter: Arc<DeadLetter>,
+    pub(super) counters: Counters,
+    pub(super) limits: BatchLimits,
+    pub(super) spent: Receiver<Batch>,
+    space: Space,
+    batch: Batch,
+    marks: Vec<Mark>,
+    source_bytes: u64,
+    opened: Option<Instant>,
+    /// Batches that are ready, in their order.
+    pub(super) sealed: VecDeque<Sealed>,
+}
+
+/// How far a chunk was taken, when the dead letter did not take what had to go there.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// Why.
+    pub error: DeadLetterError,
+    /// Bytes of the chunk before the line that could not be settled.
+    pub taken_bytes: usize,
+}
+
+impl Stages {
+    /// Puts the stages together.
+    pub fn new(
+        decode: Decode,
+        enrichment: Enrichment,
+        dead_letter: Arc<DeadLetter>,
+        counters: Counters,
+        limits: BatchLimits,
+        spent: Receiver<Batch>,
+    ) -> Stages {
+        Stages {
+            decode,
+            enrichment,
+            dead_letter,
+            counters,
+            limits,
+            spent,
+            space: Space::default(),
+            batch: Batch::default(),
+            marks: Vec::new(),
+            source_bytes: 0,
+            opened: None,
+            sealed: VecDeque::new(),
+        }
+    }
+
+    /// Takes a chunk from its byte `from` on, line by line.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the dead letter cannot be written now: call again from there.
+    pub fn take(&mut self, chunk: &Chunk<'_>, from: usize) -> Result<(), Interrupted> {
+        match &chunk.content {
+            Content::Lines(bytes) => self.take_lines(chunk, bytes, from),
+            Content::LongLine { length_bytes, end } => {
+                self.take_long_line(chunk, *length_bytes).map_err(|error| Interrupted { error, taken_bytes: 0 })?;
+                let mark = Mark { file: chunk.number, offset_bytes: end.offset_bytes, tail: end.tail.clone() };
+                self.note(mark, *length_bytes + 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the first line of some bytes is a record.
+    pub fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
+        let Content::Lines(bytes) = chunk.content else { return false };
+        let mut lines = Lines::new(bytes, chunk.offset_bytes);
+        lines.next().is_none_or(|line| self.decode.decode(&line, &mut self.space).is_ok())
+    }
+
+    /// When the batch that is being filled must be sealed, if there is one.
+    pub fn linger_ends(&self) -> Option<Instant> {
+        self.opened.map(|opened| opened + self.limits.linger)
+    }
+
+    /// Seals what there is.
+    pub fn seal(&mut self) {
+        if self.marks.is_empty() {
+            return;
+        }
+        let next = self.spent.try_recv().map_or_else(|_| Batch::default(), Batch::reuse);
+        let batch = std::mem::replace(&mut self.batch, next);
+        let (marks, source_bytes) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.source_bytes));
+        self.sealed.push_back(Sealed { batch, marks, source_bytes });
+        self.opened = None;
+    }
+
+    fn take_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8], from: usize) -> Result<(), Interrupted> {
+        let read_us = Utc::now().timestamp_micros();
+        let mut lines = Lines::new(&bytes[from..], chunk.offset_bytes + from as u64);
+        let mut noted = from;
+        let mut count = 0;
+        while let Some(line) = lines.next() {
+            let source = Source { file: &chunk.file, offset_bytes: line.offset_bytes, read_us };
+            if let Err(error) = self.take_line(&line, source) {
+                let taken_bytes = (line.offset_bytes - chunk.offset_bytes) as usize;
+                self.note_lines(chunk, bytes, noted..taken_bytes, count);
+                return Err(Interrupted { error, taken_bytes });
+            }
+            count += 1;
+            if self.batch.body().len() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
+                let taken = from + lines.consumed_bytes();
+                self.note_lines(chunk, bytes, noted..taken, std::mem::take(&mut count));
+                noted = taken;
+                self.seal();
+            }
+        }
+        self.note_lines(chunk, bytes, noted..bytes.len(), count);
+        Ok(())
+    }
+
+    /// Notes that the lines of a range of a chunk are in the batch, or settled otherwise.
+    fn note_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8], range: std::ops::Range<usize>, lines: u64) {
+        self.counters.source_read_lines_total.inc_by(lines);
+        if range.is_empty() {
+            return;
+        }
+        let tail = Fingerprint::of(&bytes[range.end.saturating_sub(TAIL_BYTES_MAX)..range.end]);
+        let offset_bytes = chunk.offset_bytes + range.end as u64;
+        self.note(Mark { file: chunk.number, offset_bytes, tail }, range.len() as u64);
+    }
+
+    fn note(&mut self, mark: Mark, source_bytes: u64) {
+        self.counters.source_read_bytes_total.inc_by(source_bytes);
+        self.source_bytes += source_bytes;
+        self.opened.get_or_insert_with(Instant::now);
+        match self.marks.last_mut() {
+            Some(last) if last.file == mark.file => *last = mark,
+            _ => self.marks.push(mark),
+        }
+    }
+
+    fn take_line(&mut self, line: &Line<'_>, source: Source<'_>) -> Result<(), DeadLetterError> {
+        let mut record = match self.decode.decode(line, &mut self.space) {
+            Ok(record) => record,
+            Err(reject) => {
+                let id = self.enrichment.id_of_line(line.bytes, source);
+                return bury_line(&self.dead_letter, id, &reject, line, source, &self.enrichment);
+            }
+        };
+        self.counters.decode_records_total.inc();
+        match self.enrichment.apply(&mut record, source) {
+            Ok(Verdict { dropped: Some(rule), .. }) => {
+                self.counters.dropped(&rule).inc();
+                Ok(())
+            }
+            Ok(verdict) => {
+                let file = self.batch.file(source.file);
+                let length_bytes = line.bytes.len() as u32;
+                let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
+                self.batch.push(verdict.id, verdict.timestamp_us, origin, |out| record.render(out));
+                Ok(())
+            }
+            Err(reject) => bury_record(&self.dead_letter, &mut self.enrichment, &reject, &mut record, line, source),
+        }
+    }
+
+    fn take_long_line(&mut self, chunk: &Chunk<'_>, length_bytes: u64) -> Result<(), DeadLetterError> {
+        self.counters.source_read_lines_total.inc();
+        let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
+        let reject = Reject::new(
+            Stage::Source,
+            "line_too_long",
+            format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file"),
+        );
+        self.dead_letter.write(&Entry {
+            id: self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source),
+            reject: &reject,
+            file: &chunk.file,
+            offset_bytes: chunk.offset_bytes,
+            length_bytes,
+            sha256: None,
+            content: Kept::Reference,
+        })
+    }
+}
+
+/// Keeps a line that is no record: as it is but for what patterns black out, or by its place alone.
+fn bury_line(
+    dead_letter: &DeadLetter,
+    id: Id,
+    reject: &Reject,
+    line: &Line<'_>,
+    source: Source<'_>,
+    enrichment: &Enrichment,
+) -> Result<(), DeadLetterError> {
+    let hidden = pattern_redaction::redact(line.bytes);
+    let keep = dead_letter.keeps_raw() && !names_a_hidden_field(line.bytes, enrichment);
+    write(dead_letter, id, reject, line, source, if keep { Kept::Raw(&hidden) } else { Kept::Reference })
+}
+
+/// What cannot be decoded cannot be redacted by field: where the name of a hidden field stands in it, nothing is kept.
+fn names_a_hidden_field(line: &[u8], enrichment: &Enrichment) -> bool {
+    enrichment.hidden_fields().any(|field| {
+        let name = field.rsplit('.').next().unwrap_or(field);
+        memchr::memmem::find(line, name.as_bytes()).is_some()
+    })
+}
+
+/// Keeps a record that a processor turned away, with every redaction carried out.
+fn bury_record(
+    dead_letter: &DeadLetter,
+    enrichment: &mut Enrichment,
+    reject: &Reject,
+    record: &mut Record<'_>,
+    line: &Line<'_>,
+    source: Source<'_>,
+) -> Result<(), DeadLetterError> {
+    let id = enrichment.id_of_line(line.bytes, source);
+    let mut document = Vec::new();
+    let keep = enrichment.hide(record);
+    if keep {
+        record.render(&mut document);
+    }
+    write(dead_letter, id, reject, line, source, if keep { Kept::Document(&document) } else { Kept::Reference })
+}
+
+fn write(
+    dead_letter: &DeadLetter,
+    id: Id,
+    reject: &Reject,
+    line: &Line<'_>,
+    source: Source<'_>,
+    content: Kept<'_>,
+) -> Result<(), DeadLetterError> {
+    dead_letter.write(&Entry {
+        id,
+        reject,
+        file: source.file,
+        offset_bytes: line.offset_bytes,
+        length_bytes: line.bytes.len() as u64,
+        sha256: Some(&sha256_hexadecimal(line.bytes)),
+        content,
+    })
+}
