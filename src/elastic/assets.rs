@@ -14,7 +14,7 @@ use super::target::Target;
 /// What `_meta.managed_by` holds in all that is ours.
 pub const MANAGED_BY: &str = "inferlog";
 
-/// Name of our lifecycle policy and of the index template for streams that match [`STREAM_PATTERN`].
+/// Name of our lifecycle policy and of the index template for streams that begin with [`STREAM_PREFIX`].
 const NAME: &str = "inferlog-inference";
 
 /// The data streams that share one index template begin with this.

@@ -4,11 +4,20 @@
 //! interprets what Elasticsearch says about records. What is not understood is never taken for success: a body that is
 //! garbled, cut, or holds another number of items than was sent says nothing of any item, and all are asked for again.
 //! That is harmless, since an item that had succeeded answers 409 the next time.
+//!
+//! | item | outcome |
+//! | --- | --- |
+//! | 2xx | indexed; with `failure_store: used`, kept apart and not searchable |
+//! | 409 version conflict | duplicate: an earlier try had succeeded |
+//! | 401, 403, 404; a block, a closed index, no room for a shard, a missing pipeline | the target is not ready |
+//! | 408, 425, 429, 5xx, what is not known | retry |
+//! | other 4xx | rejected |
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::client::Reply;
 use super::describe;
 use crate::sink::{Answer, Outcome, Reason, Trouble};
 
@@ -70,19 +79,20 @@ impl ItemError<'_> {
 /// Says what the answer to a bulk request of `sent` items means.
 ///
 /// The detail of [`Outcome::TargetUnready`] speaks of privileges, indices and blocks, never of the record.
-pub fn read_answer(status: u16, body: &[u8], sent: usize) -> Answer {
-    match status {
-        200..=299 => read_items(body, sent),
+pub fn read_answer(reply: &Reply, sent: usize) -> Answer {
+    match reply.status {
+        200..=299 => read_items(reply, sent),
         413 => Answer::Halve(Reason {
             kind: "content_too_large".to_owned(),
             detail: "the request is larger than the server takes (413)".to_owned(),
         }),
-        400 => read_bad_request(body),
-        _ => Answer::Wait(trouble_of(status, body)),
+        400 => read_bad_request(reply),
+        _ => Answer::Wait(trouble_of(reply)),
     }
 }
 
-fn read_items(body: &[u8], sent: usize) -> Answer {
+fn read_items(reply: &Reply, sent: usize) -> Answer {
+    let Reply { host, body, .. } = reply;
     let wait = |problem: String| {
         let hint = Some("what had succeeded will be known by its `_id`; all items are sent again".to_owned());
         Answer::Wait(Trouble { problem, hint })
@@ -94,27 +104,27 @@ fn read_items(body: &[u8], sent: usize) -> Answer {
         ));
     };
     if answer.items.len() != sent {
-        return wait(format!("the bulk answer has {} items, but {sent} were sent", answer.items.len()));
+        return wait(format!("the bulk answer of {host} has {} items, but {sent} were sent", answer.items.len()));
     }
     Answer::Items(answer.items.into_iter().map(|item| outcome(item.create)).collect())
 }
 
 /// A 400 for the whole request is one item's doing if Elasticsearch itself says so. A page of another server, or words
 /// about the path or the target, would send every record to the dead letter one by one: those are waited for.
-fn read_bad_request(body: &[u8]) -> Answer {
-    if body.trim_ascii().is_empty() {
+fn read_bad_request(reply: &Reply) -> Answer {
+    if reply.body.trim_ascii().is_empty() {
         let detail = "the request was refused (400) without a word".to_owned();
         return Answer::Halve(Reason { kind: "bad_request".to_owned(), detail });
     }
-    match whole_reason(body) {
+    match whole_reason(&reply.body) {
         Some(reason) if !is_of_target(&reason) => Answer::Halve(reason),
-        reason => Answer::Wait(describe::refused(400, reason.as_ref())),
+        _ => Answer::Wait(trouble_of(reply)),
     }
 }
 
 /// What a status other than success means for whatever was asked, and what is to be done.
-pub fn trouble_of(status: u16, body: &[u8]) -> Trouble {
-    describe::refused(status, whole_reason(body).as_ref())
+pub fn trouble_of(reply: &Reply) -> Trouble {
+    describe::refused(&reply.host, reply.status, whole_reason(&reply.body).as_ref())
 }
 
 /// What Elasticsearch says of a request as a whole; `None` where it is not Elasticsearch that speaks.
@@ -122,7 +132,7 @@ pub fn whole_reason(body: &[u8]) -> Option<Reason> {
     serde_json::from_slice::<WholeError<'_>>(body).ok().map(|whole| whole.error.into_reason())
 }
 
-/// One item's outcome, as the table of the module's documentation has it.
+/// One item's outcome, by the table in the module's documentation.
 fn outcome(item: ItemAnswer<'_>) -> Outcome {
     let kept_apart = item.failure_store.as_deref() == Some("used");
     let unexplained = item.error.is_none();
@@ -151,6 +161,10 @@ fn is_of_target(reason: &Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(status: u16, body: &[u8], sent: usize) -> Answer {
+        read_answer(&Reply { host: "http://es".to_owned(), status, body: body.to_vec().into() }, sent)
+    }
 
     fn kind_of(outcome: &Outcome) -> &'static str {
         match outcome {
@@ -208,7 +222,7 @@ mod tests {
         ];
         for (item, expected) in table {
             let body = format!(r#"{{"took":1,"errors":true,"items":[{{"create":{item}}}]}}"#);
-            let Answer::Items(outcomes) = read_answer(200, body.as_bytes(), 1) else { panic!("{item} was not read") };
+            let Answer::Items(outcomes) = read(200, body.as_bytes(), 1) else { panic!("{item} was not read") };
             assert_eq!(outcomes.iter().map(kind_of).collect::<Vec<_>>(), [expected], "{item}");
         }
     }
@@ -251,7 +265,7 @@ mod tests {
             (100, "", 2, "wait", "unexpected"),
         ];
         for (status, body, sent, kind, words) in table {
-            let (found, text) = match read_answer(status, body.as_bytes(), sent) {
+            let (found, text) = match read(status, body.as_bytes(), sent) {
                 Answer::Items(outcomes) => ("items", format!("{outcomes:?}")),
                 Answer::Halve(reason) => ("halve", reason.kind),
                 Answer::Wait(trouble) => {
@@ -268,9 +282,9 @@ mod tests {
     #[test]
     fn an_answer_cut_at_any_byte_says_nothing() {
         let whole = r#"{"took":1,"errors":true,"items":[{"create":{"status":400,"error":{"type":"a","reason":"\u00e4\""}}},{"create":{"status":201}}]}"#;
-        assert!(matches!(read_answer(200, whole.as_bytes(), 2), Answer::Items(_)));
+        assert!(matches!(read(200, whole.as_bytes(), 2), Answer::Items(_)));
         for length in 0..whole.len() {
-            let answer = read_answer(200, &whole.as_bytes()[..length], 2);
+            let answer = read(200, &whole.as_bytes()[..length], 2);
             assert!(matches!(answer, Answer::Wait(_)), "{length}: {answer:?}");
         }
     }
@@ -279,7 +293,7 @@ mod tests {
     fn only_what_is_known_to_be_harmless_is_fit_for_the_log() {
         let body = br#"{"error":{"type":"x_exception","reason":"Preview of field's value: 's3cret'"},"status":0}"#;
         for status in (100..600).filter(|status| ![403, 404].contains(status)) {
-            if let Answer::Wait(trouble) = read_answer(status, body, 1) {
+            if let Answer::Wait(trouble) = read(status, body, 1) {
                 assert!(!format!("{trouble:?}").contains("s3cret"), "{status}");
             }
         }

@@ -41,6 +41,8 @@ const GZIP_BYTES_MIN: usize = 1024;
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
+    /// Who answered: the host's URL, without user information.
+    pub host: String,
     /// The HTTP status.
     pub status: u16,
     /// The body, decompressed, at most [`ANSWER_BYTES_MAX`].
@@ -140,7 +142,7 @@ impl Client {
         if body.len() > ANSWER_BYTES_MAX {
             return Err(Failure::too_long(&host.name()));
         }
-        Ok(Reply { status, body })
+        Ok(Reply { host: host.name(), status, body })
     }
 
     /// The next host in turn that is not left out, or the one that is taken back first.

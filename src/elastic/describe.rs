@@ -61,7 +61,7 @@ fn has_kind(error: &(dyn Error + 'static), kind: io::ErrorKind) -> bool {
 }
 
 /// A request that was answered with a status that says nothing of single items.
-pub(crate) fn refused(status: u16, reason: Option<&Reason>) -> Trouble {
+pub(crate) fn refused(host: &str, status: u16, reason: Option<&Reason>) -> Trouble {
     let (words, hint) = match status {
         300..=399 => ("a redirect", Some("name the address that answers itself in `hosts`")),
         401 => ("unauthorized", Some("the user, password, API key or token is missing, wrong or expired")),
@@ -73,7 +73,7 @@ pub(crate) fn refused(status: u16, reason: Option<&Reason>) -> Trouble {
         500..=599 => ("a server error", Some("the log of Elasticsearch says more")),
         _ => ("an unexpected status", Some("look at `hosts`: is this Elasticsearch?")),
     };
-    let mut problem = format!("Elasticsearch answered {status} ({words})");
+    let mut problem = format!("{host} answered {status} ({words})");
     if let Some(reason) = reason.filter(|reason| !reason.kind.is_empty()) {
         problem.push_str(&format!(": {}", quote(&reason.kind)));
         // What it says here is of privileges and names of indices. Other texts may quote the request.

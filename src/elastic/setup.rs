@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::assets::{self, Asset, Kind, MANAGED_BY};
-use super::bulk::whole_reason;
+use super::bulk::{trouble_of, whole_reason};
 use super::client::{Body, Client, Reply};
 use super::describe;
 use super::target::Target;
@@ -136,7 +136,7 @@ async fn check_server(client: &Client) -> Result<(), SetupError> {
     let reply = client.send(Method::Get, "/", &Body::None).await.map_err(SetupError::Unready)?;
     let about: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     match (reply.status, about["version"]["distribution"].as_str()) {
-        (401, _) => Err(SetupError::Unready(describe::refused(401, whole_reason(&reply.body).as_ref()))),
+        (401, _) => Err(SetupError::Unready(trouble_of(&reply))),
         (_, Some(server)) if server != "elasticsearch" => {
             Err(SetupError::NotElasticsearch { server: describe::quote(server) })
         }
@@ -183,6 +183,6 @@ fn refused(asset: &Asset, reply: &Reply) -> SetupError {
             SetupError::Refused { kind: asset.kind, name, status, problem }
         }
         _ if no_such_path => SetupError::NotElasticsearch { server: "not a complete Elasticsearch".to_owned() },
-        reason => SetupError::Unready(describe::refused(status, reason.as_ref())),
+        _ => SetupError::Unready(trouble_of(reply)),
     }
 }

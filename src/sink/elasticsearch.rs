@@ -56,7 +56,7 @@ impl Elasticsearch {
             Answer::Items(Vec::new())
         } else {
             match self.client.send(Method::Post, &self.bulk_path, &Body::Lines(body)).await {
-                Ok(reply) => bulk::read_answer(reply.status, &reply.body, sent),
+                Ok(reply) => bulk::read_answer(&reply, sent),
                 Err(trouble) => Answer::Wait(trouble),
             }
         };
@@ -67,7 +67,7 @@ impl Elasticsearch {
         let reply = self.client.send(Method::Get, "/", &Body::None).await?;
         // Without the right to ask what the server is, documents may still be shipped.
         if !matches!(reply.status, 200 | 403) {
-            return Err(bulk::trouble_of(reply.status, &reply.body));
+            return Err(bulk::trouble_of(&reply));
         }
         self.look_for_template().await
     }

@@ -272,7 +272,7 @@ async fn one_over_long_id_has_the_request_halved() {
         .map(|id| format!("{{\"create\":{{\"_id\":\"{id}\"}}}}\n{{\"@timestamp\":\"2026-11-23T10:00:00Z\"}}\n"));
     let body = Body::Lines(lines.concat().into());
     let reply = node.client.send(Method::Post, &format!("{name}/_bulk"), &body).await.unwrap();
-    let answer = bulk::read_answer(reply.status, &reply.body, 2);
+    let answer = bulk::read_answer(&reply, 2);
     let Answer::Halve(reason) = answer else { panic!("{answer:?}") };
     assert_eq!(reason.kind, "action_request_validation_exception", "{reason:?}");
 }

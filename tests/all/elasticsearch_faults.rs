@@ -5,7 +5,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use inferlog::elastic::client::Client;
 use inferlog::elastic::options::ClientOptions;
+use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
 use inferlog::sink::{Answer, Outcome, Sink};
@@ -20,6 +22,8 @@ enum Script {
     Bytes(String),
     /// Says nothing for as long as the client stays.
     Silence,
+    /// Answers for ever, a byte now and then.
+    Drip,
 }
 
 /// The heads of the requests that a server got.
@@ -49,6 +53,12 @@ fn answer(mut stream: TcpStream, script: &Script, heads: &Heads) {
             let _ = stream.shutdown(Shutdown::Write);
         }
         Script::Silence => {}
+        Script::Drip => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n");
+            while stream.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
     }
     let _ = stream.read_to_end(&mut Vec::new());
 }
@@ -129,14 +139,29 @@ async fn a_failure_store_is_not_success() {
 }
 
 #[tokio::test]
-async fn silence_ends_with_the_timeout() {
-    let (url, heads) = serve(Script::Silence);
-    let began = Instant::now();
-    let answer = ship(&sink(vec![url], Duration::from_millis(300))).await;
-    let Answer::Wait(trouble) = answer else { panic!("{answer:?}") };
-    assert!(trouble.problem.contains("within 0.3 s"), "{}", trouble.problem);
-    assert!(began.elapsed() < Duration::from_secs(15));
-    assert_eq!(heads.lock().unwrap().len(), 1);
+async fn silence_and_an_answer_without_end_stop_at_the_timeout() {
+    for script in [Script::Silence, Script::Drip] {
+        let (url, heads) = serve(script);
+        let began = Instant::now();
+        let answer = ship(&sink(vec![url], Duration::from_millis(300))).await;
+        let Answer::Wait(trouble) = answer else { panic!("{answer:?}") };
+        assert!(trouble.problem.contains("within 0.3 s"), "{}", trouble.problem);
+        assert!(began.elapsed() < Duration::from_secs(15));
+        assert_eq!(heads.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn setup_says_plainly_that_a_server_has_no_lifecycle_policies() {
+    let opensearch = r#"{"version":{"distribution":"opensearch","number":"3.8.0"}}"#;
+    let no_handler = r#"{"error":"no handler found for uri [/_ilm/policy/x] and method [GET]"}"#;
+    let table = [("200 OK", opensearch, "this server is opensearch"), ("400 Bad Request", no_handler, "no lifecycle")];
+    for (status, body, words) in table {
+        let (url, _) = serve(response(status, body));
+        let client = Client::new(&ClientOptions::new(vec![url])).unwrap();
+        let error = setup::plan(&client, &Target::data_stream("logs-faults").unwrap()).await.unwrap_err();
+        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
+    }
 }
 
 /// An address at which nothing listens.
@@ -181,4 +206,22 @@ async fn an_answer_from_another_address_is_not_believed_and_gets_no_credentials(
         "the first server is the one that is meant"
     );
     assert!(!heads.lock().unwrap().iter().any(|head| head.contains("authorization")));
+}
+
+#[tokio::test]
+async fn a_proxy_and_a_path_before_elasticsearch_are_used() {
+    let (mut proxy, heads) = serve(response("200 OK", GOOD));
+    proxy.set_username("gate").unwrap();
+    proxy.set_password(Some("s3cret")).unwrap();
+    let hosts = vec![Url::parse("http://es.invalid:9200/search/cluster").unwrap()];
+    let client = ClientOptions { proxy: Some(proxy), ..ClientOptions::new(hosts) };
+    let target = Target::data_stream("logs-faults").unwrap();
+    let sink = Elasticsearch::new(Options { client, target }).unwrap();
+    assert_eq!(ship(&sink).await, Answer::Items(vec![Outcome::Indexed, Outcome::Indexed]));
+    let head = heads.lock().unwrap()[0].clone();
+    assert!(head.starts_with("post http://es.invalid:9200/search/cluster/logs-faults/_bulk?filter_path="), "{head}");
+    assert!(
+        head.contains("proxy-authorization: basic") && head.contains("content-type: application/x-ndjson"),
+        "{head}"
+    );
 }

@@ -1,7 +1,8 @@
 //! TLS of the Elasticsearch client against `openssl s_server`: a private authority, a client certificate, and what is said
 //! when either is missing. The server answers every GET with a page.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -70,12 +71,29 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     let unnamed = ClientOptions::new(vec![server.url.clone()]);
     let problem = ask(&unnamed).await.unwrap_err();
     assert!(problem.contains("UnknownIssuer") && problem.contains("ca_file"), "{problem}");
-    let named = ClientOptions { ca_file: Some(folder.path().join("ca.pem")), ..unnamed };
+    let named = ClientOptions { ca_file: Some(folder.path().join("ca.pem")), ..unnamed.clone() };
     assert_eq!(ask(&named).await, Ok(200));
+    let mut plain = unnamed.clone();
+    plain.hosts[0] = Url::parse(&server.url.as_str().replace("https", "http")).unwrap();
+    let problem = ask(&plain).await.unwrap_err();
+    assert!(problem.contains("write `https://`"), "{problem}");
     let mut other_name = named;
     other_name.hosts[0].set_host(Some("localhost")).unwrap();
     let problem = ask(&other_name).await.unwrap_err();
     assert!(problem.contains("not valid for name"), "{problem}");
+}
+
+#[tokio::test]
+async fn tls_spoken_to_a_server_without_it_is_recognised() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let problem = ask(&ClientOptions::new(vec![url])).await.unwrap_err();
+    assert!(problem.contains("is it `http://`?"), "{problem}");
 }
 
 #[tokio::test]

@@ -24,15 +24,10 @@ pub(crate) fn provided(variable: &str, test: &str) -> Option<String> {
             std::env::var_os("INFERLOG_TEST_REQUIRE_ALL").is_none(),
             "{test} needs {variable}, which `./test` sets"
         );
-        left_out(test);
+        let line = format!("left out: {test} (needs {variable}; `./test` sets it and runs everything)\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
     value
-}
-
-/// Says past the capture of test output that a test was left out, and what runs it.
-fn left_out(test: &str) {
-    let line = format!("left out: {test} needs what `./test` provides; run that\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// A running Elasticsearch.
