@@ -93,12 +93,11 @@ fn index_template(target: &Target) -> (String, Value) {
     let mut body = parse(INDEX_TEMPLATE);
     let (name, pattern) = match target {
         Target::DataStream(stream) if stream.starts_with(STREAM_PREFIX) => return (NAME.to_owned(), body),
-        Target::DataStream(stream) => (stream.clone(), stream.clone()),
+        Target::DataStream(stream) => (format!("stream-{stream}"), stream.clone()),
         Target::Index(pattern) => {
             remove_stream_parts(&mut body);
             let wildcard = pattern.wildcard();
-            let words: Vec<&str> = wildcard.split(['*', '.', '-', '_']).filter(|word| !word.is_empty()).collect();
-            (words.join("-"), wildcard)
+            (format!("index-{}", wildcard.replace('*', "x")), wildcard)
         }
     };
     body["index_patterns"] = json!([pattern]);
@@ -147,7 +146,7 @@ mod tests {
         ];
         let table = [
             ("logs-ml.inference-default", "index_template/inferlog-inference", "logs-ml.inference-*"),
-            ("logs-fraud-prod", "index_template/inferlog-logs-fraud-prod", "logs-fraud-prod"),
+            ("logs-fraud-prod", "index_template/inferlog-stream-logs-fraud-prod", "logs-fraud-prod"),
         ];
         for (stream, template, pattern) in table {
             let target = Target::data_stream(stream).unwrap();
@@ -156,7 +155,7 @@ mod tests {
             assert_eq!(for_target(&target)[4].body["index_patterns"], json!([pattern]));
         }
         let dated = Target::index("ml-inference-{yyyy.MM.dd}").unwrap();
-        assert_eq!(names(&dated), [shared[1], shared[3], "index_template/inferlog-ml-inference"]);
+        assert_eq!(names(&dated), [shared[1], shared[3], "index_template/inferlog-index-ml-inference-x.x.x"]);
         let body = &for_target(&dated)[2].body;
         assert_eq!(body["index_patterns"], json!(["ml-inference-*.*.*"]));
         assert_eq!(body.get("data_stream"), None);

@@ -57,9 +57,9 @@ pub enum SetupError {
     #[error("{}", .0.problem)]
     Unready(Trouble),
     /// A server without lifecycle policies.
-    #[error("this server is {server}, which knows no lifecycle policies (`_ilm`)")]
+    #[error("{server} knows no lifecycle policies (`_ilm`)")]
     NotElasticsearch {
-        /// What it calls itself.
+        /// What it is called here.
         server: String,
     },
     /// Something else has this name.
@@ -138,7 +138,7 @@ async fn check_server(client: &Client) -> Result<(), SetupError> {
     match (reply.status, about["version"]["distribution"].as_str()) {
         (401, _) => Err(SetupError::Unready(trouble_of(&reply))),
         (_, Some(server)) if server != "elasticsearch" => {
-            Err(SetupError::NotElasticsearch { server: describe::quote(server) })
+            Err(SetupError::NotElasticsearch { server: describe::quote(&format!("this server ({server})")) })
         }
         _ => Ok(()),
     }
@@ -182,7 +182,7 @@ fn refused(asset: &Asset, reply: &Reply) -> SetupError {
             let problem = describe::quote(&format!("{}: {}", reason.kind, reason.detail));
             SetupError::Refused { kind: asset.kind, name, status, problem }
         }
-        _ if no_such_path => SetupError::NotElasticsearch { server: "not a complete Elasticsearch".to_owned() },
+        _ if no_such_path => SetupError::NotElasticsearch { server: "this server".to_owned() },
         _ => SetupError::Unready(trouble_of(reply)),
     }
 }

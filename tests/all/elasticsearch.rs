@@ -12,7 +12,7 @@ use inferlog::sink::elasticsearch::Elasticsearch;
 use inferlog::sink::{Answer, Outcome, Sink, Trouble};
 use serde_json::json;
 
-use crate::support::{Method, Node, TIME_US, batch, deliver, id, outcomes};
+use crate::support::{self, Method, Node, TIME_US, batch, deliver, id, outcomes};
 
 fn stream(name: &str) -> Target {
     Target::data_stream(&format!("logs-ml.inference-{name}")).unwrap()
@@ -208,9 +208,9 @@ async fn without_a_template_the_probe_warns_and_shipping_goes_on() {
 async fn setup_can_be_repeated_and_overwrites_only_what_is_ours() {
     let Some(node) = Node::plain("setup") else { return };
     let target = Target::data_stream("logs-setup-test").unwrap();
-    let template = "_index_template/inferlog-logs-setup-test";
+    let template = "_index_template/inferlog-stream-logs-setup-test";
     let last = |steps: &[setup::Step]| (steps.len(), steps[4].name.clone(), steps[4].action);
-    let expected = |action| (5, "inferlog-logs-setup-test".to_owned(), action);
+    let expected = |action| (5, "inferlog-stream-logs-setup-test".to_owned(), action);
     node.ask(Method::Delete, template, "").await;
     assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(Action::Create));
     assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(Action::Create));
@@ -286,6 +286,12 @@ async fn a_request_over_the_content_limit_is_halved() {
     let sink = node.sink(&target);
     let answer = deliver(&sink, &batch, None).await;
     assert!(matches!(&answer, Answer::Halve(reason) if reason.kind == "content_too_large"), "{answer:?}");
+    // The server says so before it has read all; that must not be taken for a broken connection.
+    let longer = format!(r#""text":"{}""#, "x".repeat(16_000_000));
+    for _ in 0..10 {
+        let answer = deliver(&sink, &support::batch(&[("c", &longer)]), None).await;
+        assert!(matches!(&answer, Answer::Halve(reason) if reason.kind == "content_too_large"), "{answer:?}");
+    }
     for half in [0, 1] {
         let Answer::Items(outcomes) = deliver(&sink, &batch, Some(vec![half])).await else { panic!("not items") };
         assert_eq!(kinds(&outcomes), ["indexed"]);

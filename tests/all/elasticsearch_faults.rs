@@ -155,7 +155,7 @@ async fn silence_and_an_answer_without_end_stop_at_the_timeout() {
 async fn setup_says_plainly_that_a_server_has_no_lifecycle_policies() {
     let opensearch = r#"{"version":{"distribution":"opensearch","number":"3.8.0"}}"#;
     let no_handler = r#"{"error":"no handler found for uri [/_ilm/policy/x] and method [GET]"}"#;
-    let table = [("200 OK", opensearch, "this server is opensearch"), ("400 Bad Request", no_handler, "no lifecycle")];
+    let table = [("200 OK", opensearch, "(opensearch) knows no"), ("400 Bad Request", no_handler, "knows no")];
     for (status, body, words) in table {
         let (url, _) = serve(response(status, body));
         let client = Client::new(&ClientOptions::new(vec![url])).unwrap();
