@@ -1,6 +1,6 @@
 //! Setup: what is to be installed in Elasticsearch, and how is it done?
 //!
-//! [`plan`] compares what is there with what [`assets`](super::assets) holds, by the digest in `_meta`; [`apply`] puts
+//! [`plan`] compares what is there with what [`assets`] holds, by the digest in `_meta`; [`apply`] puts
 //! what is missing or older. Both can be repeated. An asset of the same name that is not ours is never overwritten. An
 //! existing data stream takes a changed template at its next rollover; nothing here rolls over, deletes or reindexes.
 

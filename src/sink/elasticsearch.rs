@@ -2,7 +2,7 @@
 //!
 //! A whole batch for a data stream is sent from the batch's own buffer, without a copy; a selection copies its ranges. The
 //! operation is always `create`, so that a document sent twice is found out by its `_id`. What an answer means is decided
-//! by [`bulk`](crate::elastic::bulk) alone. This module does not retry, wait or install anything.
+//! by [`bulk`] alone. This module does not retry, wait or install anything.
 
 use std::sync::Arc;
 
