@@ -180,7 +180,7 @@ impl Pipeline {
     /// Saves what is committed. What fails is tried again; until then a restart reads more than it must.
     fn save_checkpoint(&mut self) {
         let started = Instant::now();
-        if self.source.is_dirty() {
+        if self.source.is_dirty() || self.checkpoint.failing {
             let files = self.source.entries();
             let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
                 let checkpoint = Checkpoint { version: checkpoint::VERSION, files };
@@ -192,7 +192,6 @@ impl Pipeline {
                     self.checkpoint.failing = false;
                 }
                 Err(problem) => {
-                    self.source.set_dirty();
                     if !std::mem::replace(&mut self.checkpoint.failing, true) {
                         let hint = "trying again; a restart before that reads again what was delivered since";
                         tracing::warn!(pipeline = self.name, hint, "{problem}");

@@ -1,0 +1,281 @@
+//! Building: from a checked pipeline file to stages that are ready to run.
+//!
+//! Opens what the pipeline needs (its folder of state with the lock, the checkpoint, the dead letter, the sinks) and
+//! wires the stages together. Connects to nothing.
+
+use std::fs::{File, TryLockError};
+use std::num::NonZeroU32;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use super::dead_letter::{self, DeadLetter, DeadLetterError};
+use super::delivery::{Delivery, Policy};
+use super::health::Health;
+use super::outlet::{Outlet, RateLimit};
+use super::stages::{BatchLimits, Stages};
+use super::{Limits, Pipeline, SavedCheckpoint, Stop};
+use crate::checkpoint::{self, CheckpointError, FileEntry, Loaded};
+use crate::config::model;
+use crate::decode::Decode;
+use crate::elastic::options::{ClientOptions, OptionsError};
+use crate::enrich::{self, Action, Enrichment, Identity, Metadata, Step};
+use crate::queue::Queue;
+use crate::record::json;
+use crate::sink::elasticsearch::Elasticsearch;
+use crate::sink::stdout::Stdout;
+use crate::sink::store::{Store, StoreError};
+use crate::sink::{self, Sink};
+use crate::source::files::{self, Files, FirstSeen};
+use crate::telemetry::Counters;
+use crate::wake::Wake;
+
+/// What keeps a pipeline from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Another process works on the same state.
+    #[error("another inferlog process uses `{folder}`: stop it, or give this one its own `--data-dir`")]
+    Locked {
+        /// The pipeline's folder of state.
+        folder: PathBuf,
+    },
+    /// The folder of state cannot be used.
+    #[error("cannot use the folder of state `{folder}`")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The dead letter cannot be opened.
+    #[error(transparent)]
+    DeadLetter(#[from] DeadLetterError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Client(#[from] OptionsError),
+    /// A glob is wrong.
+    #[error("a glob in `source.files` is wrong")]
+    Glob(#[from] globset::Error),
+}
+
+/// A pipeline that is ready to run, and the deliveries to its sinks.
+#[derive(Debug)]
+pub struct Built {
+    /// The part left of the queues, for a thread of its own.
+    pub pipeline: Pipeline,
+    /// One for each sink, for the runtime.
+    pub deliveries: Vec<Delivery>,
+    /// The state of each sink.
+    pub health: Vec<Arc<Health>>,
+    /// Tells the pipeline to stop.
+    pub stop: Stop,
+    /// Its counters.
+    pub counters: Counters,
+    /// Held as long as the pipeline runs.
+    pub lock: File,
+}
+
+/// The folder of state of a pipeline.
+pub fn state_folder(data_dir: &Path, pipeline: &str) -> PathBuf {
+    data_dir.join(pipeline)
+}
+
+/// Where a store sink keeps its documents.
+pub fn store_path(data_dir: &Path, pipeline: &str, store: &model::Store) -> PathBuf {
+    store.path.clone().unwrap_or_else(|| state_folder(data_dir, pipeline).join("store.sqlite"))
+}
+
+/// Opens a pipeline's state and wires its stages together.
+///
+/// # Errors
+/// When its state is in use, cannot be read or written, or a certificate file cannot be read.
+pub fn build(
+    pipeline: &model::Pipeline,
+    data_dir: &Path,
+    limits: Limits,
+    counters: Counters,
+) -> Result<Built, BuildError> {
+    let folder = state_folder(data_dir, &pipeline.name);
+    let lock = lock(&folder)?;
+    let wake = Wake::default();
+    let stop = Stop::new(wake.clone());
+    let checkpoint_path = folder.join("checkpoint.json");
+    let entries = entries(&checkpoint_path, &pipeline.name)?;
+    let dead_letter = Arc::new(DeadLetter::open(
+        &folder.join("dead_letter"),
+        dead_letter_options(pipeline.dead_letter),
+        counters.clone(),
+    )?);
+    let (spent_sender, spent) = channel();
+    let limits = Limits { unacknowledged_bytes_max: pipeline.queue.unacknowledged_bytes_max, ..limits };
+    let (mut queues, mut deliveries, mut health) = (Vec::new(), Vec::new(), Vec::new());
+    for sink in &pipeline.sinks {
+        let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
+        let (sink, policy) = open_sink(sink, data_dir, &pipeline.name)?;
+        let its_health = Arc::new(Health::new(&pipeline.name, sink.name(), counters.sink(sink.name())));
+        health.push(Arc::clone(&its_health));
+        let dead_letter = Arc::clone(&dead_letter);
+        let (counters, spent) = (counters.clone(), spent_sender.clone());
+        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, its_health, policy, counters, spent));
+        queues.push(queue);
+    }
+    let stages = Stages::new(
+        match pipeline.decode {
+            model::Decode::Json => Decode::Json,
+        },
+        enrichment(pipeline, &counters),
+        Arc::clone(&dead_letter),
+        counters.clone(),
+        batch_limits(pipeline.batch),
+        spent,
+    );
+    let source = Files::new(files_options(&pipeline.source.files), entries, counters.clone(), wake.clone())?;
+    let pipeline = Pipeline {
+        name: pipeline.name.clone(),
+        source,
+        stages,
+        outlet: Outlet::new(queues, rate_limit(pipeline.rate_limit), wake.clone()),
+        dead_letter,
+        checkpoint: SavedCheckpoint { path: checkpoint_path, next_save: Instant::now(), failing: false },
+        counters: counters.clone(),
+        limits,
+        wake,
+        stop: stop.clone(),
+        moved: Instant::now(),
+    };
+    Ok(Built { pipeline, deliveries, health, stop, counters, lock })
+}
+
+/// Makes the folder and takes the lock on it, which ends with the process however it ends.
+fn lock(folder: &Path) -> Result<File, BuildError> {
+    let failed = |source| BuildError::Folder { folder: folder.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(BuildError::Locked { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The checkpoint's entries; `None` at the very first start. A damaged one was moved aside, and every file is read anew.
+fn entries(path: &Path, pipeline: &str) -> Result<Option<Vec<FileEntry>>, BuildError> {
+    Ok(match checkpoint::load(path)? {
+        Loaded::Absent => None,
+        Loaded::Found(checkpoint) => Some(checkpoint.files),
+        Loaded::Damaged(aside) => {
+            tracing::warn!(
+                pipeline,
+                aside = %aside.display(),
+                hint = "what was delivered before is sent again and found to be there already",
+                "the checkpoint was damaged; it is kept aside, and every file is read from its beginning"
+            );
+            Some(Vec::new())
+        }
+    })
+}
+
+fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
+    dead_letter::Options { keep_raw: options.raw == model::RawLine::Keep, bytes_max: options.bytes_max }
+}
+
+fn batch_limits(limits: model::BatchLimits) -> BatchLimits {
+    BatchLimits { bytes_max: limits.bytes_max as usize, items_max: limits.items_max as usize, linger: limits.linger }
+}
+
+fn rate_limit(limit: Option<model::RateLimit>) -> RateLimit {
+    let Some(limit) = limit else { return RateLimit::default() };
+    let bytes = limit.bytes_per_second.map(|bytes| u32::try_from(bytes.get()).unwrap_or(u32::MAX));
+    RateLimit {
+        records_per_second: limit.records_per_second,
+        bytes_per_second: bytes.and_then(NonZeroU32::new),
+    }
+}
+
+fn files_options(files: &model::Files) -> files::Options {
+    files::Options {
+        paths: files.paths.clone(),
+        exclude: files.exclude.clone(),
+        first_seen: match files.first_seen {
+            model::FirstSeen::Beginning => FirstSeen::Beginning,
+            model::FirstSeen::End => FirstSeen::End,
+            model::FirstSeen::Age(age) => FirstSeen::Within(age),
+        },
+        line_bytes_max: files.line_bytes_max as usize,
+        poll_interval: files.poll_interval,
+    }
+}
+
+/// The processors of a pipeline file, with identity and metadata.
+pub fn enrichment(pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let identity = Identity::new(pipeline.source.id.as_deref().unwrap_or(&host));
+    let metadata = Metadata::new(&host, &pipeline.name, &pipeline.digest);
+    Enrichment::new(pipeline.enrich.iter().map(step).collect(), identity, metadata, counters.clone())
+}
+
+fn step(step: &model::Step) -> Step {
+    let (when, action) = match step.clone() {
+        model::Step::Timestamp(it) => {
+            (it.when, Action::Timestamp(enrich::Timestamp { from: it.from, zone: it.zone }))
+        }
+        model::Step::Hash(it) => {
+            (it.when, Action::Hash(enrich::Hash { fields: it.fields, into: it.into, key: it.key }))
+        }
+        model::Step::Flag(it) => (None, Action::Flag(enrich::Flag { into: it.into, when: it.when.expression })),
+        model::Step::Redact(it) => {
+            let mut with = String::new();
+            json::write_string(&it.with, &mut with);
+            (it.when, Action::Redact(enrich::Redact { fields: it.fields, with }))
+        }
+        model::Step::Add(it) => (it.when, Action::Add(enrich::Add { fields: it.fields })),
+        model::Step::Rename(it) => (it.when, Action::Rename(enrich::Rename { fields: it.fields })),
+        model::Step::Drop(it) => (Some(it.when), Action::Drop(enrich::Drop { rule: it.name.into() })),
+        model::Step::Id(it) => (it.when, Action::Id(enrich::IdFrom { from: it.from, unique: it.unique })),
+    };
+    Step { when: when.map(|condition| condition.expression), action }
+}
+
+fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<(Box<dyn Sink>, Policy), BuildError> {
+    Ok(match sink {
+        model::Sink::Elasticsearch(options) => {
+            let policy = Policy {
+                in_flight_max: options.in_flight_max as usize,
+                retry_initial: options.retry.initial,
+                retry_max: options.retry.max,
+                item_attempts_max: options.item_attempts_max,
+            };
+            let target = options.target.clone();
+            let sink = Elasticsearch::new(sink::elasticsearch::Options { client: client_options(options), target })?;
+            (Box::new(sink), policy)
+        }
+        model::Sink::Store(options) => {
+            let path = store_path(data_dir, pipeline, options);
+            let store = Store::open(sink::store::Options { path, retention: options.retention })?;
+            (Box::new(store), Policy::default())
+        }
+        // One request at a time, so that lines come out in their order.
+        model::Sink::Stdout => (Box::new(Stdout::new()), Policy { in_flight_max: 1, ..Policy::default() }),
+    })
+}
+
+/// How to reach the servers of a sink.
+pub fn client_options(options: &model::Elasticsearch) -> ClientOptions {
+    ClientOptions {
+        hosts: options.hosts.clone(),
+        auth: options.authentication.clone(),
+        ca_file: options.ca_file.clone(),
+        client_certificate: options.client_certificate.as_ref().map(|it| (it.certificate.clone(), it.key.clone())),
+        proxy: options.proxy.clone(),
+        gzip: options.gzip,
+        request_timeout: options.request_timeout,
+    }
+}

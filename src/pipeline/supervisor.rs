@@ -1,0 +1,147 @@
+//! The supervisor: many pipelines side by side, each on a thread of its own, their deliveries on one runtime.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::build::{self, BuildError, Built};
+use super::delivery::Closed;
+use super::health::Health;
+use super::{Ended, Limits, Stop};
+use crate::config::model;
+use crate::telemetry::{Counters, Telemetry};
+
+/// The stack of a pipeline's thread, in bytes: enough for JSON that nests as deeply as is allowed.
+const STACK_BYTES: usize = 4 * 1024 * 1024;
+
+/// A pipeline under way.
+#[derive(Debug)]
+pub struct Running {
+    /// Its name.
+    pub name: String,
+    /// Its counters.
+    pub counters: Counters,
+    /// The state of each of its sinks.
+    pub health: Vec<Arc<Health>>,
+    stop: Stop,
+    ended: oneshot::Receiver<Ended>,
+    deliveries: Vec<JoinHandle<Result<(), Closed>>>,
+    _lock: File,
+}
+
+/// Pipelines under way.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// The pipelines, in the order of their files.
+    pub pipelines: Vec<Running>,
+    /// The counters of all of them.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// What keeps a set of pipelines from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// One of them cannot be built.
+    #[error("cannot start the pipeline `{pipeline}`")]
+    Build {
+        /// Its name.
+        pipeline: String,
+        /// Why.
+        source: BuildError,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread for the pipeline `{pipeline}`")]
+    Thread {
+        /// Its name.
+        pipeline: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Supervisor {
+    /// Builds all pipelines, then starts them: when one cannot be built, none runs. Called within a runtime.
+    ///
+    /// # Errors
+    /// When one cannot be built or started.
+    pub fn start(
+        pipelines: &[model::Pipeline],
+        data_dir: &std::path::Path,
+        limits: Limits,
+    ) -> Result<Supervisor, StartError> {
+        let mut telemetry = Telemetry::default();
+        let mut built = Vec::new();
+        for pipeline in pipelines {
+            let counters = telemetry.pipeline(&pipeline.name);
+            let one = build::build(pipeline, data_dir, limits, counters)
+                .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
+            built.push((pipeline.name.clone(), one));
+        }
+        let pipelines = built.into_iter().map(|(name, built)| start(name, built)).collect::<Result<_, _>>()?;
+        Ok(Supervisor { pipelines, telemetry: Arc::new(telemetry) })
+    }
+
+    /// Asks every pipeline to stop.
+    pub fn stop(&self) {
+        self.pipelines.iter().for_each(|pipeline| pipeline.stop.ask());
+    }
+
+    /// Waits until every pipeline has ended.
+    pub async fn ended(&mut self) -> Vec<(String, Ended)> {
+        let mut all = Vec::new();
+        for pipeline in &mut self.pipelines {
+            // A thread that panicked says nothing; its panic is on stderr, and nothing is drained.
+            let ended = (&mut pipeline.ended).await.unwrap_or_default();
+            for delivery in pipeline.deliveries.drain(..) {
+                if ended.drained {
+                    let _ = delivery.await;
+                } else {
+                    delivery.abort();
+                }
+            }
+            all.push((pipeline.name.clone(), ended));
+        }
+        all
+    }
+}
+
+fn start(name: String, built: Built) -> Result<Running, StartError> {
+    let Built { pipeline, deliveries, health, stop, counters, lock } = built;
+    let deliveries = deliveries
+        .into_iter()
+        .map(|delivery| {
+            let (stop, name) = (stop.clone(), name.clone());
+            tokio::spawn(async move {
+                delivery.probe().await;
+                let ended = delivery.run().await;
+                if let Err(closed) = &ended {
+                    let hint = closed.0.hint.as_deref().unwrap_or("what was not delivered is read again");
+                    tracing::error!(pipeline = name, hint, "{closed}");
+                    stop.ask();
+                }
+                ended
+            })
+        })
+        .collect();
+    let (sender, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.clone())
+        .stack_size(STACK_BYTES)
+        .spawn(move || drop(sender.send(pipeline.run())))
+        .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
+    Ok(Running { name, counters, health, stop, ended, deliveries, _lock: lock })
+}
+
+/// The folder of state: the flag, else `$INFERLOG_DATA_DIR`, else what the platform has for it: `$STATE_DIRECTORY` of a
+/// systemd unit, `$XDG_STATE_HOME/inferlog`, `~/.local/state/inferlog`.
+pub fn data_dir(flag: Option<PathBuf>) -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    flag.or_else(|| variable("INFERLOG_DATA_DIR"))
+        .or_else(|| variable("STATE_DIRECTORY"))
+        .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("inferlog")))
+        .or_else(|| std::env::home_dir().map(|home| home.join(".local/state/inferlog")))
+        .unwrap_or_else(|| PathBuf::from("inferlog-data"))
+}
