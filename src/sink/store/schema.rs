@@ -13,8 +13,8 @@
 //! Why so, measured with 1,000,000 documents of 750 bytes on two shared cores:
 //! - Indexes on `request_id` and `input_hash` take values in random order, so each batch rewrites pages all over the
 //!   index: 38,000 rows/s after 200,000 rows, and falling. One index in the order of time that holds all short heart
-//!   fields is only appended to: 105,000 rows/s, flat. A query that needs heart fields alone, as a look for one
-//!   `input_hash` in all 24 hours, reads that index and no document: 140 ms.
+//!   fields is only appended to: 130,000 rows/s, flat. A query that needs heart fields alone, as a look for one
+//!   `input_hash` in all 24 hours, reads that index and no document: 100 ms.
 //! - Heart columns that are STORED fill the rows as well (15 % more space) and are no faster to insert; VIRTUAL ones
 //!   outside of the index cost parsing, 1.6 µs a row read.
 //! - Pages of 8 KiB rather than 4 KiB: rows of 850 bytes fit better; twice the speed.
