@@ -11,8 +11,10 @@ use super::model::Condition;
 use super::report::Span;
 use super::section::{Context, Section, did_you_mean};
 use super::yaml::{Entry, Kind, Node, Scalar, Value};
+use crate::kql::Expression;
 use crate::record::Path;
 use crate::secret::Secret;
+use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
 /// A key's value, or an item of a list.
 pub(super) struct Field<'a> {
@@ -121,7 +123,7 @@ impl<'a> Field<'a> {
         match size.filter(|size| range.contains(size)) {
             Some(size) => Some(size),
             None => {
-                let (least, most) = (shown_bytes(*range.start()), shown_bytes(*range.end()));
+                let (least, most) = (format_bytes(*range.start()), format_bytes(*range.end()));
                 self.expected(&format!("a size from {least} to {most}, such as `{}`", example_bytes(&range)))
             }
         }
@@ -133,7 +135,7 @@ impl<'a> Field<'a> {
         match duration.filter(|duration| range.contains(duration)) {
             Some(duration) => Some(duration),
             None => {
-                let (least, most) = (shown_duration(*range.start()), shown_duration(*range.end()));
+                let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
                 self.expected(&format!("a time from {least} to {most}, such as `500ms`, `30s` or `2h`"))
             }
         }
@@ -294,30 +296,45 @@ impl<'a> Field<'a> {
     /// A condition in KQL.
     pub(super) fn condition(&self) -> Option<Condition> {
         let text = self.text()?;
-        match parse_condition(text) {
-            Ok(()) => Some(Condition { text: text.to_owned(), position: self.context.position(&self.node.span) }),
-            Err((complaint, offset_chars)) => {
+        match Expression::parse_condition(text) {
+            Ok(expression) => Some(Condition { expression, position: self.context.position(&self.node.span) }),
+            Err(error) => {
                 let message = match self.is_expanded() {
                     true => format!("`{}`: this is not a condition in KQL", self.name),
-                    false => format!("`{}`: {complaint}", self.name),
+                    false => format!("`{}`: {}", self.name, error.problem()),
                 };
-                self.context.complain(&self.place_in_text(text, offset_chars), message, None);
+                self.context.complain(&self.place_in_text(text, error.position_characters()), message, None);
                 None
             }
         }
     }
 
-    /// The place of a character of the value's text, where the text stands in the file as it is; else the whole value.
+    /// The place of a character of the value's text, where the text stands in the file as it is but for its blanks (YAML
+    /// folds lines); else the whole value.
     fn place_in_text(&self, text: &str, offset_chars: usize) -> Span {
         let span = &self.node.span;
         let written = &self.context.source.text[span.clone()];
-        match (written.find(text), text.char_indices().nth(offset_chars)) {
-            (Some(start), Some((offset, character))) if !self.is_expanded() => {
-                let start = span.start + start + offset;
-                start..start + character.len_utf8()
+        let header_bytes = match written.chars().next() {
+            Some('"' | '\'') => 1,
+            Some('>' | '|') => written.find('\n').unwrap_or(0),
+            _ => 0,
+        };
+        let visible = |character: &char| !character.is_whitespace();
+        let places = || written[header_bytes..].char_indices().filter(|(_, character)| visible(character));
+        let as_written =
+            text.chars().filter(visible).eq(places().map(|(_, c)| c).take(text.chars().filter(visible).count()));
+        if self.is_expanded() || !as_written {
+            return span.clone();
+        }
+        let before = text.chars().take(offset_chars).filter(visible).count();
+        let start_bytes = span.start + header_bytes;
+        let at_character = text.chars().nth(offset_chars).is_some_and(|character| visible(&character));
+        match (places().nth(before), before.checked_sub(1).and_then(|last| places().nth(last))) {
+            (Some((offset, character)), _) if at_character => {
+                start_bytes + offset..start_bytes + offset + character.len_utf8()
             }
-            (Some(start), None) if !self.is_expanded() => {
-                let end = span.start + start + text.len();
+            (_, Some((offset, character))) => {
+                let end = start_bytes + offset + character.len_utf8();
                 end..end
             }
             _ => span.clone(),
@@ -329,65 +346,6 @@ fn list_of(known: &[&str]) -> String {
     known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Checks a condition: what is wrong, and at which character of the text.
-fn parse_condition(text: &str) -> Result<(), (String, usize)> {
-    match text.trim().is_empty() {
-        true => Err(("a condition is empty".to_owned(), 0)),
-        false => Ok(()),
-    }
-}
-
 fn example_bytes(range: &RangeInclusive<u64>) -> &'static str {
     if *range.end() >= 1 << 30 { "1GiB" } else { "1MiB" }
-}
-
-fn shown_bytes(bytes: u64) -> String {
-    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size)) {
-        Some((size, unit)) => format!("{}{unit}", bytes / size),
-        None => format!("{bytes}B"),
-    }
-}
-
-fn shown_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds, duration.subsec_millis()) {
-        (0, milliseconds) => format!("{milliseconds}ms"),
-        (_, 0) if seconds.is_multiple_of(86_400) => format!("{}d", seconds / 86_400),
-        (_, 0) if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
-        (_, 0) if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
-        (_, 0) => format!("{seconds}s"),
-        _ => format!("{}ms", duration.as_millis()),
-    }
-}
-
-/// A size: a whole number of bytes, or with a unit (`B`, `KiB`, `MiB`, `GiB`, `TiB`).
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let size: u64 = match unit.trim_start() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return Err(format!("`{text}` is not a size")),
-    };
-    number.parse().ok().and_then(|n: u64| n.checked_mul(size)).ok_or_else(|| format!("`{text}` is not a size"))
-}
-
-/// A span of time: a whole number with a unit (`ms`, `s`, `m`, `h`, `d`).
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds: u64 = match unit.trim_start() {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(format!("`{text}` is not a time")),
-    };
-    let total = number.parse().ok().and_then(|n: u64| n.checked_mul(milliseconds));
-    total.map(Duration::from_millis).ok_or_else(|| format!("`{text}` is not a time"))
 }

@@ -14,7 +14,7 @@ const TIB: u64 = 1 << 40;
 
 /// What holds when the file says nothing.
 pub(super) const BATCH: BatchLimits =
-    BatchLimits { bytes_max: MIB, items_max: 4096, linger: Duration::from_millis(200) };
+    BatchLimits { bytes_max: MIB, items_max: 4096, linger: Duration::from_millis(100) };
 
 pub(super) fn batch(field: &Field<'_>) -> Option<BatchLimits> {
     let mut section = field.section()?;
@@ -31,7 +31,7 @@ pub(super) fn batch(field: &Field<'_>) -> Option<BatchLimits> {
 
 /// Reads `queue`, which may be missing, and holds it against what has to fit in: one batch, one line.
 pub(super) fn queue(file: &mut Section<'_>, batch_bytes_max: u64, line_bytes_max: u64) -> QueueLimits {
-    let defaults = QueueLimits { memory_bytes_max: 32 * MIB, unacknowledged_bytes_max: 256 * MIB };
+    let defaults = QueueLimits { memory_bytes_max: 8 * MIB, unacknowledged_bytes_max: 256 * MIB };
     let read = file.optional("queue", |field| {
         let mut section = field.section()?;
         let memory = section.optional("memory_bytes_max", |field| field.bytes(4 * KIB..=16 * GIB));
@@ -73,7 +73,7 @@ pub(super) fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
 }
 
 /// What holds when the file says nothing.
-pub(super) const DEAD_LETTER: DeadLetter = DeadLetter { raw: RawLine::Keep, bytes_max: GIB };
+pub(super) const DEAD_LETTER: DeadLetter = DeadLetter { raw: RawLine::Keep, bytes_max: 256 * MIB };
 
 pub(super) fn dead_letter(field: &Field<'_>) -> Option<DeadLetter> {
     let mut section = field.section()?;

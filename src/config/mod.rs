@@ -10,7 +10,6 @@ mod field;
 mod limits;
 mod load;
 pub mod model;
-mod names;
 mod observe;
 pub mod report;
 mod section;

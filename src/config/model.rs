@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use url::Url;
 
-pub use super::names::{IndexPart, IndexPattern};
 use super::report::Position;
+use crate::elastic::options::ClientOptions;
+use crate::elastic::target::Target;
+use crate::kql::Expression;
 use crate::record::Path;
 use crate::secret::Secret;
+use crate::sink::store::Retention;
 
 /// One pipeline file.
 #[derive(Clone)]
@@ -57,12 +59,20 @@ impl std::fmt::Debug for Pipeline {
 
 /// A condition in KQL, and where it stands in the file.
 #[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
 pub struct Condition {
-    /// The text.
-    pub text: String,
+    /// What it says.
+    pub expression: Expression,
     /// The place of its value.
     pub position: Position,
+}
+
+/// The text says it all; the tree would fill a page.
+#[cfg(test)]
+impl std::fmt::Debug for Condition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Condition");
+        shown.field("text", &self.expression.text()).field("position", &self.position).finish()
+    }
 }
 
 /// Where records come from.
@@ -297,77 +307,16 @@ pub enum Sink {
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub struct Elasticsearch {
-    /// Nodes, with a path prefix if there is one, without credentials: at least one.
-    pub hosts: Vec<Url>,
+    /// The nodes, their addresses without credentials, and how they are reached.
+    pub client: ClientOptions,
     /// What documents are written into.
     pub target: Target,
-    /// Who we are.
-    pub authentication: Authentication,
-    /// Certificates of authorities that are trusted instead of the usual ones, in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Our own certificate.
-    pub client_certificate: Option<ClientCertificate>,
-    /// A proxy on the way.
-    pub proxy: Option<Proxy>,
-    /// Compresses requests.
-    pub gzip: bool,
-    /// How long an answer may take: 1 s to 1 h.
-    pub request_timeout: Duration,
     /// The most requests at a time: 1 to 64.
     pub in_flight_max: u32,
     /// How long to wait before another try.
     pub retry: Retry,
     /// Tries for an item that fails while its neighbours succeed: 1 to 1,000,000.
     pub item_attempts_max: u32,
-}
-
-/// What documents are written into.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub enum Target {
-    /// A data stream.
-    DataStream(String),
-    /// An index by the record's own time.
-    Index(IndexPattern),
-}
-
-/// Who we are to a server.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub enum Authentication {
-    /// Nobody.
-    None,
-    /// A user with a password.
-    Basic {
-        /// The user.
-        username: String,
-        /// The password.
-        password: Secret,
-    },
-    /// An API key, as Elasticsearch gives it: base64 of `id:key`.
-    ApiKey(Secret),
-    /// A bearer token.
-    BearerToken(Secret),
-}
-
-/// A client's certificate with its key, both in PEM.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct ClientCertificate {
-    /// The file with the certificate.
-    pub certificate: PathBuf,
-    /// The file with the private key.
-    pub key: PathBuf,
-}
-
-/// A proxy, with its credentials apart from its address.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Proxy {
-    /// Its address.
-    pub url: Url,
-    /// User and password.
-    pub credentials: Option<(String, Secret)>,
 }
 
 /// How long to wait before another try: doubled from `initial` up to `max`.
@@ -387,17 +336,6 @@ pub struct Store {
     pub path: Option<PathBuf>,
     /// What is deleted when.
     pub retention: Retention,
-}
-
-/// What is deleted when: nothing, unless something is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// What is younger is never deleted.
-    pub at_least: Option<Duration>,
-    /// What is older is deleted; not less than `at_least`.
-    pub at_most: Option<Duration>,
-    /// Above this size in bytes the oldest are deleted: 1 Mi to 1 Pi.
-    pub max_bytes: Option<u64>,
 }
 
 /// One of the file's own tests.

@@ -2,6 +2,7 @@
 
 use super::field::Field;
 use super::model::{Condition, Observer};
+use crate::kql::Expression;
 
 /// Which records are inferences when the file says nothing.
 const INFERENCES: &str = "event : inference or not event : *";
@@ -11,6 +12,6 @@ pub(super) fn observer(field: &Field<'_>) -> Option<Observer> {
     let position = section.context.position(&section.key_span);
     let inferences = section.optional("inferences", Field::condition);
     section.finish();
-    let inferences = inferences.unwrap_or_else(|| Condition { text: INFERENCES.to_owned(), position });
-    Some(Observer::ModelMetrics { inferences })
+    let default = Expression::parse_condition(INFERENCES).ok().map(|expression| Condition { expression, position });
+    inferences.or(default).map(|inferences| Observer::ModelMetrics { inferences })
 }

@@ -1,15 +1,17 @@
 //! `sink`: where do documents go?
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 use super::field::Field;
-use super::model::{Authentication, ClientCertificate, Elasticsearch, Proxy, Retention, Retry, Sink, Store, Target};
-use super::names;
+use super::model::{Elasticsearch, Retry, Sink, Store};
 use super::section::Section;
 use super::yaml::Value;
-use crate::secret::Secret;
+use crate::elastic::options::{Auth, ClientOptions, Proxy};
+use crate::elastic::target::{Target, TargetError};
+use crate::sink::store::{BYTES_MAX_MIN, Retention};
 
 const SINKS: [&str; 3] = ["elasticsearch", "store", "stdout"];
 
@@ -34,30 +36,38 @@ fn sink(field: &Field<'_>) -> Option<Sink> {
 }
 
 fn elasticsearch(section: &mut Section<'_>) -> Option<Elasticsearch> {
-    let hosts = section.required("hosts", |field| field.list(host));
     let target = target(section);
-    let authentication = authentication(section);
-    let ca_file = section.optional("ca_file", Field::existing_file);
-    let client_certificate = client_certificate(section);
-    let proxy = section.optional("proxy", proxy);
-    let gzip = section.optional("gzip", Field::boolean);
-    let timeouts = Duration::from_secs(1)..=Duration::from_secs(3600);
-    let request_timeout = section.optional("request_timeout", |field| field.duration(timeouts));
+    let client = client(section);
     let in_flight_max = section.optional("in_flight_max", |field| field.integer(1..=64));
     let retry = section.optional("retry", retry);
     let item_attempts_max = section.optional("item_attempts_max", |field| field.integer(1..=1_000_000));
     Some(Elasticsearch {
-        hosts: hosts?,
+        client: client?,
         target: target?,
-        authentication: authentication?,
-        ca_file,
-        client_certificate,
-        proxy,
-        gzip: gzip.unwrap_or(false),
-        request_timeout: request_timeout.unwrap_or(Duration::from_secs(60)),
         in_flight_max: in_flight_max.unwrap_or(2),
         retry: retry.unwrap_or(RETRY),
         item_attempts_max: item_attempts_max.unwrap_or(50),
+    })
+}
+
+fn client(section: &mut Section<'_>) -> Option<ClientOptions> {
+    let hosts = section.required("hosts", |field| field.list(host));
+    let auth = auth(section);
+    let ca_file = section.optional("ca_file", Field::existing_file);
+    let client_certificate = client_certificate(section);
+    let proxy = section.optional("proxy", |field| Some(Proxy::new(&http_url(field)?)));
+    let gzip = section.optional("gzip", Field::boolean);
+    let timeouts = Duration::from_secs(1)..=Duration::from_secs(3600);
+    let request_timeout = section.optional("request_timeout", |field| field.duration(timeouts));
+    let defaults = ClientOptions::new(hosts?);
+    Some(ClientOptions {
+        auth: auth?,
+        ca_file,
+        client_certificate,
+        proxy,
+        gzip: gzip.unwrap_or(defaults.gzip),
+        request_timeout: request_timeout.unwrap_or(defaults.request_timeout),
+        ..defaults
     })
 }
 
@@ -85,44 +95,12 @@ fn host(field: &Field<'_>) -> Option<Url> {
     field.refuse_with("credentials do not belong into the URL of a host", Some(hint))
 }
 
-fn proxy(field: &Field<'_>) -> Option<Proxy> {
-    let mut url = http_url(field)?;
-    let username = percent_decoded(url.username());
-    let password = Secret::new(percent_decoded(url.password().unwrap_or_default()));
-    // Both fail only for URLs that cannot have credentials, and then there are none.
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    let credentials = (!username.is_empty()).then(|| (String::from_utf8_lossy(&username).into_owned(), password));
-    cleared.ok().map(|()| Proxy { url, credentials })
-}
-
-/// What stands for a URL's `%20` and the like.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        decoded.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &tail[2..] } else { tail };
-    }
-    decoded
-}
-
 fn target(section: &mut Section<'_>) -> Option<Target> {
     let data_stream = section.field("data_stream");
     let index = section.field("index");
     match (data_stream, index) {
-        (Some(field), None) => {
-            let name = field.text()?;
-            match names::check_name(name) {
-                Ok(()) => Some(Target::DataStream(name.to_owned())),
-                Err(complaint) => field.refuse(&complaint),
-            }
-        }
-        (None, Some(field)) => match names::index_pattern(field.text()?) {
-            Ok(pattern) => Some(Target::Index(pattern)),
-            Err(complaint) => field.refuse(&complaint),
-        },
+        (Some(field), None) => checked(&field, Target::data_stream),
+        (None, Some(field)) => checked(&field, Target::index),
         (Some(_), Some(index)) => {
             let hint = "keep one of the two".to_owned();
             section.context.complain(&index.key_span, "`index` excludes `data_stream`".to_owned(), Some(hint));
@@ -136,7 +114,11 @@ fn target(section: &mut Section<'_>) -> Option<Target> {
     }
 }
 
-fn authentication(section: &mut Section<'_>) -> Option<Authentication> {
+fn checked(field: &Field<'_>, read: fn(&str) -> Result<Target, TargetError>) -> Option<Target> {
+    read(field.text()?).map_or_else(|error| field.refuse(&error.to_string()), Some)
+}
+
+fn auth(section: &mut Section<'_>) -> Option<Auth> {
     let [username, password] = ["username", "password"].map(|key| section.field(key));
     let [api_key, bearer_token] = ["api_key", "bearer_token"].map(|key| section.field(key));
     let kinds = [username.as_ref().or(password.as_ref()), api_key.as_ref(), bearer_token.as_ref()];
@@ -149,13 +131,13 @@ fn authentication(section: &mut Section<'_>) -> Option<Authentication> {
     match (username, password, api_key, bearer_token) {
         (Some(username), Some(password), ..) => {
             let (username, password) = (username.text().map(str::to_owned), password.secret());
-            Some(Authentication::Basic { username: username?, password: password? })
+            Some(Auth::Basic { user: username?, password: password? })
         }
         (Some(alone), None, ..) => needs_other(&alone, "username", "password"),
         (None, Some(alone), ..) => needs_other(&alone, "password", "username"),
-        (_, _, Some(key), _) => key.secret().map(Authentication::ApiKey),
-        (_, _, _, Some(token)) => token.secret().map(Authentication::BearerToken),
-        _ => Some(Authentication::None),
+        (_, _, Some(key), _) => key.secret().map(Auth::ApiKey),
+        (_, _, _, Some(token)) => token.secret().map(Auth::Bearer),
+        _ => Some(Auth::None),
     }
 }
 
@@ -165,11 +147,11 @@ fn needs_other<T>(alone: &Field<'_>, key: &str, other: &str) -> Option<T> {
     None
 }
 
-fn client_certificate(section: &mut Section<'_>) -> Option<ClientCertificate> {
+fn client_certificate(section: &mut Section<'_>) -> Option<(PathBuf, PathBuf)> {
     match (section.field("client_certificate"), section.field("client_key")) {
         (Some(certificate), Some(key)) => {
             let (certificate, key) = (certificate.existing_file(), key.existing_file());
-            Some(ClientCertificate { certificate: certificate?, key: key? })
+            certificate.zip(key)
         }
         (Some(alone), None) => needs_other(&alone, "client_certificate", "client_key"),
         (None, Some(alone)) => needs_other(&alone, "client_key", "client_certificate"),
@@ -203,10 +185,11 @@ fn retention(field: &Field<'_>) -> Option<Retention> {
     let ages = || Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
     let at_least = section.optional("at_least", |field| field.duration(ages()));
     let at_most = section.optional("at_most", |field| field.duration(ages()));
-    let max_bytes = section.optional("max_bytes", |field| field.bytes(1 << 20..=1 << 50));
-    if at_least.zip(at_most).is_some_and(|(least, most)| most < least) {
+    let bytes_max = section.optional("max_bytes", |field| field.bytes(BYTES_MAX_MIN..=1 << 50));
+    let retention = Retention { at_least, at_most, bytes_max };
+    if retention.check().is_err() {
         section.complain(format!("`{0}.at_most` is less than `{0}.at_least`", section.name), None);
     }
     section.finish();
-    Some(Retention { at_least, at_most, max_bytes })
+    Some(retention)
 }

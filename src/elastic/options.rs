@@ -50,7 +50,7 @@ pub struct ClientOptions {
     /// PEM files of our certificate and its key.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// A proxy; without one, those of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
-    pub proxy: Option<Url>,
+    pub proxy: Option<Proxy>,
     /// Whether bodies are compressed (gzip, level 1).
     pub gzip: bool,
     /// From the first byte of the connection to the last one of the answer.
@@ -72,7 +72,29 @@ impl ClientOptions {
     }
 }
 
-/// Shows no secrets: hosts and proxy come without their user information.
+/// A proxy, its credentials apart from its address.
+#[derive(Clone)]
+pub struct Proxy {
+    url: Url,
+    credentials: Option<(String, Secret)>,
+}
+
+impl Proxy {
+    /// A proxy by its URL, from which user and password are taken away.
+    pub fn new(url: &Url) -> Proxy {
+        let credentials = Some((decoded(url.username()), Secret::new(decoded(url.password().unwrap_or_default()))));
+        Proxy { url: without_user(url), credentials: credentials.filter(|(user, _)| !user.is_empty()) }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Proxy { url, credentials } = self;
+        formatter.debug_struct("Proxy").field("url", &url.as_str()).field("credentials", credentials).finish()
+    }
+}
+
+/// Shows no secrets: hosts come without their user information.
 impl fmt::Debug for ClientOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts: Vec<String> = self.hosts.iter().map(|host| without_user(host).to_string()).collect();
@@ -82,7 +104,7 @@ impl fmt::Debug for ClientOptions {
             .field("auth", &self.auth)
             .field("ca_file", &self.ca_file)
             .field("client_certificate", &self.client_certificate)
-            .field("proxy", &self.proxy.as_ref().map(|proxy| without_user(proxy).to_string()))
+            .field("proxy", &self.proxy)
             .field("gzip", &self.gzip)
             .field("request_timeout", &self.request_timeout)
             .finish()
@@ -173,9 +195,9 @@ fn build(url: &Url, auth: &Auth, options: &ClientOptions) -> Result<Transport, O
         builder = builder.auth(Credentials::Certificate(identity(certificate, key)?));
     }
     if let Some(proxy) = &options.proxy {
-        let (user, password) = (decoded(proxy.username()), proxy.password().map(decoded));
-        let user = Some(user.as_str()).filter(|user| !user.is_empty());
-        builder = builder.proxy(without_user(proxy), user, password.as_deref());
+        let user = proxy.credentials.as_ref().map(|(user, _)| user.as_str());
+        let password = proxy.credentials.as_ref().map(|(_, password)| String::from_utf8_lossy(password.expose()));
+        builder = builder.proxy(proxy.url.clone(), user, password.as_deref());
     }
     builder.build().map_err(|error| OptionsError::Build { problem: build_problem(&error) })
 }
@@ -296,7 +318,8 @@ mod tests {
     fn options_that_make_no_client_are_named_without_their_secrets() {
         let missing = Some(PathBuf::from("/nonexistent/ca.pem"));
         let not_pem = Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")));
-        let good = options("http://es", Auth::None);
+        let proxy = Some(Proxy::new(&url("http://user:s3cret@proxy:3128")));
+        let good = ClientOptions { proxy, ..options("http://es", Auth::None) };
         let table = [
             (ClientOptions::new(Vec::new()), "empty"),
             (options("ftp://u:s3cret@es", Auth::None), "host `ftp://es/`"),

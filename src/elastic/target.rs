@@ -52,7 +52,7 @@ pub enum TargetError {
     },
 }
 
-/// An index name with parts of a time in braces: `yyyy`, `MM`, `dd`, `HH`, anything between them as it is.
+/// An index name with parts of a time in braces: `yyyy`, `MM`, `dd`, `HH`, between them `.`, `-` or `_` as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexPattern {
     parts: Vec<Part>,
@@ -76,7 +76,7 @@ impl IndexPattern {
         while let Some((before, after)) = rest.split_once('{') {
             let (inside, after) = after.split_once('}').ok_or_else(|| wrong("a `{` has no `}`"))?;
             push_text(&mut parts, before);
-            parse_braces(inside, &mut parts);
+            parse_braces(inside, &mut parts).map_err(wrong)?;
             rest = after;
         }
         push_text(&mut parts, rest);
@@ -131,18 +131,25 @@ fn push_text(parts: &mut Vec<Part>, text: &str) {
     }
 }
 
-fn parse_braces(mut inside: &str, parts: &mut Vec<Part>) {
+fn parse_braces(mut inside: &str, parts: &mut Vec<Part>) -> Result<(), &'static str> {
     const FIELDS: [(&str, Part); 4] =
         [("yyyy", Part::Year), ("MM", Part::Month), ("dd", Part::Day), ("HH", Part::Hour)];
+    const WRONG: &str = "in braces stand `yyyy`, `MM`, `dd`, `HH`, with `.`, `-` or `_` between them";
+    if inside.is_empty() {
+        return Err(WRONG);
+    }
     while let Some(first) = inside.chars().next() {
         if let Some((field, part)) = FIELDS.iter().find(|(field, _)| inside.starts_with(field)) {
             parts.push(part.clone());
             inside = &inside[field.len()..];
+        } else if matches!(first, '.' | '-' | '_') {
+            push_text(parts, &inside[..1]);
+            inside = &inside[1..];
         } else {
-            push_text(parts, first.encode_utf8(&mut [0; 4]));
-            inside = &inside[first.len_utf8()..];
+            return Err(WRONG);
         }
     }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), TargetError> {
@@ -191,7 +198,9 @@ mod tests {
         for name in ["", ".", "Logs", "_a", "-a", "a b", "a/b", "a:b", "a*", "a\n", "a{b}", &"a".repeat(256)] {
             assert!(Target::data_stream(name).is_err(), "{name:?}");
         }
-        for pattern in ["plain", "a{yyyy", "a}{yyyy}", "a{MM}", "{yyyy/MM}", "A{yyyy}", "a{yyyy}{Q}"] {
+        for pattern in
+            ["plain", "a{yyyy", "a}{yyyy}", "a{MM}", "{yyyy/MM}", "A{yyyy}", "a{yyyy}{Q}", "a{yyyy.mm.dd}", "a{yyyy}{}"]
+        {
             assert!(Target::index(pattern).is_err(), "{pattern:?}");
         }
         assert!(Target::data_stream("logs-ml.inference-default").is_ok());

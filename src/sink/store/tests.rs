@@ -18,7 +18,12 @@ fn id(number: usize) -> Id {
 /// All items of a batch of (number for the id, time, document).
 fn request<'a>(documents: impl IntoIterator<Item = (usize, i64, &'a [u8])>) -> Request {
     let mut batch = Batch::default();
-    let file = Arc::new(SourceFile { path: "/var/log/größe.ndjson".to_owned(), inode: u64::MAX - 1, generation: 2, first_line_sha256: [0; 32] });
+    let file = Arc::new(SourceFile {
+        path: "/var/log/größe.ndjson".to_owned(),
+        inode: u64::MAX - 1,
+        generation: 2,
+        first_line_sha256: [0; 32],
+    });
     for (number, timestamp_us, document) in documents {
         let origin = Origin { file: batch.file(&file), offset_bytes: number as u64 * 100, length_bytes: 99 };
         batch.push(id(number), timestamp_us, origin, |body| body.extend_from_slice(document));
