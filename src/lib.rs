@@ -5,6 +5,7 @@
 pub mod ack;
 pub mod batch;
 pub mod checkpoint;
+pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod elastic;
@@ -16,6 +17,7 @@ pub mod queue;
 pub mod record;
 pub mod reject;
 pub mod secret;
+pub mod server;
 pub mod sink;
 pub mod source;
 pub mod telemetry;

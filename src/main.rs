@@ -1,3 +1,7 @@
 //! The `inferlog` program: a thin user of the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    inferlog::cli::main()
+}

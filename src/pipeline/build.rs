@@ -20,7 +20,7 @@ use super::{Limits, Pipeline, SavedCheckpoint, Stop};
 use crate::checkpoint::{self, CheckpointError, FileEntry, Loaded};
 use crate::config::model;
 use crate::decode::Decode;
-use crate::elastic::options::{ClientOptions, OptionsError};
+use crate::elastic::options::OptionsError;
 use crate::enrich::{self, Action, Enrichment, Identity, Metadata, Step};
 use crate::queue::Queue;
 use crate::record::json;
@@ -194,10 +194,7 @@ fn batch_limits(limits: model::BatchLimits) -> BatchLimits {
 fn rate_limit(limit: Option<model::RateLimit>) -> RateLimit {
     let Some(limit) = limit else { return RateLimit::default() };
     let bytes = limit.bytes_per_second.map(|bytes| u32::try_from(bytes.get()).unwrap_or(u32::MAX));
-    RateLimit {
-        records_per_second: limit.records_per_second,
-        bytes_per_second: bytes.and_then(NonZeroU32::new),
-    }
+    RateLimit { records_per_second: limit.records_per_second, bytes_per_second: bytes.and_then(NonZeroU32::new) }
 }
 
 fn files_options(files: &model::Files) -> files::Options {
@@ -224,9 +221,7 @@ pub fn enrichment(pipeline: &model::Pipeline, counters: &Counters) -> Enrichment
 
 fn step(step: &model::Step) -> Step {
     let (when, action) = match step.clone() {
-        model::Step::Timestamp(it) => {
-            (it.when, Action::Timestamp(enrich::Timestamp { from: it.from, zone: it.zone }))
-        }
+        model::Step::Timestamp(it) => (it.when, Action::Timestamp(enrich::Timestamp { from: it.from, zone: it.zone })),
         model::Step::Hash(it) => {
             (it.when, Action::Hash(enrich::Hash { fields: it.fields, into: it.into, key: it.key }))
         }
@@ -254,7 +249,7 @@ fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<(Box
                 item_attempts_max: options.item_attempts_max,
             };
             let target = options.target.clone();
-            let sink = Elasticsearch::new(sink::elasticsearch::Options { client: client_options(options), target })?;
+            let sink = Elasticsearch::new(sink::elasticsearch::Options { client: options.client.clone(), target })?;
             (Box::new(sink), policy)
         }
         model::Sink::Store(options) => {
@@ -267,15 +262,17 @@ fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<(Box
     })
 }
 
-/// How to reach the servers of a sink.
-pub fn client_options(options: &model::Elasticsearch) -> ClientOptions {
-    ClientOptions {
-        hosts: options.hosts.clone(),
-        auth: options.authentication.clone(),
-        ca_file: options.ca_file.clone(),
-        client_certificate: options.client_certificate.as_ref().map(|it| (it.certificate.clone(), it.key.clone())),
-        proxy: options.proxy.clone(),
-        gzip: options.gzip,
-        request_timeout: options.request_timeout,
-    }
+/// A sink to be asked by `check --connect`; `None` for those that are always there. Nothing is created.
+///
+/// # Errors
+/// When a certificate file cannot be read.
+pub fn probed(sink: &model::Sink) -> Result<Option<Box<dyn Sink>>, BuildError> {
+    Ok(match sink {
+        model::Sink::Elasticsearch(options) => {
+            let options =
+                sink::elasticsearch::Options { client: options.client.clone(), target: options.target.clone() };
+            Some(Box::new(Elasticsearch::new(options)?))
+        }
+        model::Sink::Store(_) | model::Sink::Stdout => None,
+    })
 }

@@ -201,8 +201,7 @@ impl Delivery {
     /// Enters an item into the dead letter, however long that takes: without it the batch is not settled.
     async fn bury(&self, batch: &Batch, position: u32, reason: &Reason) {
         let item = &batch.items()[position as usize];
-        let reject =
-            Reject { stage: Stage::Sink, reason: reason.kind.clone().into(), detail: reason.detail.clone() };
+        let reject = Reject { stage: Stage::Sink, reason: reason.kind.clone().into(), detail: reason.detail.clone() };
         self.until_it_works(|| self.dead_letter.write(&entry(batch, item, &reject))).await;
     }
 
@@ -211,7 +210,8 @@ impl Delivery {
         for position in positions {
             let reason = Reason {
                 kind: "failure_store".to_owned(),
-                detail: "Elasticsearch keeps it in the failure store of the data stream: it is not searchable".to_owned(),
+                detail: "Elasticsearch keeps it in the failure store of the data stream: it is not searchable"
+                    .to_owned(),
             };
             self.bury(batch, *position, &reason).await;
         }
@@ -296,6 +296,3 @@ fn entry<'e>(batch: &'e Batch, item: &Item, reject: &'e Reject) -> Entry<'e> {
 pub(super) fn sha256_hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,11 +15,11 @@ use crate::wake::Wake;
 
 /// How fast documents may be sent; what is over it waits, nothing is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RateLimit {
+pub(super) struct RateLimit {
     /// Documents in a second.
-    pub records_per_second: Option<NonZeroU32>,
+    pub(super) records_per_second: Option<NonZeroU32>,
     /// Bytes of documents in a second.
-    pub bytes_per_second: Option<NonZeroU32>,
+    pub(super) bytes_per_second: Option<NonZeroU32>,
 }
 
 /// All queues of a pipeline.

@@ -23,29 +23,29 @@ use crate::telemetry::Counters;
 
 /// When a batch is sealed: whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
+pub(super) struct BatchLimits {
     /// At this size in bytes.
-    pub bytes_max: usize,
+    pub(super) bytes_max: usize,
     /// At this number of documents.
-    pub items_max: usize,
+    pub(super) items_max: usize,
     /// This long after its first line.
-    pub linger: Duration,
+    pub(super) linger: Duration,
 }
 
 /// A batch that is ready to go, and what it stands for.
 #[derive(Debug)]
-pub struct Sealed {
+pub(super) struct Sealed {
     /// The documents; there may be none, when all lines were dropped or rejected.
-    pub batch: Batch,
+    pub(super) batch: Batch,
     /// How far each file is in it.
-    pub marks: Vec<Mark>,
+    pub(super) marks: Vec<Mark>,
     /// The span of the files, in bytes.
-    pub source_bytes: u64,
+    pub(super) source_bytes: u64,
 }
 
 /// The stages, with the batch that is being filled.
 #[derive(Debug)]
-pub struct Stages {
+pub(super) struct Stages {
     pub(super) decode: Decode,
     pub(super) enrichment: Enrichment,
     pub(super) dead_letter: Arc<DeadLetter>,
@@ -63,16 +63,16 @@ pub struct Stages {
 
 /// How far a chunk was taken, when the dead letter did not take what had to go there.
 #[derive(Debug)]
-pub struct Interrupted {
+pub(super) struct Interrupted {
     /// Why.
-    pub error: DeadLetterError,
+    pub(super) error: DeadLetterError,
     /// Bytes of the chunk before the line that could not be settled.
-    pub taken_bytes: usize,
+    pub(super) taken_bytes: usize,
 }
 
 impl Stages {
     /// Puts the stages together.
-    pub fn new(
+    pub(super) fn new(
         decode: Decode,
         enrichment: Enrichment,
         dead_letter: Arc<DeadLetter>,
@@ -100,7 +100,7 @@ impl Stages {
     ///
     /// # Errors
     /// [`Interrupted`] when the dead letter cannot be written now: call again from there.
-    pub fn take(&mut self, chunk: &Chunk<'_>, from: usize) -> Result<(), Interrupted> {
+    pub(super) fn take(&mut self, chunk: &Chunk<'_>, from: usize) -> Result<(), Interrupted> {
         match &chunk.content {
             Content::Lines(bytes) => self.take_lines(chunk, bytes, from),
             Content::LongLine { length_bytes, end } => {
@@ -113,19 +113,19 @@ impl Stages {
     }
 
     /// Whether the first line of some bytes is a record.
-    pub fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
+    pub(super) fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
         let Content::Lines(bytes) = chunk.content else { return false };
         let mut lines = Lines::new(bytes, chunk.offset_bytes);
         lines.next().is_none_or(|line| self.decode.decode(&line, &mut self.space).is_ok())
     }
 
     /// When the batch that is being filled must be sealed, if there is one.
-    pub fn linger_ends(&self) -> Option<Instant> {
+    pub(super) fn linger_ends(&self) -> Option<Instant> {
         self.opened.map(|opened| opened + self.limits.linger)
     }
 
     /// Seals what there is.
-    pub fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         if self.marks.is_empty() {
             return;
         }

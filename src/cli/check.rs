@@ -1,0 +1,125 @@
+//! `inferlog check`: what is wrong with pipeline files, and what they would make of a real log.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
+use crate::batch::SourceFile;
+use crate::config::model::Pipeline;
+use crate::decode::Decode;
+use crate::enrich::{Enrichment, Source};
+use crate::pipeline::build;
+use crate::record::Space;
+use crate::source::framing::Lines;
+use crate::telemetry::Telemetry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Pipeline files, or folders of them [default: pipelines/]
+    #[arg(value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Also ask the sinks whether they would take records
+    #[arg(long)]
+    connect: bool,
+    /// Say what the pipeline would make of this log; nothing is shipped
+    #[arg(long, value_name = "LOG")]
+    sample: Option<PathBuf>,
+}
+
+/// The most of a sample that is read, in bytes.
+const SAMPLE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    // A file with faults was looked at: that is the answer, not a failure to answer.
+    let pipelines = load(&arguments.paths)?;
+    for pipeline in &pipelines {
+        say(&format!("{}: as it should be", pipeline.path.display()));
+        if pipeline.sinks.len() > 1 {
+            say("  every sink must take a batch before it is committed: the slowest one sets the pace");
+        }
+    }
+    if let Some(log) = &arguments.sample {
+        let text = read(log)?;
+        for pipeline in &pipelines {
+            try_out(pipeline, log, &text);
+        }
+    }
+    if arguments.connect { connect(&pipelines) } else { Ok(()) }
+}
+
+/// Asks every sink.
+fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let mut well = true;
+    for pipeline in pipelines {
+        for sink in &pipeline.sinks {
+            let Some(sink) = build::probed(sink).map_err(|error| Failure::new(&error, None))? else { continue };
+            match runtime.block_on(sink.probe()) {
+                Ok(()) => say(&format!("{}: sink `{}` takes records", pipeline.path.display(), sink.name())),
+                Err(trouble) => {
+                    well = false;
+                    complain(&format!("{}: {}", pipeline.path.display(), trouble.problem), trouble.hint.as_deref());
+                }
+            }
+        }
+    }
+    if well { Ok(()) } else { Err(Failure(NOT_SO)) }
+}
+
+fn read(log: &Path) -> Result<Vec<u8>, Failure> {
+    let mut text = fs_err::read(log).map_err(|error| {
+        complain(&error.to_string(), None);
+        Failure(COULD_NOT_LOOK)
+    })?;
+    text.truncate(SAMPLE_BYTES_MAX);
+    Ok(text)
+}
+
+/// Runs a log through decode and enrich, prints the first document and says what became of all lines.
+fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
+    let counters = Telemetry::default().pipeline(&pipeline.name);
+    let mut enrichment = build::enrichment(pipeline, &counters);
+    let file =
+        Arc::new(SourceFile { path: log.display().to_string(), inode: 0, generation: 0, first_line_sha256: [0; 32] });
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut space = Space::default();
+    let mut shown = false;
+    for line in Lines::new(text, 0) {
+        let source = Source { file: &file, offset_bytes: line.offset_bytes, read_us: Utc::now().timestamp_micros() };
+        let (outcome, document) = outcome(&line, source, &mut enrichment, &mut space);
+        if let Some(document) = document.filter(|_| !shown) {
+            print(&String::from_utf8_lossy(&document));
+            shown = true;
+        }
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    say(&format!("{} with `{}`:", log.display(), pipeline.path.display()));
+    for (outcome, count) in outcomes {
+        say(&format!("  {count:>10}  {outcome}"));
+    }
+}
+
+fn outcome(
+    line: &crate::source::framing::Line<'_>,
+    source: Source<'_>,
+    enrichment: &mut Enrichment,
+    space: &mut Space,
+) -> (String, Option<Vec<u8>>) {
+    let applied = Decode::Json.decode(line, space).and_then(|mut record| {
+        let verdict = enrichment.apply(&mut record, source)?;
+        let mut document = Vec::new();
+        record.render(&mut document);
+        Ok((verdict, document))
+    });
+    match applied {
+        Ok((verdict, document)) => match verdict.dropped {
+            Some(rule) => (format!("dropped by the rule `{rule}`"), None),
+            None => ("would be shipped".to_owned(), Some(document)),
+        },
+        Err(reject) => (format!("would go to the dead letter: {} ({})", reject.reason, reject.stage), None),
+    }
+}

@@ -1,0 +1,133 @@
+//! The command line: what can be typed, and what comes back?
+//!
+//! One file a verb. Data goes to stdout, words to stderr. Exit codes: 0 as hoped; 1 looked, and it is not so; 2 could
+//! not look.
+
+mod check;
+//mod demo;
+mod run;
+mod setup;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, model::Pipeline};
+use crate::pipeline::chain;
+
+/// Looked, and it is not so: a check failed, something was dead-lettered, not everything was delivered.
+const NOT_SO: u8 = 1;
+
+/// Could not look: usage, configuration, unreachable.
+const COULD_NOT_LOOK: u8 = 2;
+
+/// Ships inference logs into Elasticsearch or an embedded store: nothing lost, nothing altered, nothing leaked.
+#[derive(Debug, Parser)]
+#[command(name = "inferlog", version, max_term_width = 120)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run pipelines: tail their files and deliver to their sinks
+    Run(run::Arguments),
+    /// Show it all at work: sample model servers write logs, a real pipeline ships them into the embedded store
+    //Demo
+    /// Say what is wrong with pipeline files
+    Check(check::Arguments),
+    /// Install what Elasticsearch needs: component templates, index template, lifecycle policy
+    Setup(setup::Arguments),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where state is kept; every verb that reads state takes it.
+#[derive(Debug, clap::Args)]
+struct State {
+    /// Folder of state [default: $INFERLOG_DATA_DIR, else the platform's state folder]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// An end that is not as hoped, already told to the user.
+struct Failure(u8);
+
+impl Failure {
+    /// Prints an error with its causes and a hint, and ends with "could not look".
+    fn new(error: &dyn std::error::Error, hint: Option<&str>) -> Failure {
+        complain(&chain(error), hint);
+        Failure(COULD_NOT_LOOK)
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.verb {
+        Verb::Run(arguments) => run::run(arguments),
+        //demo
+        Verb::Check(arguments) => check::run(&arguments),
+        Verb::Setup(arguments) => setup::run(&arguments),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code)) => ExitCode::from(code),
+    }
+}
+
+/// Says what happens, on stderr: `INFERLOG_LOG` chooses how much, as in `INFERLOG_LOG=debug`.
+fn start_log(default: &str) {
+    let filter = EnvFilter::try_from_env("INFERLOG_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // Another one is set already only in tests.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .try_init();
+}
+
+/// Reads pipeline files, or says what is wrong with them.
+fn load(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Failure> {
+    config::load(paths).map_err(|report| {
+        say(report.to_string().trim_end());
+        Failure(COULD_NOT_LOOK)
+    })
+}
+
+/// One runtime on this thread: deliveries wait for the network, they do not compute.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(&error, None))
+}
+
+fn complain(problem: &str, hint: Option<&str>) {
+    say(&format!("error: {problem}"));
+    if let Some(hint) = hint {
+        say(&format!("\nhint: {hint}"));
+    }
+}
+
+/// Words, to stderr.
+#[expect(clippy::print_stderr, reason = "the one place for words")]
+fn say(words: &str) {
+    eprintln!("{words}");
+}
+
+/// Data, to stdout. A reader that went away is no error of ours.
+fn print(data: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{data}");
+}

@@ -1,0 +1,176 @@
+//! `inferlog run`: tails files and delivers, for good or `--once`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, runtime, say, start_log};
+use crate::config::model::Pipeline;
+use crate::pipeline::supervisor::{Supervisor, data_dir};
+use crate::pipeline::{Ended, Limits};
+use crate::server::{self, Served};
+use crate::units::format_bytes;
+
+/// Where the server listens unless told otherwise.
+const LISTEN: &str = "127.0.0.1:9614";
+
+/// How long deliveries may take after a stop was asked for.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// With `--once`: how long nothing may move.
+const ONCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Pipeline files, or folders of them [default: pipelines/]
+    #[arg(value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Read every file to its end, deliver, exit
+    #[arg(long)]
+    once: bool,
+    /// Address of /metrics, /healthz and /readyz, or `off` [default: 127.0.0.1:9614]
+    #[arg(long, value_name = "ADDR|off", value_parser = listen)]
+    listen: Option<Listen>,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listen {
+    At(SocketAddr),
+    Off,
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen::Off);
+    }
+    let port_alone = text.strip_prefix(':').map(|port| format!("127.0.0.1:{port}"));
+    let address = port_alone.as_deref().unwrap_or(text).parse();
+    address.map(Listen::At).map_err(|_| format!("expected an address such as `{LISTEN}`, or `off`"))
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    start_log("info");
+    let pipelines = load(&arguments.paths)?;
+    let data_dir = data_dir(arguments.state.data_dir);
+    let runtime = runtime()?;
+    let ended = runtime.block_on(run_all(&pipelines, &data_dir, arguments.once, arguments.listen));
+    // A sink may be stuck in the middle of a write; what it holds is not acknowledged.
+    runtime.shutdown_background();
+    judge(&ended?, arguments.once)
+}
+
+/// The limits of a run.
+pub(super) fn limits(once: bool) -> Limits {
+    Limits { once, once_timeout: ONCE_TIMEOUT, shutdown_timeout: SHUTDOWN_TIMEOUT, unacknowledged_bytes_max: u64::MAX }
+}
+
+async fn run_all(
+    pipelines: &[Pipeline],
+    data_dir: &std::path::Path,
+    once: bool,
+    listen: Option<Listen>,
+) -> Result<Vec<(String, Ended)>, Failure> {
+    let listener = bind(listen).await?;
+    let mut supervisor =
+        Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, None))?;
+    if let Some(listener) = listener {
+        let health = supervisor
+            .pipelines
+            .iter()
+            .flat_map(|pipeline| pipeline.health.iter().map(|health| (pipeline.name.clone(), Arc::clone(health))));
+        let served = Served { telemetry: Arc::clone(&supervisor.telemetry), health: Arc::new(health.collect()) };
+        tokio::spawn(server::serve(listener, served));
+    }
+    let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    tracing::info!(pipelines = names.join(", "), data_dir = %data_dir.display(), "running");
+    wait(&mut supervisor).await
+}
+
+/// An address that was asked for must be had; the default one is given up when somebody else has it.
+async fn bind(listen: Option<Listen>) -> Result<Option<tokio::net::TcpListener>, Failure> {
+    let address = match listen {
+        Some(Listen::Off) => return Ok(None),
+        Some(Listen::At(address)) => address,
+        None => LISTEN.parse().unwrap_or_else(|_| unreachable!("BUG: `{LISTEN}` is an address")),
+    };
+    match server::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if listen.is_some() => {
+            complain(
+                &format!("cannot listen on {address}: {error}"),
+                Some("choose another address, or `--listen off`"),
+            );
+            Err(Failure(COULD_NOT_LOOK))
+        }
+        Err(error) => {
+            tracing::warn!(%address, %error, "no /metrics here: the address cannot be had");
+            Ok(None)
+        }
+    }
+}
+
+/// Waits for the end: the first signal asks for it, the second one forces it.
+pub(super) async fn wait(supervisor: &mut Supervisor) -> Result<Vec<(String, Ended)>, Failure> {
+    let failed = |error: std::io::Error| Failure::new(&error, None);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            ended = supervisor.ended() => return Ok(ended),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if asked {
+            say("stopped at once; what was not acknowledged is read again at the next start");
+            std::process::exit(i32::from(NOT_SO));
+        }
+        asked = true;
+        tracing::info!("stopping: delivering what is read; a second signal stops at once");
+        supervisor.stop();
+    }
+}
+
+/// What the ends mean for the exit code.
+fn judge(ended: &[(String, Ended)], once: bool) -> Result<(), Failure> {
+    let mut code = 0;
+    for (pipeline, ended) in ended {
+        code = code.max(judge_one(pipeline, ended, once));
+    }
+    if code == 0 { Ok(()) } else { Err(Failure(code)) }
+}
+
+fn judge_one(pipeline: &str, ended: &Ended, once: bool) -> u8 {
+    if ended.stuck {
+        complain(
+            &format!("pipeline `{pipeline}`: nothing moved for {} minutes", ONCE_TIMEOUT.as_secs() / 60),
+            Some("the log above says what it waited for; nothing is lost, run it again"),
+        );
+        return COULD_NOT_LOOK;
+    }
+    let mut code = 0;
+    if !ended.drained {
+        let bytes = format_bytes(ended.unacknowledged_bytes);
+        say(&format!(
+            "pipeline `{pipeline}`: {bytes} of its files are not delivered; they are read again at the next start"
+        ));
+        code = NOT_SO;
+    }
+    for (path, bytes) in &ended.left_unread {
+        say(&format!(
+            "pipeline `{pipeline}`: `{}` ends with {bytes} bytes that are no whole line: left unread",
+            path.display()
+        ));
+        code = NOT_SO;
+    }
+    if once && ended.dead_lettered > 0 {
+        say(&format!("pipeline `{pipeline}`: {} went to the dead letter", ended.dead_lettered));
+        code = NOT_SO;
+    }
+    code
+}

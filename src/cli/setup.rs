@@ -1,0 +1,96 @@
+//! `inferlog setup`: what Elasticsearch needs, shown and installed.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
+use crate::config::model::{Elasticsearch, Pipeline, Sink};
+use crate::elastic::client::Client;
+use crate::elastic::setup::{self, Action, SetupError, Step};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Show what would be done; exits 0 when nothing is to do, 1 when there is
+    Plan(Of),
+    /// Install or update what is missing or different
+    Apply(Of),
+}
+
+#[derive(Debug, clap::Args)]
+struct Of {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// How to print the steps
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    let (of, apply) = match &arguments.what {
+        What::Plan(of) => (of, false),
+        What::Apply(of) => (of, true),
+    };
+    let pipelines = load(std::slice::from_ref(&of.file))?;
+    let runtime = runtime()?;
+    let mut to_do = false;
+    for options in elasticsearch_sinks(&pipelines)? {
+        let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
+        let steps = runtime.block_on(async {
+            if apply {
+                setup::apply(&client, &options.target).await
+            } else {
+                setup::plan(&client, &options.target).await
+            }
+        });
+        let steps = steps.map_err(|error: SetupError| Failure::new(&error, error.hint().as_deref()))?;
+        to_do |= steps.iter().any(|step| step.action != Action::None);
+        steps.iter().for_each(|step| show(step, of.format));
+    }
+    if apply {
+        say(if to_do { "done" } else { "nothing to do: all of it is there" });
+    }
+    if to_do && !apply { Err(Failure(NOT_SO)) } else { Ok(()) }
+}
+
+fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&Elasticsearch>, Failure> {
+    let sinks: Vec<&Elasticsearch> = pipelines
+        .iter()
+        .flat_map(|pipeline| &pipeline.sinks)
+        .filter_map(|sink| match sink {
+            Sink::Elasticsearch(options) => Some(options.as_ref()),
+            Sink::Store(_) | Sink::Stdout => None,
+        })
+        .collect();
+    if sinks.is_empty() {
+        complain("this pipeline has no `elasticsearch` sink", Some("there is nothing to set up for a store or stdout"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    Ok(sinks)
+}
+
+fn show(step: &Step, format: Format) {
+    match format {
+        Format::Text => print(&format!("{:<8}{:<20}{}", step.action.to_string(), step.kind.to_string(), step.name)),
+        Format::Json => {
+            let step = json!({
+                "kind": step.kind.to_string(), "name": step.name, "action": step.action.to_string(),
+            });
+            print(&step.to_string());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The server: what does the process say of itself over HTTP?
+//!
+//! `/metrics` in the OpenMetrics format, `/healthz` (the process is alive), `/readyz` (every sink answers; else 503 with
+//! the reasons). On loopback unless told otherwise; it shows no record data, no paths and no secrets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::pipeline::health::Health;
+use crate::telemetry::Telemetry;
+
+/// The content type of OpenMetrics text, which Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The counters.
+    pub telemetry: Arc<Telemetry>,
+    /// The state of every sink, with its pipeline's name.
+    pub health: Arc<Vec<(String, Arc<Health>)>>,
+}
+
+/// Binds the address.
+///
+/// # Errors
+/// When it is taken, or not ours.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers requests until the runtime ends.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, served: Served) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(served);
+    axum::serve(listener, router).await
+}
+
+async fn metrics(State(served): State<Served>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], served.telemetry.text())
+}
+
+async fn ready(State(served): State<Served>) -> impl IntoResponse {
+    let reasons: Vec<Value> = served
+        .health
+        .iter()
+        .filter_map(|(pipeline, health)| {
+            let trouble = health.current()?;
+            Some(json!({ "pipeline": pipeline, "sink": health.sink(), "problem": trouble.problem, "hint": trouble.hint }))
+        })
+        .collect();
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body)
+}
