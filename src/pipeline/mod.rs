@@ -47,13 +47,14 @@ const COALESCE: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
+    hopeless: Arc<AtomicBool>,
     wake: Wake,
 }
 
 impl Stop {
     /// A signal that rings `wake`.
     pub fn new(wake: Wake) -> Stop {
-        Stop { asked: Arc::default(), wake }
+        Stop { asked: Arc::default(), hopeless: Arc::default(), wake }
     }
 
     /// Asks the pipeline to stop reading, deliver what it has read, and end.
@@ -62,9 +63,19 @@ impl Stop {
         self.wake.ring();
     }
 
+    /// Asks for the same, without waiting for deliveries: the sink is gone for good.
+    pub fn give_up(&self) {
+        self.hopeless.store(true, Ordering::Release);
+        self.ask();
+    }
+
     /// Whether somebody asked.
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.hopeless.load(Ordering::Acquire)
     }
 }
 
@@ -120,11 +131,14 @@ struct SavedCheckpoint {
     failing: bool,
 }
 
-/// Whether there was something to do.
+/// What there was to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Busy,
+    /// Every file is read to its end.
     Idle,
+    /// Nothing may be read before the sinks have taken something.
+    Full,
 }
 
 impl Pipeline {
@@ -133,13 +147,12 @@ impl Pipeline {
         let mut ended = Ended::default();
         while !self.stop.is_asked() && !ended.stuck {
             self.commit();
-            // From the queue's point of view: a full queue is left alone, and nothing more is read.
-            let turn = if self.has_room() { self.take_next_chunk() } else { Turn::Idle };
+            let turn = if self.has_room() { self.take_next_chunk() } else { Turn::Full };
             self.outlet.send(&mut self.stages.sealed);
-            if turn == Turn::Idle {
-                if self.limits.once && self.is_read_to_the_end(&mut ended) {
-                    break;
-                }
+            if turn == Turn::Idle && self.limits.once && self.is_delivered_to_the_end(&mut ended) {
+                break;
+            }
+            if turn != Turn::Busy {
                 ended.stuck = self.is_stuck();
                 self.wait();
             }
@@ -213,11 +226,9 @@ impl Pipeline {
         self.stages.sealed.is_empty() && self.outlet.unacknowledged_bytes() < self.limits.unacknowledged_bytes_max
     }
 
-    /// With `once`: true when all is delivered, the unterminated ends that are records included.
-    fn is_read_to_the_end(&mut self, ended: &mut Ended) -> bool {
-        if !self.has_room() {
-            return false;
-        }
+    /// With `once`, when every file is read to its end: takes the unterminated ends that are records, too. True when all
+    /// is delivered.
+    fn is_delivered_to_the_end(&mut self, ended: &mut Ended) -> bool {
         ended.left_unread.clear();
         for number in self.source.unterminated_files() {
             let Some(chunk) = self.source.unterminated(number) else { continue };
@@ -254,7 +265,7 @@ impl Pipeline {
             self.commit();
             self.outlet.send(&mut self.stages.sealed);
             ended.drained = self.stages.sealed.is_empty() && self.outlet.is_empty();
-            if ended.drained || Instant::now() >= deadline || ended.stuck {
+            if ended.drained || ended.stuck || self.stop.is_hopeless() || Instant::now() >= deadline {
                 break;
             }
             self.wake.wait(Duration::from_millis(50));

@@ -120,7 +120,7 @@ fn start(name: String, built: Built) -> Result<Running, StartError> {
                 if let Err(closed) = &ended {
                     let hint = closed.0.hint.as_deref().unwrap_or("what was not delivered is read again");
                     tracing::error!(pipeline = name, hint, "{closed}");
-                    stop.ask();
+                    stop.give_up();
                 }
                 ended
             })

@@ -243,10 +243,10 @@ fn edits_leave_everything_else_as_written() {
             r#"{ "z":1.50 , "user":{"email":"x", "n":[ {"email":2} ]}, "user.email":"y" }"#,
         ),
         (
-            |record| drop(record.add(&path("host.name"), |raw| raw.push_str("\"h\""))),
+            |record| assert_eq!(record.add(&path("host.name"), |raw| raw.push_str("\"h\"")), Room::Free),
             r#"{ "b" : 1.50 , "user":{"email":"x", "n":[ {"email":2} ]}, "user.email":"y","z":"\u00e9","host.name":"h" }"#,
         ),
-        (|record| drop(record.add(&path("z.name"), |raw| raw.push('1'))), line),
+        (|record| assert_eq!(record.add(&path("z.name"), |raw| raw.push('1')), Room::Blocked), line),
         (|record| ["b", "user", "user.email", "z"].iter().for_each(|name| drop(record.remove(&path(name)))), "{  }"),
     ];
     for (change, expected) in cases {
