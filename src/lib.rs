@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod demo;
 pub mod elastic;
 pub mod enrich;
 pub mod kql;
