@@ -43,6 +43,8 @@ pub struct Counters {
     pub delivery_requests_total: Counter,
     /// Times that a checkpoint was written.
     pub checkpoint_saves_total: Counter,
+    /// All that went to the dead letter, whatever the reason; not shown, it is the sum of what is.
+    dead_lettered_total: Counter,
     dropped: Counts,
     dead_lettered: Counts,
     sink: SinkFamilies,
@@ -78,13 +80,20 @@ impl Counters {
         self.dropped.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("rule", rule.to_owned())])
     }
 
-    /// Counts the records that go to the dead letter for the same reason.
-    pub fn dead_lettered(&self, reject: &Reject) -> Counter {
-        self.dead_lettered.get_or_create_owned(&vec![
+    /// Counts a record that goes to the dead letter.
+    pub fn count_dead_letter(&self, reject: &Reject) {
+        self.dead_lettered_total.inc();
+        let labels = vec![
             ("pipeline", self.pipeline.clone()),
             ("stage", reject.stage.as_str().to_owned()),
             ("reason", reject.reason.clone().into_owned()),
-        ])
+        ];
+        self.dead_lettered.get_or_create_owned(&labels).inc();
+    }
+
+    /// How many records went to the dead letter.
+    pub fn dead_lettered_total(&self) -> u64 {
+        self.dead_lettered_total.get()
     }
 
     /// The counters of one sink.
@@ -142,6 +151,7 @@ impl Telemetry {
             ),
             delivery_requests_total,
             checkpoint_saves_total,
+            dead_lettered_total: Counter::default(),
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
             sink: self.sink_families(),
@@ -198,7 +208,7 @@ mod tests {
         let (first, second) = (telemetry.pipeline("a"), telemetry.pipeline("b"));
         first.source_read_lines_total.inc_by(3);
         second.sink("store").indexed.inc();
-        second.dead_lettered(&Reject::new(Stage::Decode, "invalid_json", String::new())).inc();
+        second.count_dead_letter(&Reject::new(Stage::Decode, "invalid_json", String::new()));
         let text = telemetry.text();
         for line in [
             "inferlog_source_read_lines_total{pipeline=\"a\"} 3",

@@ -4,7 +4,7 @@
 //! not look.
 
 mod check;
-//mod demo;
+mod demo;
 mod run;
 mod setup;
 
@@ -37,7 +37,7 @@ enum Verb {
     /// Run pipelines: tail their files and deliver to their sinks
     Run(run::Arguments),
     /// Show it all at work: sample model servers write logs, a real pipeline ships them into the embedded store
-    //Demo
+    Demo(demo::Arguments),
     /// Say what is wrong with pipeline files
     Check(check::Arguments),
     /// Install what Elasticsearch needs: component templates, index template, lifecycle policy
@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.verb {
         Verb::Run(arguments) => run::run(arguments),
-        //demo
+        Verb::Demo(arguments) => demo::run(arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Completions { shell } => {

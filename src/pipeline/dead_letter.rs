@@ -179,7 +179,7 @@ impl DeadLetter {
         state.unsynced = true;
         state.written += 1;
         drop(state);
-        self.counters.dead_lettered(entry.reject).inc();
+        self.counters.count_dead_letter(entry.reject);
         Ok(())
     }
 

@@ -173,7 +173,7 @@ mod tests {
     fn what_the_rate_does_not_allow_waits_and_nothing_is_dropped() {
         let queue = Queue::new(1 << 20, Wake::default());
         let rate = RateLimit { records_per_second: NonZeroU32::new(10), bytes_per_second: None };
-        let mut outlet = Outlet::new(vec![queue.clone()], rate, Wake::default());
+        let mut outlet = Outlet::new(vec![queue], rate, Wake::default());
         let mut waiting = VecDeque::from([sealed(10), sealed(25)]);
         outlet.send(&mut waiting);
         assert_eq!(waiting.len(), 1, "the burst is one second's worth");

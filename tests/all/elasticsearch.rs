@@ -32,6 +32,7 @@ fn kind(outcome: &Outcome) -> String {
         Outcome::Duplicate => "duplicate".to_owned(),
         Outcome::FailureStore => "failure store".to_owned(),
         Outcome::Retry(reason) => format!("retry {}", reason.kind),
+        Outcome::Failing(reason) => format!("failing {}", reason.kind),
         Outcome::TargetUnready(reason) => format!("target {}", reason.kind),
         Outcome::Rejected(reason) => format!("rejected {}", reason.kind),
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use inferlog::elastic::client::Client;
-use inferlog::elastic::options::ClientOptions;
+use inferlog::elastic::options::{ClientOptions, Proxy};
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
@@ -214,7 +214,7 @@ async fn a_proxy_and_a_path_before_elasticsearch_are_used() {
     proxy.set_username("gate").unwrap();
     proxy.set_password(Some("s3cret")).unwrap();
     let hosts = vec![Url::parse("http://es.invalid:9200/search/cluster").unwrap()];
-    let client = ClientOptions { proxy: Some(proxy), ..ClientOptions::new(hosts) };
+    let client = ClientOptions { proxy: Some(Proxy::new(&proxy)), ..ClientOptions::new(hosts) };
     let target = Target::data_stream("logs-faults").unwrap();
     let sink = Elasticsearch::new(Options { client, target }).unwrap();
     assert_eq!(ship(&sink).await, Answer::Items(vec![Outcome::Indexed, Outcome::Indexed]));

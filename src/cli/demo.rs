@@ -1,0 +1,288 @@
+//! `inferlog demo`: the whole product at work on sample logs, with nothing installed.
+//!
+//! Two sample model servers write logs into a folder; a real pipeline, written out as a file to look at, ships them into
+//! the embedded store. A live line shows what happens, and at the end there is a summary with commands to try.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::run::limits;
+use super::{Failure, NOT_SO, State, complain, load, print, runtime, say, start_log};
+use crate::config::model::Pipeline;
+use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
+use crate::pipeline::supervisor::{Supervisor, data_dir};
+use crate::pipeline::{Ended, build};
+use crate::sink::store::{Reader, Store};
+use crate::units::format_bytes;
+
+/// The pipeline of the demo, as a user would write it.
+const PIPELINE: &str = include_str!("demo.yaml");
+
+/// How often the live line is drawn.
+const DRAWN_EVERY: Duration = Duration::from_millis(200);
+
+/// Where there is no terminal, a line is printed this often.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// End after this many records; without it, Ctrl-C ends the demo
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    records: Option<u64>,
+    #[command(flatten)]
+    state: State,
+}
+
+/// Where the demo keeps what it makes; both are begun anew each time.
+struct Folders {
+    data_dir: PathBuf,
+    /// The pipeline file, and below it the logs.
+    files: PathBuf,
+}
+
+/// What the live line shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    written: u64,
+    shipped: u64,
+    dead_lettered: u64,
+    low_confidence: u64,
+    lag_bytes: u64,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    let folders = Folders::new(data_dir(arguments.state.data_dir)).map_err(|error| Failure::new(&error, None))?;
+    let pipelines = load(&[folders.files.join("demo.yaml")])?;
+    let runtime = runtime()?;
+    let started = Instant::now();
+    let shown = runtime.block_on(show(&pipelines, &folders, arguments.records));
+    runtime.shutdown_background();
+    let (written, ended) = shown?;
+    summarise(&folders, &pipelines, written, started.elapsed(), &ended)
+}
+
+impl Folders {
+    fn new(data_dir: PathBuf) -> std::io::Result<Folders> {
+        let files = data_dir.join("demo-files");
+        for folder in [build::state_folder(&data_dir, "demo"), files.clone()] {
+            match fs_err::remove_dir_all(folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs_err::create_dir_all(files.join("logs"))?;
+        fs_err::write(files.join("demo.yaml"), PIPELINE)?;
+        Ok(Folders { data_dir, files })
+    }
+
+    fn store(&self) -> PathBuf {
+        build::state_folder(&self.data_dir, "demo").join("store.sqlite")
+    }
+}
+
+/// Writes and ships until all is done or Ctrl-C comes; gives how many lines were written, and how the pipeline ended.
+async fn show(
+    pipelines: &[Pipeline],
+    folders: &Folders,
+    records: Option<u64>,
+) -> Result<(u64, Vec<(String, Ended)>), Failure> {
+    let failed = |error: std::io::Error| Failure::new(&error, None);
+    let mut signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal).into_iter();
+    let (Some(Ok(mut interrupt)), Some(Ok(mut terminate))) = (signals.next(), signals.next()) else {
+        return Err(Failure(NOT_SO));
+    };
+    let mut supervisor =
+        Supervisor::start(pipelines, &folders.data_dir, limits(false)).map_err(|error| Failure::new(&error, None))?;
+    let pace = if records.is_some() { RECORDS_PER_SECOND_FAST } else { RECORDS_PER_SECOND };
+    let logs = folders.files.join("logs");
+    let mut writers = Writers::start(&logs, records, pace).map_err(failed)?;
+    say(&format!("two sample model servers write into {}", logs.display()));
+    follow(&supervisor, &writers, &folders.store(), [&mut interrupt, &mut terminate]).await;
+    let written = writers.stop().map_err(failed)?;
+    // Ctrl-C stops the writers first: what they wrote is still read and shipped.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while shipped(&supervisor) < written && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    supervisor.stop();
+    Ok((written, supervisor.ended().await))
+}
+
+/// Draws the live line until everything is written and shipped, or a signal comes.
+async fn follow(supervisor: &Supervisor, writers: &Writers, store: &Path, [interrupt, terminate]: [&mut Signal; 2]) {
+    let mut live = Live::new(store);
+    loop {
+        let written = writers.written();
+        let done = writers.finished() && shipped(supervisor) >= written;
+        live.draw(supervisor, written);
+        if done {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(DRAWN_EVERY) => {}
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    live.bar.finish_and_clear();
+}
+
+/// How many lines are settled: in the store, known there already, or in the dead letter.
+fn shipped(supervisor: &Supervisor) -> u64 {
+    supervisor
+        .pipelines
+        .iter()
+        .map(|pipeline| {
+            let store = pipeline.counters.sink("store");
+            store.indexed.get() + store.duplicates.get() + pipeline.counters.dead_lettered_total()
+        })
+        .sum()
+}
+
+/// The live line: on a terminal one line that is drawn again and again, elsewhere a line now and then.
+struct Live {
+    bar: ProgressBar,
+    store: PathBuf,
+    reader: Option<Reader>,
+    /// Rows of the store that are counted, and how many of them were of low confidence.
+    counted: (i64, u64),
+    last: (Instant, u64),
+    told: Instant,
+}
+
+impl Live {
+    fn new(store: &Path) -> Live {
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let now = Instant::now();
+        Live { bar, store: store.to_owned(), reader: None, counted: (0, 0), last: (now, 0), told: now }
+    }
+
+    fn draw(&mut self, supervisor: &Supervisor, written: u64) {
+        let Some(pipeline) = supervisor.pipelines.first() else { return };
+        self.count_low_confidence();
+        let progress = Progress {
+            written,
+            shipped: shipped(supervisor),
+            dead_lettered: pipeline.counters.dead_lettered_total(),
+            low_confidence: self.counted.1,
+            lag_bytes: pipeline.counters.source_lag_bytes.get().max(0) as u64,
+        };
+        let elapsed = self.last.0.elapsed().as_secs_f64().max(0.001);
+        let rate = (progress.shipped - self.last.1) as f64 / elapsed;
+        self.bar.set_message(line(&progress, rate));
+        self.bar.tick();
+        if self.told.elapsed() >= TOLD_EVERY {
+            if self.bar.is_hidden() {
+                say(&line(&progress, rate));
+            }
+            self.told = Instant::now();
+            self.last = (Instant::now(), progress.shipped);
+        }
+    }
+
+    /// Looks at the rows that are new since the last look.
+    fn count_low_confidence(&mut self) {
+        if self.reader.is_none() {
+            self.reader = Store::open_read_only(&self.store).ok();
+        }
+        let Some(reader) = &self.reader else { return };
+        let counted = reader.connection().query_row(
+            "SELECT coalesce(max(rowid), ?1), count(*) FILTER (WHERE json_extract(document, '$.low_confidence')) \
+             FROM records WHERE rowid > ?1",
+            [self.counted.0],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        );
+        if let Ok((last_row, low_confidence)) = counted {
+            self.counted = (last_row, self.counted.1 + low_confidence as u64);
+        }
+    }
+}
+
+fn line(progress: &Progress, rate: f64) -> String {
+    format!(
+        "{} records written, {} shipped, {rate:.0} records/s, lag {}, {} dead-lettered, {} of low confidence",
+        progress.written,
+        progress.shipped,
+        format_bytes(progress.lag_bytes),
+        progress.dead_lettered,
+        progress.low_confidence,
+    )
+}
+
+/// Says what there is now, and what to try next.
+fn summarise(
+    folders: &Folders,
+    pipelines: &[Pipeline],
+    written: u64,
+    elapsed: Duration,
+    ended: &[(String, Ended)],
+) -> Result<(), Failure> {
+    let store = folders.store();
+    let failed = |error: &dyn std::error::Error| Failure::new(error, None);
+    let reader = Store::open_read_only(&store).map_err(|error| failed(&error))?;
+    let count = reader.count().map_err(|error| failed(&error))?;
+    let dead_lettered: u64 = ended.iter().map(|(_, ended)| ended.dead_lettered).sum();
+    print(&format!(
+        "{count} records in the store, {written} written, {dead_lettered} dead-lettered, in {:.1} s\n",
+        elapsed.as_secs_f64()
+    ));
+    print(&by_model(&reader).map_err(|error| failed(&error))?);
+    let program = std::env::args().next().unwrap_or_else(|| "inferlog".to_owned());
+    let file = pipelines.first().map_or_else(PathBuf::new, |pipeline| pipeline.path.clone());
+    print(&format!(
+        "\nWhat to try next:\n  \
+         the pipeline that did it   {}\n  \
+         the logs that it read      {}\n  \
+         what it makes of a log     {program} check {} --sample {}\n  \
+         ask the store              sqlite3 {} \"SELECT document FROM records WHERE confidence < 0.6 LIMIT 3\"\n  \
+         ship your own logs         edit pipelines/inference.yaml, then: {program} run pipelines/",
+        file.display(),
+        folders.files.join("logs").display(),
+        file.display(),
+        folders.files.join("logs/chatbot-api.ndjson").display(),
+        store.display(),
+    ));
+    if count + dead_lettered == written && ended.iter().all(|(_, ended)| ended.drained) {
+        return Ok(());
+    }
+    complain("not every record that was written is in the store", Some("this is a defect, please report it"));
+    Err(Failure(NOT_SO))
+}
+
+/// A table of what the store holds, by model version.
+fn by_model(reader: &Reader) -> rusqlite::Result<String> {
+    let mut statement = reader.connection().prepare(
+        "SELECT coalesce(model_version, '(no version)'), count(*), count(*) FILTER (WHERE status = 'error'), \
+         count(*) FILTER (WHERE confidence < 0.6), avg(confidence), avg(latency_ms) \
+         FROM records GROUP BY 1 ORDER BY 1",
+    )?;
+    let mut table = format!(
+        "{:<28}{:>10}{:>10}{:>16}{:>17}{:>17}",
+        "model version", "records", "errors", "low confidence", "mean confidence", "mean latency ms"
+    );
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let mean = |column| {
+            row.get::<_, Option<f64>>(column)
+                .map(|mean| mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}")))
+        };
+        table.push_str(&format!(
+            "\n{:<28}{:>10}{:>10}{:>16}{:>17}{:>17}",
+            row.get::<_, String>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+            row.get::<_, i64>(3)?,
+            mean(4)?,
+            mean(5)?,
+        ));
+    }
+    Ok(table)
+}
