@@ -11,6 +11,9 @@ use super::Source;
 use crate::batch::SourceFile;
 use crate::record::{Path, Record, Room, json};
 
+/// How much of the digest of the configuration is shown.
+const CONFIGURATION_CHARACTERS: usize = 8;
+
 /// The version of the schema that the names are of.
 const ECS_VERSION: &str = "8.17.0";
 
@@ -34,7 +37,7 @@ impl Metadata {
             ("agent.type", "inferlog"),
             ("ecs.version", ECS_VERSION),
             ("inferlog.pipeline", pipeline),
-            ("inferlog.config", configuration.get(..12).unwrap_or(configuration)),
+            ("inferlog.config", configuration.get(..CONFIGURATION_CHARACTERS).unwrap_or(configuration)),
         ];
         Metadata { fixed: fixed.map(|(name, text)| (path(name), quoted(text))).to_vec(), of_file: None }
     }

@@ -30,7 +30,7 @@ pub use timestamp::Timestamp;
 
 use crate::batch::{Id, SourceFile};
 use crate::kql::Expression;
-use crate::record::{Record, canonical};
+use crate::record::{Path, Record, canonical};
 use crate::reject::Reject;
 use crate::telemetry::Counters;
 
@@ -110,13 +110,16 @@ pub struct Enrichment {
     metadata: Metadata,
     counters: Counters,
     context: Context,
+    /// What is hidden, under every name that it has on the way.
+    hidden: Redact,
 }
 
 impl Enrichment {
     /// Puts the processors together.
     pub fn new(steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
         let default_timestamp = Timestamp { from: Vec::new(), zone: None };
-        Enrichment { steps, default_timestamp, identity, metadata, counters, context: Context::default() }
+        let hidden = hidden(&steps);
+        Enrichment { steps, default_timestamp, identity, metadata, counters, context: Context::default(), hidden }
     }
 
     /// Runs the processors on a record, which is then ready to be rendered.
@@ -145,26 +148,41 @@ impl Enrichment {
         self.identity.id_of_line(line, source)
     }
 
-    /// Carries out every redaction on a record that was turned away. Returns false when one could not be, so that
-    /// nothing of the record may be kept.
+    /// Hides what any `redact` would, whatever its condition, on a record that was turned away. Returns false when
+    /// something could not be hidden, so that nothing of the record may be kept.
     pub fn hide(&self, record: &mut Record<'_>) -> bool {
-        self.steps.iter().all(|step| match &step.action {
-            Action::Redact(redact) => redact.apply(record).is_ok(),
-            _ => true,
-        })
+        self.hidden.apply(record).is_ok()
     }
 
     /// The fields that are hidden, for what cannot be decoded.
     pub fn hidden_fields(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().flat_map(|step| {
-            match &step.action {
-                Action::Redact(redact) => redact.fields.as_slice(),
-                _ => &[],
-            }
-            .iter()
-            .map(|field| field.as_str())
-        })
+        self.hidden.fields.iter().map(Path::as_str)
     }
+}
+
+/// All redactions as one. A record may be turned away before a `rename` gave a member the name that is hidden, so its
+/// names before are hidden as well.
+fn hidden(steps: &[Step]) -> Redact {
+    let mut hidden = Redact { fields: Vec::new(), with: "\"[redacted]\"".to_owned() };
+    for step in steps.iter().rev() {
+        match &step.action {
+            Action::Redact(redact) => {
+                hidden.fields.extend_from_slice(&redact.fields);
+                hidden.with.clone_from(&redact.with);
+            }
+            Action::Rename(rename) => {
+                for (from, to) in rename.fields.iter().rev() {
+                    let before: Vec<Path> =
+                        hidden.fields.iter().filter_map(|field| rename::name_before(field, from, to)).collect();
+                    hidden.fields.extend(before);
+                }
+            }
+            _ => {}
+        }
+    }
+    hidden.fields.sort_unstable();
+    hidden.fields.dedup();
+    hidden
 }
 
 impl Action {

@@ -1,1 +1,478 @@
-//! t
+//! Each processor by fixtures: steps and a line, and the document or the reject that comes of them.
+
+use super::*;
+use crate::record::Space;
+use crate::secret::Secret;
+use crate::telemetry::Telemetry;
+
+/// 2026-11-23T12:00:00.250Z, when the lines are read.
+const READ_US: i64 = 1_795_435_200_250_000;
+
+/// What every document ends with.
+const METADATA: &str = r#""host.name":"gpu-7","agent.type":"inferlog","ecs.version":"8.17.0","inferlog.pipeline":"inference","inferlog.config":"0123abcd","log.file.path":"/var/log/ml/inference.ndjson","log.offset":1234567"#;
+
+/// Written into each line by [`check`], so that fixtures need not care for the time.
+const TIME: &str = r#""@timestamp":"2026-11-23T10:00:00Z""#;
+
+struct Outcome {
+    verdict: Result<Verdict, Reject>,
+    document: String,
+    /// What the dead letter would keep.
+    hidden: Option<String>,
+    counters: Counters,
+}
+
+fn path(text: &str) -> Path {
+    Path::new(text).unwrap()
+}
+
+fn paths(texts: &[&str]) -> Vec<Path> {
+    texts.iter().map(|text| path(text)).collect()
+}
+
+fn always(action: Action) -> Step {
+    Step { when: None, action }
+}
+
+fn when(condition: &str, action: Action) -> Step {
+    Step { when: Some(Expression::parse_condition(condition).unwrap()), action }
+}
+
+fn file() -> SourceFile {
+    SourceFile {
+        path: "/var/log/ml/inference.ndjson".into(),
+        inode: 7,
+        generation: 0,
+        first_line_sha256: sha2::Digest::finalize(sha2::Digest::chain_update(
+            <sha2::Sha256 as sha2::Digest>::new(),
+            b"first line",
+        ))
+        .into(),
+    }
+}
+
+fn run_at(steps: &[Step], line: &str, file: SourceFile, offset_bytes: u64) -> Outcome {
+    let counters = Telemetry::default().pipeline("t");
+    let metadata = Metadata::new("gpu-7", "inference", "0123abcd4567");
+    let mut enrichment = Enrichment::new(steps.to_vec(), Identity::new("host-1"), metadata, counters.clone());
+    let file = Arc::new(file);
+    let source = Source { file: &file, offset_bytes, read_us: READ_US };
+    let mut space = Space::default();
+    let mut record = Record::parse(line, &mut space).expect(line);
+    let verdict = enrichment.apply(&mut record, source);
+    let mut document = Vec::new();
+    record.render(&mut document);
+    let hidden = enrichment.hide(&mut record).then(|| {
+        let mut hidden = Vec::new();
+        record.render(&mut hidden);
+        String::from_utf8(hidden).unwrap()
+    });
+    Outcome { verdict, document: String::from_utf8(document).unwrap(), hidden, counters }
+}
+
+fn run(steps: &[Step], line: &str) -> Outcome {
+    run_at(steps, line, file(), 1_234_567)
+}
+
+/// Checks the document without its metadata; `Err` is the reason of a reject.
+fn check_as_is(steps: &[Step], line: &str, expected: Result<&str, &str>) -> Outcome {
+    let outcome = run(steps, line);
+    match (&outcome.verdict, expected) {
+        (Ok(_), Ok(expected)) => {
+            let document = outcome.document.replacen(&format!(",{METADATA}"), "", 1);
+            assert_eq!(document, expected, "{steps:?} on {line}");
+            assert!(outcome.document.contains(METADATA), "{}", outcome.document);
+        }
+        (Err(reject), Err(expected)) => assert_eq!(reject.reason, expected, "{steps:?} on {line}"),
+        (verdict, _) => panic!("{verdict:?}, not {expected:?}, of {steps:?} on {line}"),
+    }
+    outcome
+}
+
+/// The same for a line with a time, which is not part of the fixture.
+fn check(steps: &[Step], line: &str, expected: Result<&str, &str>) -> Outcome {
+    let timed = |text: &str| text.replacen('{', &format!("{{{TIME}{}", if text == "{}" { "" } else { "," }), 1);
+    check_as_is(steps, &timed(line), expected.map(timed).as_deref().map_err(|reason| *reason))
+}
+
+fn timestamp(from: &[&str], zone: Option<chrono_tz::Tz>) -> Step {
+    always(Action::Timestamp(Timestamp { from: paths(from), zone }))
+}
+
+#[test]
+fn times_are_read_in_every_form() {
+    let check = |zone, raw: &str, expected: &str, notes: &str| {
+        let line = format!(r#"{{"timestamp":{raw}}}"#);
+        let notes = if notes.is_empty() { String::new() } else { format!(r#","inferlog.notes":["{notes}"]"#) };
+        let expected = format!(r#"{{"timestamp":{raw},"@timestamp":"{expected}"{notes}}}"#);
+        check_as_is(&[timestamp(&["timestamp"], zone)], &line, Ok(&expected))
+    };
+    let berlin = Some(chrono_tz::Europe::Berlin);
+    for (zone, raw, expected, notes) in [
+        (None, r#""2026-11-23T10:00:00.123456Z""#, "2026-11-23T10:00:00.123456Z", ""),
+        (None, r#""2026-11-23T10:00:00+02:00""#, "2026-11-23T08:00:00.000Z", ""),
+        (None, r#""2026-11-23 14:55:46,279""#, "2026-11-23T14:55:46.279Z", "assumed_utc"),
+        (berlin, r#""2026-11-23 14:55:46,279""#, "2026-11-23T13:55:46.279Z", ""),
+        (berlin, r#""2026-11-23T14:55:46Z""#, "2026-11-23T14:55:46.000Z", ""),
+        (None, r#""2026-11-23T14:55:46\u005a""#, "2026-11-23T14:55:46.000Z", ""),
+        (None, "1763900000", "2025-11-23T12:13:20.000Z", ""),
+        (None, "1763900000.5", "2025-11-23T12:13:20.500Z", ""),
+        (None, "1763900000123", "2025-11-23T12:13:20.123Z", ""),
+        (None, "1763900000123456", "2025-11-23T12:13:20.123456Z", ""),
+        (None, "1763900000123456789", "2025-11-23T12:13:20.123456789Z", ""),
+        (None, r#""1763900000123""#, "2025-11-23T12:13:20.123Z", ""),
+    ] {
+        let outcome = check(zone, raw, expected, notes);
+        assert_eq!(outcome.counters.enrich_unreadable_timestamps_total.get(), 0);
+    }
+    for raw in
+        [r#""yesterday""#, r#""""#, "17", "null", "true", "[1763900000]", r#"{"seconds":1763900000}"#, "-1763900000"]
+    {
+        let outcome = check(None, raw, "2026-11-23T12:00:00.250Z", "read_time");
+        assert_eq!(outcome.counters.enrich_unreadable_timestamps_total.get(), 1, "{raw}");
+        assert_eq!(outcome.verdict.unwrap().timestamp_us, READ_US);
+    }
+}
+
+#[test]
+fn the_first_readable_time_counts() {
+    let three = [timestamp(&["a", "b.time", "c"], None)];
+    check_as_is(
+        &three,
+        r#"{"c":1763900000,"b":{"time":"2026-11-23T10:00:00Z"},"a":"no"}"#,
+        Ok(r#"{"c":1763900000,"b":{"time":"2026-11-23T10:00:00Z"},"a":"no","@timestamp":"2026-11-23T10:00:00.000Z"}"#),
+    );
+    let missing = check_as_is(
+        &three,
+        r#"{"x":1}"#,
+        Ok(r#"{"x":1,"@timestamp":"2026-11-23T12:00:00.250Z","inferlog.notes":["read_time"]}"#),
+    );
+    assert_eq!(missing.counters.enrich_unreadable_timestamps_total.get(), 1);
+    // A later step has the last word, and notes are of its work alone.
+    let two = [timestamp(&["a"], None), timestamp(&["b"], None)];
+    let outcome =
+        check_as_is(&two, r#"{"b":1763900000}"#, Ok(r#"{"b":1763900000,"@timestamp":"2025-11-23T12:13:20.000Z"}"#));
+    assert_eq!(outcome.verdict.unwrap().timestamp_us, 1_763_900_000_000_000);
+}
+
+#[test]
+fn a_record_s_own_timestamp_is_kept() {
+    for kept in [
+        "2026-11-23T10:00:00.123456Z",
+        "2026-11-23T10:00:00Z",
+        "2026-11-23T10:00:00.1+02:00",
+        "2026-11-23T10:00:00-0230",
+    ] {
+        let line = format!(r#"{{"@timestamp" : "{kept}","a":1}}"#);
+        check_as_is(&[], &line, Ok(&line));
+        check_as_is(&[timestamp(&[], Some(chrono_tz::Europe::Berlin))], &line, Ok(&line));
+    }
+    let assumed = r#"{"@timestamp":"2026-11-23T10:00:00","inferlog.notes":["assumed_utc"]}"#;
+    check_as_is(&[], r#"{"@timestamp":"2026-11-23T10:00:00"}"#, Ok(assumed));
+    // What Elasticsearch would read otherwise, or not at all, is written anew.
+    let berlin = Some(chrono_tz::Europe::Berlin);
+    for (zone, raw, expected) in [
+        (berlin, r#""2026-11-23T10:00:00""#, "2026-11-23T09:00:00.000Z"),
+        (None, "1763900000", "2025-11-23T12:13:20.000Z"),
+        (None, r#""2026-11-23 10:00:00Z""#, "2026-11-23T10:00:00.000Z"),
+        (None, r#""2026-11-23T10:00:00,5Z""#, "2026-11-23T10:00:00.500Z"),
+        (None, r#""2026-11-23T10:00:00z""#, "2026-11-23T10:00:00.000Z"),
+        (None, r#""2026-11-23T10:00:00+02""#, "2026-11-23T08:00:00.000Z"),
+        (None, r#""2026-11-23T23:59:60Z""#, "2026-11-24T00:00:00.000Z"),
+        (None, r#""2026-11-23T10:00:00.0123456789Z""#, "2026-11-23T10:00:00.012345678Z"),
+    ] {
+        let line = format!(r#"{{"@timestamp":{raw}}}"#);
+        let document = run(&[timestamp(&[], zone)], &line).document;
+        let beginning = format!(r#"{{"@timestamp":"{expected}","inferlog.original_timestamp":{raw},"#);
+        assert!(document.starts_with(&beginning), "{document}");
+    }
+    let document = run(&[], r#"{"@timestamp":"soon"}"#).document;
+    let ending = r#""inferlog.notes":["read_time"]}"#;
+    let beginning = r#"{"@timestamp":"2026-11-23T12:00:00.250Z","inferlog.original_timestamp":"soon","#;
+    assert!(document.starts_with(beginning) && document.ends_with(ending), "{document}");
+    let other = run(&[timestamp(&["t"], None)], r#"{"@timestamp":"soon","t":1763900000,"inferlog":7}"#);
+    assert!(other.document.starts_with(r#"{"@timestamp":"2025-11-23T12:13:20.000Z","t":1763900000,"inferlog":7,"#));
+    assert_eq!(other.counters.enrich_left_out_members_total.get(), 3, "pipeline, config, original_timestamp");
+}
+
+#[test]
+fn hashes_are_those_of_the_canonical_form() {
+    let hash = |fields: &[&str], key: Option<&str>| {
+        let key = key.map(Secret::new);
+        vec![always(Action::Hash(Hash { fields: paths(fields), into: path("h"), key }))]
+    };
+    // Computed by Python's hashlib and hmac; the HMAC by openssl as well. The last two stand in the README of
+    // examples/model_server.
+    for (fields, key, line, expected) in [
+        (
+            &["f"][..],
+            None,
+            r#"{"f":{"country":"DE","amount":12.50}}"#,
+            "f6e7a934dc1d07ba06e0b861e8fab59e327500096a404018142bc7ada629f5c0",
+        ),
+        (&["f"], None, r#"{"f":"\u006d"}"#, "1d576f473e30e1b5828ea271d2a25598d6c7db12c47112c1ade052e2a6293fac"),
+        (
+            &["f"],
+            Some("secret key\n"),
+            r#"{"f":{"country":"DE","amount":12.50}}"#,
+            "29a09fd743c72f28acdf77df9d28f8253cc8716a9f88a5037056dffc234cb476",
+        ),
+        (
+            &["model", "features.amount"],
+            None,
+            r#"{"features":{"amount":12.5},"model":"m"}"#,
+            "28aea0c78e16ef3fc479fc155109841a2948917dbfc6c1e48143fe0eca96fc08",
+        ),
+        (
+            &["model", "features.amount"],
+            None,
+            r#"{"model":"m"}"#,
+            "548f58d1c36c715b44f0863472074a97c448d5b8d18164b92adf55592b127f86",
+        ),
+        (
+            &["features"],
+            None,
+            r#"{"features":{"amount":30.5,"country":"DE","hour":8,"email":"a1@example.com"}}"#,
+            "1c8a053f83c487957db17b45cce6e80b7b5c37a6f64f0d8a95c8c38f8f8fe0c8",
+        ),
+        (
+            &["features"],
+            None,
+            r#"{"features": {"amount": 4, "hour": "13"}}"#,
+            "ecc57355c80dd6ecbde2a96241dd2f3f9c02e1957372cae1e9c1af29509bd247",
+        ),
+    ] {
+        let expected = format!(r#"{},"h":"{expected}"}}"#, line.strip_suffix('}').unwrap());
+        check(&hash(fields, key), line, Ok(&expected));
+    }
+    check(&hash(&["f"], None), r#"{"x":1}"#, Ok(r#"{"x":1}"#));
+    check(&hash(&["f", "g"], None), r#"{"x":1}"#, Ok(r#"{"x":1}"#));
+    check(
+        &hash(&["f"], None),
+        r#"{"h":1,"f":"m"}"#,
+        Ok(r#"{"h":"1d576f473e30e1b5828ea271d2a25598d6c7db12c47112c1ade052e2a6293fac","f":"m"}"#),
+    );
+    for fields in [&["f"][..], &["f", "g"]] {
+        for bad in [r#"{"f":{"a":1,"\u0061":2}}"#, r#"{"f":1e999}"#, r#"{"f":"\ud800"}"#] {
+            check(&hash(fields, None), bad, Err("no_canonical_form"));
+        }
+    }
+}
+
+#[test]
+fn flags_say_whether_a_condition_holds() {
+    let flag = |into: &str| {
+        let when = Expression::parse_condition("confidence < 0.6").unwrap();
+        [always(Action::Flag(Flag { into: path(into), when }))]
+    };
+    check(&flag("low"), r#"{"confidence":0.31}"#, Ok(r#"{"confidence":0.31,"low":true}"#));
+    check(&flag("low"), r#"{"confidence":0.6}"#, Ok(r#"{"confidence":0.6,"low":false}"#));
+    check(&flag("low"), r#"{"a":1}"#, Ok(r#"{"a":1}"#));
+    check(&flag("low"), r#"{"confidence":null,"low":7}"#, Ok(r#"{"confidence":null,"low":7}"#));
+    check(&flag("low"), r#"{"low":"x","confidence":0}"#, Ok(r#"{"low":true,"confidence":0}"#));
+    check(&flag("f.low"), r#"{"f":{"low":"x"},"confidence":0}"#, Ok(r#"{"f":{"low":true},"confidence":0}"#));
+}
+
+#[test]
+fn redactions_meet_every_spelling() {
+    let redact =
+        [always(Action::Redact(Redact { fields: paths(&["user.email", "iban"]), with: r#""[redacted]""#.into() }))];
+    for (line, expected) in [
+        (r#"{"user":{"email":"CANARY","id":1}}"#, r#"{"user":{"email":"[redacted]","id":1}}"#),
+        (r#"{"user.email":"CANARY"}"#, r#"{"user.email":"[redacted]"}"#),
+        (r#"{"user":{"\u0065mail":["CANARY"]}}"#, r#"{"user":{"\u0065mail":"[redacted]"}}"#),
+        (r#"{"\u0075ser":{"email":{"x":"CANARY"}}}"#, r#"{"\u0075ser":{"email":"[redacted]"}}"#),
+        (
+            r#"{"user":[{"email":"CANARY"},[{"email":"CANARY"}],7]}"#,
+            r#"{"user":[{"email":"[redacted]"},[{"email":"[redacted]"}],7]}"#,
+        ),
+        (
+            r#"{"user":{"email":"CANARY"},"user.email":"CANARY","iban":1}"#,
+            r#"{"user":{"email":"[redacted]"},"user.email":"[redacted]","iban":"[redacted]"}"#,
+        ),
+        (r#"{"user":7,"email":"other"}"#, r#"{"user":7,"email":"other"}"#),
+        (r#"{"iban":null}"#, r#"{"iban":"[redacted]"}"#),
+    ] {
+        check(&redact, line, Ok(expected));
+    }
+    let outcome = check(&redact, r#"{"user":{"email":"CANARY","email":"CANARY"}}"#, Err("repeated_name"));
+    assert_eq!(outcome.hidden, None, "what cannot be hidden is not kept");
+}
+
+#[test]
+fn a_record_that_was_turned_away_keeps_no_secret() {
+    let reject = always(Action::Hash(Hash { fields: paths(&["bad"]), into: path("h"), key: None }));
+    let redact = |field: &str| always(Action::Redact(Redact { fields: paths(&[field]), with: "0".into() }));
+    let rename = |from: &str, to: &str| always(Action::Rename(Rename { fields: vec![(path(from), path(to))] }));
+    let line = r#"{"bad":1e999,"user":{"email":"CANARY"}}"#;
+    for steps in [
+        vec![reject.clone(), redact("user.email")],
+        vec![redact("user.email"), reject.clone()],
+        vec![reject.clone(), rename("user.email", "contact"), redact("contact")],
+        vec![reject.clone(), rename("user", "person"), redact("person.email")],
+        vec![rename("user", "person"), reject.clone(), redact("person.email")],
+        vec![rename("user", "a"), reject.clone(), rename("a", "b"), rename("b", "c"), redact("c")],
+        vec![reject.clone(), rename("user.email", "private.email"), redact("private")],
+        vec![reject, when("level : x", redact("user.email").action)],
+    ] {
+        let outcome = check(&steps, line, Err("no_canonical_form"));
+        let hidden = outcome.hidden.unwrap();
+        assert!(!hidden.contains("CANARY") && hidden.contains("1e999"), "{hidden} after {steps:?}");
+        let reject = outcome.verdict.unwrap_err();
+        assert!(!reject.detail.contains("CANARY"), "{}", reject.detail);
+    }
+    let enrichment = |steps| {
+        let metadata = Metadata::new("h", "p", "c");
+        Enrichment::new(steps, Identity::new("h"), metadata, Telemetry::default().pipeline("t"))
+    };
+    let hidden = enrichment(vec![rename("user", "person"), redact("person.email")]);
+    assert_eq!(hidden.hidden_fields().collect::<Vec<_>>(), ["person.email", "user.email"]);
+}
+
+#[test]
+fn additions_never_overwrite() {
+    let add =
+        [always(Action::Add(Add { fields: vec![(path("service.name"), r#""x""#.into()), (path("n"), "7".into())] }))];
+    let left_out =
+        |line: &str, expected: &str| check(&add, line, Ok(expected)).counters.enrich_left_out_members_total.get();
+    assert_eq!(left_out("{}", r#"{"service.name":"x","n":7}"#), 0);
+    assert_eq!(left_out(r#"{"service":{"name":"own"}}"#, r#"{"service":{"name":"own"},"n":7}"#), 0);
+    assert_eq!(left_out(r#"{"service":{"id":1}}"#, r#"{"service":{"id":1},"service.name":"x","n":7}"#), 0);
+    assert_eq!(left_out(r#"{"service":"own","n":null}"#, r#"{"service":"own","n":null}"#), 1);
+}
+
+#[test]
+fn members_are_renamed() {
+    let rename = [always(Action::Rename(Rename {
+        fields: vec![(path("model.version"), path("model_version")), (path("score"), path("confidence"))],
+    }))];
+    check(
+        &rename,
+        r#"{"model":{"version":"3","x":1},"score":0.5}"#,
+        Ok(r#"{"model":{"x":1},"confidence":0.5,"model_version":"3"}"#),
+    );
+    check(&rename, r#"{"confidence":1,"score":0.5}"#, Ok(r#"{"confidence":0.5}"#));
+    check(&rename, r#"{"confidence":1}"#, Ok(r#"{"confidence":1}"#));
+    check(&rename, r#"{"model":{"version":1,"version":2}}"#, Err("repeated_name"));
+}
+
+#[test]
+fn the_first_rule_that_drops_a_record_has_it() {
+    let drop = |condition: &str, rule: &str| when(condition, Action::Drop(Drop { rule: rule.into() }));
+    let add = always(Action::Add(Add { fields: vec![(path("a"), "1".into())] }));
+    let steps = [drop("event : health", "health"), drop("level : debug", "debug"), add];
+    for (line, document, rule) in [
+        (r#"{"event":"inference"}"#, r#"{"event":"inference","a":1}"#, None),
+        (r#"{"event":"health","level":"debug"}"#, r#"{"event":"health","level":"debug","a":1}"#, Some("health")),
+        (r#"{"level":"debug"}"#, r#"{"level":"debug","a":1}"#, Some("debug")),
+    ] {
+        let outcome = check(&steps, line, Ok(document));
+        assert_eq!(outcome.verdict.unwrap().dropped.as_deref(), rule, "{line}");
+    }
+}
+
+#[test]
+fn conditions_see_what_steps_before_left() {
+    let add =
+        |condition: &str, name: &str| when(condition, Action::Add(Add { fields: vec![(path(name), "1".into())] }));
+    let steps = [add("a >= 1", "b"), add("b : 1", "c"), add("not b : *", "d")];
+    check(&steps, r#"{"a":1}"#, Ok(r#"{"a":1,"b":1,"c":1}"#));
+    check(&steps, r#"{"a":0}"#, Ok(r#"{"a":0,"d":1}"#));
+}
+
+fn id_at(steps: &[Step], line: &str, file: SourceFile, offset_bytes: u64) -> String {
+    run_at(steps, line, file, offset_bytes).verdict.unwrap().id.to_string()
+}
+
+#[test]
+fn ids_are_of_the_place_the_line_and_the_time() {
+    let line = r#"{"@timestamp":"2026-11-23T10:00:00.123456Z","request_id":"r1"}"#;
+    let golden = "AGsEDqDIGLhWZ1tgQFqmoNGqDGyA";
+    assert_eq!(id_at(&[], line, file(), 4_711), golden, "as computed in Python");
+    // What does not change it: the path, and what processors do.
+    let add = always(Action::Add(Add { fields: vec![(path("a"), "1".into())] }));
+    assert_eq!(id_at(&[add], line, SourceFile { path: "/b".into(), ..file() }, 4_711), golden);
+    let others = [
+        id_at(&[], line, file(), 4_712),
+        id_at(&[], line, SourceFile { inode: 8, ..file() }, 4_711),
+        id_at(&[], line, SourceFile { generation: 1, ..file() }, 4_711),
+        id_at(&[], line, SourceFile { first_line_sha256: [0; 32], ..file() }, 4_711),
+        id_at(&[], &line.replace("r1", "r2"), file(), 4_711),
+        id_at(&[], &line.replace(":00.", ":01."), file(), 4_711),
+        id_at(&[], &line.replace(',', ", "), file(), 4_711),
+    ];
+    let mut distinct: Vec<&str> = others.iter().map(String::as_str).chain([golden]).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), others.len() + 1);
+    // Without a time of its own the prefix is zero, whenever the line is read.
+    assert!(id_at(&[], r#"{"a":1}"#, file(), 0).starts_with("AAAAAA"));
+    assert!(id_at(&[], r#"{"@timestamp":"soon"}"#, file(), 0).starts_with("AAAAAA"));
+    let mut identity = Enrichment::new(
+        Vec::new(),
+        Identity::new("host-1"),
+        Metadata::new("h", "p", "c"),
+        Telemetry::default().pipeline("t"),
+    );
+    let file = Arc::new(file());
+    let source = Source { file: &file, offset_bytes: 4_711, read_us: READ_US };
+    let id = identity.id_of_line(line.as_bytes(), source);
+    assert_eq!(id.as_str(), "AAAAAADIGLhWZ1tgQFqmoNGqDGyA");
+}
+
+#[test]
+fn ids_may_be_of_members() {
+    let from = |unique| [always(Action::Id(IdFrom { from: paths(&["request_id"]), unique }))];
+    let elsewhere = || SourceFile { inode: 9, first_line_sha256: [1; 32], ..file() };
+    let line = r#"{"@timestamp":"2026-11-23T10:00:00Z","request_id":"r1","n":1}"#;
+    let other = r#"{"@timestamp":"2026-11-23T10:00:01Z","request_id":"r1","n":2}"#;
+    // The same line has one id wherever it stands, and no other line has it.
+    assert_eq!(id_at(&from(false), line, file(), 0), id_at(&from(false), line, elsewhere(), 99));
+    assert_ne!(id_at(&from(false), line, file(), 0), id_at(&from(false), other, file(), 0));
+    assert!(id_at(&from(false), line, file(), 0).starts_with("AGsEDq"), "the prefix is the time");
+    // With `unique` the members alone count.
+    assert_eq!(id_at(&from(true), line, file(), 0), "AAAAAAAUb0ObL6jfITSIRXXd5b8b", "as computed in Python");
+    assert_eq!(id_at(&from(true), line, file(), 0), id_at(&from(true), other, elsewhere(), 99));
+    // Without any of them the place counts.
+    let without = r#"{"@timestamp":"2026-11-23T10:00:00Z","n":1}"#;
+    for unique in [false, true] {
+        assert_eq!(id_at(&from(unique), without, file(), 5), id_at(&[], without, file(), 5));
+    }
+    // Values cannot run into each other.
+    let two = [always(Action::Id(IdFrom { from: paths(&["a", "b"]), unique: true }))];
+    assert_ne!(id_at(&two, r#"{"a":12,"b":3}"#, file(), 0), id_at(&two, r#"{"a":1,"b":23}"#, file(), 0));
+    assert_ne!(id_at(&two, r#"{"a":1}"#, file(), 0), id_at(&two, r#"{"b":1}"#, file(), 0));
+}
+
+#[test]
+fn metadata_goes_where_there_is_room() {
+    let golden = format!("{{{TIME},{METADATA}}}");
+    assert_eq!(run(&[], &format!("{{{TIME}}}")).document, golden);
+    assert!(METADATA.len() < 200, "{} bytes and a comma", METADATA.len()); // 194, and the path makes the difference.
+    let parts: Vec<&str> = METADATA.split(',').collect();
+    for (member, without, left_out) in [
+        (r#""host":"gpu-7""#, &["host.name"][..], 1),
+        (r#""host":{"name":"own"}"#, &["host.name"], 0),
+        (r#""host":{"ip":"::1"}"#, &[], 0),
+        (r#""host.name":"own""#, &["host.name"], 0),
+        (r#""\u0068ost":"gpu-7""#, &["host.name"], 1),
+        (r#""service":{"name":"x"}"#, &[], 0),
+        (r#""event":"inference""#, &[], 0),
+        (r#""log":{"offset":1}"#, &["log.offset"], 0),
+        (r#""log":"x""#, &["log.file.path", "log.offset"], 2),
+        (r#""log":{"file":"x"}"#, &["log.file.path"], 1),
+        (r#""log.level":"info""#, &[], 0),
+        (r#""logger":"x","hostname":"y""#, &[], 0),
+        (r#""inferlog":null"#, &[], 0),
+        (r#""agent":1,"ecs":[2]"#, &["agent.type", "ecs.version"], 2),
+    ] {
+        let outcome = run(&[], &format!("{{{TIME},{member}}}"));
+        let is_added = |part: &&&str| !without.iter().any(|name| part.starts_with(&format!("\"{name}\"")));
+        let added: Vec<&str> = parts.iter().filter(is_added).copied().collect();
+        assert_eq!(outcome.document, format!("{{{TIME},{member},{}}}", added.join(",")));
+        assert_eq!(outcome.counters.enrich_left_out_members_total.get(), left_out, "{member}");
+    }
+    let odd = SourceFile { path: "/a\"b\\c".into(), ..file() };
+    let document = run_at(&[], &format!("{{{TIME}}}"), odd, 0).document;
+    assert!(document.contains(r#""log.file.path":"/a\"b\\c","log.offset":0}"#), "{document}");
+}

@@ -7,12 +7,16 @@
 use chrono_tz::Tz;
 
 use super::{Context, Source};
-use crate::record::{Path, Record, json};
+use crate::record::{Path, Record, Room, json};
 use crate::reject::Reject;
 use crate::telemetry::Counters;
 use crate::time::{self, Reading};
 
 const TIMESTAMP: &str = "@timestamp";
+
+/// Notes for `inferlog.notes`.
+const ASSUMED_UTC: &str = "assumed_utc";
+const READ_TIME: &str = "read_time";
 
 /// Reads the record's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,25 +35,36 @@ impl Timestamp {
         context: &mut Context,
         counters: &Counters,
     ) -> Result<(), Reject> {
+        // What an earlier step made of the time counts no more.
+        context.notes.retain(|note| !matches!(*note, ASSUMED_UTC | READ_TIME));
         let own = [TIMESTAMP];
         let mut from = self.from.iter().map(Path::as_str).chain(own.iter().copied().filter(|_| self.from.is_empty()));
         match from.find_map(|field| self.read(record, field).map(|time| (field, time))) {
             Some((field, time)) => {
                 if time.assumed_utc {
-                    context.notes.push("assumed_utc");
+                    context.notes.push(ASSUMED_UTC);
                 }
                 context.timed = true;
+                let first = context.timestamp_us.is_none();
                 context.timestamp_us = Some(time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000);
-                if field == TIMESTAMP && is_as_elasticsearch_reads_it(record) {
+                if field == TIMESTAMP && is_as_elasticsearch_reads_it(record, &time) {
                     return Ok(());
+                }
+                if first {
+                    keep_original(record, counters);
                 }
                 set(record, time.seconds, time.nanoseconds, context)
             }
             None => {
-                context.notes.push("read_time");
+                context.notes.push(READ_TIME);
+                context.timed = false;
+                let first = context.timestamp_us.is_none();
                 context.timestamp_us = Some(source.read_us);
                 counters.enrich_unreadable_timestamps_total.inc();
                 let (seconds, micros) = (source.read_us.div_euclid(1_000_000), source.read_us.rem_euclid(1_000_000));
+                if first {
+                    keep_original(record, counters);
+                }
                 set(record, seconds, micros as u32 * 1_000, context)
             }
         }
@@ -66,25 +81,38 @@ impl Timestamp {
     }
 }
 
-/// Elasticsearch's `date` takes ISO 8601 with a `T`; a number would be milliseconds to it, whatever it means.
-fn is_as_elasticsearch_reads_it(record: &Record<'_>) -> bool {
-    record.first(TIMESTAMP).is_some_and(|raw| {
-        let raw = raw.as_bytes();
-        raw.len() >= 21 && raw[0] == b'"' && raw[11] == b'T' && !raw.contains(&b',') && !raw.contains(&b' ')
-    })
+/// Whether Elasticsearch's `date` reads the same instant from the `@timestamp` that is there: it takes ISO 8601 with a
+/// `T`, seconds up to 59 and an offset with minutes or `Z`, and UTC without one; a number is milliseconds to it.
+fn is_as_elasticsearch_reads_it(record: &Record<'_>, time: &time::Timestamp) -> bool {
+    let raw = record.first(TIMESTAMP).unwrap_or_default().as_bytes();
+    let [b'"', text @ .., b'"'] = raw else { return false };
+    let Some((date_and_time, rest)) = text.split_at_checked("2026-11-23T10:00:00".len()) else { return false };
+    let digits = rest.strip_prefix(b".").unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let offset = if digits == 0 { rest } else { &rest[digits + 1..] };
+    let has_offset = match offset {
+        b"" => time.assumed_utc,
+        b"Z" => true,
+        [b'+' | b'-', offset @ ..] => matches!(offset.len(), 4 | 5),
+        _ => false,
+    };
+    date_and_time[10] == b'T' && date_and_time[17..] != *b"60" && digits <= 9 && has_offset
 }
 
-/// Sets `@timestamp`; what stood there is kept as `inferlog.original_timestamp`.
-fn set(record: &mut Record<'_>, seconds: i64, nanoseconds: u32, context: &mut Context) -> Result<(), Reject> {
-    let timestamp = path(TIMESTAMP);
-    if let Some(raw) = record.first(TIMESTAMP).map(str::to_owned) {
-        record.add(&path("inferlog.original_timestamp"), |value| value.push_str(&raw));
+/// Keeps the log's own `@timestamp`, which is about to be replaced, as `inferlog.original_timestamp`.
+fn keep_original(record: &mut Record<'_>, counters: &Counters) {
+    if let Some(raw) = record.first(TIMESTAMP).map(str::to_owned)
+        && record.add(&path("inferlog.original_timestamp"), |value| value.push_str(&raw)) == Room::Blocked
+    {
+        counters.enrich_left_out_members_total.inc();
     }
+}
+
+fn set(record: &mut Record<'_>, seconds: i64, nanoseconds: u32, context: &mut Context) -> Result<(), Reject> {
     context.buffer.clear();
     context.buffer.push(b'"');
     time::write_rfc3339(seconds, nanoseconds, &mut context.buffer);
     context.buffer.push(b'"');
-    record.set(&timestamp, std::str::from_utf8(&context.buffer).unwrap_or_default()).map(|_| ())
+    record.set(&path(TIMESTAMP), std::str::from_utf8(&context.buffer).unwrap_or_default()).map(|_| ())
 }
 
 fn path(text: &str) -> Path {
