@@ -22,6 +22,8 @@ struct Pattern {
     root: PathBuf,
     /// How many levels below `root` the pattern reaches; `usize::MAX` with `**`.
     depth_max: usize,
+    /// It has a wildcard, so that folders may match by chance.
+    wild: bool,
     glob: GlobMatcher,
 }
 
@@ -80,37 +82,39 @@ impl Pattern {
             |component: &Component<'_>| component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{', '\\']);
         let literal = path.components().take_while(|component| !wildcard(component)).count();
         let components = path.components().count();
+        let wild = literal < components;
         // A pattern without a wildcard is one file: its folder is the root.
         let literal = literal.min(components.saturating_sub(1));
         let root: PathBuf = path.components().take(literal).collect();
         let depth_max = if pattern.contains("**") { usize::MAX } else { components - literal };
-        Ok(Pattern { root, depth_max, glob: glob(pattern)?.compile_matcher() })
+        Ok(Pattern { root, depth_max, wild, glob: glob(pattern)?.compile_matcher() })
     }
 
     fn scan(&self, exclude: &GlobSet, found: &mut Vec<PathBuf>, unreadable: &mut Vec<Unreadable>) {
         let walk = WalkDir::new(&self.root).max_depth(self.depth_max).min_depth(1).follow_links(true);
+        let is_meant = |path: &Path| self.glob.is_match(path) && !exclude.is_match(path);
         for entry in walk {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => {
-                    if self.glob.is_match(entry.path()) && !exclude.is_match(entry.path()) {
-                        found.push(entry.into_path());
-                    }
+                Ok(entry) if entry.file_type().is_file() && is_meant(entry.path()) => found.push(entry.into_path()),
+                Ok(entry) if entry.file_type().is_dir() && !self.wild && is_meant(entry.path()) => {
+                    unreadable.push(Unreadable { path: entry.into_path(), reason: "it is a folder".to_owned() });
                 }
                 Ok(_) => {}
-                Err(error) => unreadable.extend(self.complaint(&error)),
+                Err(error) => unreadable.extend(self.complaint(&error, is_meant)),
             }
         }
     }
 
-    /// What is worth telling: not a file that went away during the walk, a link that leads in a circle or nowhere, or a
-    /// folder that is not there yet.
-    fn complaint(&self, error: &walkdir::Error) -> Option<Unreadable> {
+    /// What is worth telling: not a file that went away during the walk, a link that leads in a circle, or a folder that
+    /// is not there yet.
+    fn complaint(&self, error: &walkdir::Error, is_meant: impl Fn(&Path) -> bool) -> Option<Unreadable> {
         let cause = error.io_error()?;
-        if cause.kind() == std::io::ErrorKind::NotFound {
-            return None;
-        }
         let path = error.path().unwrap_or(&self.root).to_owned();
-        Some(Unreadable { path, reason: cause.to_string() })
+        if cause.kind() != std::io::ErrorKind::NotFound {
+            return Some(Unreadable { path, reason: cause.to_string() });
+        }
+        let leads_nowhere = is_meant(&path) && path.is_symlink();
+        leads_nowhere.then(|| Unreadable { path, reason: "the symbolic link leads nowhere".to_owned() })
     }
 }
 
@@ -118,7 +122,7 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    fn check(paths: &[&str], exclude: &[&str], expected: &[&str]) {
+    fn check(paths: &[&str], exclude: &[&str], expected: &[&str], expected_unreadable: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_str().unwrap();
         for file in ["a.log", "a.log.1", "b.txt", "x/c.log", "x/y/d.log", "x/y/z/e.log"] {
@@ -132,24 +136,29 @@ mod tests {
             |patterns: &[&str]| -> Vec<String> { patterns.iter().map(|pattern| format!("{root}/{pattern}")).collect() };
         let discovery = Discovery::new(&absolute(paths), &absolute(exclude)).unwrap();
         let mut unreadable = Vec::new();
-        let found: Vec<String> = discovery
-            .scan(&mut unreadable)
-            .iter()
-            .map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
-            .collect();
+        let relative = |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let found: Vec<String> = discovery.scan(&mut unreadable).iter().map(relative).collect();
         assert_eq!(found, expected, "{paths:?} without {exclude:?}");
-        assert_eq!(unreadable, []);
+        let unreadable: Vec<String> = unreadable.iter().map(|unreadable| relative(&unreadable.path)).collect();
+        assert_eq!(unreadable, expected_unreadable, "{paths:?} without {exclude:?}");
     }
 
     #[test]
     fn globs_find_what_they_say() {
-        check(&["*.log"], &[], &["a.log"]);
-        check(&["a.log*"], &["*.1"], &["a.log"]);
-        check(&["**/*.log"], &["x/loop/**"], &["a.log", "x/c.log", "x/y/d.log", "x/y/z/e.log"]);
-        check(&["x/*/*.log"], &[], &["x/loop/a.log", "x/y/d.log"]);
-        check(&["x/c.log", "x/*.log"], &[], &["x/c.log"]);
-        check(&["{a,b}.*"], &[], &["a.log", "b.txt"]);
-        check(&["nowhere/*.log", "?.txt"], &[], &["b.txt"]);
+        check(&["*.log"], &["dangling*"], &["a.log"], &[]);
+        check(&["a.log*"], &["*.1"], &["a.log"], &[]);
+        check(&["**/*.log"], &["x/loop/**", "d*"], &["a.log", "x/c.log", "x/y/d.log", "x/y/z/e.log"], &[]);
+        check(&["x/*/a*.log", "x/*/d.log"], &[], &["x/loop/a.log", "x/y/d.log"], &[]);
+        check(&["x/c.log", "x/*.log"], &[], &["x/c.log"], &[]);
+        check(&["{a,b}.*"], &[], &["a.log", "a.log.1", "b.txt"], &[]);
+        check(&["nowhere/*.log", "?.txt"], &[], &["b.txt"], &[]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_told() {
+        check(&["*.log"], &[], &["a.log"], &["dangling.log"]);
+        check(&["x", "x*"], &[], &[], &["x"]);
+        check(&["*"], &["*.log*"], &["b.txt"], &[]);
     }
 
     #[test]

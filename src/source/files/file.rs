@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::Utc;
 use sha2::{Digest, Sha256};
@@ -24,18 +24,18 @@ use crate::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX, Position, TAIL_B
 const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Which file it is, as the file system says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileId {
+    /// The inode. First in the order, so that files of one inode on several devices are neighbours.
+    pub inode: u64,
     /// The device; it can change at a reboot.
     pub device: u64,
-    /// The inode.
-    pub inode: u64,
 }
 
 impl FileId {
     /// Takes it from metadata.
     pub fn of(metadata: &Metadata) -> FileId {
-        FileId { device: metadata.dev(), inode: metadata.ino() }
+        FileId { inode: metadata.ino(), device: metadata.dev() }
     }
 }
 
@@ -44,7 +44,9 @@ impl FileId {
 pub enum Standing {
     /// Found under its path at the last look.
     Present,
-    /// Renamed or deleted since this moment; read to its end all the same.
+    /// Found under another name since this moment: it was rotated, and is read to its end.
+    Rotated(Instant),
+    /// Renamed out of the globs or deleted since this moment; read to its end all the same.
     Gone(Instant),
 }
 
@@ -59,12 +61,14 @@ pub struct TailedFile {
     pub id: FileId,
     /// Whether it is still found.
     pub standing: Standing,
+    /// It waits for its turn.
+    pub queued: bool,
+    /// It was told that reading it fails.
+    pub complained: bool,
     /// Delivered up to here.
-    pub committed: Position,
+    committed: Position,
     /// Counted by the observers up to here.
     pub observed_offset_bytes: u64,
-    /// Something of the checkpoint's entry changed since it was saved.
-    pub dirty: bool,
     /// The size when it was last looked at, in bytes.
     pub size_bytes: u64,
     /// When it was last seen to change, or was opened.
@@ -76,16 +80,13 @@ pub struct TailedFile {
     generation: u32,
     head: Fingerprint,
     consumed: Position,
-    /// Where a line that is too long begins, while its end is looked for, and how far that is.
-    long_line: Option<LongLine>,
+    /// It was seen to be shorter than what is consumed, so its content is another one, whatever it looks like now.
+    cut: bool,
+    /// How far the end of a line that is too long was looked for, in bytes from the start of the file.
+    searched_to: Option<u64>,
     /// What was consumed before the unterminated end was given out.
     before_end: Option<Position>,
     source_file: Option<Arc<SourceFile>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct LongLine {
-    searched_to: u64,
 }
 
 /// What one read gave.
@@ -102,12 +103,12 @@ pub enum Turn {
     LongLine {
         /// Where it begins in the file, in bytes.
         offset_bytes: u64,
-        /// Its length in bytes, without the line end.
+        /// Its length in bytes, without the line feed.
         length_bytes: u64,
     },
     /// Call again later in this round: work is going on.
     Busy,
-    /// The content was replaced or cut: reading begins anew, as a new generation.
+    /// The content was replaced or cut: call [`TailedFile::begin_anew`].
     Replaced,
     /// Nothing more now.
     End,
@@ -121,9 +122,10 @@ impl TailedFile {
             path: path.to_owned(),
             id: FileId::of(metadata),
             standing: Standing::Present,
+            queued: false,
+            complained: false,
             committed: Position::default(),
             observed_offset_bytes: 0,
-            dirty: true,
             size_bytes: metadata.len(),
             changed: Instant::now(),
             news: true,
@@ -132,29 +134,42 @@ impl TailedFile {
             generation: 0,
             head: Fingerprint::default(),
             consumed: Position::default(),
-            long_line: None,
+            cut: false,
+            searched_to: None,
             before_end: None,
             source_file: None,
         }
     }
 
-    /// Goes on where a checkpoint's entry for this inode ends, when head and tail show that it is the same content;
-    /// otherwise from 0, as the next generation. Returns whether it was the same.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn resume(&mut self, entry: &FileEntry) -> io::Result<bool> {
-        if self.is_same(entry)? {
-            self.generation = entry.generation;
-            self.head = entry.head.clone();
-            self.committed = entry.committed.clone();
-            self.consumed = entry.committed.clone();
-            self.observed_offset_bytes = entry.observed_offset_bytes;
-            self.dirty = entry.path != self.path.to_string_lossy() || entry.finished || entry.device != self.id.device;
-            return Ok(true);
+    /// Goes on where a checkpoint's entry ends, which [`TailedFile::is_same`] has found to be of this content.
+    pub fn resume(&mut self, entry: FileEntry) {
+        if entry.path != self.path.to_string_lossy() {
+            self.standing = Standing::Rotated(Instant::now());
         }
-        self.generation = entry.generation + 1;
-        Ok(false)
+        self.generation = entry.generation;
+        self.head = entry.head;
+        self.consumed = entry.committed.clone();
+        self.committed = entry.committed;
+        self.observed_offset_bytes = entry.observed_offset_bytes;
+    }
+
+    /// Begins at 0 with content that is not what it was. Whoever calls this for a file that was read gives it a new
+    /// number, so that acknowledgements of the old content are not taken for the new one.
+    pub fn begin_anew(&mut self, generation: u32) {
+        self.generation = generation;
+        self.head = Fingerprint::default();
+        self.consumed = Position::default();
+        self.committed = Position::default();
+        self.observed_offset_bytes = 0;
+        self.cut = false;
+        self.searched_to = None;
+        self.before_end = None;
+        self.source_file = None;
+    }
+
+    /// How often its content began anew under this inode; 0 at first.
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Whether the file's content is that of a checkpoint's entry as far as the entry goes.
@@ -186,66 +201,96 @@ impl TailedFile {
                 let tail_start = (line_end + 1).saturating_sub(TAIL_BYTES_MAX);
                 let tail = Fingerprint::of(&bytes[tail_start..=line_end]);
                 self.consumed = Position { offset_bytes, tail };
-                self.committed = self.consumed.clone();
+                self.commit(self.consumed.clone());
                 self.observed_offset_bytes = offset_bytes;
-                break;
+                return Ok(());
             }
             end = start;
         }
-        self.update_head()
+        Ok(())
     }
 
-    /// Reads the next whole lines into `buffer`, which grows to a line's limit at most.
+    /// Reads the next whole lines into `buffer`, which grows to a line's limit at most. After an error nothing is
+    /// consumed.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self, buffer: &mut Vec<u8>, block_bytes: usize, line_bytes_max: usize) -> io::Result<Turn> {
-        if let Some(long_line) = self.long_line {
-            return self.search_line_end(long_line, buffer, block_bytes);
+        self.before_end = None;
+        if let Some(searched_to) = self.searched_to {
+            return self.search_line_end(searched_to, buffer, block_bytes);
         }
-        let overlap = self.consumed.tail.length_bytes as usize;
-        let start = self.consumed.offset_bytes - overlap as u64;
-        let mut wanted = overlap + block_bytes;
+        // With no more than this, whatever line ends in the block is within the limit.
+        let block_bytes_max = line_bytes_max.saturating_add(1);
+        let mut block_bytes = block_bytes.min(block_bytes_max);
         loop {
-            let length = self.read_into(buffer, start, wanted)?;
-            if length < overlap || !self.consumed.tail.matches(&buffer[..overlap]) {
-                self.begin_anew();
-                return Ok(Turn::Replaced);
+            let Some((start, length)) = self.read_on(buffer, block_bytes)? else { return Ok(Turn::Replaced) };
+            if let Some(line_end) = memchr::memrchr(b'\n', &buffer[start..length]) {
+                return self.give_out(buffer, start..start + line_end + 1);
             }
-            if let Some(line_end) = memchr::memrchr(b'\n', &buffer[overlap..length]) {
-                return self.give_out(buffer, overlap..overlap + line_end + 1);
-            }
-            let at_end = length < wanted;
-            if length - overlap > line_bytes_max {
-                self.long_line = Some(LongLine { searched_to: start + length as u64 });
+            let unended_bytes = length - start;
+            self.size_bytes = self.size_bytes.max(self.consumed.offset_bytes + unended_bytes as u64);
+            if unended_bytes > line_bytes_max {
+                self.searched_to = Some(self.consumed.offset_bytes + unended_bytes as u64);
                 return Ok(Turn::Busy);
             }
-            if at_end {
+            if unended_bytes < block_bytes {
                 return Ok(Turn::End);
             }
-            wanted = overlap + (2 * (wanted - overlap)).min(line_bytes_max + 1);
+            block_bytes = (2 * block_bytes).min(block_bytes_max);
         }
     }
 
-    /// The unterminated end of the file, as one line, if there is one within the limit.
+    /// Reads what follows the consumed part, with the few bytes before it, and gives where it stands in the buffer.
+    /// `None` when those bytes are not what was consumed.
+    fn read_on(&self, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Option<(usize, usize)>> {
+        let overlap = self.consumed.tail.length_bytes as usize;
+        let length = self.read_into(buffer, self.consumed.offset_bytes - overlap as u64, overlap + block_bytes)?;
+        let intact = !self.cut && length >= overlap && self.consumed.tail.matches(&buffer[..overlap]);
+        Ok(intact.then_some((overlap, length)))
+    }
+
+    /// The unterminated end of the file, as one line, if there is one and it has been read to its end.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn unterminated(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize) -> io::Result<Option<Turn>> {
-        self.before_end = Some(self.consumed.clone());
-        if let Some(long_line) = self.long_line.take() {
-            let offset_bytes = self.consumed.offset_bytes;
-            self.consume_unseen(long_line.searched_to)?;
-            let length_bytes = long_line.searched_to - offset_bytes;
-            return Ok(Some(Turn::LongLine { offset_bytes, length_bytes }));
-        }
-        let overlap = self.consumed.tail.length_bytes as usize;
-        let start = self.consumed.offset_bytes - overlap as u64;
-        let length = self.read_into(buffer, start, overlap + line_bytes_max + 1)?;
-        if length <= overlap || !self.consumed.tail.matches(&buffer[..overlap]) {
+        let before_end = self.consumed.clone();
+        let turn = match self.searched_to {
+            Some(searched_to) => self.pass_over_long_line(searched_to, searched_to - before_end.offset_bytes)?,
+            None => match self.read_on(buffer, line_bytes_max.saturating_add(1))? {
+                Some((start, length)) if is_one_line(&buffer[start..length], line_bytes_max) => {
+                    self.give_out(buffer, start..length)?
+                }
+                _ => Turn::Busy,
+            },
+        };
+        if turn == Turn::Busy {
+            // It was changed since it was read, so it is read in the usual way first.
+            self.news = true;
             return Ok(None);
         }
-        self.give_out(buffer, overlap..length).map(Some)
+        self.before_end = Some(before_end);
+        Ok(Some(turn))
+    }
+
+    /// Takes note that it is delivered up to `position`.
+    pub fn commit(&mut self, position: Position) {
+        self.committed = position;
+        // The head covers delivered bytes alone, so that what is lost behind them (in a power failure, say) does not make
+        // the file another one. A head that is another one by now makes the next start take the file for replaced, which it
+        // is.
+        let head_bytes = self.committed.offset_bytes.min(HEAD_BYTES_MAX as u64) as usize;
+        if head_bytes > self.head.length_bytes as usize
+            && let Ok(head) = self.read_at(0, head_bytes)
+        {
+            self.head = Fingerprint::of(&head);
+        }
+    }
+
+    /// How many bytes of the file are not delivered.
+    pub fn lag_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.committed.offset_bytes)
     }
 
     /// How many bytes of the file are not consumed.
@@ -266,6 +311,8 @@ impl TailedFile {
     /// Takes back the unterminated end that was given out last.
     pub fn take_back(&mut self) {
         if let Some(position) = self.before_end.take() {
+            // What was given out may have been the first line, which is not whole then.
+            self.source_file = self.source_file.take().filter(|_| position.offset_bytes > 0);
             self.consumed = position;
         }
     }
@@ -287,8 +334,17 @@ impl TailedFile {
             self.changed = Instant::now();
             self.news = true;
         }
+        self.cut |= metadata.len() < self.consumed.offset_bytes;
         self.size_bytes = metadata.len();
         self.modified = modified;
+    }
+
+    /// How long it is neither found under the name that it had nor seen to change; `None` while it is.
+    pub fn left_alone_for(&self) -> Option<Duration> {
+        match self.standing {
+            Standing::Present => None,
+            Standing::Rotated(since) | Standing::Gone(since) => Some(since.max(self.changed).elapsed()),
+        }
     }
 
     /// True when it has no name left.
@@ -299,8 +355,11 @@ impl TailedFile {
     /// Follows a rename.
     pub fn renamed(&mut self, path: &Path) {
         path.clone_into(&mut self.path);
-        self.source_file = None;
-        self.dirty = true;
+        self.standing = Standing::Rotated(Instant::now());
+        // The digest of the first line stays, even if the first line does not.
+        if let Some(source_file) = &mut self.source_file {
+            Arc::make_mut(source_file).path = path.to_string_lossy().into_owned();
+        }
     }
 
     /// What people are told of the file. Reads its first line at the first call.
@@ -327,7 +386,7 @@ impl TailedFile {
     }
 
     /// The entry for the checkpoint.
-    pub fn entry(&mut self, finished: bool) -> FileEntry {
+    pub fn entry(&self, finished: bool) -> FileEntry {
         FileEntry {
             path: self.path.to_string_lossy().into_owned(),
             inode: self.id.inode,
@@ -344,59 +403,53 @@ impl TailedFile {
     fn give_out(&mut self, buffer: &[u8], range: std::ops::Range<usize>) -> io::Result<Turn> {
         let offset_bytes = self.consumed.offset_bytes;
         let tail_start = range.end.saturating_sub(TAIL_BYTES_MAX).max(range.start);
-        self.consumed.offset_bytes += range.len() as u64;
-        self.consumed.tail = Fingerprint::of(&buffer[tail_start..range.end]);
-        self.update_head()?;
+        let tail = Fingerprint::of(&buffer[tail_start..range.end]);
+        self.advance(Position { offset_bytes: offset_bytes + range.len() as u64, tail })?;
         Ok(Turn::Lines { range, offset_bytes })
     }
 
     /// Looks for the end of a line that is too long, one block a turn.
-    fn search_line_end(&mut self, line: LongLine, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Turn> {
-        let length = self.read_into(buffer, line.searched_to, block_bytes)?;
-        if length == 0 {
-            if self.size_bytes < line.searched_to {
-                self.begin_anew();
-                return Ok(Turn::Replaced);
-            }
-            return Ok(Turn::End);
+    fn search_line_end(&mut self, searched_to: u64, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Turn> {
+        if self.read_on(buffer, 0)?.is_none() {
+            return Ok(Turn::Replaced);
         }
-        let Some(line_end) = memchr::memchr(b'\n', &buffer[..length]) else {
-            self.long_line = Some(LongLine { searched_to: line.searched_to + length as u64 });
+        let length = self.read_into(buffer, searched_to, block_bytes)?;
+        if let Some(line_end) = memchr::memchr(b'\n', &buffer[..length]) {
+            let end = searched_to + line_end as u64;
+            return self.pass_over_long_line(end + 1, end - self.consumed.offset_bytes);
+        }
+        if length > 0 {
+            self.searched_to = Some(searched_to + length as u64);
+            self.size_bytes = self.size_bytes.max(searched_to + length as u64);
             return Ok(Turn::Busy);
-        };
-        let offset_bytes = self.consumed.offset_bytes;
-        let end = line.searched_to + line_end as u64;
-        self.long_line = None;
-        self.consume_unseen(end + 1)?;
-        Ok(Turn::LongLine { offset_bytes, length_bytes: end - offset_bytes })
-    }
-
-    /// Moves on to an offset whose bytes are not in a buffer.
-    fn consume_unseen(&mut self, offset_bytes: u64) -> io::Result<()> {
-        let tail = self.read_at(offset_bytes.saturating_sub(TAIL_BYTES_MAX as u64), TAIL_BYTES_MAX)?;
-        self.consumed = Position { offset_bytes, tail: Fingerprint::of(&tail) };
-        self.update_head()
-    }
-
-    /// The content is not what it was: everything begins at 0 again. Whoever sees [`Turn::Replaced`] gives the file a new
-    /// number, so that acknowledgements of the old content are not taken for the new one.
-    fn begin_anew(&mut self) {
-        self.generation += 1;
-        self.head = Fingerprint::default();
-        self.consumed = Position::default();
-        self.committed = Position::default();
-        self.observed_offset_bytes = 0;
-        self.long_line = None;
-        self.source_file = None;
-        self.dirty = true;
-    }
-
-    /// Lets the fingerprint of the head grow with the file.
-    fn update_head(&mut self) -> io::Result<()> {
-        let length = HEAD_BYTES_MAX.min(self.consumed.offset_bytes as usize);
-        if length > self.head.length_bytes as usize {
-            self.head = Fingerprint::of(&self.read_at(0, length)?);
         }
+        if self.handle.metadata()?.len() < searched_to {
+            // Cut within the long line: what was delivered before it is still there, so only the search begins anew.
+            self.searched_to = None;
+            return Ok(Turn::Busy);
+        }
+        Ok(Turn::End)
+    }
+
+    /// Consumes a line of which nothing was kept, up to `end`.
+    fn pass_over_long_line(&mut self, end: u64, length_bytes: u64) -> io::Result<Turn> {
+        let offset_bytes = self.consumed.offset_bytes;
+        let tail_bytes = (end - offset_bytes).min(TAIL_BYTES_MAX as u64);
+        let tail = self.read_at(end - tail_bytes, tail_bytes as usize)?;
+        if (tail.len() as u64) < tail_bytes {
+            self.searched_to = None;
+            return Ok(Turn::Busy);
+        }
+        self.advance(Position { offset_bytes: end, tail: Fingerprint::of(&tail) })?;
+        self.searched_to = None;
+        Ok(Turn::LongLine { offset_bytes, length_bytes })
+    }
+
+    /// Moves on to `position`. Whatever can fail comes first, so that after an error the same lines are read again.
+    fn advance(&mut self, position: Position) -> io::Result<()> {
+        self.source_file()?;
+        self.size_bytes = self.size_bytes.max(position.offset_bytes);
+        self.consumed = position;
         Ok(())
     }
 
@@ -423,4 +476,8 @@ impl TailedFile {
         }
         Ok(filled)
     }
+}
+
+fn is_one_line(bytes: &[u8], line_bytes_max: usize) -> bool {
+    !bytes.is_empty() && bytes.len() <= line_bytes_max && memchr::memchr(b'\n', bytes).is_none()
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ack::{FileNumber, Mark};
 use crate::batch::SourceFile;
@@ -37,11 +37,17 @@ const FINAL_AFTER: Duration = Duration::from_secs(5);
 /// A renamed file is closed after this long without a change: its writer may hold it open for a while.
 const RENAMED_CLOSED_AFTER: Duration = Duration::from_secs(60);
 
-/// Entries of files that are delivered to their end are kept this long, so that a copy of one is known.
+/// Entries of files that are gone are kept this long, so that a file that comes back, or a copy, is known.
 const ENTRY_KEPT_DAYS: i64 = 30;
 
-/// Scanning takes at most this part of the time: 1/100.
-const SCAN_SHARE: u32 = 100;
+/// Of entries of files that are gone at most this many are kept, the newest.
+const ENTRIES_KEPT_MAX: usize = 10_000;
+
+/// Polling takes at most this part of the time: 1/100.
+const POLL_SHARE: u32 = 100;
+
+/// Scanning because of notifications takes at most this part of the time: 1/10.
+const RESCAN_SHARE: u32 = 10;
 
 /// What to do with files that are there at the very first start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +69,7 @@ pub struct Options {
     pub exclude: Vec<String>,
     /// What to do with files that are there at the very first start.
     pub first_seen: FirstSeen,
-    /// A longer line, in bytes without its end, goes to the dead letter by its range.
+    /// A line with more bytes than this before its line feed goes to the dead letter by its range.
     pub line_bytes_max: usize,
     /// How often to look for new files and new bytes where no notification comes.
     pub poll_interval: Duration,
@@ -91,7 +97,7 @@ pub enum Content<'b> {
     Lines(&'b [u8]),
     /// A line longer than the limit.
     LongLine {
-        /// Its length in bytes, without the line end.
+        /// Its length in bytes, without the line feed.
         length_bytes: u64,
         /// What to commit when it is settled.
         end: Position,
@@ -106,16 +112,27 @@ pub struct Files {
     notifications: Notifications,
     counters: Counters,
     files: BTreeMap<FileNumber, TailedFile>,
-    by_id: HashMap<FileId, FileNumber>,
+    by_id: BTreeMap<FileId, FileNumber>,
+    /// For notifications: which file is present under a path.
     by_path: HashMap<PathBuf, FileNumber>,
+    /// Files that are rotated or gone, as of the last scan.
+    leaving: Vec<FileNumber>,
     ready: VecDeque<FileNumber>,
     next_number: FileNumber,
-    /// Entries of the checkpoint that belong to no open file.
-    remembered: Vec<FileEntry>,
+    /// Entries of the checkpoint that belong to no open file, by inode.
+    remembered: BTreeMap<u64, Vec<FileEntry>>,
+    /// The checkpoint on disk is behind.
+    dirty: bool,
+    /// So far that lines would get other ids after a crash.
+    urgent: bool,
     /// No checkpoint was there, and the first scan is not done.
     very_first_scan: bool,
     scanned_before: bool,
     next_scan: Instant,
+    /// Notifications do not bring the next scan forward beyond this.
+    earliest_scan: Instant,
+    final_after: Duration,
+    renamed_closed_after: Duration,
     /// What was complained about, so that it is said once.
     unreadable: HashSet<Unreadable>,
     buffer: Vec<u8>,
@@ -132,23 +149,45 @@ impl Files {
         counters: Counters,
         wake: Wake,
     ) -> Result<Files, globset::Error> {
-        Ok(Files {
-            discovery: Discovery::new(&options.paths, &options.exclude)?,
+        let discovery = Discovery::new(&options.paths, &options.exclude)?;
+        Ok(Files::with(discovery, Notifications::new(wake), options, entries, counters))
+    }
+
+    fn with(
+        discovery: Discovery,
+        notifications: Notifications,
+        options: Options,
+        entries: Option<Vec<FileEntry>>,
+        counters: Counters,
+    ) -> Files {
+        let mut remembered: BTreeMap<u64, Vec<FileEntry>> = BTreeMap::new();
+        let very_first_scan = entries.is_none();
+        for entry in entries.unwrap_or_default() {
+            remembered.entry(entry.inode).or_default().push(entry);
+        }
+        Files {
+            discovery,
             options,
-            notifications: Notifications::new(wake),
+            notifications,
             counters,
             files: BTreeMap::new(),
-            by_id: HashMap::new(),
+            by_id: BTreeMap::new(),
             by_path: HashMap::new(),
+            leaving: Vec::new(),
             ready: VecDeque::new(),
             next_number: 0,
-            very_first_scan: entries.is_none(),
-            remembered: entries.unwrap_or_default(),
+            remembered,
+            dirty: false,
+            urgent: false,
+            very_first_scan,
             scanned_before: false,
             next_scan: Instant::now(),
+            earliest_scan: Instant::now(),
+            final_after: FINAL_AFTER,
+            renamed_closed_after: RENAMED_CLOSED_AFTER,
             unreadable: HashSet::new(),
             buffer: Vec::new(),
-        })
+        }
     }
 
     /// Gives out what comes next, or `None` when there is nothing to read now.
@@ -156,15 +195,17 @@ impl Files {
         self.look_for_news();
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
+            file.queued = false;
             match file.read(&mut self.buffer, BLOCK_BYTES, self.options.line_bytes_max) {
-                Ok(Turn::End) => file.news = false,
-                Ok(Turn::Busy) => self.ready.push_back(number),
+                Ok(Turn::End) => {
+                    file.news = false;
+                    file.complained = false;
+                }
+                Ok(Turn::Busy) => self.make_ready(number),
                 Ok(Turn::Replaced) => self.renumber(number),
                 Ok(turn) => {
-                    self.ready.push_back(number);
-                    if self.source_file(number).is_some() {
-                        return self.chunk(number, turn);
-                    }
+                    self.make_ready(number);
+                    return self.chunk(number, turn);
                 }
                 Err(error) => self.cannot_read(number, &error),
             }
@@ -179,11 +220,13 @@ impl Files {
 
     /// The unterminated end of a renamed or deleted file that does not grow any more, as a chunk.
     pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
-        let is_final = |file: &&TailedFile| {
-            matches!(file.standing, Standing::Gone(_)) && !file.news && file.changed.elapsed() >= FINAL_AFTER
+        let is_final = |file: &TailedFile| {
+            !file.news && file.unread_bytes() > 0 && file.left_alone_for().is_some_and(|time| time >= self.final_after)
         };
-        let number = self.files.values().filter(is_final).find(|file| file.unread_bytes() > 0)?.number;
-        self.unterminated(number)
+        let finals: Vec<FileNumber> =
+            self.leaving.iter().copied().filter(|number| self.files.get(number).is_some_and(is_final)).collect();
+        let (number, turn) = finals.into_iter().find_map(|number| Some((number, self.read_unterminated(number)?)))?;
+        self.chunk(number, turn)
     }
 
     /// Numbers of the files whose last line has no end yet.
@@ -193,13 +236,14 @@ impl Files {
 
     /// The unterminated end of a file as a chunk; [`Files::leave_unread`] takes it back.
     pub fn unterminated(&mut self, number: FileNumber) -> Option<Chunk<'_>> {
+        let turn = self.read_unterminated(number)?;
+        self.chunk(number, turn)
+    }
+
+    fn read_unterminated(&mut self, number: FileNumber) -> Option<Turn> {
         let file = self.files.get_mut(&number)?;
         match file.unterminated(&mut self.buffer, self.options.line_bytes_max) {
-            Ok(turn) => {
-                let turn = turn?;
-                self.source_file(number)?;
-                self.chunk(number, turn)
-            }
+            Ok(turn) => turn,
             Err(error) => {
                 self.cannot_read(number, &error);
                 None
@@ -217,8 +261,8 @@ impl Files {
     /// Takes note that a file is delivered up to a mark.
     pub fn commit(&mut self, mark: Mark) {
         if let Some(file) = self.files.get_mut(&mark.file) {
-            file.committed = Position { offset_bytes: mark.offset_bytes, tail: mark.tail };
-            file.dirty = true;
+            file.commit(Position { offset_bytes: mark.offset_bytes, tail: mark.tail });
+            self.dirty = true;
         }
     }
 
@@ -226,29 +270,50 @@ impl Files {
     pub fn observed(&mut self, number: FileNumber, offset_bytes: u64) {
         if let Some(file) = self.files.get_mut(&number) {
             file.observed_offset_bytes = file.observed_offset_bytes.max(offset_bytes);
-            file.dirty = true;
+            self.dirty = true;
         }
     }
 
     /// True when the checkpoint on disk is behind.
     pub fn is_dirty(&self) -> bool {
-        self.files.values().any(|file| file.dirty)
+        self.dirty
+    }
+
+    /// True when the checkpoint must be saved before what was given out last is sent: a file began a new generation,
+    /// which is part of its lines' ids, and a crash would forget which.
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// Takes note that the entries given out last could not be saved.
+    pub fn set_dirty(&mut self) {
+        self.dirty = true;
     }
 
     /// The entries for the checkpoint.
     pub fn entries(&mut self) -> Vec<FileEntry> {
-        let oldest = Utc::now() - TimeDelta::days(ENTRY_KEPT_DAYS);
-        self.remembered.retain(|entry| !entry.finished || entry.updated > oldest);
-        let open = self.files.values_mut().map(|file| {
-            file.dirty = false;
-            file.entry(false)
+        self.forget_old_entries();
+        self.dirty = false;
+        self.urgent = false;
+        let open = self.files.values().map(|file| file.entry(false));
+        self.remembered.values().flatten().cloned().chain(open).collect()
+    }
+
+    fn forget_old_entries(&mut self) {
+        let mut updated: Vec<DateTime<Utc>> = self.remembered.values().flatten().map(|entry| entry.updated).collect();
+        let mut oldest = Utc::now() - TimeDelta::days(ENTRY_KEPT_DAYS);
+        if let Some(surplus) = updated.len().checked_sub(ENTRIES_KEPT_MAX + 1) {
+            oldest = oldest.max(*updated.select_nth_unstable(surplus).1);
+        }
+        self.remembered.retain(|_, entries| {
+            entries.retain(|entry| entry.updated > oldest);
+            !entries.is_empty()
         });
-        self.remembered.iter().cloned().chain(open).collect()
     }
 
     /// How many bytes are written but not delivered, over all files.
     pub fn lag_bytes(&self) -> u64 {
-        self.files.values().map(|file| file.size_bytes.saturating_sub(file.committed.offset_bytes)).sum()
+        self.files.values().map(TailedFile::lag_bytes).sum()
     }
 
     /// How many files are open.
@@ -270,38 +335,31 @@ impl Files {
         Some(Chunk { number, file: source_file, offset_bytes, observed_offset_bytes, content })
     }
 
-    fn source_file(&mut self, number: FileNumber) -> Option<Arc<SourceFile>> {
-        match self.files.get_mut(&number)?.source_file() {
-            Ok(source_file) => Some(source_file),
-            Err(error) => {
-                self.cannot_read(number, &error);
-                None
-            }
-        }
-    }
-
     fn look_for_news(&mut self) {
         let news = self.notifications.take();
-        let due = news.rescan || Instant::now() >= self.next_scan;
-        if due {
-            let started = Instant::now();
+        if news.rescan {
+            self.next_scan = self.next_scan.min(self.earliest_scan);
+        }
+        let started = Instant::now();
+        if started >= self.next_scan {
             self.scan();
-            self.next_scan = Instant::now() + self.options.poll_interval.max(started.elapsed() * SCAN_SHARE);
-            return;
+            let took = started.elapsed();
+            self.earliest_scan = Instant::now() + took * RESCAN_SHARE;
+            self.next_scan = Instant::now() + self.options.poll_interval.max(took * POLL_SHARE);
         }
         for path in news.written {
-            if let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) {
-                // A look, not a size from the event: the file may be another one by now.
-                file.news = true;
-                let _ = file.look();
-                let number = file.number;
-                self.make_ready(number);
-            }
+            let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
+            // A look, not a size from the event: the file may be another one by now.
+            let _ = file.look();
+            file.news = true;
+            let number = file.number;
+            self.make_ready(number);
         }
     }
 
     fn make_ready(&mut self, number: FileNumber) {
-        if !self.ready.contains(&number) {
+        if let Some(file) = self.files.get_mut(&number).filter(|file| !file.queued) {
+            file.queued = true;
             self.ready.push_back(number);
         }
     }
@@ -312,7 +370,7 @@ impl Files {
         for (root, recursive) in self.discovery.roots() {
             self.notifications.watch(root, recursive);
         }
-        let mut present: HashMap<FileId, PathBuf> = HashMap::new();
+        let mut present = BTreeMap::new();
         for path in self.discovery.scan(&mut complaints) {
             match fs_err::metadata(&path) {
                 Ok(metadata) => self.meet(path, &metadata, &mut present, &mut complaints),
@@ -334,7 +392,7 @@ impl Files {
         &mut self,
         path: PathBuf,
         metadata: &Metadata,
-        present: &mut HashMap<FileId, PathBuf>,
+        present: &mut BTreeMap<FileId, PathBuf>,
         complaints: &mut Vec<Unreadable>,
     ) {
         let id = FileId::of(metadata);
@@ -363,32 +421,45 @@ impl Files {
             // Swapped since the look: it is open already.
             return Ok(self.files.get(number).map_or(file.id, |file| file.id));
         }
-        match self.recall(&file)? {
-            Some(entry) => drop(file.resume(&entry)?),
-            None if self.very_first_scan && self.passes_over(&metadata) => file.skip_to_end()?,
-            None => {}
+        if !self.recall(&mut file)? && self.very_first_scan && self.passes_over(&metadata) {
+            file.skip_to_end()?;
         }
         let id = file.id;
         self.adopt(file);
         Ok(id)
     }
 
-    /// The checkpoint's entry for a file's inode: the one with the same content if there is one, else the newest.
-    fn recall(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
-        let mut candidate = None;
-        for (position, entry) in self.remembered.iter().enumerate() {
-            if entry.inode != file.id.inode {
-                continue;
-            }
+    /// Lets a file go on where the checkpoint's entry for its content ends; returns whether there was one. Otherwise
+    /// its content is the next generation of its inode.
+    fn recall(&mut self, file: &mut TailedFile) -> io::Result<bool> {
+        let mut best = None;
+        for (position, entry) in self.remembered.get(&file.id.inode).into_iter().flatten().enumerate() {
             if file.is_same(entry)? {
-                candidate = Some(position);
-                break;
-            }
-            if candidate.is_none_or(|newest: usize| self.remembered[newest].generation < entry.generation) {
-                candidate = Some(position);
+                // An entry that has something to compare tells more than one that has not.
+                let compared = entry.committed.offset_bytes > 0;
+                // On one device only the last generation of an inode can be there; the path helps where devices changed.
+                let same_device = entry.device == file.id.device;
+                let same_path = !same_device && entry.path == file.path.to_string_lossy();
+                let rank = (compared, !entry.finished, same_device, same_path, entry.generation, position);
+                best = best.max(Some(rank));
             }
         }
-        Ok(candidate.map(|position| self.remembered.swap_remove(position)))
+        let Some((.., position)) = best else {
+            file.begin_anew(self.next_generation(file.id.inode));
+            self.urgent |= file.generation() > 0;
+            return Ok(false);
+        };
+        let entries = self.remembered.entry(file.id.inode).or_default();
+        file.resume(entries.swap_remove(position));
+        Ok(true)
+    }
+
+    /// A generation that no content of this inode had, on whatever device.
+    fn next_generation(&self, inode: u64) -> u32 {
+        let remembered = self.remembered.get(&inode).into_iter().flatten().map(|entry| entry.generation);
+        let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
+        let open = self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number));
+        remembered.chain(open.map(TailedFile::generation)).max().map_or(0, |newest| newest.saturating_add(1))
     }
 
     fn passes_over(&self, metadata: &Metadata) -> bool {
@@ -405,80 +476,101 @@ impl Files {
     fn adopt(&mut self, file: TailedFile) {
         let number = file.number;
         self.by_id.insert(file.id, number);
-        self.by_path.insert(file.path.clone(), number);
         self.files.insert(number, file);
         self.next_number = number + 1;
+        self.dirty = true;
     }
 
     /// Gives a file whose content was replaced a new number: marks of the old content must not move the new one.
     fn renumber(&mut self, number: FileNumber) {
-        let Some(mut file) = self.files.remove(&number) else { return };
+        let Some(file) = self.files.get(&number) else { return };
         tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
+        let generation = self.next_generation(file.id.inode);
+        let Some(mut file) = self.files.remove(&number) else { return };
+        file.begin_anew(generation);
+        self.urgent = true;
         file.number = self.next_number;
-        self.ready.push_back(file.number);
+        for known in self.by_path.get_mut(&file.path).into_iter().chain(&mut self.leaving) {
+            if *known == number {
+                *known = file.number;
+            }
+        }
         self.adopt(file);
+        self.make_ready(self.next_number - 1);
     }
 
     /// Follows renames, and takes leave of files that are gone and delivered to their end.
-    fn take_leave(&mut self, present: &HashMap<FileId, PathBuf>) {
-        let mut finished = Vec::new();
+    fn take_leave(&mut self, present: &BTreeMap<FileId, PathBuf>) {
+        self.leaving.clear();
         for file in self.files.values_mut() {
-            match present.get(&file.id) {
-                Some(path) => {
-                    file.standing = Standing::Present;
-                    if *path != file.path {
-                        self.by_path.insert(path.clone(), file.number);
-                        file.renamed(path);
-                    }
+            match (present.get(&file.id), file.standing) {
+                (Some(path), _) if *path != file.path => {
+                    file.renamed(path);
+                    self.dirty = true;
                 }
-                None => {
-                    if file.standing == Standing::Present {
-                        file.standing = Standing::Gone(Instant::now());
-                    }
-                    if file.look().is_ok() && is_over(file) {
-                        finished.push(file.number);
-                    }
-                }
+                (Some(_), Standing::Gone(_)) => file.standing = Standing::Present,
+                (Some(_), _) => {}
+                (None, Standing::Present | Standing::Rotated(_)) => file.standing = Standing::Gone(Instant::now()),
+                (None, Standing::Gone(_)) => {}
+            }
+            if let Standing::Gone(_) = file.standing {
+                let _ = file.look();
+            }
+            if file.standing != Standing::Present {
+                self.leaving.push(file.number);
             }
         }
-        for number in finished {
+        let is_over = |number: &FileNumber| self.files.get(number).is_some_and(|file| self.is_over(file));
+        let over: Vec<FileNumber> = self.leaving.iter().copied().filter(is_over).collect();
+        for number in over {
             self.close(number);
         }
+        self.update_paths();
+    }
+
+    fn update_paths(&mut self) {
         let files = &self.files;
-        self.by_path.retain(|path, number| files.get(number).is_some_and(|file| file.path == *path));
+        let is_there = |file: &TailedFile| !matches!(file.standing, Standing::Gone(_));
+        self.by_path.retain(|path, number| files.get(number).is_some_and(|file| file.path == *path && is_there(file)));
+        for file in files.values().filter(|file| is_there(file)) {
+            if self.by_path.get(&file.path) != Some(&file.number) {
+                self.by_path.insert(file.path.clone(), file.number);
+            }
+        }
     }
 
     fn close(&mut self, number: FileNumber) {
-        if let Some(mut file) = self.files.remove(&number) {
+        if let Some(file) = self.files.remove(&number) {
             self.by_id.remove(&file.id);
-            self.remembered.push(file.entry(true));
+            self.remembered.entry(file.id.inode).or_default().push(file.entry(true));
+            self.dirty = true;
         }
     }
 
     /// At the start: files of the checkpoint that no glob finds are looked for by inode in the folder where they were.
     fn look_for_renamed(&mut self) {
-        let missing = self.remembered.iter().filter(|entry| !entry.finished);
+        let missing = self.remembered.values().flatten().filter(|entry| !entry.finished);
         let folders: HashSet<PathBuf> =
             missing.filter_map(|entry| Path::new(&entry.path).parent().map(Path::to_owned)).collect();
         for folder in folders {
             let Ok(entries) = fs_err::read_dir(&folder) else { continue };
             for candidate in entries.flatten() {
                 let Ok(metadata) = candidate.metadata() else { continue };
-                let inode = FileId::of(&metadata).inode;
-                let wanted = self.remembered.iter().any(|entry| !entry.finished && entry.inode == inode);
-                if wanted && metadata.is_file() && self.is_remembered(&candidate.path()).unwrap_or(false) {
+                if metadata.is_file() && self.is_missed(&candidate.path(), &metadata).unwrap_or(false) {
                     let _ = self.open(&candidate.path());
                 }
             }
         }
     }
 
-    /// Whether a file outside the globs is one of the checkpoint's, by its content.
-    fn is_remembered(&self, path: &Path) -> io::Result<bool> {
-        let handle = fs_err::File::open(path)?;
-        let metadata = handle.metadata()?;
-        let file = TailedFile::new(FileNumber::MAX, path, handle, &metadata);
-        for entry in self.remembered.iter().filter(|entry| entry.inode == file.id.inode) {
+    /// Whether a file outside the globs is one of the checkpoint's that is not finished, by its content.
+    fn is_missed(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
+        let entries = self.remembered.get(&FileId::of(metadata).inode).map_or(&[][..], Vec::as_slice);
+        if !entries.iter().any(|entry| !entry.finished) {
+            return Ok(false);
+        }
+        let file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, metadata);
+        for entry in entries.iter().filter(|entry| !entry.finished) {
             if file.is_same(entry)? {
                 return Ok(true);
             }
@@ -487,18 +579,28 @@ impl Files {
     }
 
     fn queue_news(&mut self) {
-        let queued: HashSet<FileNumber> = self.ready.iter().copied().collect();
-        let news = self.files.values().filter(|file| file.news && !queued.contains(&file.number));
-        self.ready.extend(news.map(|file| file.number));
+        for file in self.files.values_mut().filter(|file| file.news && !file.queued) {
+            file.queued = true;
+            self.ready.push_back(file.number);
+        }
+    }
+
+    /// True when a file without a name under the globs needs not be held open any longer.
+    fn is_over(&self, file: &TailedFile) -> bool {
+        let left_alone_for = file.left_alone_for().unwrap_or_default();
+        matches!(file.standing, Standing::Gone(_))
+            && !file.news
+            && file.unread_bytes() == 0
+            && file.is_settled()
+            && left_alone_for >= self.final_after
+            && (left_alone_for >= self.renamed_closed_after || file.is_deleted())
     }
 
     fn cannot_read(&mut self, number: FileNumber, error: &io::Error) {
-        if let Some(file) = self.files.get_mut(&number) {
-            file.news = true;
-            let complaint = Unreadable { path: file.path.clone(), reason: error.to_string() };
-            if self.unreadable.insert(complaint.clone()) {
-                warn_unreadable(&complaint);
-            }
+        let Some(file) = self.files.get_mut(&number) else { return };
+        file.news = true;
+        if !std::mem::replace(&mut file.complained, true) {
+            warn_unreadable(&Unreadable { path: file.path.clone(), reason: error.to_string() });
             self.counters.source_unreadable_total.inc();
         }
     }
@@ -514,12 +616,6 @@ impl Files {
     }
 }
 
-/// True when a file without a name under the globs needs not be held open any longer.
-fn is_over(file: &TailedFile) -> bool {
-    let quiet_for = if file.is_deleted() { FINAL_AFTER } else { RENAMED_CLOSED_AFTER };
-    !file.news && file.unread_bytes() == 0 && file.is_settled() && file.changed.elapsed() >= quiet_for
-}
-
 fn warn_unreadable(complaint: &Unreadable) {
     tracing::warn!(
         path = %complaint.path.display(),
@@ -527,3 +623,6 @@ fn warn_unreadable(complaint: &Unreadable) {
         "cannot read this, trying again at every scan; hint: check that the user running inferlog may read it"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! Random histories: whatever happens to files between two looks, each whole line that is still there comes out once;
+//! after a crash it comes out again only beyond what was committed, and with the same origin, so that it gets the same id.
+//!
+//! The oracle keeps the whole content of what was consumed and committed where the source keeps digests, and asks of
+//! nothing but prefixes. Every line written is unique. `HISTORIES_SEED=n` replays one history.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+
+use super::scripts::append;
+use super::*;
+
+const HISTORIES: u64 = 2_000;
+const STEPS: usize = 40;
+const NAMES: [&str; 6] = ["a.log", "b.log", "c.log", "a.log.1", "a.old", "b.old"];
+/// How many of the names are made anew; the others come about by renaming.
+const WRITTEN_NAMES: usize = 3;
+
+/// What is known of a file that is open.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    consumed: Vec<u8>,
+    committed: Vec<u8>,
+}
+
+/// What the checkpoint has to know of a file.
+#[derive(Clone, Debug)]
+struct Entry {
+    inode: u64,
+    committed: Vec<u8>,
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct PendingMark {
+    inode: u64,
+    /// The content up to the mark, or `None` when that content was replaced since.
+    prefix: Option<Vec<u8>>,
+}
+
+struct History {
+    bench: Bench,
+    random: fastrand::Rng,
+    next_line: u32,
+    open: BTreeMap<u64, Known>,
+    /// Content of files that have no name any more, but are open.
+    deleted: BTreeMap<u64, Vec<u8>>,
+    remembered: Vec<Entry>,
+    saved: (Vec<FileEntry>, Vec<Entry>),
+    pending: Vec<PendingMark>,
+    /// Where each line came from that was given out since its file's content began.
+    origins: BTreeMap<(u64, String), Seen>,
+    first_look_done: bool,
+    log: Vec<String>,
+}
+
+impl History {
+    fn new(seed: u64, folder: tempfile::TempDir) -> History {
+        let bench = Bench::over(folder, &["*.log", "*.log.1"], &[], FirstSeen::Beginning, 1 << 20);
+        History {
+            bench,
+            random: fastrand::Rng::with_seed(seed),
+            next_line: 0,
+            open: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+            remembered: Vec::new(),
+            saved: (Vec::new(), Vec::new()),
+            pending: Vec::new(),
+            origins: BTreeMap::new(),
+            first_look_done: false,
+            log: Vec::new(),
+        }
+    }
+
+    fn step(&mut self) {
+        let name = NAMES[self.random.usize(..NAMES.len())];
+        let path = self.bench.path(name);
+        let before = fs_err::metadata(&path).ok();
+        let what = match self.random.u32(..100) {
+            0..30 => self.append(name),
+            30..40 => self.rename(name),
+            40..45 => self.cut(name),
+            45..50 => self.remove(name),
+            50..55 => {
+                let marks = self.pending_to_commit();
+                self.bench.commit(marks);
+                "commit".to_owned()
+            }
+            55..65 => {
+                self.save();
+                "save".to_owned()
+            }
+            65..72 => {
+                self.restart();
+                "restart".to_owned()
+            }
+            72..75 => {
+                self.settle();
+                "settle".to_owned()
+            }
+            _ => {
+                self.look();
+                "look".to_owned()
+            }
+        };
+        self.log.push(format!("{name} ({:?}): {what}", before.map(|metadata| (metadata.ino(), metadata.len()))));
+    }
+
+    fn append(&mut self, name: &str) -> String {
+        let path = self.bench.path(name);
+        if !path.exists() && !NAMES[..WRITTEN_NAMES].contains(&name) {
+            return "nothing".to_owned();
+        }
+        let mut text = String::new();
+        for _ in 0..self.random.u32(1..4) {
+            self.next_line += 1;
+            text += &format!("{} {}\n", self.next_line, "x".repeat(self.random.usize(..60)));
+        }
+        // Sometimes the last line is written in pieces.
+        if self.random.u32(..3) == 0 {
+            text.truncate(self.random.usize(1..text.len()));
+        }
+        append(&path, text.as_bytes());
+        format!("append {text:?}")
+    }
+
+    fn rename(&mut self, name: &str) -> String {
+        let to = NAMES[self.random.usize(..NAMES.len())];
+        if to != name && self.bench.path(name).exists() {
+            self.keep_content(to);
+            fs_err::rename(self.bench.path(name), self.bench.path(to)).unwrap();
+        }
+        format!("rename to {to}")
+    }
+
+    fn cut(&mut self, name: &str) -> String {
+        let Ok(metadata) = fs_err::metadata(self.bench.path(name)) else { return "nothing".to_owned() };
+        let length = if self.random.bool() { 0 } else { self.random.u64(..=metadata.len()) };
+        fs_err::OpenOptions::new().write(true).open(self.bench.path(name)).unwrap().set_len(length).unwrap();
+        format!("cut to {length}")
+    }
+
+    fn remove(&mut self, name: &str) -> String {
+        self.keep_content(name);
+        let _ = fs_err::remove_file(self.bench.path(name));
+        "remove".to_owned()
+    }
+
+    /// A file that loses its name goes on living while it is open.
+    fn keep_content(&mut self, name: &str) {
+        let path = self.bench.path(name);
+        if let Ok(metadata) = fs_err::metadata(&path)
+            && self.open.contains_key(&metadata.ino())
+        {
+            self.deleted.insert(metadata.ino(), fs_err::read(&path).unwrap());
+        }
+    }
+
+    /// Acknowledges a random prefix; returns how many marks.
+    fn pending_to_commit(&mut self) -> usize {
+        let count = self.random.usize(..=self.pending.len());
+        for mark in self.pending.drain(..count) {
+            if let (Some(prefix), Some(known)) = (mark.prefix, self.open.get_mut(&mark.inode)) {
+                known.committed = prefix;
+            }
+        }
+        count
+    }
+
+    fn save(&mut self) {
+        let open = self.open.iter().map(|(inode, known)| Entry {
+            inode: *inode,
+            committed: known.committed.clone(),
+            finished: false,
+        });
+        self.saved = (self.bench.files.entries(), self.remembered.iter().cloned().chain(open).collect());
+    }
+
+    fn restart(&mut self) {
+        let (entries, remembered) = self.saved.clone();
+        self.bench.restart(&entries);
+        self.remembered = remembered;
+        self.open.clear();
+        self.deleted.clear();
+        self.pending.clear();
+        self.first_look_done = false;
+    }
+
+    /// Everything on disk: inode to path.
+    fn on_disk(&self) -> BTreeMap<u64, (PathBuf, Metadata)> {
+        let named = NAMES.iter().map(|name| self.bench.path(name));
+        named
+            .filter_map(|path| fs_err::metadata(&path).ok().map(|metadata| (metadata.ino(), (path, metadata))))
+            .collect()
+    }
+
+    fn look(&mut self) {
+        self.bench.seen.clear();
+        let marks_before = self.bench.marks.len();
+        self.bench.look();
+        self.compare(marks_before);
+    }
+
+    fn compare(&mut self, marks_before: usize) {
+        let on_disk = self.on_disk();
+        for (inode, (path, _)) in &on_disk {
+            let content = fs_err::read(path).unwrap();
+            let in_globs = !path.to_str().unwrap().ends_with(".old");
+            if !self.open.contains_key(inode) {
+                let missed =
+                    |entry: &Entry| entry.inode == *inode && !entry.finished && content.starts_with(&entry.committed);
+                if in_globs || (!self.first_look_done && self.remembered.iter().any(missed)) {
+                    self.adopt(*inode, &content);
+                }
+            }
+        }
+        self.first_look_done = true;
+        let mut expected: Vec<(u64, String)> = Vec::new();
+        let mut replaced: Vec<u64> = Vec::new();
+        for (inode, known) in &mut self.open {
+            let content = match on_disk.get(inode) {
+                Some((path, _)) => fs_err::read(path).unwrap(),
+                None => self.deleted.get(inode).cloned().unwrap_or_default(),
+            };
+            if !content.starts_with(&known.consumed) {
+                *known = Known::default();
+                replaced.push(*inode);
+            }
+            let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            if whole > known.consumed.len() {
+                let text = String::from_utf8(content[known.consumed.len()..whole].to_vec()).unwrap();
+                expected.extend(text.lines().map(|line| (*inode, line.to_owned())));
+                known.consumed = content[..whole].to_vec();
+            }
+        }
+        for inode in replaced {
+            self.forget_content(inode);
+        }
+        let mut seen: Vec<(u64, String)> =
+            self.bench.seen.iter().map(|seen| (seen.file.inode, seen.text.clone())).collect();
+        seen.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(seen, expected);
+        self.compare_origins();
+        self.note_marks(marks_before);
+        // As the pipeline does, before what was read is sent.
+        if self.bench.files.is_urgent() {
+            self.save();
+        }
+    }
+
+    fn forget_content(&mut self, inode: u64) {
+        self.origins.retain(|(of, _), _| *of != inode);
+        for mark in self.pending.iter_mut().filter(|mark| mark.inode == inode) {
+            mark.prefix = None;
+        }
+    }
+
+    fn adopt(&mut self, inode: u64, content: &[u8]) {
+        let fits = |entry: &&(usize, &Entry)| entry.1.inode == inode && content.starts_with(&entry.1.committed);
+        let entries: Vec<(usize, &Entry)> = self.remembered.iter().enumerate().collect();
+        let best = entries
+            .iter()
+            .filter(fits)
+            .max_by_key(|(position, entry)| (!entry.committed.is_empty(), !entry.finished, *position));
+        match best.map(|(position, _)| *position) {
+            Some(position) => {
+                let committed = self.remembered.remove(position).committed;
+                self.open.insert(inode, Known { consumed: committed.clone(), committed });
+            }
+            None => {
+                self.forget_content(inode);
+                self.open.insert(inode, Known::default());
+            }
+        }
+    }
+
+    /// A line that comes out again comes from where it came from before.
+    fn compare_origins(&mut self) {
+        for seen in &self.bench.seen {
+            let key = (seen.file.inode, seen.text.clone());
+            let before = self.origins.entry(key).or_insert_with(|| seen.clone());
+            let origin = |seen: &Seen| (seen.file.generation, seen.file.first_line_sha256, seen.offset_bytes);
+            assert_eq!(origin(seen), origin(before), "{seen:?}, before {before:?}");
+        }
+    }
+
+    fn note_marks(&mut self, before: usize) {
+        for mark in &self.bench.marks[before..] {
+            let inode = self.bench.files.files[&mark.file].id.inode;
+            let prefix = self.open[&inode].consumed[..mark.offset_bytes as usize].to_vec();
+            self.pending.push(PendingMark { inode, prefix: Some(prefix) });
+        }
+    }
+
+    /// Long after: files that are gone and delivered are closed.
+    fn settle(&mut self) {
+        self.look();
+        self.bench.files.final_after = Duration::ZERO;
+        self.bench.files.renamed_closed_after = Duration::ZERO;
+        self.look();
+        self.bench.files.final_after = AN_HOUR;
+        self.bench.files.renamed_closed_after = AN_HOUR;
+        let on_disk = self.on_disk();
+        let over = |inode: &u64, known: &Known| match on_disk.get(inode) {
+            Some((path, metadata)) => {
+                path.to_str().unwrap().ends_with(".old") && metadata.len() as usize == known.committed.len()
+            }
+            None => self.deleted.get(inode).is_some_and(|content| content.len() == known.committed.len()),
+        };
+        let closed: Vec<u64> =
+            self.open.iter().filter(|(inode, known)| over(inode, known)).map(|(inode, _)| *inode).collect();
+        for inode in closed {
+            let committed = self.open.remove(&inode).unwrap().committed;
+            self.deleted.remove(&inode);
+            self.remembered.push(Entry { inode, committed, finished: true });
+            for mark in self.pending.iter_mut().filter(|mark| mark.inode == inode) {
+                mark.prefix = None;
+            }
+        }
+        assert_eq!(self.bench.files.open_files(), self.open.len());
+    }
+}
+
+/// Prints what led to a failure.
+struct Report<'h>(u64, &'h mut History);
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("HISTORIES_SEED={} fails after:\n{}", self.0, self.1.log.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn random_histories_lose_and_double_nothing() {
+    let one = std::env::var("HISTORIES_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let seeds = one.map_or(0..HISTORIES, |seed| seed..seed + 1);
+    let mut lines = 0;
+    for seed in seeds {
+        let mut history = History::new(seed, tempfile::tempdir().unwrap());
+        let report = Report(seed, &mut history);
+        for _ in 0..STEPS {
+            report.1.step();
+        }
+        report.1.look();
+        lines += report.1.next_line;
+    }
+    println!("{HISTORIES} histories, {lines} lines");
+    assert!(lines > 0);
+}

@@ -1,0 +1,126 @@
+//! The files source, driven directly with real files, by polling alone; notifications have one test of their own.
+
+mod histories;
+mod scripts;
+mod sizes;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
+use crate::source::framing::Lines;
+use crate::telemetry::Telemetry;
+
+const AN_HOUR: Duration = Duration::from_secs(3_600);
+
+/// A line as it was given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    file: Arc<SourceFile>,
+    offset_bytes: u64,
+    text: String,
+}
+
+/// A source over a temporary folder, and what it gave out.
+struct Bench {
+    folder: tempfile::TempDir,
+    options: Options,
+    counters: Counters,
+    files: Files,
+    seen: Vec<Seen>,
+    marks: Vec<Mark>,
+    chunks: usize,
+}
+
+impl Bench {
+    fn new(paths: &[&str], exclude: &[&str], first_seen: FirstSeen, line_bytes_max: usize) -> Bench {
+        Bench::over(tempfile::tempdir().unwrap(), paths, exclude, first_seen, line_bytes_max)
+    }
+
+    fn over(
+        folder: tempfile::TempDir,
+        paths: &[&str],
+        exclude: &[&str],
+        first_seen: FirstSeen,
+        line_bytes_max: usize,
+    ) -> Bench {
+        let absolute = |paths: &[&str]| -> Vec<String> {
+            paths.iter().map(|path| format!("{}/{path}", folder.path().display())).collect()
+        };
+        let (paths, exclude) = (absolute(paths), absolute(exclude));
+        let options = Options { paths, exclude, first_seen, line_bytes_max, poll_interval: AN_HOUR };
+        let counters = Telemetry::default().pipeline("t");
+        let discovery = Discovery::new(&options.paths, &options.exclude).unwrap();
+        let files = Files::with(discovery, Notifications::default(), options.clone(), None, counters.clone());
+        Bench { folder, options, counters, files, seen: Vec::new(), marks: Vec::new(), chunks: 0 }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Scans and reads everything.
+    fn look(&mut self) {
+        self.files.next_scan = Instant::now();
+        while self.read_chunk() {}
+    }
+
+    fn read_chunk(&mut self) -> bool {
+        let Some(chunk) = self.files.next_chunk() else { return false };
+        take(&chunk, &mut self.seen, &mut self.marks);
+        self.chunks += 1;
+        true
+    }
+
+    /// The same after the time when the unterminated ends of rotated files are final.
+    fn look_later(&mut self) {
+        self.look();
+        self.files.final_after = Duration::ZERO;
+        self.files.renamed_closed_after = Duration::ZERO;
+        self.look();
+        while let Some(chunk) = self.files.next_final_end() {
+            take(&chunk, &mut self.seen, &mut self.marks);
+        }
+        self.files.final_after = FINAL_AFTER;
+        self.files.renamed_closed_after = RENAMED_CLOSED_AFTER;
+    }
+
+    /// Acknowledges what was given out first.
+    fn commit(&mut self, marks: usize) {
+        self.marks.drain(..marks).for_each(|mark| self.files.commit(mark));
+    }
+
+    fn commit_all(&mut self) {
+        self.commit(self.marks.len());
+    }
+
+    /// Starts again with these entries, as after a crash.
+    fn restart(&mut self, entries: &[FileEntry]) {
+        let entries = serde_json::from_str(&serde_json::to_string(entries).unwrap()).unwrap();
+        let counters = self.counters.clone();
+        // Compiling the globs again would take most of the time of the tests.
+        let discovery = std::mem::replace(&mut self.files.discovery, Discovery::new(&[], &[]).unwrap());
+        self.files = Files::with(discovery, Notifications::default(), self.options.clone(), Some(entries), counters);
+        self.marks.clear();
+    }
+}
+
+/// Notes the lines of a chunk and the mark that the pipeline would make of it.
+fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
+    let mut note = |offset_bytes, text: String| seen.push(Seen { file: Arc::clone(&chunk.file), offset_bytes, text });
+    let end = match &chunk.content {
+        Content::Lines(bytes) => {
+            for line in Lines::new(bytes, chunk.offset_bytes) {
+                note(line.offset_bytes, String::from_utf8_lossy(line.bytes).into_owned());
+            }
+            let tail = Fingerprint::of(&bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..]);
+            Position { offset_bytes: chunk.offset_bytes + bytes.len() as u64, tail }
+        }
+        Content::LongLine { length_bytes, end } => {
+            note(chunk.offset_bytes, format!("<{length_bytes} bytes>"));
+            end.clone()
+        }
+    };
+    marks.push(Mark { file: chunk.number, offset_bytes: end.offset_bytes, tail: end.tail });
+}

@@ -1,0 +1,99 @@
+//! Large files, many files, long lines: what they cost, and that nobody starves.
+
+use super::scripts::append;
+use super::*;
+
+#[test]
+fn a_huge_file_does_not_starve_small_ones() {
+    let mut bench = Bench::new(&["*.log"], &[], FirstSeen::Beginning, 1 << 20);
+    let line = format!("{}\n", "x".repeat(999));
+    append(&bench.path("0.log"), line.repeat(50_000).as_bytes());
+    for number in 1..=50 {
+        append(&bench.path(&format!("{number}.log")), b"small\n");
+    }
+    bench.files.next_scan = Instant::now();
+    for _ in 0..60 {
+        assert!(bench.read_chunk());
+    }
+    assert_eq!(bench.seen.iter().filter(|seen| seen.text == "small").count(), 50);
+    while bench.read_chunk() {}
+    assert_eq!(bench.seen.len(), 50_050);
+    assert!(bench.files.buffer.len() <= BLOCK_BYTES + TAIL_BYTES_MAX, "{}", bench.files.buffer.len());
+}
+
+#[test]
+fn a_thousand_files_are_read_and_quiet_ones_cost_one_look() {
+    let mut bench = Bench::new(&["**/*.log"], &[], FirstSeen::Beginning, 1 << 20);
+    for folder in 0..10 {
+        fs_err::create_dir(bench.path(&folder.to_string())).unwrap();
+        for file in 0..100 {
+            append(&bench.path(&format!("{folder}/{file}.log")), b"1\n2\n");
+        }
+    }
+    bench.look();
+    assert_eq!((bench.seen.len(), bench.files.open_files(), bench.chunks), (2_000, 1_000, 1_000));
+    bench.look();
+    assert!(bench.files.ready.is_empty());
+    append(&bench.path("3/7.log"), b"3\n");
+    bench.look();
+    assert_eq!((bench.seen.len(), bench.chunks), (2_001, 1_001));
+    bench.commit_all();
+    let entries = bench.files.entries();
+    bench.restart(&entries);
+    bench.look();
+    assert_eq!((bench.seen.len(), bench.files.open_files()), (2_001, 1_000));
+}
+
+#[test]
+fn a_long_line_is_not_held_in_memory() {
+    const LIMIT: usize = 300_000;
+    let mut bench = Bench::new(&["*.log"], &[], FirstSeen::Beginning, LIMIT);
+    let path = bench.path("a.log");
+    append(&path, "y".repeat(LIMIT).as_bytes());
+    append(&path, b"\n");
+    for _ in 0..20 {
+        append(&path, "z".repeat(1 << 20).as_bytes());
+    }
+    append(&path, b"\nnext\n");
+    append(&path, "w".repeat(LIMIT + 1).as_bytes());
+    bench.look();
+    let lengths: Vec<(u64, String)> = bench.seen.iter().map(|seen| (seen.offset_bytes, seen.text.clone())).collect();
+    assert_eq!(lengths[0], (0, "y".repeat(LIMIT)));
+    let long = LIMIT as u64 + 1;
+    assert_eq!(lengths[1..], [(long, format!("<{} bytes>", 20 << 20)), (long + (20 << 20) + 1, "next".to_owned())]);
+    assert!(bench.files.buffer.len() <= LIMIT + 1 + TAIL_BYTES_MAX, "{}", bench.files.buffer.len());
+    bench.commit_all();
+    let entries = bench.files.entries();
+    bench.restart(&entries);
+    append(&path, b"\nlast\n");
+    bench.seen.clear();
+    bench.look();
+    let texts: Vec<&str> = bench.seen.iter().map(|seen| seen.text.as_str()).collect();
+    assert_eq!(texts, [format!("<{} bytes>", LIMIT + 1).as_str(), "last"]);
+}
+
+#[test]
+fn new_bytes_are_found_by_polling_and_by_notifications() {
+    for (poll_interval, notifications) in
+        [(Duration::from_millis(1), false), (Duration::from_secs(1), true), (Duration::from_millis(1), true)]
+    {
+        let mut bench = Bench::new(&["later/*.log"], &[], FirstSeen::Beginning, 64);
+        bench.options.poll_interval = poll_interval;
+        let wake = Wake::default();
+        if notifications {
+            bench.files = Files::new(bench.options.clone(), None, bench.counters.clone(), wake.clone()).unwrap();
+        }
+        bench.files.options.poll_interval = poll_interval;
+        bench.look();
+        fs_err::create_dir(bench.path("later")).unwrap();
+        for number in 0..10 {
+            append(&bench.path("later/a.log"), format!("{number}\n").as_bytes());
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while bench.seen.len() <= number {
+                assert!(Instant::now() < deadline, "line {number} was not found, notifications: {notifications}");
+                while bench.read_chunk() {}
+                wake.wait(bench.files.next_look().saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+}
