@@ -4,7 +4,8 @@
 //! 1,000,000), starts a counting endpoint in a process of its own, runs `inferlog run --once` on the default enrichment
 //! with two hashes (of the features and of the line), and prints records per CPU-second (user and system time of the
 //! whole process, as the kernel counts it), wall time and peak resident memory, for three runs, then the median. The
-//! endpoint checks that every record came; its own CPU time is not inferlog's.
+//! endpoint checks that every record came; its own CPU time is not inferlog's. `INFERLOG_PROGRAM` names another build to
+//! measure, for before and after.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -31,7 +32,7 @@ enrich:
   - flag:   { into: low_confidence, when: "confidence < 0.6" }
   - add:    { fields: { service.name: anomaly-detector } }
 sink:
-  elasticsearch: { hosts: ["${ENDPOINT}"], data_stream: logs-ml.inference-default, gzip: ${GZIP:false} }
+  elasticsearch: { hosts: ["${ENDPOINT}"], data_stream: logs-ml.inference-default, gzip: "${GZIP:false}" }
 "#;
 
 struct Measured {
@@ -80,7 +81,8 @@ fn measure(folder: &Path, gzip: &str) -> Measured {
     let url = next_line(&mut told);
     let data = tempfile::tempdir().expect("a temporary folder");
     let started = Instant::now();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_inferlog"))
+    let program = std::env::var("INFERLOG_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_inferlog").to_owned());
+    let mut program = Command::new(program)
         .args(["run", "--once", "--listen", "off", "--data-dir"])
         .arg(data.path())
         .arg(folder.join("bench.yaml"))
