@@ -1,7 +1,7 @@
 //! The files source: tails JSON-lines files, however they are rotated.
 //!
-//! Read it in three parts: [`discover`] (which files), [`file`] (one file), and here: what is remembered of them, and
-//! whose turn it is. Each file that has something to read gets one block at a time, in turn, so that a huge one does
+//! Read it in four parts: [`discover`] (which files), [`file`] (one file), `remembered` (those that are not open), and
+//! here: whose turn it is. Each file that has something to read gets one block at a time, in turn, so that a huge one does
 //! not starve the others. A file that is renamed or deleted stays open until it is delivered to its end.
 //!
 //! It does not commit: [`Files::commit`] is called with what the sinks have acknowledged.
@@ -9,6 +9,7 @@
 pub mod discover;
 pub mod file;
 mod notification;
+mod remembered;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::Metadata;
@@ -16,8 +17,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-
-use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ack::{FileNumber, Mark};
 use crate::batch::SourceFile;
@@ -27,6 +26,7 @@ use crate::wake::Wake;
 use discover::{Discovery, Unreadable};
 use file::{FileId, Standing, TailedFile, Turn};
 use notification::Notifications;
+use remembered::Remembered;
 
 /// How much is read of one file before the next has its turn, in bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -36,12 +36,6 @@ const FINAL_AFTER: Duration = Duration::from_secs(5);
 
 /// A renamed file is closed after this long without a change: its writer may hold it open for a while.
 const RENAMED_CLOSED_AFTER: Duration = Duration::from_secs(60);
-
-/// Entries of files that are gone are kept this long, so that a file that comes back, or a copy, is known.
-const ENTRY_KEPT_DAYS: i64 = 30;
-
-/// Of entries of files that are gone at most this many are kept, the newest.
-const ENTRIES_KEPT_MAX: usize = 10_000;
 
 /// Polling takes at most this part of the time: 1/100.
 const POLL_SHARE: u32 = 100;
@@ -119,8 +113,7 @@ pub struct Files {
     leaving: Vec<FileNumber>,
     ready: VecDeque<FileNumber>,
     next_number: FileNumber,
-    /// Entries of the checkpoint that belong to no open file, by inode.
-    remembered: BTreeMap<u64, Vec<FileEntry>>,
+    remembered: Remembered,
     /// The checkpoint on disk is behind.
     dirty: bool,
     /// So far that lines would get other ids after a crash.
@@ -160,11 +153,9 @@ impl Files {
         entries: Option<Vec<FileEntry>>,
         counters: Counters,
     ) -> Files {
-        let mut remembered: BTreeMap<u64, Vec<FileEntry>> = BTreeMap::new();
         let very_first_scan = entries.is_none();
-        for entry in entries.unwrap_or_default() {
-            remembered.entry(entry.inode).or_default().push(entry);
-        }
+        let mut remembered = Remembered::default();
+        entries.into_iter().flatten().for_each(|entry| remembered.insert(entry));
         Files {
             discovery,
             options,
@@ -292,23 +283,11 @@ impl Files {
 
     /// The entries for the checkpoint.
     pub fn entries(&mut self) -> Vec<FileEntry> {
-        self.forget_old_entries();
+        self.remembered.forget();
         self.dirty = false;
         self.urgent = false;
         let open = self.files.values().map(|file| file.entry(false));
-        self.remembered.values().flatten().cloned().chain(open).collect()
-    }
-
-    fn forget_old_entries(&mut self) {
-        let mut updated: Vec<DateTime<Utc>> = self.remembered.values().flatten().map(|entry| entry.updated).collect();
-        let mut oldest = Utc::now() - TimeDelta::days(ENTRY_KEPT_DAYS);
-        if let Some(surplus) = updated.len().checked_sub(ENTRIES_KEPT_MAX + 1) {
-            oldest = oldest.max(*updated.select_nth_unstable(surplus).1);
-        }
-        self.remembered.retain(|_, entries| {
-            entries.retain(|entry| entry.updated > oldest);
-            !entries.is_empty()
-        });
+        self.remembered.iter().cloned().chain(open).collect()
     }
 
     /// How many bytes are written but not delivered, over all files.
@@ -432,34 +411,24 @@ impl Files {
     /// Lets a file go on where the checkpoint's entry for its content ends; returns whether there was one. Otherwise
     /// its content is the next generation of its inode.
     fn recall(&mut self, file: &mut TailedFile) -> io::Result<bool> {
-        let mut best = None;
-        for (position, entry) in self.remembered.get(&file.id.inode).into_iter().flatten().enumerate() {
-            if file.is_same(entry)? {
-                // An entry that has something to compare tells more than one that has not.
-                let compared = entry.committed.offset_bytes > 0;
-                // On one device only the last generation of an inode can be there; the path helps where devices changed.
-                let same_device = entry.device == file.id.device;
-                let same_path = !same_device && entry.path == file.path.to_string_lossy();
-                let rank = (compared, !entry.finished, same_device, same_path, entry.generation, position);
-                best = best.max(Some(rank));
+        let entry = self.remembered.take(file)?;
+        let is_remembered = entry.is_some();
+        match entry {
+            Some(entry) => file.resume(entry),
+            None => {
+                file.begin_anew(self.next_generation(file.id.inode));
+                self.urgent |= file.generation() > 0;
             }
         }
-        let Some((.., position)) = best else {
-            file.begin_anew(self.next_generation(file.id.inode));
-            self.urgent |= file.generation() > 0;
-            return Ok(false);
-        };
-        let entries = self.remembered.entry(file.id.inode).or_default();
-        file.resume(entries.swap_remove(position));
-        Ok(true)
+        Ok(is_remembered)
     }
 
     /// A generation that no content of this inode had, on whatever device.
     fn next_generation(&self, inode: u64) -> u32 {
-        let remembered = self.remembered.get(&inode).into_iter().flatten().map(|entry| entry.generation);
         let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
         let open = self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number));
-        remembered.chain(open.map(TailedFile::generation)).max().map_or(0, |newest| newest.saturating_add(1))
+        let newest = open.map(TailedFile::generation).chain(self.remembered.newest_generation(inode)).max();
+        newest.map_or(0, |newest| newest.saturating_add(1))
     }
 
     fn passes_over(&self, metadata: &Metadata) -> bool {
@@ -542,40 +511,22 @@ impl Files {
     fn close(&mut self, number: FileNumber) {
         if let Some(file) = self.files.remove(&number) {
             self.by_id.remove(&file.id);
-            self.remembered.entry(file.id.inode).or_default().push(file.entry(true));
+            self.remembered.insert(file.entry(true));
             self.dirty = true;
         }
     }
 
     /// At the start: files of the checkpoint that no glob finds are looked for by inode in the folder where they were.
     fn look_for_renamed(&mut self) {
-        let missing = self.remembered.values().flatten().filter(|entry| !entry.finished);
-        let folders: HashSet<PathBuf> =
-            missing.filter_map(|entry| Path::new(&entry.path).parent().map(Path::to_owned)).collect();
-        for folder in folders {
+        for folder in self.remembered.unfinished_folders() {
             let Ok(entries) = fs_err::read_dir(&folder) else { continue };
             for candidate in entries.flatten() {
                 let Ok(metadata) = candidate.metadata() else { continue };
-                if metadata.is_file() && self.is_missed(&candidate.path(), &metadata).unwrap_or(false) {
+                if self.remembered.is_unfinished(&candidate.path(), &metadata).unwrap_or(false) {
                     let _ = self.open(&candidate.path());
                 }
             }
         }
-    }
-
-    /// Whether a file outside the globs is one of the checkpoint's that is not finished, by its content.
-    fn is_missed(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
-        let entries = self.remembered.get(&FileId::of(metadata).inode).map_or(&[][..], Vec::as_slice);
-        if !entries.iter().any(|entry| !entry.finished) {
-            return Ok(false);
-        }
-        let file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, metadata);
-        for entry in entries.iter().filter(|entry| !entry.finished) {
-            if file.is_same(entry)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     fn queue_news(&mut self) {

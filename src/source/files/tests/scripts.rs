@@ -1,6 +1,9 @@
 //! Short stories of one or two files, and which lines come out.
 
+use chrono::{TimeDelta, Utc};
+
 use super::*;
+use crate::source::files::remembered::ENTRIES_KEPT_MAX;
 
 /// What happens. Files are named in the folder; `*.log` is tailed, and `*.skip.log` left out.
 #[derive(Debug)]

@@ -1,0 +1,99 @@
+//! What is remembered of files that are not open: how far was content delivered that is met again?
+//!
+//! Entries of the checkpoint, by inode, and those of files that were closed. Content is told by its inode and by digests
+//! of what was delivered of it; the path and the device, which change, only break ties. An entry is kept for a while
+//! when other content has its inode, and their number is limited.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::file::{FileId, TailedFile};
+use crate::ack::FileNumber;
+use crate::checkpoint::FileEntry;
+
+/// Entries of files that are gone are kept this long, so that a file that comes back, or a copy, is known.
+const ENTRY_KEPT_DAYS: i64 = 30;
+
+/// Of entries of files that are gone at most this many are kept, the newest.
+pub(super) const ENTRIES_KEPT_MAX: usize = 10_000;
+
+/// Entries of no open file, by inode.
+#[derive(Debug, Default)]
+pub(super) struct Remembered(BTreeMap<u64, Vec<FileEntry>>);
+
+impl Remembered {
+    /// Remembers a file that is not open.
+    pub(super) fn insert(&mut self, entry: FileEntry) {
+        self.0.entry(entry.inode).or_default().push(entry);
+    }
+
+    /// All entries.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &FileEntry> {
+        self.0.values().flatten()
+    }
+
+    fn of_inode(&self, inode: u64) -> &[FileEntry] {
+        self.0.get(&inode).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes out the entry for the content of a file.
+    pub(super) fn take(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
+        let mut best = None;
+        for (position, entry) in self.of_inode(file.id.inode).iter().enumerate() {
+            if file.is_same(entry)? {
+                // An entry that has something to compare tells more than one that has not.
+                let compared = entry.committed.offset_bytes > 0;
+                // On one device only the last generation of an inode can be there; the path helps where devices changed.
+                let same_device = entry.device == file.id.device;
+                let same_path = !same_device && entry.path == file.path.to_string_lossy();
+                let rank = (compared, !entry.finished, same_device, same_path, entry.generation, position);
+                best = best.max(Some(rank));
+            }
+        }
+        let Some((.., position)) = best else { return Ok(None) };
+        Ok(self.0.get_mut(&file.id.inode).map(|entries| entries.swap_remove(position)))
+    }
+
+    /// The newest generation that is remembered of an inode, on whatever device.
+    pub(super) fn newest_generation(&self, inode: u64) -> Option<u32> {
+        self.of_inode(inode).iter().map(|entry| entry.generation).max()
+    }
+
+    /// The folders of files that are not delivered to their end.
+    pub(super) fn unfinished_folders(&self) -> HashSet<PathBuf> {
+        let unfinished = self.iter().filter(|entry| !entry.finished);
+        unfinished.filter_map(|entry| Path::new(&entry.path).parent().map(Path::to_owned)).collect()
+    }
+
+    /// Whether the file at a path is, by its content, one that is not delivered to its end.
+    pub(super) fn is_unfinished(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
+        let entries = self.of_inode(FileId::of(metadata).inode);
+        if !metadata.is_file() || entries.iter().all(|entry| entry.finished) {
+            return Ok(false);
+        }
+        let file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, metadata);
+        for entry in entries.iter().filter(|entry| !entry.finished) {
+            if file.is_same(entry)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Forgets what is too old or too much.
+    pub(super) fn forget(&mut self) {
+        let mut updated: Vec<DateTime<Utc>> = self.iter().map(|entry| entry.updated).collect();
+        let mut oldest = Utc::now() - TimeDelta::days(ENTRY_KEPT_DAYS);
+        if let Some(surplus) = updated.len().checked_sub(ENTRIES_KEPT_MAX + 1) {
+            oldest = oldest.max(*updated.select_nth_unstable(surplus).1);
+        }
+        self.0.retain(|_, entries| {
+            entries.retain(|entry| entry.updated > oldest);
+            !entries.is_empty()
+        });
+    }
+}
