@@ -85,8 +85,10 @@ impl Metadata {
 
 /// Whether some member's name begins with one of the first segments.
 fn has_a_root(record: &Record<'_>) -> bool {
-    let begins =
-        |name: &str, root: &&str| name.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let begins = |name: &str, root: &str| {
+        name.as_bytes().first() == root.as_bytes().first()
+            && name.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     record.names().any(|name| ROOTS.iter().any(|root| begins(name, root)))
 }
 

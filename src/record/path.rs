@@ -47,6 +47,10 @@ impl fmt::Display for Path {
 
 /// What of `path` is left below a member called `name`: `Some("")` is the member itself, `None` is another member.
 pub(super) fn below<'p>(path: &'p str, name: &str) -> Option<&'p str> {
+    // Most members are other ones, and most of those differ in the first byte.
+    if path.as_bytes().first() != name.as_bytes().first() {
+        return None;
+    }
     let rest = path.strip_prefix(name)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.').filter(|_| !name.is_empty()) }
 }
