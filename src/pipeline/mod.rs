@@ -148,7 +148,7 @@ impl Pipeline {
         while !self.stop.is_asked() && !ended.stuck {
             self.commit();
             let turn = if self.has_room() { self.take_next_chunk() } else { Turn::Full };
-            self.outlet.send(&mut self.stages.sealed);
+            self.send();
             if turn == Turn::Idle && self.limits.once && self.is_delivered_to_the_end(&mut ended) {
                 break;
             }
@@ -160,19 +160,28 @@ impl Pipeline {
         self.finish(ended)
     }
 
+    /// Batch → queue. A file that began a new generation must be known as that before its lines leave: the generation is
+    /// part of their ids, and a crash would forget it.
+    fn send(&mut self) {
+        if self.source.is_urgent() {
+            self.save_checkpoint();
+        }
+        if !self.source.is_urgent() {
+            self.outlet.send(&mut self.stages.sealed);
+        }
+    }
+
     /// Source → decode → enrich → batch, for one chunk.
     fn take_next_chunk(&mut self) -> Turn {
+        if self.stages.linger_ends().is_some_and(|end| end <= Instant::now()) {
+            self.stages.seal();
+            return Turn::Busy;
+        }
         let chunk = match self.source.next_chunk() {
             Some(chunk) => Some(chunk),
             None => self.source.next_final_end(),
         };
-        let Some(chunk) = chunk else {
-            if self.stages.linger_ends().is_some_and(|end| end <= Instant::now()) {
-                self.stages.seal();
-                return Turn::Busy;
-            }
-            return Turn::Idle;
-        };
+        let Some(chunk) = chunk else { return Turn::Idle };
         take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
         self.moved = Instant::now();
         Turn::Busy
@@ -193,7 +202,7 @@ impl Pipeline {
     /// Saves what is committed. What fails is tried again; until then a restart reads more than it must.
     fn save_checkpoint(&mut self) {
         let started = Instant::now();
-        if self.source.is_dirty() || self.checkpoint.failing {
+        if self.source.is_dirty() {
             let files = self.source.entries();
             let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
                 let checkpoint = Checkpoint { version: checkpoint::VERSION, files };
@@ -201,6 +210,7 @@ impl Pipeline {
             });
             match saved {
                 Ok(()) => {
+                    self.source.saved();
                     self.counters.checkpoint_saves_total.inc();
                     self.checkpoint.failing = false;
                 }
@@ -239,7 +249,7 @@ impl Pipeline {
             }
         }
         self.stages.seal();
-        self.outlet.send(&mut self.stages.sealed);
+        self.send();
         self.stages.sealed.is_empty() && self.outlet.is_empty()
     }
 
@@ -263,7 +273,7 @@ impl Pipeline {
         self.stages.seal();
         loop {
             self.commit();
-            self.outlet.send(&mut self.stages.sealed);
+            self.send();
             ended.drained = self.stages.sealed.is_empty() && self.outlet.is_empty();
             if ended.drained || ended.stuck || self.stop.is_hopeless() || Instant::now() >= deadline {
                 break;

@@ -276,16 +276,15 @@ impl Files {
         self.urgent
     }
 
-    /// Takes note that the entries given out last could not be saved.
-    pub fn set_dirty(&mut self) {
-        self.dirty = true;
+    /// Takes note that the entries given out last are on disk.
+    pub fn saved(&mut self) {
+        self.dirty = false;
+        self.urgent = false;
     }
 
     /// The entries for the checkpoint.
     pub fn entries(&mut self) -> Vec<FileEntry> {
         self.remembered.forget();
-        self.dirty = false;
-        self.urgent = false;
         let open = self.files.values().map(|file| file.entry(false));
         self.remembered.iter().cloned().chain(open).collect()
     }

@@ -177,6 +177,7 @@ impl History {
             finished: false,
         });
         self.saved = (self.bench.files.entries(), self.remembered.iter().cloned().chain(open).collect());
+        self.bench.files.saved();
     }
 
     fn restart(&mut self) {

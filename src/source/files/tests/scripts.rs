@@ -197,6 +197,8 @@ fn replaced_content_is_a_new_generation() {
             assert!(bench.seen.iter().all(|seen| seen.file.generation == 1), "restart: {restart}");
             assert!(bench.files.is_urgent(), "ids hang on the generation");
             bench.files.entries();
+            assert!(bench.files.is_urgent(), "taken, but not on disk yet");
+            bench.files.saved();
             assert!(!bench.files.is_urgent() && !bench.files.is_dirty());
         }
     }
