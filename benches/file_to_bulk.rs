@@ -7,6 +7,8 @@
 //! endpoint checks that every record came; its own CPU time is not inferlog's. `INFERLOG_PROGRAM` names another build to
 //! measure, for before and after.
 
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
