@@ -12,6 +12,7 @@ pub mod demo;
 pub mod elastic;
 pub mod enrich;
 pub mod kql;
+pub mod observe;
 pub mod pattern_redaction;
 pub mod pipeline;
 pub mod queue;

@@ -3,6 +3,7 @@
 //! One naming rule: `inferlog_<stage>_<what>_<unit>[_total]`, with a `pipeline` label. No label ever holds a path or a
 //! part of a record, so their number does not grow with files or traffic.
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -35,6 +36,8 @@ pub struct Counters {
     pub enrich_unreadable_timestamps_total: Counter,
     /// Members that inferlog would have added, left out because a scalar stands at a prefix of their path.
     pub enrich_left_out_members_total: Counter,
+    /// Label values beyond the limits, which observers counted as `other`.
+    pub observe_capped_labels_total: Counter,
     /// Bytes of rendered documents that wait or are in flight.
     pub queue_bytes: Gauge,
     /// Span of the files between what is read and what is committed.
@@ -47,6 +50,7 @@ pub struct Counters {
     dead_lettered_total: Counter,
     dropped: Counts,
     dead_lettered: Counts,
+    unusable: Counts,
     sink: SinkFamilies,
 }
 
@@ -78,6 +82,11 @@ impl Counters {
     /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
         self.dropped.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("rule", rule.to_owned())])
+    }
+
+    /// Counts the values of a field that observers could not use.
+    pub fn unusable(&self, field: &str) -> Counter {
+        self.unusable.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("field", field.to_owned())])
     }
 
     /// Counts a record that goes to the dead letter.
@@ -131,6 +140,8 @@ impl Telemetry {
             count("inferlog_enrich_unreadable_timestamps", "Records that got the read time for want of a readable one");
         let enrich_left_out_members_total =
             count("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix");
+        let observe_capped_labels_total =
+            count("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`");
         let delivery_requests_total = count("inferlog_delivery_requests", "Requests sent to sinks");
         let checkpoint_saves_total = count("inferlog_checkpoint_saves", "Checkpoints written");
         let mut gauge = |name, help| self.gauges(name, help).get_or_create_owned(&labels);
@@ -144,6 +155,7 @@ impl Telemetry {
             decode_records_total,
             enrich_unreadable_timestamps_total,
             enrich_left_out_members_total,
+            observe_capped_labels_total,
             queue_bytes: gauge("inferlog_queue_bytes", "Bytes of documents that wait or are in flight"),
             delivery_unacknowledged_bytes: gauge(
                 "inferlog_delivery_unacknowledged_bytes",
@@ -154,8 +166,14 @@ impl Telemetry {
             dead_lettered_total: Counter::default(),
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
+            unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
             sink: self.sink_families(),
         }
+    }
+
+    /// Registers metrics that are made when somebody looks.
+    pub fn register_collector(&mut self, collector: Box<dyn Collector>) {
+        self.registry.register_collector(collector);
     }
 
     fn sink_families(&mut self) -> SinkFamilies {

@@ -1,0 +1,228 @@
+//! Model metrics: how many requests, how fast, what was predicted, and how sure was the model?
+//!
+//! Reads the heart fields of records that are inferences: `model_name`, `model_version`, `status` and `prediction` as
+//! labels (text, numbers as they are written, `true`, `false`), `latency_ms` and `confidence` as JSON numbers. A
+//! record without `status` or `model_version` is a request with that label empty; one without a prediction, latency or
+//! confidence is left out of that metric alone. What is there and cannot be used (a number in quotes, a negative latency,
+//! a confidence beyond 0 to 1, a prediction that is an object or array) is left out as well, and counted.
+//!
+//! On disk:
+//!
+//! ```text
+//! { "models": { "fraud": { "versions": { "3.2.1": { "requests": { "success": 41, "error": 1 },
+//!                                                   "latency": { "buckets": [0,7,…], "sum": {…} } } },
+//!                          "predictions": { "fraud": 3, "normal": 38 }, "confidence": {…} } } }
+//! ```
+
+use std::borrow::Cow;
+
+use prometheus_client::metrics::counter::Counter;
+use serde::{Deserialize, Serialize};
+
+use super::table::{Room, Table};
+use crate::kql::{Expression, Value};
+use crate::record::{Record, json};
+use crate::telemetry::Counters;
+
+/// Upper bounds of the latency's buckets, in seconds.
+pub const LATENCY_BOUNDS_SECONDS: [f64; 7] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+/// Upper bounds of the confidence's buckets.
+pub const CONFIDENCE_BOUNDS: [f64; 7] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
+
+/// What is counted, and how it is shown.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which records are inferences.
+    pub inferences: Expression,
+    /// Shows the label `model_name` from the start, and not only when a second name is seen.
+    pub model_name: bool,
+}
+
+/// The observer.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    inferences: Expression,
+    counts: Counts,
+    room: Room,
+    unusable: Unusable,
+}
+
+/// How often a field was there and could not be used.
+#[derive(Debug)]
+struct Unusable {
+    prediction: Counter,
+    latency_ms: Counter,
+    confidence: Counter,
+}
+
+/// All that was counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// By model name; the empty one is for records without.
+    #[serde(default)]
+    pub(super) models: Table<Model>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Model {
+    /// By model version.
+    pub(super) versions: Table<Version>,
+    /// How many, by label.
+    pub(super) predictions: Table<u64>,
+    pub(super) confidence: Histogram,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Version {
+    /// How many, by status.
+    pub(super) requests: Table<u64>,
+    /// In seconds.
+    pub(super) latency: Histogram,
+}
+
+/// How many values are within each bound and above the one before; the last are above all bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Histogram {
+    pub(super) buckets: [u64; 8],
+    pub(super) sum: Sum,
+}
+
+/// A sum in whole numbers, so that it is the same after any order of adding, writing and reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sum {
+    units: u64,
+    /// Below one billion.
+    billionths: u32,
+}
+
+const BILLION: u64 = 1_000_000_000;
+
+impl ModelMetrics {
+    /// An observer that has counted nothing.
+    pub fn new(options: Options, counters: &Counters) -> ModelMetrics {
+        ModelMetrics {
+            inferences: options.inferences,
+            counts: Counts::default(),
+            room: Room { taken: 0, refused: counters.observe_capped_labels_total.clone(), warned: false },
+            unusable: Unusable {
+                prediction: counters.unusable("prediction"),
+                latency_ms: counters.unusable("latency_ms"),
+                confidence: counters.unusable("confidence"),
+            },
+        }
+    }
+
+    /// What is counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Goes on from earlier counts.
+    pub fn restore(&mut self, counts: Counts) {
+        self.room.taken = counts.values();
+        self.counts = counts;
+    }
+
+    /// Counts a record if it is an inference, and says whether it is.
+    pub fn observe(&mut self, record: &Record<'_>) -> bool {
+        if !self.inferences.matches(record) {
+            return false;
+        }
+        let room = &mut self.room;
+        let text = |field| record.first(field).and_then(label).unwrap_or_default();
+        let model = self.counts.models.of("model_name", &text("model_name"), room);
+        let version = model.versions.of("model_version", &text("model_version"), room);
+        *version.requests.of("status", &text("status"), room) += 1;
+        if let Some(raw) = present(record, "prediction") {
+            match label(raw) {
+                Some(value) => *model.predictions.of("label", &value, room) += 1,
+                None => drop(self.unusable.prediction.inc()),
+            }
+        }
+        if let Some(raw) = present(record, "latency_ms") {
+            match number(raw, 0.0..=f64::MAX) {
+                Some(milliseconds) => version.latency.add(milliseconds / 1_000.0, &LATENCY_BOUNDS_SECONDS),
+                None => drop(self.unusable.latency_ms.inc()),
+            }
+        }
+        if let Some(raw) = present(record, "confidence") {
+            match number(raw, 0.0..=1.0) {
+                Some(confidence) => model.confidence.add(confidence, &CONFIDENCE_BOUNDS),
+                None => drop(self.unusable.confidence.inc()),
+            }
+        }
+        true
+    }
+}
+
+impl Counts {
+    /// How many values there are in all tables.
+    fn values(&self) -> usize {
+        let of_model = |model: &Model| {
+            let requests: usize = model.versions.iter().map(|(_, version)| version.requests.len()).sum();
+            model.predictions.len() + model.versions.len() + requests
+        };
+        self.models.len() + self.models.iter().map(|(_, model)| of_model(model)).sum::<usize>()
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, value: f64, bounds: &[f64; 7]) {
+        let bucket = bounds.iter().take_while(|bound| value > **bound).count();
+        self.buckets[bucket] += 1;
+        // A conversion of a float that is too large gives the largest integer.
+        self.sum.add(Sum { units: value as u64, billionths: (value.fract() * BILLION as f64).round() as u32 });
+    }
+
+    /// Adds what another one has counted.
+    pub(super) fn merge(&mut self, other: &Histogram) {
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(mine, its)| *mine += its);
+        self.sum.add(other.sum);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+impl Sum {
+    fn add(&mut self, other: Sum) {
+        let billionths = u64::from(self.billionths) + u64::from(other.billionths);
+        self.units = self.units.saturating_add(other.units).saturating_add(billionths / BILLION);
+        self.billionths = (billionths % BILLION) as u32;
+    }
+
+    pub(super) fn as_f64(self) -> f64 {
+        self.units as f64 + f64::from(self.billionths) / BILLION as f64
+    }
+}
+
+/// The raw value of a field; `null` is none.
+fn present<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r str> {
+    record.first(field).filter(|raw| *raw != "null")
+}
+
+/// The text of a scalar.
+fn label(raw: &str) -> Option<Cow<'_, str>> {
+    if raw.starts_with('[') {
+        return None;
+    }
+    match json::value(raw) {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Boolean(_) => Some(Cow::Borrowed(raw)),
+        Value::Null | Value::Object => None,
+    }
+}
+
+/// A JSON number within a range.
+fn number(raw: &str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+    let value = raw.parse().ok()?;
+    range.contains(&value).then_some(value)
+}
+
+#[cfg(test)]
+mod tests;

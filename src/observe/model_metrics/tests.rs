@@ -1,0 +1,125 @@
+use super::*;
+use crate::record::Space;
+use crate::telemetry::Telemetry;
+
+const DEFAULT: &str = "event : inference or not event : *";
+
+fn observer(inferences: &str) -> ModelMetrics {
+    let inferences = Expression::parse_condition(inferences).unwrap();
+    ModelMetrics::new(Options { inferences, model_name: false }, &Telemetry::default().pipeline("p"))
+}
+
+/// What one record gives, in words: `requests name/version/status`, `latency bucket sum`, and so on.
+fn counted(inferences: &str, line: &str) -> String {
+    let mut observer = observer(inferences);
+    let mut space = Space::default();
+    let counted = observer.observe(&Record::parse(line, &mut space).unwrap());
+    let mut words = Vec::new();
+    for (name, model) in observer.counts().models.iter() {
+        for (version, it) in model.versions.iter() {
+            words
+                .extend(it.requests.iter().map(|(status, count)| format!("request {name}/{version}/{status} {count}")));
+            words.extend(histogram("latency", &it.latency));
+        }
+        words.extend(model.predictions.iter().map(|(label, count)| format!("label {label} {count}")));
+        words.extend(histogram("confidence", &model.confidence));
+    }
+    let unusable = &observer.unusable;
+    for (field, counter) in [
+        ("prediction", &unusable.prediction),
+        ("latency_ms", &unusable.latency_ms),
+        ("confidence", &unusable.confidence),
+    ] {
+        words.extend((counter.get() > 0).then(|| format!("unusable {field}")));
+    }
+    assert_eq!(counted, !words.is_empty(), "{line}");
+    words.join(", ")
+}
+
+fn histogram(name: &str, histogram: &Histogram) -> Option<String> {
+    let bucket = histogram.buckets.iter().position(|count| *count == 1)?;
+    assert_eq!(histogram.count(), 1);
+    Some(format!("{name} bucket {bucket} sum {}", histogram.sum.as_f64()))
+}
+
+#[test]
+fn a_record_gives_these_counts() {
+    for (line, expected) in [
+        (
+            r#"{"event":"inference","model_name":"m","model_version":"1","status":"success","prediction":"fraud","latency_ms":12.8,"confidence":0.873}"#,
+            "request m/1/success 1, latency bucket 1 sum 0.0128, label fraud 1, confidence bucket 4 sum 0.873",
+        ),
+        // Which records.
+        (r#"{"event":"startup","model_version":"1","status":"success"}"#, ""),
+        (r#"{"model_version":"1","status":"success"}"#, "request /1/success 1"),
+        (r#"{}"#, "request // 1"),
+        (r#"{"event":null}"#, "request // 1"),
+        // Labels are scalars.
+        (r#"{"model_version":3,"status":200}"#, "request /3/200 1"),
+        (r#"{"model_version":1.50,"status":true}"#, "request /1.50/true 1"),
+        (r#"{"model_version":{"a":1},"status":["x"],"model_name":null}"#, "request // 1"),
+        (r#"{"status":"a\"b\u00e9"}"#, "request //a\"bé 1"),
+        (r#"{"prediction":7}"#, "request // 1, label 7 1"),
+        (r#"{"prediction":false}"#, "request // 1, label false 1"),
+        (r#"{"prediction":null}"#, "request // 1"),
+        (r#"{"prediction":["a"]}"#, "request // 1, unusable prediction"),
+        (r#"{"prediction":{"a":1}}"#, "request // 1, unusable prediction"),
+        // A value on a bound is within it.
+        (r#"{"latency_ms":10}"#, "request // 1, latency bucket 0 sum 0.01"),
+        (r#"{"latency_ms":10.0001}"#, "request // 1, latency bucket 1 sum 0.0100001"),
+        (r#"{"latency_ms":2500}"#, "request // 1, latency bucket 6 sum 2.5"),
+        (r#"{"latency_ms":2.6e3}"#, "request // 1, latency bucket 7 sum 2.6"),
+        (r#"{"latency_ms":0}"#, "request // 1, latency bucket 0 sum 0"),
+        (r#"{"confidence":0.5}"#, "request // 1, confidence bucket 0 sum 0.5"),
+        (r#"{"confidence":0.99}"#, "request // 1, confidence bucket 6 sum 0.99"),
+        (r#"{"confidence":1}"#, "request // 1, confidence bucket 7 sum 1"),
+        // Numbers are JSON numbers in range.
+        (r#"{"latency_ms":"12.8"}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":-1}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":1e999}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":null,"confidence":null}"#, "request // 1"),
+        (r#"{"confidence":87.3}"#, "request // 1, unusable confidence"),
+        (r#"{"confidence":[0.1,0.9]}"#, "request // 1, unusable confidence"),
+    ] {
+        assert_eq!(counted(DEFAULT, line), expected, "{line}");
+    }
+    assert_eq!(counted("kind : predict", r#"{"event":"inference"}"#), "");
+    assert_eq!(counted("kind : predict", r#"{"kind":"predict","status":"ok"}"#), "request //ok 1");
+}
+
+#[test]
+fn sums_are_the_same_in_any_order_and_never_fall() {
+    let values = [0.1, 0.2, 0.3, 0.999_999_999_6, 1e-9, 1e300, 3_600.7];
+    let sum = |values: &mut dyn Iterator<Item = &f64>| {
+        let mut histogram = Histogram::default();
+        for value in values {
+            let before = histogram.sum.as_f64();
+            histogram.add(*value, &LATENCY_BOUNDS_SECONDS);
+            assert!(histogram.sum.as_f64() >= before);
+        }
+        histogram
+    };
+    let forth = sum(&mut values[..5].iter());
+    assert_eq!(forth, sum(&mut values[..5].iter().rev()));
+    assert_eq!(forth.sum, Sum { units: 1, billionths: 600_000_001 });
+    assert_eq!(sum(&mut values.iter()).count(), 7);
+}
+
+#[test]
+fn counts_survive_the_disk_and_tolerate_what_is_missing() {
+    let mut first = observer(DEFAULT);
+    let mut space = Space::default();
+    for line in [
+        r#"{"model_name":"m","model_version":"1","status":"success","prediction":"a","latency_ms":0.1,"confidence":0.3}"#,
+        r#"{"model_name":"m","model_version":"2","status":"error"}"#,
+    ] {
+        first.observe(&Record::parse(line, &mut space).unwrap());
+    }
+    let mut second = observer(DEFAULT);
+    second.restore(serde_json::from_value(serde_json::to_value(first.counts()).unwrap()).unwrap());
+    assert_eq!(second.counts(), first.counts());
+    assert_eq!(second.room.taken, first.room.taken);
+    assert_eq!(first.room.taken, 6, "one model, two versions, two statuses, one label");
+    let sparse: Counts = serde_json::from_str(r#"{"models":{"m":{"predictions":{"a":1},"new":[]}}}"#).unwrap();
+    assert_eq!(sparse.values(), 2);
+}
