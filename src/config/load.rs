@@ -118,7 +118,7 @@ fn pipeline(mut file: Section<'_>, name: String, digest: String) -> Option<Pipel
     let source = file.required("source", source::source);
     let decode = file.required("decode", source::decode);
     let enrich = file.optional("enrich", enrich::enrich).unwrap_or_default();
-    let observe = file.optional("observe", |field| field.items().iter().map(observe::observer).collect());
+    let observe = file.optional("observe", observe::observers);
     let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);
     let line_bytes_max = source.as_ref().map_or(0, |source| source.files.line_bytes_max);
     let queue = limits::queue(&mut file, batch.bytes_max, line_bytes_max);

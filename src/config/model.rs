@@ -241,6 +241,8 @@ pub enum Observer {
     ModelMetrics {
         /// Which records are inferences.
         inferences: Condition,
+        /// Shows the label `model_name` from the start, and not only when a second name is seen.
+        model_name: bool,
     },
 }
 

@@ -1,17 +1,33 @@
 //! `observe`: what looks at every record?
 
-use super::field::Field;
+use super::field::{Choice, Field};
 use super::model::{Condition, Observer};
 use crate::kql::Expression;
 
 /// Which records are inferences when the file says nothing.
 const INFERENCES: &str = "event : inference or not event : *";
 
-pub(super) fn observer(field: &Field<'_>) -> Option<Observer> {
-    let mut section = field.choice("observer", &["model_metrics"])?.section;
+/// Reads the list. One observer of each kind: two would give the same series.
+pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
+    let mut seen = Vec::new();
+    let mut observers = Vec::new();
+    for item in field.items() {
+        let Some(choice) = item.choice("observer", &["model_metrics"]) else { continue };
+        if seen.contains(&choice.name) {
+            choice.section.complain(format!("a pipeline has at most one `{}`", choice.name), None);
+        }
+        seen.push(choice.name);
+        observers.extend(model_metrics(choice));
+    }
+    Some(observers)
+}
+
+fn model_metrics(choice: Choice<'_>) -> Option<Observer> {
+    let mut section = choice.section;
     let position = section.context.position(&section.key_span);
     let inferences = section.optional("inferences", Field::condition);
+    let model_name = section.optional("model_name", Field::boolean).unwrap_or(false);
     section.finish();
     let default = Expression::parse_condition(INFERENCES).ok().map(|expression| Condition { expression, position });
-    inferences.or(default).map(|inferences| Observer::ModelMetrics { inferences })
+    inferences.or(default).map(|inferences| Observer::ModelMetrics { inferences, model_name })
 }
