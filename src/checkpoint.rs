@@ -7,11 +7,12 @@
 //!     { "path": "/logs/a.ndjson", "inode": 7, "device": 1, "generation": 0,
 //!       "head": { "length_bytes": 1024, "sha256": "9b1e…" },
 //!       "committed": { "offset_bytes": 4711, "tail": { "length_bytes": 64, "sha256": "07ab…" } },
-//!       "observed_offset_bytes": 4711, "finished": false, "updated": "2026-11-23T10:00:00Z" } ] }
+//!       "observed_offset_bytes": 4711, "finished": false, "updated": "2026-11-23T10:00:00Z" } ],
+//!   "observers": { "model_metrics": {…} } }
 //! ```
 //!
-//! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. It holds
-//! digests only, nothing of a record.
+//! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
+//! it holds digests only, and the observers' counts with the values of their labels.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,9 @@ pub struct Checkpoint {
     /// The files.
     #[serde(default)]
     pub files: Vec<FileEntry>,
+    /// What the observers have counted of the files, each up to its observed offset; `null` when there are none.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub observers: serde_json::Value,
 }
 
 /// What kept the checkpoint from being read or written.
@@ -202,7 +206,7 @@ mod tests {
             finished: false,
             updated: DateTime::UNIX_EPOCH,
         };
-        Checkpoint { version: VERSION, files: vec![entry] }
+        Checkpoint { version: VERSION, files: vec![entry], observers: serde_json::json!({ "model_metrics": 1 }) }
     }
 
     #[test]

@@ -17,11 +17,12 @@ use super::health::Health;
 use super::outlet::{Outlet, RateLimit};
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, SavedCheckpoint, Stop};
-use crate::checkpoint::{self, CheckpointError, FileEntry, Loaded};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
 use crate::config::model;
 use crate::decode::Decode;
 use crate::elastic::options::OptionsError;
 use crate::enrich::{self, Action, Enrichment, Identity, Metadata, Step};
+use crate::observe::{self, Observers, Shown};
 use crate::queue::Queue;
 use crate::record::json;
 use crate::sink::elasticsearch::Elasticsearch;
@@ -79,6 +80,8 @@ pub struct Built {
     pub stop: Stop,
     /// Its counters.
     pub counters: Counters,
+    /// What is shown of its model metrics, if it has that observer.
+    pub shown: Option<Arc<Shown>>,
     /// Held as long as the pipeline runs.
     pub lock: File,
 }
@@ -108,7 +111,10 @@ pub fn build(
     let wake = Wake::default();
     let stop = Stop::new(wake.clone());
     let checkpoint_path = folder.join("checkpoint.json");
-    let entries = entries(&checkpoint_path, &pipeline.name)?;
+    let checkpoint = checkpoint(&checkpoint_path, &pipeline.name)?;
+    let (entries, observed) = checkpoint.map(|found| (found.files, found.observers)).unzip();
+    let observers = observers(pipeline, observed.unwrap_or_default(), &counters);
+    let shown = observers.shown();
     let dead_letter = Arc::new(DeadLetter::open(
         &folder.join("dead_letter"),
         dead_letter_options(pipeline.dead_letter),
@@ -132,6 +138,7 @@ pub fn build(
             model::Decode::Json => Decode::Json,
         },
         enrichment(pipeline, &counters),
+        observers,
         Arc::clone(&dead_letter),
         counters.clone(),
         batch_limits(pipeline.batch),
@@ -151,7 +158,7 @@ pub fn build(
         stop: stop.clone(),
         moved: Instant::now(),
     };
-    Ok(Built { pipeline, deliveries, health, stop, counters, lock })
+    Ok(Built { pipeline, deliveries, health, stop, counters, shown, lock })
 }
 
 /// Makes the folder and takes the lock on it, which ends with the process however it ends.
@@ -166,11 +173,11 @@ fn lock(folder: &Path) -> Result<File, BuildError> {
     }
 }
 
-/// The checkpoint's entries; `None` at the very first start. A damaged one was moved aside, and every file is read anew.
-fn entries(path: &Path, pipeline: &str) -> Result<Option<Vec<FileEntry>>, BuildError> {
+/// The checkpoint; `None` at the very first start. A damaged one was moved aside, and every file is read and counted anew.
+fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildError> {
     Ok(match checkpoint::load(path)? {
         Loaded::Absent => None,
-        Loaded::Found(checkpoint) => Some(checkpoint.files),
+        Loaded::Found(checkpoint) => Some(checkpoint),
         Loaded::Damaged(aside) => {
             tracing::warn!(
                 pipeline,
@@ -178,9 +185,24 @@ fn entries(path: &Path, pipeline: &str) -> Result<Option<Vec<FileEntry>>, BuildE
                 hint = "what was delivered before is sent again and found to be there already",
                 "the checkpoint was damaged; it is kept aside, and every file is read from its beginning"
             );
-            Some(Vec::new())
+            Some(Checkpoint { version: checkpoint::VERSION, files: Vec::new(), observers: serde_json::Value::Null })
         }
     })
+}
+
+/// The observers of a pipeline file, going on from what they had counted.
+fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: &Counters) -> Observers {
+    let model_metrics = pipeline.observe.first().map(|observer| match observer.clone() {
+        model::Observer::ModelMetrics { inferences, model_name } => {
+            observe::model_metrics::Options { inferences: inferences.expression, model_name }
+        }
+    });
+    let mut observers = Observers::new(model_metrics, counters);
+    if observers.restore(observed).is_err() {
+        let hint = "another version of inferlog may have written them; the metrics begin at zero";
+        tracing::warn!(pipeline = pipeline.name, hint, "cannot read the observers' counts in the checkpoint");
+    }
+    observers
 }
 
 fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          one plain thread, synchronous                     │      async
-//! files → source → decode → enrich → batch → queue ══════════╪═→ delivery → sink
+//! files → source → decode → enrich → observe → batch → queue ═╪═→ delivery → sink
 //!           ▲        └─ reject ─┴──→ dead letter ◄───────────┼──────┘
 //!       checkpoint ◄────────────── Ack::delivered ───────────┴──────
 //! ```
@@ -14,6 +14,8 @@ pub mod build;
 pub mod dead_letter;
 pub mod delivery;
 pub mod health;
+#[cfg(test)]
+mod observe_tests;
 mod outlet;
 mod stages;
 pub mod supervisor;
@@ -23,8 +25,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ack::FileNumber;
 use crate::checkpoint::{self, Checkpoint};
-use crate::source::files::Files;
+use crate::source::files::{Chunk, Files};
 use crate::telemetry::Counters;
 use crate::wake::Wake;
 use dead_letter::DeadLetter;
@@ -147,14 +150,14 @@ impl Pipeline {
         let mut ended = Ended::default();
         while !self.stop.is_asked() && !ended.stuck {
             self.commit();
-            let turn = if self.has_room() { self.take_next_chunk() } else { Turn::Full };
+            let turn = if self.has_room() { self.take_next_chunk() } else { self.look_on() };
             self.send();
             if turn == Turn::Idle && self.limits.once && self.is_delivered_to_the_end(&mut ended) {
                 break;
             }
             if turn != Turn::Busy {
                 ended.stuck = self.is_stuck();
-                self.wait();
+                self.wait(turn);
             }
         }
         self.finish(ended)
@@ -171,7 +174,14 @@ impl Pipeline {
         }
     }
 
-    /// Source → decode → enrich → batch, for one chunk.
+    /// While nothing may be read: files that appear are opened all the same, so that one that is deleted before its turn
+    /// is not lost.
+    fn look_on(&mut self) -> Turn {
+        self.source.look();
+        Turn::Full
+    }
+
+    /// Source → decode → enrich → observe → batch, for one chunk.
     fn take_next_chunk(&mut self) -> Turn {
         if self.stages.linger_ends().is_some_and(|end| end <= Instant::now()) {
             self.stages.seal();
@@ -182,7 +192,8 @@ impl Pipeline {
             None => self.source.next_final_end(),
         };
         let Some(chunk) = chunk else { return Turn::Idle };
-        take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
+        let (number, taken) = take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
+        self.source.observed(number, taken);
         self.moved = Instant::now();
         Turn::Busy
     }
@@ -199,18 +210,20 @@ impl Pipeline {
         }
     }
 
-    /// Saves what is committed. What fails is tried again; until then a restart reads more than it must.
+    /// Saves what is committed, and what is observed with the counts. What fails is tried again; until then a restart
+    /// reads more than it must, and the counts are not shown.
     fn save_checkpoint(&mut self) {
         let started = Instant::now();
-        if self.source.is_dirty() {
-            let files = self.source.entries();
+        if self.source.is_dirty() || self.stages.observers.is_dirty() {
+            let (files, observers) = (self.source.entries(), self.stages.observers.state());
             let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
-                let checkpoint = Checkpoint { version: checkpoint::VERSION, files };
+                let checkpoint = Checkpoint { version: checkpoint::VERSION, files, observers };
                 checkpoint::save(&self.checkpoint.path, &checkpoint).map_err(|error| chain(&error))
             });
             match saved {
                 Ok(()) => {
                     self.source.saved();
+                    self.stages.observers.publish();
                     self.counters.checkpoint_saves_total.inc();
                     self.checkpoint.failing = false;
                 }
@@ -243,7 +256,8 @@ impl Pipeline {
         for number in self.source.unterminated_files() {
             let Some(chunk) = self.source.unterminated(number) else { continue };
             if self.stages.is_record(&chunk) {
-                take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
+                let (number, taken) = take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
+                self.source.observed(number, taken);
             } else {
                 ended.left_unread.extend(self.source.leave_unread(number));
             }
@@ -257,9 +271,10 @@ impl Pipeline {
         self.limits.once && self.moved.elapsed() >= self.limits.once_timeout
     }
 
-    fn wait(&self) {
+    fn wait(&self, turn: Turn) {
         let now = Instant::now();
-        let deadlines = [self.stages.linger_ends(), Some(self.source.next_look()), self.outlet.next_send()];
+        let linger_ends = self.stages.linger_ends().filter(|_| turn == Turn::Idle);
+        let deadlines = [linger_ends, Some(self.source.next_look()), self.outlet.next_send()];
         let earliest = deadlines.into_iter().flatten().min().unwrap_or(now + WAIT_MAX);
         self.wake.wait(earliest.saturating_duration_since(now).min(WAIT_MAX));
         if !self.stop.is_asked() && !self.limits.once {
@@ -289,8 +304,9 @@ impl Pipeline {
     }
 }
 
-/// Takes a whole chunk, however long the dead letter makes it wait; at a stop the rest is left and read again.
-fn take_all(stages: &mut Stages, chunk: &crate::source::files::Chunk<'_>, stop: &Stop, wake: &Wake) {
+/// Takes a whole chunk, however long the dead letter makes it wait; at a stop the rest is left and read again. Returns
+/// the file and the offset up to which it is taken, in bytes.
+fn take_all(stages: &mut Stages, chunk: &Chunk<'_>, stop: &Stop, wake: &Wake) -> (FileNumber, u64) {
     let mut from = 0;
     let mut said = false;
     while let Err(interrupted) = stages.take(chunk, from) {
@@ -298,11 +314,12 @@ fn take_all(stages: &mut Stages, chunk: &crate::source::files::Chunk<'_>, stop: 
             tracing::warn!(hint = "the pipeline waits; nothing is lost", "{}", interrupted.error);
         }
         if stop.is_asked() {
-            return;
+            return (chunk.number, chunk.offset_bytes + interrupted.taken_bytes as u64);
         }
         from = interrupted.taken_bytes;
         wake.wait(WAIT_MAX);
     }
+    (chunk.number, chunk.end_offset_bytes())
 }
 
 /// An error and its causes, in one line.

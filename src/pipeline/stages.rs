@@ -14,6 +14,7 @@ use crate::batch::{Batch, Id, Origin};
 use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source, Verdict};
+use crate::observe::Observers;
 use crate::pattern_redaction;
 use crate::record::{Record, Space};
 use crate::reject::{Reject, Stage};
@@ -48,6 +49,7 @@ pub(super) struct Sealed {
 pub(super) struct Stages {
     pub(super) decode: Decode,
     pub(super) enrichment: Enrichment,
+    pub(super) observers: Observers,
     pub(super) dead_letter: Arc<DeadLetter>,
     pub(super) counters: Counters,
     pub(super) limits: BatchLimits,
@@ -75,6 +77,7 @@ impl Stages {
     pub(super) fn new(
         decode: Decode,
         enrichment: Enrichment,
+        observers: Observers,
         dead_letter: Arc<DeadLetter>,
         counters: Counters,
         limits: BatchLimits,
@@ -83,6 +86,7 @@ impl Stages {
         Stages {
             decode,
             enrichment,
+            observers,
             dead_letter,
             counters,
             limits,
@@ -143,7 +147,7 @@ impl Stages {
         let mut count = 0;
         while let Some(line) = lines.next() {
             let source = Source { file: &chunk.file, offset_bytes: line.offset_bytes, read_us };
-            if let Err(error) = self.take_line(&line, source) {
+            if let Err(error) = self.take_line(&line, source, chunk.observed_offset_bytes) {
                 let taken_bytes = (line.offset_bytes - chunk.offset_bytes) as usize;
                 self.note_lines(chunk, bytes, noted..taken_bytes, count);
                 return Err(Interrupted { error, taken_bytes });
@@ -181,7 +185,13 @@ impl Stages {
         }
     }
 
-    fn take_line(&mut self, line: &Line<'_>, source: Source<'_>) -> Result<(), DeadLetterError> {
+    /// `observed_offset_bytes`: lines before it were counted before a restart.
+    fn take_line(
+        &mut self,
+        line: &Line<'_>,
+        source: Source<'_>,
+        observed_offset_bytes: u64,
+    ) -> Result<(), DeadLetterError> {
         let mut record = match self.decode.decode(line, &mut self.space) {
             Ok(record) => record,
             Err(reject) => {
@@ -190,7 +200,11 @@ impl Stages {
             }
         };
         self.counters.decode_records_total.inc();
-        match self.enrichment.apply(&mut record, source) {
+        let verdict = self.enrichment.apply(&mut record, source);
+        if verdict.is_ok() && line.offset_bytes >= observed_offset_bytes {
+            self.observers.observe(&record);
+        }
+        match verdict {
             Ok(Verdict { dropped: Some(rule), .. }) => {
                 self.counters.dropped(&rule).inc();
                 Ok(())

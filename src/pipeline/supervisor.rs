@@ -12,6 +12,7 @@ use super::delivery::Closed;
 use super::health::Health;
 use super::{Ended, Limits, Stop};
 use crate::config::model;
+use crate::observe::ModelSeries;
 use crate::telemetry::{Counters, Telemetry};
 
 /// The stack of a pipeline's thread, in bytes: enough for JSON that nests as deeply as is allowed.
@@ -80,6 +81,10 @@ impl Supervisor {
                 .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
             built.push((pipeline.name.clone(), one));
         }
+        let shown = built.iter().filter_map(|(_, built)| built.shown.clone()).collect::<Vec<_>>();
+        if !shown.is_empty() {
+            telemetry.register_collector(Box::new(ModelSeries(shown)));
+        }
         let pipelines = built.into_iter().map(|(name, built)| start(name, built)).collect::<Result<_, _>>()?;
         Ok(Supervisor { pipelines, telemetry: Arc::new(telemetry) })
     }
@@ -109,7 +114,7 @@ impl Supervisor {
 }
 
 fn start(name: String, built: Built) -> Result<Running, StartError> {
-    let Built { pipeline, deliveries, health, stop, counters, lock } = built;
+    let Built { pipeline, deliveries, health, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
         .into_iter()
         .map(|delivery| {

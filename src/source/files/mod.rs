@@ -84,6 +84,16 @@ pub struct Chunk<'b> {
     pub content: Content<'b>,
 }
 
+impl Chunk<'_> {
+    /// Where it ends, in bytes from the start of the file.
+    pub fn end_offset_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Lines(bytes) => self.offset_bytes + bytes.len() as u64,
+            Content::LongLine { end, .. } => end.offset_bytes,
+        }
+    }
+}
+
 /// The content of a chunk.
 #[derive(Debug)]
 pub enum Content<'b> {
@@ -183,7 +193,7 @@ impl Files {
 
     /// Gives out what comes next, or `None` when there is nothing to read now.
     pub fn next_chunk(&mut self) -> Option<Chunk<'_>> {
-        self.look_for_news();
+        self.look();
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
             file.queued = false;
@@ -313,7 +323,8 @@ impl Files {
         Some(Chunk { number, file: source_file, offset_bytes, observed_offset_bytes, content })
     }
 
-    fn look_for_news(&mut self) {
+    /// Finds out what is new when it is time to, without reading: files that appear are opened.
+    pub fn look(&mut self) {
         let news = self.notifications.take();
         if news.rescan {
             self.next_scan = self.next_scan.min(self.earliest_scan);
