@@ -3,6 +3,7 @@
 //! The binary is a thin user of this library. `ARCHITECTURE.md` draws the whole; `pipeline` composes the stages.
 
 pub mod ack;
+pub mod answer;
 pub mod batch;
 pub mod checkpoint;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod demo;
 pub mod elastic;
 pub mod enrich;
 pub mod kql;
+pub mod line;
 pub mod observe;
 pub mod pattern_redaction;
 pub mod pipeline;

@@ -104,7 +104,7 @@ fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
 }
 
 fn outcome(
-    line: &crate::source::framing::Line<'_>,
+    line: &crate::line::Line<'_>,
     source: Source<'_>,
     enrichment: &mut Enrichment,
     space: &mut Space,

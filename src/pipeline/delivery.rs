@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 
 use super::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use super::health::Health;
+use crate::answer::{Answer, Outcome, Reason, Trouble};
 use crate::batch::{Batch, Item};
 use crate::queue::{Parcel, Queue};
 use crate::reject::{Reject, Stage};
-use crate::sink::{Answer, Outcome, Reason, Request, Sink, Trouble};
+use crate::sink::{Request, Sink};
 use crate::telemetry::{Counters, SinkCounters};
 
 /// How a sink is treated.

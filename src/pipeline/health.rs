@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::sink::Trouble;
+use crate::answer::Trouble;
 use crate::telemetry::SinkCounters;
 
 /// The same trouble is repeated in the log after this long.

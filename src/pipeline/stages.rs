@@ -14,12 +14,13 @@ use crate::batch::{Batch, Id, Origin};
 use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source, Verdict};
+use crate::line::Line;
 use crate::observe::Observers;
 use crate::pattern_redaction;
 use crate::record::{Record, Space};
 use crate::reject::{Reject, Stage};
 use crate::source::files::{Chunk, Content};
-use crate::source::framing::{Line, Lines};
+use crate::source::framing::Lines;
 use crate::telemetry::Counters;
 
 /// When a batch is sealed: whichever comes first.

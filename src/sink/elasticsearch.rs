@@ -10,7 +10,8 @@ use bytes::Bytes;
 use elasticsearch::http::Method;
 use serde_json::Value;
 
-use super::{Answer, Outcome, Reason, Request, Sink, SinkFuture, Trouble};
+use super::{Request, Sink, SinkFuture};
+use crate::answer::{Answer, Outcome, Reason, Trouble};
 use crate::batch::Batch;
 use crate::elastic::assets::MANAGED_BY;
 use crate::elastic::bulk;

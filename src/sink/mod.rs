@@ -11,6 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::answer::{Answer, Trouble};
 use crate::batch::{Batch, Item};
 
 /// Some items of a batch, for one try.
@@ -41,58 +42,6 @@ impl Request {
             None => &items[n],
         })
     }
-}
-
-/// What became of one item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The sink holds it now.
-    Indexed,
-    /// The sink held it already, from an earlier try.
-    Duplicate,
-    /// The server took it into its failure store: kept, but not searchable.
-    FailureStore,
-    /// It may succeed later: try this item again.
-    Retry(Reason),
-    /// The server fails on this item: try it again, but not for ever if its neighbours succeed.
-    Failing(Reason),
-    /// Its target is wrong or not there, not the record: wait, say so, try again.
-    TargetUnready(Reason),
-    /// It will never succeed as it is.
-    Rejected(Reason),
-}
-
-/// Why, in the server's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Reason {
-    /// A short name to count by, such as `document_parsing_exception`; few different ones exist.
-    pub kind: String,
-    /// A sentence. It may quote the record, so it goes to the dead letter alone, never into a log line or a metric.
-    pub detail: String,
-}
-
-/// What a sink answers to one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// One outcome for each item asked for, in their order.
-    Items(Vec<Outcome>),
-    /// Nothing is known of any item: wait and ask for all of them again.
-    Wait(Trouble),
-    /// The request as a whole was too large or was refused because of one of its items: ask for each half by itself.
-    /// A single item that gets this answer is rejected for this reason.
-    Halve(Reason),
-    /// The sink is gone for good, as a pipe that nobody reads: nothing is known of any item, and asking again is
-    /// useless. The run ends, with its lines uncommitted.
-    Closed(Trouble),
-}
-
-/// Why a sink cannot take anything now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// What happened, fit for the log: no secrets, no record data.
-    pub problem: String,
-    /// What to do about it, where that is known.
-    pub hint: Option<String>,
 }
 
 /// A future of a sink's.

@@ -9,7 +9,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Answer, Outcome, Request, Sink, SinkFuture, Trouble};
+use super::{Request, Sink, SinkFuture};
+use crate::answer::{Answer, Outcome, Trouble};
 
 /// Standard output.
 pub struct Stdout {

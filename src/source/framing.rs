@@ -4,16 +4,7 @@
 //! any record. UTF-8 is proven once per block; only in a block that fails is each line proven by itself, so that one
 //! line in another encoding costs its neighbours nothing.
 
-/// One line of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'b> {
-    /// Where it starts, in bytes from the start of the file.
-    pub offset_bytes: u64,
-    /// Its bytes, without the line end.
-    pub bytes: &'b [u8],
-    /// The same as text; `None` when it is not UTF-8.
-    pub text: Option<&'b str>,
-}
+use crate::line::Line;
 
 /// Whole lines of one file.
 #[derive(Clone, Copy, Debug)]

@@ -5,12 +5,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use inferlog::answer::{Answer, Outcome};
 use inferlog::elastic::client::Client;
 use inferlog::elastic::options::{ClientOptions, Proxy};
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
+use inferlog::sink::Sink;
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
-use inferlog::sink::{Answer, Outcome, Sink};
 use url::Url;
 
 use crate::support::{batch, deliver};

@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use inferlog::answer::{Answer, Outcome};
 use inferlog::batch::{Batch, ID_CHARACTERS, Id, Origin};
 use inferlog::elastic::client::{Body, Client};
 use inferlog::elastic::options::{Auth, ClientOptions};
 use inferlog::elastic::target::Target;
 use inferlog::secret::Secret;
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
-use inferlog::sink::{Answer, Outcome, Request, Sink};
+use inferlog::sink::{Request, Sink};
 use serde_json::Value;
 use url::Url;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::sink::Trouble;
+use crate::answer::Trouble;
 
 /// Why the store cannot be used, or cannot be used now.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,8 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Answer, Request, Sink, SinkFuture, Trouble};
+use super::{Request, Sink, SinkFuture};
+use crate::answer::{Answer, Trouble};
 pub use error::StoreError;
 pub use retention::{BYTES_MAX_MIN, Retention};
 use writer::Writer;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 
 use super::*;
+use crate::answer::Outcome;
 use crate::batch::{Batch, Id, Origin, SourceFile};
-use crate::sink::Outcome;
 
 const HOUR_US: i64 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);

@@ -10,8 +10,9 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionB
 
 use super::retention::used_bytes;
 use super::{Options, StoreError, schema};
+use crate::answer::{Answer, Outcome, Reason};
 use crate::batch::{Batch, Item};
-use crate::sink::{Answer, Outcome, Reason, Request};
+use crate::sink::Request;
 
 const INSERT: &str = "INSERT INTO records
     (id, timestamp_us, log_file_path, log_inode, log_generation, log_offset_bytes, log_length_bytes, document)
