@@ -44,7 +44,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    parcels: VecDeque<Parcel>,
+    waiting: VecDeque<(Arc<Batch>, Ack)>,
     bytes: usize,
     closed: bool,
 }
@@ -66,19 +66,22 @@ impl Queue {
         let bytes = batch.body().len();
         let mut state = self.state();
         state.bytes += bytes;
-        state.parcels.push_back(Parcel { batch, ack, _share: Share { queue: self.clone(), bytes } });
+        state.waiting.push_back((batch, ack));
         drop(state);
         self.0.arrived.notify_one();
     }
 
-    /// Takes the oldest batch, or `None` when the queue is closed and empty.
+    /// Takes the oldest batch, or `None` when the queue is closed and empty. Nothing is taken when the future is dropped
+    /// before it is ready.
     pub async fn pop(&self) -> Option<Parcel> {
         loop {
             let arrived = self.0.arrived.notified();
             {
                 let mut state = self.state();
-                if let Some(parcel) = state.parcels.pop_front() {
-                    return Some(parcel);
+                if let Some((batch, ack)) = state.waiting.pop_front() {
+                    // Made here and not in `push`: a share that waits in its own queue would keep it alive for ever.
+                    let share = Share { queue: self.clone(), bytes: batch.body().len() };
+                    return Some(Parcel { batch, ack, _share: share });
                 }
                 if state.closed {
                     return None;
