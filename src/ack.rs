@@ -88,6 +88,22 @@ impl Ledger {
         }
     }
 
+    /// Enters lines that no sink has to hold, because all were dropped or rejected: their marks are committed with the
+    /// batch before them, so that a sink that is down does not let the ledger grow by the number of such batches.
+    pub fn settled(&mut self, marks: Vec<Mark>, bytes: u64) {
+        self.open_bytes += bytes;
+        let Some(last) = self.open.back_mut() else {
+            return self.open.push_back(OpenBatch { marks, bytes, finished: true });
+        };
+        last.bytes += bytes;
+        for mark in marks {
+            match last.marks.iter_mut().find(|known| known.file == mark.file) {
+                Some(known) => *known = mark,
+                None => last.marks.push(mark),
+            }
+        }
+    }
+
     /// Calls `commit` for every mark that has become final since the last call.
     pub fn collect(&mut self, mut commit: impl FnMut(Mark)) {
         while let Ok(batch) = self.finished.try_recv() {
@@ -139,6 +155,22 @@ mod tests {
         drop(third);
         assert_eq!(collected(&mut ledger), Vec::<u64>::new());
         assert!(!ledger.is_empty());
+    }
+
+    #[test]
+    fn lines_without_documents_are_committed_after_those_before_them() {
+        let mut ledger = Ledger::new(2, Wake::default());
+        let mark = |offset_bytes| Mark { file: 0, offset_bytes, tail: Fingerprint::default() };
+        ledger.settled(vec![mark(5)], 5);
+        assert_eq!(collected(&mut ledger), [5], "nothing is before them");
+        let ack = open(&mut ledger, 10);
+        ledger.settled(vec![mark(20), Mark { file: 1, ..mark(7) }], 30);
+        ledger.settled(vec![mark(30)], 10);
+        assert_eq!((collected(&mut ledger), ledger.unacknowledged_bytes()), (Vec::new(), 50));
+        ack.clone().delivered();
+        ack.delivered();
+        assert_eq!(collected(&mut ledger), [30, 7]);
+        assert_eq!((ledger.is_empty(), ledger.unacknowledged_bytes()), (true, 0));
     }
 
     #[test]

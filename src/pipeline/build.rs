@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use super::dead_letter::{self, DeadLetter, DeadLetterError};
@@ -32,6 +32,9 @@ use crate::sink::{self, Sink};
 use crate::source::files::{self, Files, FirstSeen};
 use crate::telemetry::Counters;
 use crate::wake::Wake;
+
+/// The most buffers that are kept to be filled again. More would all grow to the size of the largest batch in time.
+const SPENT_BATCHES_MAX: usize = 4;
 
 /// What keeps a pipeline from starting.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +123,7 @@ pub fn build(
         dead_letter_options(pipeline.dead_letter),
         counters.clone(),
     )?);
-    let (spent_sender, spent) = channel();
+    let (spent_sender, spent) = sync_channel(SPENT_BATCHES_MAX);
     let limits = Limits { unacknowledged_bytes_max: pipeline.queue.unacknowledged_bytes_max, ..limits };
     let (mut queues, mut deliveries, mut health) = (Vec::new(), Vec::new(), Vec::new());
     for sink in &pipeline.sinks {
@@ -157,6 +160,7 @@ pub fn build(
         wake,
         stop: stop.clone(),
         moved: Instant::now(),
+        held: None,
     };
     Ok(Built { pipeline, deliveries, health, stop, counters, shown, lock })
 }

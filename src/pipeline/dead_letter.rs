@@ -16,8 +16,8 @@
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -131,7 +131,8 @@ pub struct DeadLetter {
 struct State {
     file: Option<(PathBuf, std::fs::File)>,
     bytes: u64,
-    /// Hashes of the ids that are in it: an entry is written once, however often its line is read again.
+    /// Hashes of the ids that are in it: an entry is written once, however often its line is read again. About 16 bytes
+    /// an entry, so `bytes_max` bounds it too; one whose file was removed meanwhile stays known until the next start.
     known: HashSet<u64>,
     hasher: RandomState,
     unsynced: bool,
@@ -172,6 +173,10 @@ impl DeadLetter {
             return Ok(());
         }
         if state.bytes >= self.options.bytes_max {
+            // Files may have been removed since they were counted.
+            state.bytes = used_bytes(&self.folder).map_err(|source| self.failed(source))?;
+        }
+        if state.bytes >= self.options.bytes_max {
             return Err(DeadLetterError::Full { folder: self.folder.clone(), bytes_max: self.options.bytes_max });
         }
         self.append(&mut state, &line(entry)).map_err(|source| self.failed(source))?;
@@ -203,9 +208,14 @@ impl DeadLetter {
         self.state().written
     }
 
+    #[cfg(test)]
+    pub(super) fn is_synced(&self) -> bool {
+        !self.state().unsynced
+    }
+
     fn append(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
         let path = self.folder.join(format!("{}.ndjson", Utc::now().format("%Y-%m-%d")));
-        if state.file.as_ref().is_none_or(|(open, _)| *open != path) {
+        if state.file.as_ref().is_none_or(|(open, file)| *open != path || !is_at(file, &path)) {
             if let Some((_, file)) = &state.file {
                 file.sync_data()?;
             }
@@ -233,31 +243,62 @@ impl DeadLetter {
     }
 }
 
-/// Finds out what is there already.
+/// Whether an open file is still the one under its path: its entries would be lost in one that was removed.
+fn is_at(file: &std::fs::File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs_err::metadata(path)) else { return false };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "ndjson") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// How much all entries take, in bytes.
+fn used_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for path in files(folder)? {
+        match fs_err::metadata(&path) {
+            Ok(metadata) => bytes += metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Finds out what is there already, one entry at a time: the files may be larger than memory should be.
 fn load(folder: &Path, state: &mut State) -> io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Known {
         id: String,
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    for path in fs_err::read_dir(folder)? {
-        let path = path?.path();
-        if path.extension().is_none_or(|extension| extension != "ndjson") {
-            continue;
-        }
-        let text = fs_err::read(&path)?;
-        let whole = memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1);
-        if whole < text.len() {
-            fs_err::OpenOptions::new().write(true).open(&path)?.file().set_len(whole as u64)?;
-        }
-        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            if let Ok(known) = serde_json::from_slice::<Known>(line)
+    let mut line = Vec::new();
+    for path in files(folder)? {
+        let mut reader = BufReader::new(fs_err::File::open(&path)?);
+        let mut whole = 0;
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if !line.ends_with(b"\n") {
+                fs_err::OpenOptions::new().write(true).open(&path)?.file().set_len(whole)?;
+                break;
+            }
+            if let Ok(known) = serde_json::from_slice::<Known>(&line)
                 && let Ok(id) = known.id.into_bytes().try_into()
             {
                 state.known.insert(state.hasher.hash_one(Id(id)));
             }
+            whole += line.len() as u64;
+            line.clear();
         }
-        state.bytes += whole as u64;
+        line.clear();
+        state.bytes += whole;
     }
     Ok(())
 }
@@ -372,10 +413,26 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_refuses_and_says_what_to_do() {
+    fn the_limit_refuses_and_says_what_to_do_until_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let dead_letter = open(folder.path());
         let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference).err());
         assert!(refused.unwrap().to_string().contains("raise `dead_letter.bytes_max`"));
+        let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        fs_err::remove_file(&path).unwrap();
+        write(&dead_letter, b'z', Content::Reference).unwrap();
+        assert_eq!(lines(folder.path()).len(), 1, "the entry is in a file that has a name");
+    }
+
+    #[test]
+    fn entries_go_to_the_folder_when_a_file_of_it_was_removed_or_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead_letter = open(folder.path());
+        write(&dead_letter, b'a', Content::Reference).unwrap();
+        let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let aside = tempfile::tempdir().unwrap();
+        fs_err::rename(&path, aside.path().join("a.ndjson")).unwrap();
+        write(&dead_letter, b'b', Content::Reference).unwrap();
+        assert_eq!(lines(folder.path()).len(), 1);
     }
 }

@@ -5,7 +5,8 @@
 //! will succeed; and acknowledges a batch when each of its items is one of the three: indexed, known already, dead.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -54,8 +55,10 @@ pub struct Delivery {
     policy: Policy,
     counters: Counters,
     sink_counters: SinkCounters,
-    /// Buffers of delivered batches, for the pipeline to fill again.
-    spent: Sender<Batch>,
+    /// Buffers of delivered batches, for the pipeline to fill again; those that it has no use for are given up.
+    spent: SyncSender<Batch>,
+    /// How many items the sink has settled, one way or the other: it works for others than those that it fails on.
+    settled: AtomicU64,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -69,8 +72,10 @@ struct Attempt {
     request: Request,
     /// How often they were sent already.
     tries: u32,
-    /// How often the server failed on them while their neighbours succeeded.
+    /// How often the server failed on them while it settled others.
     failures: u32,
+    /// [`Delivery::settled`] when they were sent last.
+    settled_before: u64,
 }
 
 /// What an answer leaves to be done.
@@ -83,10 +88,36 @@ struct Unsettled {
     /// These will never succeed.
     rejected: Vec<(u32, Reason)>,
     /// Why the target is not ready, if it is not.
-    trouble: Option<Trouble>,
+    target: Option<Trouble>,
+    /// Why something is to be sent again, in a word.
+    busy: Option<String>,
     indexed: u64,
     duplicates: u64,
     failure_store: Vec<u32>,
+}
+
+impl Unsettled {
+    /// How many items of the answer are settled.
+    fn settled(&self) -> u64 {
+        self.indexed + self.duplicates + (self.failure_store.len() + self.rejected.len()) as u64
+    }
+
+    /// What people are to be told: of a target that is not ready, or of a server that answers and takes nothing.
+    fn trouble(&mut self, others_succeed: bool) -> Option<Trouble> {
+        if self.target.is_some() || others_succeed {
+            return self.target.take();
+        }
+        let kind = self.failing.first().map(|(_, reason)| &reason.kind).or(self.busy.as_ref())?;
+        Some(Trouble { problem: format!("the sink answers, but takes nothing now ({kind})"), hint: None })
+    }
+
+    /// The positions of what is to be sent again, ascending.
+    fn into_retry(self) -> Vec<u32> {
+        let mut retry = self.retry;
+        retry.extend(self.failing.iter().map(|(position, _)| *position));
+        retry.sort_unstable();
+        retry
+    }
 }
 
 impl Delivery {
@@ -98,10 +129,17 @@ impl Delivery {
         health: Arc<Health>,
         policy: Policy,
         counters: Counters,
-        spent: Sender<Batch>,
+        spent: SyncSender<Batch>,
     ) -> Delivery {
         let sink_counters = counters.sink(sink.name());
-        Delivery { sink, queue, dead_letter, health, policy, counters, sink_counters, spent }
+        let settled = AtomicU64::new(0);
+        Delivery { sink, queue, dead_letter, health, policy, counters, sink_counters, spent, settled }
+    }
+
+    /// The same into another sink.
+    #[cfg(test)]
+    pub(super) fn with_sink(self, sink: Box<dyn Sink>) -> Delivery {
+        Delivery { sink, ..self }
     }
 
     /// Asks the sink whether deliveries can be expected to succeed, and warns if not.
@@ -119,14 +157,17 @@ impl Delivery {
     pub async fn run(self) -> Result<(), Closed> {
         let this = Arc::new(self);
         let mut under_way = JoinSet::new();
-        while let Some(parcel) = this.queue.pop().await {
-            while under_way.len() >= this.policy.in_flight_max {
-                finished(under_way.join_next().await)?;
+        let mut open = true;
+        while open || !under_way.is_empty() {
+            let may_send = open && under_way.len() < this.policy.in_flight_max;
+            tokio::select! {
+                // A sink that is gone must be heard of while nothing arrives, too.
+                Some(joined) = under_way.join_next() => finished(joined)?,
+                parcel = this.queue.pop(), if may_send => match parcel {
+                    Some(parcel) => drop(under_way.spawn(Arc::clone(&this).deliver(parcel))),
+                    None => open = false,
+                },
             }
-            under_way.spawn(Arc::clone(&this).deliver(parcel));
-        }
-        while !under_way.is_empty() {
-            finished(under_way.join_next().await)?;
         }
         Ok(())
     }
@@ -134,16 +175,18 @@ impl Delivery {
     /// Settles every item of a batch, then acknowledges it.
     async fn deliver(self: Arc<Self>, parcel: Parcel) -> Result<(), Closed> {
         let request = Request { batch: Arc::clone(&parcel.batch), selection: None };
-        let mut open = vec![Attempt { request, tries: 0, failures: 0 }];
+        let mut open = vec![Attempt { request, tries: 0, failures: 0, settled_before: self.settled_items() }];
         while let Some(attempt) = open.pop() {
             self.counters.delivery_requests_total.inc();
             match self.sink.deliver(&attempt.request).await {
-                Answer::Items(outcomes) => open.extend(self.settle(attempt, outcomes).await),
-                Answer::Wait(trouble) => {
-                    self.health.trouble(trouble);
-                    self.pause(attempt.tries).await;
-                    open.push(Attempt { tries: attempt.tries + 1, ..attempt });
+                Answer::Items(outcomes) if outcomes.len() == attempt.request.len() => {
+                    open.extend(self.settle(attempt, outcomes).await);
                 }
+                Answer::Items(outcomes) => {
+                    let trouble = miscounted(self.sink.name(), outcomes.len(), attempt.request.len());
+                    open.push(self.wait(attempt, trouble).await);
+                }
+                Answer::Wait(trouble) => open.push(self.wait(attempt, trouble).await),
                 Answer::Halve(reason) if attempt.request.len() == 1 => {
                     self.reject(&attempt.request, 0, &reason).await;
                 }
@@ -153,50 +196,62 @@ impl Delivery {
         }
         self.until_it_works(|| self.dead_letter.sync()).await;
         let Parcel { batch, ack, .. } = parcel;
-        if let Ok(batch) = Arc::try_unwrap(batch) {
-            let _ = self.spent.send(batch);
+        // With several sinks the last one has it to itself.
+        if let Some(batch) = Arc::into_inner(batch) {
+            let _ = self.spent.try_send(batch);
         }
         ack.delivered();
         Ok(())
     }
 
+    /// Notes why nothing was taken, and gives back all items after the wait for it.
+    async fn wait(&self, attempt: Attempt, trouble: Trouble) -> Attempt {
+        self.health.trouble(trouble);
+        self.sink_counters.retried.inc_by(attempt.request.len() as u64);
+        self.pause(attempt.tries).await;
+        Attempt { tries: attempt.tries + 1, ..attempt }
+    }
+
     /// Counts what is settled, buries what is dead, and gives back what is to be sent again, after the wait for it.
     async fn settle(&self, attempt: Attempt, outcomes: Vec<Outcome>) -> Option<Attempt> {
-        let positions = selection(&attempt.request);
-        let unsettled = sort(&positions, outcomes);
+        let Attempt { request, tries, mut failures, settled_before } = attempt;
+        let mut unsettled = sort(&selection(&request), outcomes);
+        let batch = &request.batch;
         self.sink_counters.indexed.inc_by(unsettled.indexed);
         self.sink_counters.duplicates.inc_by(unsettled.duplicates);
-        self.bury_failure_store(&attempt.request.batch, &unsettled.failure_store).await;
-        for (position, reason) in &unsettled.rejected {
-            self.bury(&attempt.request.batch, *position, reason).await;
-        }
-        let succeeded = unsettled.indexed + unsettled.duplicates > 0 || attempt.failures > 0;
-        let failures = attempt.failures + u32::from(succeeded && !unsettled.failing.is_empty());
-        let mut retry = unsettled.retry;
+        self.settled.fetch_add(unsettled.settled(), Ordering::Relaxed);
+        self.bury_failure_store(batch, &unsettled.failure_store).await;
+        self.bury_all(batch, &unsettled.rejected).await;
+        let others_succeed = failures > 0 || self.settled_items() > settled_before;
+        failures += u32::from(others_succeed && !unsettled.failing.is_empty());
         if failures >= self.policy.item_attempts_max {
-            for (position, reason) in &unsettled.failing {
-                self.bury(&attempt.request.batch, *position, reason).await;
-            }
-        } else {
-            retry.extend(unsettled.failing.iter().map(|(position, _)| *position));
-            retry.sort_unstable();
+            self.bury_all(batch, &std::mem::take(&mut unsettled.failing)).await;
         }
-        match unsettled.trouble {
+        match unsettled.trouble(others_succeed) {
             Some(trouble) => self.health.trouble(trouble),
             None => self.health.good(),
         }
+        let retry = unsettled.into_retry();
         if retry.is_empty() {
             return None;
         }
         self.sink_counters.retried.inc_by(retry.len() as u64);
-        self.pause(attempt.tries).await;
-        let request = Request { batch: attempt.request.batch, selection: Some(retry) };
-        Some(Attempt { request, tries: attempt.tries + 1, failures })
+        let settled_before = self.settled_items();
+        self.pause(tries).await;
+        let request = Request { batch: request.batch, selection: Some(retry) };
+        Some(Attempt { request, tries: tries + 1, failures, settled_before })
     }
 
     async fn reject(&self, request: &Request, nth: usize, reason: &Reason) {
+        self.settled.fetch_add(1, Ordering::Relaxed);
         self.bury(&request.batch, selection(request)[nth], reason).await;
         self.health.good();
+    }
+
+    async fn bury_all(&self, batch: &Batch, items: &[(u32, Reason)]) {
+        for (position, reason) in items {
+            self.bury(batch, *position, reason).await;
+        }
     }
 
     /// Enters an item into the dead letter, however long that takes: without it the batch is not settled.
@@ -225,6 +280,10 @@ impl Delivery {
         }
     }
 
+    fn settled_items(&self) -> u64 {
+        self.settled.load(Ordering::Relaxed)
+    }
+
     async fn pause(&self, tries: u32) {
         tokio::time::sleep(backoff(&self.policy, tries, fastrand::f64())).await;
     }
@@ -236,12 +295,16 @@ fn backoff(policy: &Policy, tries: u32, random: f64) -> Duration {
     doubled.min(policy.retry_max).mul_f64(0.5 + random / 2.0)
 }
 
-fn finished(joined: Option<Result<Result<(), Closed>, tokio::task::JoinError>>) -> Result<(), Closed> {
+fn finished(joined: Result<Result<(), Closed>, tokio::task::JoinError>) -> Result<(), Closed> {
     match joined {
-        None => Ok(()),
-        Some(Ok(result)) => result,
-        Some(Err(error)) => Err(Closed(Trouble { problem: format!("BUG: a delivery ended: {error}"), hint: None })),
+        Ok(result) => result,
+        Err(error) => Err(Closed(Trouble { problem: format!("BUG: a delivery ended: {error}"), hint: None })),
     }
+}
+
+/// An answer that does not say which items it speaks of settles none of them.
+fn miscounted(sink: &str, answered: usize, asked: usize) -> Trouble {
+    Trouble { problem: format!("BUG: the sink `{sink}` answered for {answered} of {asked} documents"), hint: None }
 }
 
 /// The positions in the batch that a request asks for.
@@ -256,6 +319,7 @@ fn halves(attempt: &Attempt) -> [Attempt; 2] {
         request: Request { batch: Arc::clone(&attempt.request.batch), selection: Some(half) },
         tries: 0,
         failures: attempt.failures,
+        settled_before: attempt.settled_before,
     })
 }
 
@@ -267,14 +331,17 @@ fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Unsettled {
             Outcome::Indexed => unsettled.indexed += 1,
             Outcome::Duplicate => unsettled.duplicates += 1,
             Outcome::FailureStore => unsettled.failure_store.push(*position),
-            Outcome::Retry(_) => unsettled.retry.push(*position),
+            Outcome::Retry(reason) => {
+                unsettled.retry.push(*position);
+                unsettled.busy = Some(reason.kind);
+            }
             Outcome::Failing(reason) => unsettled.failing.push((*position, reason)),
             Outcome::Rejected(reason) => unsettled.rejected.push((*position, reason)),
             Outcome::TargetUnready(reason) => {
                 unsettled.retry.push(*position);
                 let problem = format!("the target does not take documents now ({}): {}", reason.kind, reason.detail);
                 let hint = "check that the data stream or index exists, is open, and that this user may write to it";
-                unsettled.trouble = Some(Trouble { problem, hint: Some(hint.to_owned()) });
+                unsettled.target = Some(Trouble { problem, hint: Some(hint.to_owned()) });
             }
         }
     }
@@ -297,3 +364,6 @@ fn entry<'e>(batch: &'e Batch, item: &Item, reject: &'e Reject) -> Entry<'e> {
 pub(super) fn sha256_hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ pub mod build;
 pub mod dead_letter;
 pub mod delivery;
 pub mod health;
+mod held;
 #[cfg(test)]
 mod observe_tests;
 mod outlet;
@@ -31,6 +32,7 @@ use crate::source::files::{Chunk, Files};
 use crate::telemetry::Counters;
 use crate::wake::Wake;
 use dead_letter::DeadLetter;
+use held::Held;
 use outlet::Outlet;
 use stages::Stages;
 
@@ -98,11 +100,11 @@ pub struct Limits {
 /// How a pipeline ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Everything read is delivered and committed.
+    /// Everything read is delivered and committed, and the checkpoint says so.
     pub drained: bool,
     /// With `once`: nothing moved for the whole of `once_timeout`.
     pub stuck: bool,
-    /// Bytes that were read and will be read again.
+    /// Bytes of the files that are not committed: they are read, or read again, at the next start.
     pub unacknowledged_bytes: u64,
     /// Files whose last line has no end and is no record, with its length in bytes.
     pub left_unread: Vec<(PathBuf, u64)>,
@@ -124,6 +126,8 @@ pub struct Pipeline {
     wake: Wake,
     stop: Stop,
     moved: Instant,
+    /// What of a chunk waits until the dead letter takes a line of it.
+    held: Option<Held>,
 }
 
 /// Where the checkpoint is, and when it was saved.
@@ -140,7 +144,7 @@ enum Turn {
     Busy,
     /// Every file is read to its end.
     Idle,
-    /// Nothing may be read before the sinks have taken something.
+    /// Nothing may be read before the sinks or the dead letter have taken something.
     Full,
 }
 
@@ -150,14 +154,15 @@ impl Pipeline {
         let mut ended = Ended::default();
         while !self.stop.is_asked() && !ended.stuck {
             self.commit();
-            let turn = if self.has_room() { self.take_next_chunk() } else { self.look_on() };
+            self.stages.seal_if_due();
+            let turn = self.take_next_chunk();
             self.send();
             if turn == Turn::Idle && self.limits.once && self.is_delivered_to_the_end(&mut ended) {
                 break;
             }
             if turn != Turn::Busy {
                 ended.stuck = self.is_stuck();
-                self.wait(turn);
+                self.wait();
             }
         }
         self.finish(ended)
@@ -174,28 +179,52 @@ impl Pipeline {
         }
     }
 
-    /// While nothing may be read: files that appear are opened all the same, so that one that is deleted before its turn
-    /// is not lost.
-    fn look_on(&mut self) -> Turn {
-        self.source.look();
-        Turn::Full
-    }
-
     /// Source → decode → enrich → observe → batch, for one chunk.
     fn take_next_chunk(&mut self) -> Turn {
-        if self.stages.linger_ends().is_some_and(|end| end <= Instant::now()) {
-            self.stages.seal();
-            return Turn::Busy;
+        if !self.has_room() || !self.take_held() {
+            // What is rotated away meanwhile must be open before it is deleted.
+            self.source.look();
+            return Turn::Full;
         }
         let chunk = match self.source.next_chunk() {
             Some(chunk) => Some(chunk),
             None => self.source.next_final_end(),
         };
         let Some(chunk) = chunk else { return Turn::Idle };
-        let (number, taken) = take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
-        self.source.observed(number, taken);
+        let (number, end_offset_bytes) = (chunk.number, chunk.end_offset_bytes());
+        self.held = take(&self.name, &mut self.stages, &chunk);
+        self.note_observed(number, end_offset_bytes);
         self.moved = Instant::now();
         Turn::Busy
+    }
+
+    /// Takes what is held. False when some of it still has to wait.
+    fn take_held(&mut self) -> bool {
+        let Some(held) = self.held.take() else { return true };
+        let chunk = held.chunk();
+        let (number, end_offset_bytes) = (chunk.number, chunk.end_offset_bytes());
+        match self.stages.take(&chunk) {
+            Ok(()) => {
+                self.note_observed(number, end_offset_bytes);
+                self.moved = Instant::now();
+                tracing::info!(pipeline = self.name, "the dead letter takes entries again");
+                true
+            }
+            Err(interrupted) => {
+                if interrupted.taken_bytes > 0 {
+                    self.moved = Instant::now();
+                }
+                self.held = Some(Held::rest_of(&chunk, interrupted.taken_bytes));
+                self.note_observed(number, end_offset_bytes);
+                false
+            }
+        }
+    }
+
+    /// Observers have counted a file up to an offset, or up to what is held.
+    fn note_observed(&mut self, number: FileNumber, end_offset_bytes: u64) {
+        let offset_bytes = self.held.as_ref().map_or(end_offset_bytes, |held| held.chunk().offset_bytes);
+        self.source.observed(number, offset_bytes);
     }
 
     /// Acknowledgements → committed offsets → checkpoint.
@@ -256,8 +285,12 @@ impl Pipeline {
         for number in self.source.unterminated_files() {
             let Some(chunk) = self.source.unterminated(number) else { continue };
             if self.stages.is_record(&chunk) {
-                let (number, taken) = take_all(&mut self.stages, &chunk, &self.stop, &self.wake);
-                self.source.observed(number, taken);
+                let end_offset_bytes = chunk.end_offset_bytes();
+                self.held = take(&self.name, &mut self.stages, &chunk);
+                self.note_observed(number, end_offset_bytes);
+                if self.held.is_some() {
+                    return false;
+                }
             } else {
                 ended.left_unread.extend(self.source.leave_unread(number));
             }
@@ -271,10 +304,9 @@ impl Pipeline {
         self.limits.once && self.moved.elapsed() >= self.limits.once_timeout
     }
 
-    fn wait(&self, turn: Turn) {
+    fn wait(&self) {
         let now = Instant::now();
-        let linger_ends = self.stages.linger_ends().filter(|_| turn == Turn::Idle);
-        let deadlines = [linger_ends, Some(self.source.next_look()), self.outlet.next_send()];
+        let deadlines = [self.stages.linger_ends(), Some(self.source.next_look()), self.outlet.next_send()];
         let earliest = deadlines.into_iter().flatten().min().unwrap_or(now + WAIT_MAX);
         self.wake.wait(earliest.saturating_duration_since(now).min(WAIT_MAX));
         if !self.stop.is_asked() && !self.limits.once {
@@ -289,8 +321,9 @@ impl Pipeline {
         loop {
             self.commit();
             self.send();
-            ended.drained = self.stages.sealed.is_empty() && self.outlet.is_empty();
-            if ended.drained || ended.stuck || self.stop.is_hopeless() || Instant::now() >= deadline {
+            let delivered = self.stages.sealed.is_empty() && self.outlet.is_empty();
+            ended.drained = delivered && self.held.is_none();
+            if delivered || ended.stuck || self.stop.is_hopeless() || Instant::now() >= deadline {
                 break;
             }
             self.wake.wait(Duration::from_millis(50));
@@ -298,28 +331,19 @@ impl Pipeline {
         self.outlet.close();
         self.save_checkpoint();
         self.update_gauges();
+        ended.drained &= !self.checkpoint.failing;
         ended.unacknowledged_bytes = self.source.lag_bytes();
         ended.dead_lettered = self.dead_letter.written();
         ended
     }
 }
 
-/// Takes a whole chunk, however long the dead letter makes it wait; at a stop the rest is left and read again. Returns
-/// the file and the offset up to which it is taken, in bytes.
-fn take_all(stages: &mut Stages, chunk: &Chunk<'_>, stop: &Stop, wake: &Wake) -> (FileNumber, u64) {
-    let mut from = 0;
-    let mut said = false;
-    while let Err(interrupted) = stages.take(chunk, from) {
-        if !std::mem::replace(&mut said, true) {
-            tracing::warn!(hint = "the pipeline waits; nothing is lost", "{}", interrupted.error);
-        }
-        if stop.is_asked() {
-            return (chunk.number, chunk.offset_bytes + interrupted.taken_bytes as u64);
-        }
-        from = interrupted.taken_bytes;
-        wake.wait(WAIT_MAX);
-    }
-    (chunk.number, chunk.end_offset_bytes())
+/// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.
+fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<Held> {
+    let interrupted = stages.take(chunk).err()?;
+    let hint = "the pipeline waits until it can; nothing is lost";
+    tracing::warn!(pipeline, hint, "{}", interrupted.error);
+    Some(Held::rest_of(chunk, interrupted.taken_bytes))
 }
 
 /// An error and its causes, in one line.
@@ -333,3 +357,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

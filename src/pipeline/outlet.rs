@@ -85,12 +85,10 @@ impl Outlet {
     }
 
     fn push(&mut self, sealed: Sealed) {
-        let ack = self.ledger.open(sealed.marks, sealed.source_bytes);
         if sealed.batch.is_empty() {
-            // Every line was dropped or rejected: there is nothing that a sink must say.
-            self.queues.iter().for_each(|_| ack.clone().delivered());
-            return;
+            return self.ledger.settled(sealed.marks, sealed.source_bytes);
         }
+        let ack = self.ledger.open(sealed.marks, sealed.source_bytes);
         let batch = Arc::new(sealed.batch);
         for queue in &self.queues {
             queue.push(Arc::clone(&batch), ack.clone());

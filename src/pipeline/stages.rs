@@ -101,17 +101,17 @@ impl Stages {
         }
     }
 
-    /// Takes a chunk from its byte `from` on, line by line.
+    /// Takes a chunk, line by line.
     ///
     /// # Errors
-    /// [`Interrupted`] when the dead letter cannot be written now: call again from there.
-    pub(super) fn take(&mut self, chunk: &Chunk<'_>, from: usize) -> Result<(), Interrupted> {
+    /// [`Interrupted`] when the dead letter cannot be written now: call again with what is left.
+    pub(super) fn take(&mut self, chunk: &Chunk<'_>) -> Result<(), Interrupted> {
         match &chunk.content {
-            Content::Lines(bytes) => self.take_lines(chunk, bytes, from),
+            Content::Lines(bytes) => self.take_lines(chunk, bytes),
             Content::LongLine { length_bytes, end } => {
                 self.take_long_line(chunk, *length_bytes).map_err(|error| Interrupted { error, taken_bytes: 0 })?;
                 let mark = Mark { file: chunk.number, offset_bytes: end.offset_bytes, tail: end.tail.clone() };
-                self.note(mark, *length_bytes + 1);
+                self.note(mark, end.offset_bytes - chunk.offset_bytes);
                 Ok(())
             }
         }
@@ -122,6 +122,13 @@ impl Stages {
         let Content::Lines(bytes) = chunk.content else { return false };
         let mut lines = Lines::new(bytes, chunk.offset_bytes);
         lines.next().is_none_or(|line| self.decode.decode(&line, &mut self.space).is_ok())
+    }
+
+    /// Seals the batch that is being filled when its time has come, whatever else there is to do.
+    pub(super) fn seal_if_due(&mut self) {
+        if self.linger_ends().is_some_and(|end| end <= Instant::now()) {
+            self.seal();
+        }
     }
 
     /// When the batch that is being filled must be sealed, if there is one.
@@ -141,10 +148,10 @@ impl Stages {
         self.opened = None;
     }
 
-    fn take_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8], from: usize) -> Result<(), Interrupted> {
+    fn take_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8]) -> Result<(), Interrupted> {
         let read_us = Utc::now().timestamp_micros();
-        let mut lines = Lines::new(&bytes[from..], chunk.offset_bytes + from as u64);
-        let mut noted = from;
+        let mut lines = Lines::new(bytes, chunk.offset_bytes);
+        let mut noted = 0;
         let mut count = 0;
         while let Some(line) = lines.next() {
             let source = Source { file: &chunk.file, offset_bytes: line.offset_bytes, read_us };
@@ -155,7 +162,7 @@ impl Stages {
             }
             count += 1;
             if self.batch.body().len() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
-                let taken = from + lines.consumed_bytes();
+                let taken = lines.consumed_bytes();
                 self.note_lines(chunk, bytes, noted..taken, std::mem::take(&mut count));
                 noted = taken;
                 self.seal();
@@ -200,25 +207,23 @@ impl Stages {
                 return bury_line(&self.dead_letter, id, &reject, line, source, &self.enrichment);
             }
         };
-        self.counters.decode_records_total.inc();
         let verdict = self.enrichment.apply(&mut record, source);
         if verdict.is_ok() && line.offset_bytes >= observed_offset_bytes {
             self.observers.observe(&record);
         }
         match verdict {
-            Ok(Verdict { dropped: Some(rule), .. }) => {
-                self.counters.dropped(&rule).inc();
-                Ok(())
-            }
+            Ok(Verdict { dropped: Some(rule), .. }) => drop(self.counters.dropped(&rule).inc()),
             Ok(verdict) => {
                 let file = self.batch.file(source.file);
                 let length_bytes = line.bytes.len() as u32;
                 let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
                 self.batch.push(verdict.id, verdict.timestamp_us, origin, |out| record.render(out));
-                Ok(())
             }
-            Err(reject) => bury_record(&self.dead_letter, &mut self.enrichment, &reject, &mut record, line, source),
+            Err(reject) => bury_record(&self.dead_letter, &mut self.enrichment, &reject, &mut record, line, source)?,
         }
+        // Last, so that a line that has to be taken again is counted once.
+        self.counters.decode_records_total.inc();
+        Ok(())
     }
 
     fn take_long_line(&mut self, chunk: &Chunk<'_>, length_bytes: u64) -> Result<(), DeadLetterError> {
@@ -255,11 +260,14 @@ fn bury_line(
     write(dead_letter, id, reject, line, source, if keep { Kept::Raw(&hidden) } else { Kept::Reference })
 }
 
-/// What cannot be decoded cannot be redacted by field: where the name of a hidden field stands in it, nothing is kept.
+/// What cannot be decoded cannot be redacted by field: where the name of a hidden field stands in it, or may stand in a
+/// spelling that cannot be read here (escaped, in another encoding), nothing is kept.
 fn names_a_hidden_field(line: &[u8], enrichment: &Enrichment) -> bool {
+    let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
+    let is_legible = std::str::from_utf8(line).is_ok() && !has(b"\0") && !has(b"\\u");
     enrichment.hidden_fields().any(|field| {
         let name = field.rsplit('.').next().unwrap_or(field);
-        memchr::memmem::find(line, name.as_bytes()).is_some()
+        !is_legible || has(name.as_bytes())
     })
 }
 

@@ -28,7 +28,8 @@ pub struct Running {
     /// The state of each of its sinks.
     pub health: Vec<Arc<Health>>,
     stop: Stop,
-    ended: oneshot::Receiver<Ended>,
+    end: oneshot::Receiver<Ended>,
+    ended: Option<Ended>,
     deliveries: Vec<JoinHandle<Result<(), Closed>>>,
     _lock: File,
 }
@@ -94,22 +95,34 @@ impl Supervisor {
         self.pipelines.iter().for_each(|pipeline| pipeline.stop.ask());
     }
 
-    /// Waits until every pipeline has ended.
+    /// Waits until every pipeline has ended. May be given up and called again.
     pub async fn ended(&mut self) -> Vec<(String, Ended)> {
         let mut all = Vec::new();
         for pipeline in &mut self.pipelines {
-            // A thread that panicked says nothing; its panic is on stderr, and nothing is drained.
-            let ended = (&mut pipeline.ended).await.unwrap_or_default();
-            for delivery in pipeline.deliveries.drain(..) {
-                if ended.drained {
-                    let _ = delivery.await;
-                } else {
-                    delivery.abort();
-                }
-            }
-            all.push((pipeline.name.clone(), ended));
+            all.push((pipeline.name.clone(), pipeline.ended().await));
         }
         all
+    }
+}
+
+impl Running {
+    /// Waits for the end of the thread, then of the deliveries. Keeps what it has learnt when it is given up.
+    async fn ended(&mut self) -> Ended {
+        let ended = match self.ended.take() {
+            Some(ended) => ended,
+            // A thread that panicked says nothing; its panic is on stderr, and nothing is drained.
+            None => (&mut self.end).await.unwrap_or_default(),
+        };
+        self.ended = Some(ended.clone());
+        while let Some(delivery) = self.deliveries.last_mut() {
+            if ended.drained {
+                let _ = delivery.await;
+            } else {
+                delivery.abort();
+            }
+            self.deliveries.pop();
+        }
+        ended
     }
 }
 
@@ -131,13 +144,13 @@ fn start(name: String, built: Built) -> Result<Running, StartError> {
             })
         })
         .collect();
-    let (sender, ended) = oneshot::channel();
+    let (sender, end) = oneshot::channel();
     std::thread::Builder::new()
         .name(name.clone())
         .stack_size(STACK_BYTES)
         .spawn(move || drop(sender.send(pipeline.run())))
         .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
-    Ok(Running { name, counters, health, stop, ended, deliveries, _lock: lock })
+    Ok(Running { name, counters, health, stop, end, ended: None, deliveries, _lock: lock })
 }
 
 /// The folder of state: the flag, else `$INFERLOG_DATA_DIR`, else what the platform has for it: `$STATE_DIRECTORY` of a
@@ -149,4 +162,35 @@ pub fn data_dir(flag: Option<PathBuf>) -> PathBuf {
         .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("inferlog")))
         .or_else(|| std::env::home_dir().map(|home| home.join(".local/state/inferlog")))
         .unwrap_or_else(|| PathBuf::from("inferlog-data"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config;
+
+    #[tokio::test]
+    async fn waiting_for_the_ends_may_be_given_up_and_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.yaml", "b.yaml"] {
+            let text = "source: { files: { paths: [\"*.ndjson\"] } }\ndecode: json\nsink: { store: {} }\n";
+            fs_err::write(folder.path().join(name), text).unwrap();
+        }
+        let pipelines = config::load(&[folder.path().to_owned()]).unwrap();
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+        let limits = Limits { once: false, once_timeout: hour, shutdown_timeout: second, unacknowledged_bytes_max: 0 };
+        let mut supervisor = Supervisor::start(&pipelines, folder.path(), limits).unwrap();
+        supervisor.pipelines[0].stop.ask();
+        while supervisor.pipelines[0].ended.is_none() {
+            assert!(tokio::time::timeout(Duration::from_millis(5), supervisor.ended()).await.is_err());
+        }
+        supervisor.stop();
+        let ended = supervisor.ended().await;
+        assert_eq!(
+            ended.iter().map(|(name, ended)| (&**name, ended.drained)).collect::<Vec<_>>(),
+            [("a", true), ("b", true)]
+        );
+    }
 }

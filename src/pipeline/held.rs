@@ -1,0 +1,56 @@
+//! Held: what of a chunk is left when the dead letter does not take a line of it.
+//!
+//! A chunk borrows the source's buffer, so it cannot wait: while it is there nothing can be committed or looked for. Its
+//! rest is copied here, at most one block or one line, and tried again while everything else goes on. At a stop it is
+//! dropped: it was not committed, and is read again.
+
+use std::sync::Arc;
+
+use crate::ack::FileNumber;
+use crate::batch::SourceFile;
+use crate::checkpoint::Position;
+use crate::source::files::{Chunk, Content};
+
+/// The rest of a chunk.
+#[derive(Debug)]
+pub(super) struct Held {
+    number: FileNumber,
+    file: Arc<SourceFile>,
+    offset_bytes: u64,
+    observed_offset_bytes: u64,
+    content: Rest,
+}
+
+#[derive(Debug)]
+enum Rest {
+    Lines(Vec<u8>),
+    LongLine { length_bytes: u64, end: Position },
+}
+
+impl Held {
+    /// Copies what of a chunk stands behind its first `taken_bytes`, the start of a line.
+    pub(super) fn rest_of(chunk: &Chunk<'_>, taken_bytes: usize) -> Held {
+        let content = match &chunk.content {
+            Content::Lines(bytes) => Rest::Lines(bytes[taken_bytes..].to_vec()),
+            Content::LongLine { length_bytes, end } => Rest::LongLine { length_bytes: *length_bytes, end: end.clone() },
+        };
+        Held {
+            number: chunk.number,
+            file: Arc::clone(&chunk.file),
+            offset_bytes: chunk.offset_bytes + taken_bytes as u64,
+            observed_offset_bytes: chunk.observed_offset_bytes,
+            content,
+        }
+    }
+
+    /// The same as a chunk again.
+    pub(super) fn chunk(&self) -> Chunk<'_> {
+        let content = match &self.content {
+            Rest::Lines(bytes) => Content::Lines(bytes),
+            Rest::LongLine { length_bytes, end } => Content::LongLine { length_bytes: *length_bytes, end: end.clone() },
+        };
+        let (file, offset_bytes) = (Arc::clone(&self.file), self.offset_bytes);
+        let observed_offset_bytes = self.observed_offset_bytes;
+        Chunk { number: self.number, file, offset_bytes, observed_offset_bytes, content }
+    }
+}
