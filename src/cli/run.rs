@@ -9,7 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, runtime, say, start_log};
 use crate::config::model::Pipeline;
-use crate::pipeline::supervisor::{Supervisor, data_dir};
+use crate::pipeline::health::Health;
+use crate::pipeline::supervisor::{Running, Supervisor, data_dir};
 use crate::pipeline::{Ended, Limits};
 use crate::server::{self, Served};
 use crate::units::format_bytes;
@@ -88,7 +89,21 @@ async fn run_all(
     }
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), data_dir = %data_dir.display(), "running");
-    wait(&mut supervisor).await
+    let ended = wait(&mut supervisor).await;
+    supervisor.pipelines.iter().for_each(sum_up);
+    ended
+}
+
+/// Says what became of everything that a pipeline read.
+fn sum_up(pipeline: &Running) {
+    let counters = &pipeline.counters;
+    let (lines, bytes) = (counters.source_read_lines_total.get(), counters.source_read_bytes_total.get());
+    let of_sink = |health: &Arc<Health>| {
+        let counters = counters.sink(health.sink());
+        format!("; {}: {} indexed, {} duplicates", health.sink(), counters.indexed.get(), counters.duplicates.get())
+    };
+    let sinks: String = pipeline.health.iter().map(of_sink).collect();
+    tracing::info!(pipeline = pipeline.name, "ended: read {lines} lines, {bytes} bytes{sinks}");
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.
