@@ -56,7 +56,11 @@ struct Progress {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
-    let folders = Folders::new(data_dir(arguments.state.data_dir)).map_err(|error| Failure::new(&error, None))?;
+    let data_dir = data_dir(arguments.state.data_dir);
+    // Held while what an earlier demo left is removed: one that still runs must not lose its files.
+    let lock = build::lock(&build::state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
+    let folders = Folders::new(data_dir).map_err(|error| Failure::new(&error, None))?;
+    drop(lock);
     let pipelines = load(&[folders.files.join("demo.yaml")])?;
     let runtime = runtime()?;
     let started = Instant::now();

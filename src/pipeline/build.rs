@@ -166,7 +166,7 @@ pub fn build(
 }
 
 /// Makes the folder and takes the lock on it, which ends with the process however it ends.
-fn lock(folder: &Path) -> Result<File, BuildError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, BuildError> {
     let failed = |source| BuildError::Folder { folder: folder.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(failed)?;
