@@ -8,4 +8,8 @@
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_tls;
+mod place;
+mod run;
+mod run_bad_input;
+mod run_live;
 mod support;
