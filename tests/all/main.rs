@@ -11,5 +11,6 @@ mod elasticsearch_tls;
 mod place;
 mod run;
 mod run_bad_input;
+mod run_elasticsearch;
 mod run_live;
 mod support;
