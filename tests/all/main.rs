@@ -8,6 +8,7 @@
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_tls;
+mod model_server;
 mod place;
 mod run;
 mod run_bad_input;
