@@ -5,6 +5,7 @@
 // Clippy's own exception for tests knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod demo;
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_tls;

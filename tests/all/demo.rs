@@ -1,0 +1,105 @@
+//! `inferlog demo`, the newcomer's first command: it ends with every record that it wrote in the store, can be run again,
+//! and stops when asked.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::place::{Ended, Place, Running, Store, start, wait_for};
+
+/// What `--records` must reach at least, in records a second of the whole run.
+const RECORDS_PER_SECOND_MIN: f64 = 1_000.0;
+
+fn demo(place: &Place, more: &[&str]) -> Running {
+    let mut command = place.inferlog(&["demo", "--data-dir", "data"]);
+    command.args(more);
+    start(command)
+}
+
+fn store(place: &Place) -> Store {
+    Store(place.path("data/demo/store.sqlite"))
+}
+
+/// A demo that ended as hoped; gives the total that its summary names.
+fn must_be_complete(place: &Place, ended: &Ended) -> u64 {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let total = ended.stdout.split(' ').next().unwrap().parse().unwrap();
+    assert!(ended.stdout.contains(&format!("{total} written, 0 dead-lettered")), "{ended:?}");
+    let store = store(place);
+    assert_eq!((store.count(), store.number("SELECT count(DISTINCT id) FROM records")), (total, total));
+    let logs = fs::read_dir(place.path("data/demo-files/logs")).unwrap();
+    let lines: usize = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap().lines().count()).sum();
+    assert_eq!(lines as u64, total, "as many lines as documents");
+    let dead_letters = fs::read_dir(place.path("data/demo/dead_letter")).into_iter().flatten().count();
+    assert_eq!(dead_letters, 0);
+    total
+}
+
+#[test]
+fn a_demo_of_some_records_ends_with_all_of_them_in_the_store_and_can_be_run_again() {
+    let place = Place::new("");
+    for count in [5_000, 2_001] {
+        let started = Instant::now();
+        let ended = demo(&place, &["--records", &count.to_string()]).wait();
+        let rate = count as f64 / started.elapsed().as_secs_f64();
+        assert_eq!(must_be_complete(&place, &ended), count, "{ended:?}");
+        assert!(rate >= RECORDS_PER_SECOND_MIN, "{rate:.0} records/s");
+        let kinds = [
+            ("models", "count(DISTINCT model_version) FROM records", 4),
+            ("low confidence", "count(*) FROM records WHERE json_extract(document, '$.low_confidence')", 20),
+            ("failures", "count(*) FROM records WHERE status = 'error'", 10),
+            (
+                "failures with a prediction",
+                "0 - count(*) FROM records WHERE status = 'error' AND prediction IS NOT NULL",
+                0,
+            ),
+            ("with a hash", "count(*) FROM records WHERE length(input_hash) = 64", 1_000),
+            ("labels", "count(DISTINCT prediction) FROM records", 3),
+        ];
+        for (kind, sql, at_least) in kinds {
+            let found = store(&place).number(&format!("SELECT {sql}"));
+            assert!(found >= at_least, "{kind}: {found}");
+        }
+        assert!(ended.stdout.contains("What to try next"), "{ended:?}");
+        assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("ERROR"), "{ended:?}");
+    }
+}
+
+#[test]
+fn what_the_demo_says_to_try_works() {
+    let place = Place::new("");
+    assert_eq!(demo(&place, &["--records", "500"]).wait().code, Some(0));
+    let log = place.path("data/demo-files/logs/chatbot-api.ndjson");
+    let arguments = ["check", "data/demo-files/demo.yaml", "--sample", log.to_str().unwrap()];
+    let ended = start(place.inferlog(&arguments)).wait();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.starts_with('{') && ended.stderr.contains("would be shipped"), "{ended:?}");
+    assert!(!ended.stderr.contains("dead letter"), "{ended:?}");
+}
+
+#[test]
+fn an_endless_demo_ends_cleanly_when_it_is_asked_to() {
+    for signal in ["INT", "TERM"] {
+        let place = Place::new("");
+        let mut running = demo(&place, &[]);
+        wait_for("some records", || {
+            running.must_run();
+            (store(&place).count() > 1_500).then_some(())
+        });
+        running.signal(signal);
+        let ended = running.wait();
+        assert!(must_be_complete(&place, &ended) > 1_500);
+    }
+}
+
+#[test]
+fn a_demo_on_the_state_of_a_running_one_is_refused_and_does_not_harm_it() {
+    let place = Place::new("");
+    let mut running = demo(&place, &[]);
+    wait_for("some records", || (store(&place).count() > 100).then_some(()));
+    let second = demo(&place, &["--records", "10"]).wait();
+    assert_eq!(second.code, Some(2), "{second:?}");
+    assert!(second.stderr.contains("another inferlog process uses"), "{second:?}");
+    running.must_run();
+    running.signal("INT");
+    must_be_complete(&place, &running.wait());
+}
