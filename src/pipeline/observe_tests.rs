@@ -64,7 +64,10 @@ fn shown(built: &Built) -> (u64, u64) {
 fn run_and_die(folder: &Path, chunks: usize) -> (u64, u64) {
     let mut built = start(folder);
     let before = shown(&built).0;
-    (0..chunks).for_each(|_| assert_eq!(built.pipeline.take_next_chunk(), Turn::Busy));
+    for _ in 0..chunks {
+        assert_eq!(built.pipeline.take_next_chunk(), Turn::Busy);
+        built.pipeline.send();
+    }
     built.pipeline.save_checkpoint();
     let saved = shown(&built);
     assert_eq!(built.pipeline.take_next_chunk(), Turn::Busy);
@@ -101,6 +104,7 @@ fn lines_that_are_read_again_after_a_crash_are_not_counted_again() {
         if built.pipeline.take_next_chunk() == Turn::Idle {
             break;
         }
+        built.pipeline.send();
     }
     built.pipeline.save_checkpoint();
     assert_eq!(shown(&built), (inferences(LINES), inferences(LINES)));
