@@ -347,7 +347,7 @@ fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<Held> 
 }
 
 /// An error and its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -9,6 +9,7 @@ mod demo;
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_tls;
+mod house_rules;
 mod model_server;
 mod place;
 mod run;
