@@ -171,7 +171,9 @@ impl Running {
     }
 
     fn ended(&self, status: ExitStatus) -> Ended {
-        Ended { code: status.code(), stdout: self.text("stdout"), stderr: self.text("stderr") }
+        let ended = Ended { code: status.code(), stdout: self.text("stdout"), stderr: self.text("stderr") };
+        assert!(!ended.stderr.contains("panicked at") && !ended.stderr.contains('\u{1b}'), "{ended:?}");
+        ended
     }
 
     fn text(&self, name: &str) -> String {

@@ -241,3 +241,23 @@ fn rules_that_drop_are_counted_by_name_and_are_no_dead_letters() {
     assert_eq!(place.store().count(), 1);
     assert!(place.dead_letters().is_empty());
 }
+
+#[test]
+fn a_reader_of_stdout_that_goes_away_is_said_and_what_it_did_not_get_comes_again() {
+    const COUNT: u64 = 20_000;
+    let place = Place::new(&pipeline("stdout"));
+    place.append(records(0..COUNT));
+    let shell =
+        format!("{:?} run p.yaml --data-dir data --once --listen off | head -n 1", env!("CARGO_BIN_EXE_inferlog"));
+    let mut command = std::process::Command::new("sh");
+    command.current_dir(place.path("")).args(["-c", &format!("{{ {shell}; }} 2>stderr; :")]);
+    let ended = start(command).wait();
+    assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
+    let stderr = std::fs::read_to_string(place.path("stderr")).unwrap();
+    assert!(stderr.contains("ERROR") && stderr.contains("not delivered") && !stderr.contains("panicked"), "{stderr}");
+    let rest = place.run_once_to(0);
+    let numbers: Vec<u64> =
+        rest.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap()).collect();
+    let last = numbers.len() as u64;
+    assert!(last > 0 && numbers == ((COUNT - last)..COUNT).collect::<Vec<_>>(), "the rest in its order");
+}

@@ -154,6 +154,37 @@ fn what_cannot_be_read_is_reported_once_counted_and_tried_again() {
     place.store().must_hold_each_once(3);
 }
 
+#[test]
+fn a_damaged_checkpoint_is_kept_aside_and_reported_and_nothing_is_doubled() {
+    for damage in ["", "{\"version\":1,\"files\":[{", "\0\0\0\0"] {
+        let place = Place::new(&pipeline("{ store: {} }"));
+        place.append(crate::place::records(0..100));
+        place.run_once_to(0);
+        fs::write(place.path("data/p/checkpoint.json"), damage).unwrap();
+        let ended = place.run_once_to(0);
+        assert!(ended.stderr.contains("the checkpoint was damaged; it is kept aside"), "{ended:?}");
+        assert!(ended.stderr.contains("read 100 lines, ") && ended.stderr.contains("100 duplicates"), "{ended:?}");
+        let kept = fs::read_dir(place.path("data/p")).unwrap().filter(|file| {
+            let path = file.as_ref().unwrap().path();
+            path.file_name().unwrap().to_string_lossy().starts_with("checkpoint.json.")
+                && fs::read(&path).unwrap() == damage.as_bytes()
+        });
+        assert_eq!(kept.count(), 1);
+        assert!(place.run_once_to(0).stderr.contains("read 0 lines, "));
+        place.store().must_hold_each_once(100);
+    }
+}
+
+#[test]
+fn with_raw_omit_a_line_that_is_no_record_is_kept_by_reference_alone() {
+    let place = Place::new(&(pipeline("{ store: {} }") + "dead_letter: { raw: omit }\n"));
+    place.append(format!("{}a line with words\n", record(0)));
+    place.run_once_to(1);
+    let entries = place.dead_letters();
+    assert_eq!((entries.len(), &entries[0]["origin"]["length_bytes"]), (1, &17.into()));
+    assert!(!entries[0].to_string().contains("words"), "{entries:?}");
+}
+
 /// Pipeline files and command lines that are refused, with a part of what is said.
 #[test]
 fn what_is_wrong_with_a_pipeline_is_said_before_anything_starts() {

@@ -176,6 +176,7 @@ async fn what_does_not_fit_goes_to_the_dead_letter_with_elasticsearchs_reason() 
     place.append(records(51..100));
     let ended = place.run_once_to(1);
     said(&ended, "1 went to the dead letter");
+    assert!(!ended.stderr.contains("n/a"), "Elasticsearch quotes the value, the log must not: {ended:?}");
     assert_eq!(node.count(&stream, EVERYTHING).await, 99);
     let entries = place.dead_letters();
     assert_eq!(entries.len(), 1, "{entries:?}");

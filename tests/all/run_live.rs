@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::place::{Place, append, free_address, http, pipeline, record, records, start, wait_for};
+use crate::place::{Place, Running, append, free_address, http, pipeline, record, records, start, wait_for};
 
 const LAG: &str = "inferlog_source_lag_bytes{pipeline=\"p\"}";
 const LINES: &str = "inferlog_source_read_lines_total{pipeline=\"p\"}";
@@ -208,6 +208,51 @@ fn a_sink_that_is_down_is_not_ready_with_its_reason_and_the_process_lives() {
     assert_eq!(metrics["inferlog_sink_ready_state{pipeline=\"p\",sink=\"elasticsearch\"}"], 0);
     wait_for("what is not delivered to be lag", || (running.metrics()[LAG] > 0).then_some(()));
     assert!(running.stderr().contains("WARN"), "{}", running.stderr());
+}
+
+/// A place whose sink never answers, with its pipeline under way and something read.
+fn stuck() -> (Place, Running) {
+    let sink = format!("{{ elasticsearch: {{ hosts: [\"http://{}\"], data_stream: logs-x-y }} }}", free_address());
+    let place = Place::new(&pipeline(&sink));
+    place.append(records(0..10));
+    let running = place.run();
+    running.wait_for_metric(LINES, 10);
+    running.signal("TERM");
+    wait_for("the stop to begin", || running.stderr().contains("stopping").then_some(()));
+    (place, running)
+}
+
+/// After a stop that delivered nothing, another sink gets everything.
+fn must_be_there_still(place: &Place) {
+    place.set_pipeline(&pipeline("{ store: {} }"));
+    place.run_once_to(0);
+    place.store().must_hold_each_once(10);
+}
+
+#[test]
+fn a_second_signal_stops_at_once_and_nothing_is_lost() {
+    let (place, running) = stuck();
+    running.signal("TERM");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("read again at the next start"), "{ended:?}");
+    must_be_there_still(&place);
+}
+
+#[test]
+fn a_stop_that_cannot_deliver_ends_after_its_timeout_and_says_what_is_left() {
+    if std::env::var_os("INFERLOG_TEST_LONG").is_none() {
+        // Past the capture of test output.
+        let _ = std::io::stderr()
+            .write_all(b"left out: a stop that cannot deliver (takes 25 s; `./test --long` runs it)\n");
+        return;
+    }
+    let (place, running) = stuck();
+    let bytes = fs::metadata(place.log()).unwrap().len();
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("{bytes}B of its files are not delivered")), "{ended:?}");
+    must_be_there_still(&place);
 }
 
 #[test]
