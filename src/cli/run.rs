@@ -183,6 +183,10 @@ fn judge_one(pipeline: &str, ended: &Ended, once: bool) -> u8 {
         ));
         code = NOT_SO;
     }
+    if once && ended.unreadable > 0 {
+        say(&format!("pipeline `{pipeline}`: {} of its files or folders could not be read", ended.unreadable));
+        code = NOT_SO;
+    }
     if once && ended.dead_lettered > 0 {
         say(&format!("pipeline `{pipeline}`: {} went to the dead letter", ended.dead_lettered));
         code = NOT_SO;

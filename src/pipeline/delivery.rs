@@ -21,6 +21,9 @@ use crate::reject::{Reject, Stage};
 use crate::sink::{Request, Sink};
 use crate::telemetry::{Counters, SinkCounters};
 
+/// How long the first delivery waits for what the sink says of itself.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How a sink is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -142,9 +145,10 @@ impl Delivery {
         Delivery { sink, ..self }
     }
 
-    /// Asks the sink whether deliveries can be expected to succeed, and warns if not.
+    /// Asks the sink whether deliveries can be expected to succeed, and warns if not. Documents do not wait long for its
+    /// word.
     pub async fn probe(&self) {
-        if let Err(trouble) = self.sink.probe().await {
+        if let Ok(Err(trouble)) = tokio::time::timeout(PROBE_TIMEOUT, self.sink.probe()).await {
             let hint = trouble.hint.as_deref().unwrap_or("records wait in their files until it can");
             tracing::warn!(sink = self.sink.name(), hint, "{}", trouble.problem);
         }

@@ -110,6 +110,8 @@ pub struct Ended {
     pub left_unread: Vec<(PathBuf, u64)>,
     /// How many lines and documents this run put into the dead letter.
     pub dead_lettered: u64,
+    /// How many files and folders could not be read.
+    pub unreadable: u64,
 }
 
 /// One pipeline: everything left of its queues.
@@ -334,6 +336,7 @@ impl Pipeline {
         ended.drained &= !self.checkpoint.failing;
         ended.unacknowledged_bytes = self.source.lag_bytes();
         ended.dead_lettered = self.dead_letter.written();
+        ended.unreadable = self.counters.source_unreadable_total.get();
         ended
     }
 }

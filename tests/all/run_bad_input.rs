@@ -155,6 +155,17 @@ fn what_cannot_be_read_is_reported_once_counted_and_tried_again() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_not_as_hoped_under_once() {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    let link = place.path("logs/loop.ndjson");
+    std::os::unix::fs::symlink(&link, &link).unwrap();
+    place.append(record(0));
+    let ended = place.run_once_to(1);
+    assert!(ended.stderr.contains("1 of its files or folders could not be read"), "{ended:?}");
+    place.store().must_hold_each_once(1);
+}
+
+#[test]
 fn a_damaged_checkpoint_is_kept_aside_and_reported_and_nothing_is_doubled() {
     for damage in ["", "{\"version\":1,\"files\":[{", "\0\0\0\0"] {
         let place = Place::new(&pipeline("{ store: {} }"));
