@@ -170,8 +170,8 @@ impl Pipeline {
         self.finish(ended)
     }
 
-    /// Batch → queue. A file that began a new generation must be known as that before its lines leave: the generation is
-    /// part of their ids, and a crash would forget it.
+    /// Batch → queue. A file that was just met, or began a new generation, must be known as that before its lines leave: a
+    /// crash would forget it.
     fn send(&mut self) {
         if self.source.is_urgent() {
             self.save_checkpoint();

@@ -126,7 +126,7 @@ pub struct Files {
     remembered: Remembered,
     /// The checkpoint on disk is behind.
     dirty: bool,
-    /// So far that lines would get other ids after a crash.
+    /// So far that a crash would lose a file, or give its lines other ids.
     urgent: bool,
     /// No checkpoint was there, and the first scan is not done.
     very_first_scan: bool,
@@ -280,8 +280,9 @@ impl Files {
         self.dirty
     }
 
-    /// True when the checkpoint must be saved before what was given out last is sent: a file began a new generation,
-    /// which is part of its lines' ids, and a crash would forget which.
+    /// True when the checkpoint must be saved before what was given out last is sent. A file was met, which a crash would
+    /// forget: if it is rotated out of the globs before the next start, nobody would look for it. Or it began a new
+    /// generation, which is part of its lines' ids.
     pub fn is_urgent(&self) -> bool {
         self.urgent
     }
@@ -427,7 +428,7 @@ impl Files {
             Some(entry) => file.resume(entry),
             None => {
                 file.begin_anew(self.next_generation(file.id.inode));
-                self.urgent |= file.generation() > 0;
+                self.urgent = true;
             }
         }
         Ok(is_remembered)

@@ -1,0 +1,260 @@
+//! A scripted bulk endpoint with the real semantics of `create`, which misbehaves in random ways when it is asked to.
+//!
+//! Ids are remembered: an item whose id is new is 201, one whose id is taken 409, one that the oracle wants refused 400.
+//! Before and after that, a share of the requests meets one of [`Fault`]s. Plain HTTP/1.1 with keep-alive, a thread a
+//! connection. The seed gives the order of faults; which request meets which one depends on the timing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::numbered::{Fate, Found, fate, number_of};
+
+/// What can go wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// The whole request is refused with this status.
+    Status(u16),
+    /// Everything is done, and the answer is this status: a gateway lost patience.
+    StatusAfter(u16),
+    /// Some items are answered with 429, 500 or 503, and nothing is done with them.
+    Items,
+    /// The connection ends before anything is done.
+    CutBefore,
+    /// The connection ends when everything is done, without an answer.
+    CutAfter,
+    /// Everything is done, and the answer is no JSON.
+    Garbled,
+    /// Everything is done, and half of the answer comes.
+    Half,
+    /// Everything is done, and the answer has an item less.
+    Fewer,
+    /// Everything is done, and the answer takes its time.
+    Slow,
+}
+
+const FAULTS: [Fault; 13] = [
+    Fault::Status(401),
+    Fault::Status(429),
+    Fault::Status(500),
+    Fault::Status(503),
+    Fault::StatusAfter(502),
+    Fault::StatusAfter(504),
+    Fault::Items,
+    Fault::CutBefore,
+    Fault::CutAfter,
+    Fault::Garbled,
+    Fault::Half,
+    Fault::Fewer,
+    Fault::Slow,
+];
+
+/// The endpoint; its threads end with the test's process.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    address: String,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    random: fastrand::Rng,
+    /// The share of requests that meet a fault, 0..1.
+    fault_share: f64,
+    documents: HashMap<String, u64>,
+    requests: u64,
+    conflicts: u64,
+    faults: BTreeMap<Fault, u64>,
+}
+
+impl Endpoint {
+    /// Starts one that fails with this share of its answers.
+    pub(crate) fn start(seed: u64, fault_share: f64) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let state = State {
+            random: fastrand::Rng::with_seed(seed),
+            fault_share,
+            documents: HashMap::new(),
+            requests: 0,
+            conflicts: 0,
+            faults: BTreeMap::new(),
+        };
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = Endpoint { address, state: Arc::new(Mutex::new(state)) };
+        let served = endpoint.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let served = served.clone();
+                std::thread::spawn(move || served.serve(stream));
+            }
+        });
+        endpoint
+    }
+
+    /// The `sink:` that ships here.
+    pub(crate) fn sink(&self) -> String {
+        format!(
+            "{{ elasticsearch: {{ hosts: [\"{}\"], data_stream: logs-storm-default, \
+             retry: {{ initial: 20ms, max: 500ms }} }} }}",
+            self.address
+        )
+    }
+
+    /// How many documents there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.state().documents.len() as u64
+    }
+
+    /// Ids and numbers of the documents.
+    pub(crate) fn documents(&self) -> Found {
+        self.state().documents.iter().map(|(id, number)| (id.clone(), *number)).collect()
+    }
+
+    /// What it went through.
+    pub(crate) fn summary(&self) -> String {
+        let state = self.state();
+        let faults: u64 = state.faults.values().sum();
+        let kinds: Vec<String> = state.faults.iter().map(|(fault, count)| format!("{fault:?} {count}")).collect();
+        format!(
+            "{} requests, {faults} of them failed ({}), {} conflicts",
+            state.requests,
+            kinds.join(", "),
+            state.conflicts
+        )
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Answers one request after the other until either side goes away.
+    fn serve(&self, stream: TcpStream) -> Option<()> {
+        stream.set_nodelay(true).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let (is_bulk, body) = read_request(&mut reader)?;
+            let fault = if is_bulk { self.next_fault() } else { None };
+            let answer = if is_bulk { self.answer(&body, fault)? } else { (404, "{}".to_owned()) };
+            self.write_answer(&stream, fault, &answer)?;
+        }
+    }
+
+    fn next_fault(&self) -> Option<Fault> {
+        let mut state = self.state();
+        state.requests += 1;
+        let share = state.fault_share;
+        if state.random.f64() >= share {
+            return None;
+        }
+        let fault = FAULTS[state.random.usize(..FAULTS.len())];
+        *state.faults.entry(fault).or_default() += 1;
+        Some(fault)
+    }
+
+    /// Does what is asked, and gives status and body of the answer; `None` where there is none.
+    fn answer(&self, body: &[u8], fault: Option<Fault>) -> Option<(u16, String)> {
+        match fault {
+            Some(Fault::Status(status)) => return Some((status, String::new())),
+            Some(Fault::CutBefore) => return None,
+            _ => {}
+        }
+        // The work is done outside of the lock.
+        let items: Vec<(String, u64)> = items(body);
+        let mut statuses = self.create(items, fault == Some(Fault::Items));
+        match fault {
+            Some(Fault::CutAfter) => None,
+            Some(Fault::StatusAfter(status)) => Some((status, "<html>gateway</html>".to_owned())),
+            Some(Fault::Garbled) => Some((200, "{\"took\":3,\"items\":[{\"create\":\u{1}".to_owned())),
+            Some(Fault::Fewer) => {
+                statuses.pop();
+                Some((200, bulk_answer(&statuses)))
+            }
+            _ => Some((200, bulk_answer(&statuses))),
+        }
+    }
+
+    fn create(&self, items: Vec<(String, u64)>, some_fail: bool) -> Vec<u16> {
+        let mut state = self.state();
+        let mut create = |(id, number): (String, u64)| {
+            if some_fail && state.random.u8(..3) == 0 {
+                return [429, 500, 503][state.random.usize(..3)];
+            }
+            if fate(number) == Fate::Refused {
+                return 400;
+            }
+            if state.documents.contains_key(&id) {
+                state.conflicts += 1;
+                return 409;
+            }
+            state.documents.insert(id, number);
+            201
+        };
+        items.into_iter().map(&mut create).collect()
+    }
+
+    fn write_answer(&self, mut stream: &TcpStream, fault: Option<Fault>, answer: &(u16, String)) -> Option<()> {
+        if fault == Some(Fault::Slow) {
+            let wait_ms = self.state().random.u64(50..400);
+            std::thread::sleep(Duration::from_millis(wait_ms));
+        }
+        let (status, body) = answer;
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nx-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        let sent = if fault == Some(Fault::Half) { &body[..body.len() / 2] } else { body };
+        stream.write_all(format!("{head}{sent}").as_bytes()).ok()?;
+        (fault != Some(Fault::Half)).then_some(())
+    }
+}
+
+/// Reads a request: whether it is a bulk one, and its body. `None` when the client is gone.
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(bool, Vec<u8>)> {
+    let mut first = String::new();
+    reader.read_line(&mut first).ok().filter(|length| *length > 0)?;
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok().filter(|length| *length > 0)?;
+        let header = header.trim_end().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((first.contains("/_bulk"), body))
+}
+
+/// Ids and numbers of a bulk body.
+fn items(body: &[u8]) -> Vec<(String, u64)> {
+    const BEFORE_ID: &[u8] = b"{\"create\":{\"_id\":\"";
+    let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let item = |pair: &[&[u8]]| {
+        let id = pair[0].strip_prefix(BEFORE_ID).unwrap().split(|byte| *byte == b'"').next().unwrap();
+        (String::from_utf8(id.to_vec()).unwrap(), number_of(pair[1]))
+    };
+    lines.chunks_exact(2).map(item).collect()
+}
+
+fn bulk_answer(statuses: &[u16]) -> String {
+    let item = |status: &u16| match status {
+        201 => "{\"create\":{\"status\":201}}".to_owned(),
+        400 => {
+            let error = r#"{"type":"document_parsing_exception","reason":"[1:2] failed to parse field [n]"}"#;
+            format!("{{\"create\":{{\"status\":400,\"error\":{error}}}}}")
+        }
+        409 => {
+            let error = r#"{"type":"version_conflict_engine_exception","reason":"document already exists"}"#;
+            format!("{{\"create\":{{\"status\":409,\"error\":{error}}}}}")
+        }
+        status => format!("{{\"create\":{{\"status\":{status},\"error\":{{\"type\":\"x\",\"reason\":\"y\"}}}}}}"),
+    };
+    let items: Vec<String> = statuses.iter().map(item).collect();
+    format!("{{\"took\":1,\"errors\":true,\"items\":[{}]}}", items.join(","))
+}

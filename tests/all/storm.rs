@@ -1,0 +1,160 @@
+//! The storm: an endpoint that fails a third of its answers, rotation by rename every half second, and `kill -9` every
+//! few seconds, at 8,000 records a second. At the end nothing is missing and nothing is there twice.
+//!
+//! `INFERLOG_TEST_SEED=n` repeats the faults, kills and pauses of a run as far as timing lets it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::endpoint::Endpoint;
+use crate::numbered::{Workshop, is_long, judge, line, report, seed};
+
+const RECORDS_PER_SECOND: u64 = 8_000;
+const ROTATED_EVERY: Duration = Duration::from_millis(500);
+/// Rotated files are deleted after this many rotations.
+const ROTATIONS_KEPT: u64 = 60;
+
+/// How the writer names rotated files.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Naming {
+    /// app.log.1 is the newest; all others are renamed at each rotation.
+    Numbered,
+    /// app.log-0017: named once.
+    Dated,
+}
+
+/// A writer with one open file, which it rotates itself as Python's `RotatingFileHandler` does.
+struct Writer {
+    folder: PathBuf,
+    naming: Naming,
+    random: fastrand::Rng,
+    rotations: u64,
+}
+
+impl Writer {
+    /// Writes at the pace for as long as told; gives the number of records.
+    fn run(mut self, duration: Duration, written: &AtomicU64) -> u64 {
+        let started = Instant::now();
+        let mut rotated = Instant::now();
+        let mut number = 0;
+        let mut file = self.open();
+        while started.elapsed() < duration {
+            let due = (started.elapsed().as_micros() as u64 * RECORDS_PER_SECOND) / 1_000_000;
+            while number < due {
+                self.write(&mut file, number);
+                number += 1;
+            }
+            written.store(number, Ordering::Release);
+            if rotated.elapsed() >= ROTATED_EVERY {
+                rotated = Instant::now();
+                drop(file);
+                self.rotate();
+                file = self.open();
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        number
+    }
+
+    /// Writes a line, now and then in two pieces.
+    fn write(&mut self, file: &mut File, number: u64) {
+        let line = line(number);
+        let cut = if self.random.u8(..50) == 0 { self.random.usize(..line.len()) } else { 0 };
+        for piece in [&line[..cut], &line[cut..]] {
+            file.write_all(piece.as_bytes()).unwrap();
+            if !piece.is_empty() && piece.len() < line.len() && self.random.u8(..20) == 0 {
+                std::thread::sleep(Duration::from_millis(self.random.u64(..8)));
+            }
+        }
+    }
+
+    fn open(&self) -> File {
+        File::options().create(true).append(true).open(self.folder.join("app.log")).unwrap()
+    }
+
+    fn rotate(&mut self) {
+        self.rotations += 1;
+        let name = |number: u64| match self.naming {
+            Naming::Numbered => self.folder.join(format!("app.log.{number}")),
+            Naming::Dated => self.folder.join(format!("app.log-{number:04}")),
+        };
+        match self.naming {
+            Naming::Numbered => {
+                for number in (1..self.rotations.min(ROTATIONS_KEPT)).rev() {
+                    fs::rename(name(number), name(number + 1)).unwrap();
+                }
+                fs::rename(self.folder.join("app.log"), name(1)).unwrap();
+            }
+            Naming::Dated => {
+                fs::rename(self.folder.join("app.log"), name(self.rotations)).unwrap();
+                if self.rotations > ROTATIONS_KEPT {
+                    fs::remove_file(name(self.rotations - ROTATIONS_KEPT)).unwrap();
+                }
+            }
+        }
+    }
+}
+
+fn start_writer(
+    workshop: &Workshop,
+    naming: Naming,
+    seed: u64,
+    duration: Duration,
+) -> (JoinHandle<u64>, Arc<AtomicU64>) {
+    let random = fastrand::Rng::with_seed(seed);
+    let writer = Writer { folder: workshop.path("logs"), naming, random, rotations: 0 };
+    let written = Arc::new(AtomicU64::new(0));
+    let progress = Arc::clone(&written);
+    (std::thread::spawn(move || writer.run(duration, &progress)), written)
+}
+
+/// `pause_ms_max`: how long the program stays away after a kill.
+fn storm(naming: Naming, paths: &str, pause_ms_max: u64) {
+    let seed = seed();
+    let endpoint = Endpoint::start(seed, 1.0 / 3.0);
+    let workshop = Workshop::new(paths, &endpoint.sink());
+    let duration = Duration::from_secs(if is_long() { 60 } else { 12 });
+    let (writer, _) = start_writer(&workshop, naming, seed, duration);
+    let mut random = fastrand::Rng::with_seed(seed + 1);
+    let mut kills = 0;
+    let mut running = workshop.start(&[]);
+    while !writer.is_finished() {
+        let until = Instant::now() + Duration::from_millis(random.u64(500..3_500));
+        workshop.wait_until("a while", || writer.is_finished() || Instant::now() >= until);
+        running.kill();
+        kills += 1;
+        std::thread::sleep(Duration::from_millis(random.u64(..=pause_ms_max)));
+        running = workshop.start(&[]);
+    }
+    let written = writer.join().unwrap();
+    let caught_up = Instant::now();
+    let is_complete = || judge(written, true, &endpoint.documents(), &workshop.dead()).missing.is_empty();
+    let expected_about = written * 46 / 50;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    workshop.wait_until("all is delivered", || {
+        Instant::now() > deadline || (endpoint.count() >= expected_about && is_complete())
+    });
+    running.stop();
+    workshop.must_be_exact(&format!("storm, seed {seed}"), written, true, &endpoint.documents());
+    report(&format!(
+        "storm ({naming:?}, {paths}, seed {seed}): {written} records in {duration:?}, {kills} kills, caught up {:.1} s \
+         after the writer; {}; 0 missing, 0 doubled",
+        caught_up.elapsed().as_secs_f64(),
+        endpoint.summary()
+    ));
+}
+
+#[test]
+fn storm_with_numbered_rotation() {
+    storm(Naming::Numbered, "[\"logs/app.log*\"]", 700);
+}
+
+#[test]
+fn storm_with_rotation_out_of_the_glob() {
+    storm(Naming::Dated, "[\"logs/app.log\"]", 200);
+}
