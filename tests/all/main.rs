@@ -12,6 +12,7 @@ mod elasticsearch_tls;
 mod endpoint;
 mod house_rules;
 mod model_server;
+mod kills;
 mod numbered;
 mod place;
 mod run;

@@ -1,0 +1,111 @@
+//! `kill -9` at hundreds of random moments, over files that grow and become more: nothing missing, nothing twice.
+//!
+//! Every fiftieth line is no record, so most kills fall between an entry of the dead letter and the checkpoint that covers
+//! it; how many did is counted and printed.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::endpoint::Endpoint;
+use crate::numbered::{Found, Workshop, is_long, lines, report, seed};
+
+/// Lines written in one go, to one file.
+const BURST: u64 = 20;
+const FILES_MAX: usize = 60;
+
+/// Writes to one of ever more files every few milliseconds, until told to stop; gives the number of records.
+fn write(workshop: &Workshop, seed: u64, stop: &Arc<AtomicBool>) -> JoinHandle<u64> {
+    let (folder, stop) = (workshop.path("logs"), Arc::clone(stop));
+    std::thread::spawn(move || {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut files: Vec<File> = Vec::new();
+        let mut number = 0;
+        while !stop.load(Ordering::Acquire) {
+            if files.is_empty() || (files.len() < FILES_MAX && random.u8(..30) == 0) {
+                let path = folder.join(format!("{:02}.log", files.len()));
+                files.push(File::options().create(true).append(true).open(path).unwrap());
+            }
+            let text = lines(number..number + BURST);
+            number += BURST;
+            let cut = random.usize(..text.len());
+            let file = random.usize(..files.len());
+            files[file].write_all(&text.as_bytes()[..cut]).unwrap();
+            std::thread::sleep(Duration::from_millis(random.u64(..12)));
+            files[file].write_all(&text.as_bytes()[cut..]).unwrap();
+        }
+        number
+    })
+}
+
+/// How long a run may last: mostly a few milliseconds, some long enough for checkpoints.
+fn run_for(random: &mut fastrand::Rng) -> Duration {
+    Duration::from_millis(match random.u8(..10) {
+        0..6 => random.u64(..60),
+        6..9 => random.u64(60..250),
+        _ => random.u64(500..900),
+    })
+}
+
+/// Whether the dead letter has an entry of a line that is not committed.
+fn dead_letter_is_ahead(workshop: &Workshop) -> bool {
+    let text = fs::read(workshop.path("data/p/checkpoint.json")).unwrap_or_else(|_| b"{\"files\":[]}".to_vec());
+    let checkpoint: Value = serde_json::from_slice(&text).unwrap();
+    let committed = |entry: &Value| entry["committed"]["offset_bytes"].as_u64().unwrap();
+    let files = checkpoint["files"].as_array().unwrap();
+    let committed: HashMap<u64, u64> =
+        files.iter().map(|entry| (entry["inode"].as_u64().unwrap(), committed(entry))).collect();
+    fs::read_dir(workshop.path("data/p/dead_letter")).into_iter().flatten().any(|path| {
+        let text = fs::read_to_string(path.unwrap().path()).unwrap();
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|entry| {
+            let origin = &entry["origin"];
+            let committed = committed.get(&origin["inode"].as_u64().unwrap()).copied().unwrap_or(0);
+            origin["offset_bytes"].as_u64().unwrap() >= committed
+        })
+    })
+}
+
+fn check(kills: u32, sink: &str, refusing: bool, indexed: impl Fn(&Workshop) -> Found) {
+    let seed = seed();
+    let workshop = Workshop::new("[\"logs/*.log\"]", sink);
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = write(&workshop, seed, &stop);
+    let mut random = fastrand::Rng::with_seed(seed + 1);
+    let mut between = 0;
+    let started = Instant::now();
+    for _ in 0..kills {
+        let running = workshop.start(&[]);
+        std::thread::sleep(run_for(&mut random));
+        running.kill();
+        between += u32::from(dead_letter_is_ahead(&workshop));
+    }
+    let took = started.elapsed();
+    stop.store(true, Ordering::Release);
+    let written = writer.join().unwrap();
+    let code = workshop.start(&["--once"]).code();
+    assert!(matches!(code, Some(0 | 1)), "{code:?}; {}", workshop.last_words());
+    workshop.must_be_exact(&format!("kills, seed {seed}"), written, refusing, &indexed(&workshop));
+    report(&format!(
+        "kills ({}, seed {seed}): {kills} in {:.1} s, {between} of them between dead letter and checkpoint; \
+         {written} records; 0 missing, 0 doubled",
+        if refusing { "endpoint" } else { "store" },
+        took.as_secs_f64()
+    ));
+}
+
+#[test]
+fn two_hundred_kills_into_the_store() {
+    check(if is_long() { 1_000 } else { 200 }, "{ store: {} }", false, Workshop::stored);
+}
+
+#[test]
+fn a_hundred_kills_into_an_endpoint_that_fails_and_refuses() {
+    let endpoint = Endpoint::start(seed(), 0.2);
+    check(if is_long() { 1_000 } else { 100 }, &endpoint.sink(), true, |_| endpoint.documents());
+}
