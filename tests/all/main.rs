@@ -19,5 +19,6 @@ mod run;
 mod run_bad_input;
 mod run_elasticsearch;
 mod run_live;
+mod rotation;
 mod storm;
 mod support;
