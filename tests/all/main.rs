@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod demo;
+mod disk;
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_tls;
