@@ -86,7 +86,7 @@ impl Endpoint {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let served = served.clone();
-                std::thread::spawn(move || served.serve(stream));
+                std::thread::spawn(move || served.serve(&stream));
             }
         });
         endpoint
@@ -129,14 +129,14 @@ impl Endpoint {
     }
 
     /// Answers one request after the other until either side goes away.
-    fn serve(&self, stream: TcpStream) -> Option<()> {
+    fn serve(&self, stream: &TcpStream) -> Option<()> {
         stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         loop {
             let (is_bulk, body) = read_request(&mut reader)?;
             let fault = if is_bulk { self.next_fault() } else { None };
             let answer = if is_bulk { self.answer(&body, fault)? } else { (404, "{}".to_owned()) };
-            self.write_answer(&stream, fault, &answer)?;
+            self.write_answer(stream, fault, &answer)?;
         }
     }
 

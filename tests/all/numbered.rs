@@ -320,7 +320,7 @@ fn the_oracle_sees_what_is_wrong() {
     let mut twice = indexed.clone();
     twice.push(("another id".to_owned(), 5));
     assert_eq!(judge(200, true, &twice, &dead).doubled, BTreeSet::from([5]));
-    let mut noise = indexed.clone();
+    let mut noise = indexed;
     noise.extend([("x".to_owned(), 23), ("x".to_owned(), 300)]);
     let verdict = judge(200, true, &noise, &dead);
     assert_eq!((verdict.astray, verdict.ids_doubled.len()), (BTreeSet::from([23, 300]), 1));
