@@ -62,7 +62,8 @@ fn check_full(what: &str, sink: &str, refusing: bool, size: &str, words: &str, i
     std::thread::sleep(Duration::from_secs(3));
     assert!(running.is_running());
     let said = workshop.said().matches(words).count();
-    assert!(said <= 2, "said {said} times: {}", workshop.last_words());
+    // Once by each that needs the disk: the stages, the delivery, the checkpoint.
+    assert!(said <= 3, "said {said} times: {}", workshop.last_words());
     disk.resize("200m");
     let made_room = Instant::now();
     workshop.wait_until("all is delivered", || indexed(&workshop).len() as u64 >= RECORDS * 46 / 50);
