@@ -1,13 +1,17 @@
 //! Health: does a sink answer, and what has been said about it?
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::answer::Trouble;
 use crate::telemetry::SinkCounters;
 
-/// The same trouble is repeated in the log after this long.
+/// The same trouble is repeated in the log after this long, however often the sink answered in between.
 const REPEATED_AFTER: Duration = Duration::from_secs(60);
+
+/// Of different troubles at most this many are said within that time.
+const TROUBLES_MAX: usize = 100;
 
 /// The state of one sink of one pipeline.
 #[derive(Debug)]
@@ -21,7 +25,10 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct State {
     trouble: Option<Trouble>,
-    said: Option<Instant>,
+    /// Which problems were said lately, and when.
+    said: HashMap<String, Instant>,
+    /// The log's last word is that there is trouble.
+    is_said: bool,
 }
 
 impl Health {
@@ -41,19 +48,21 @@ impl Health {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.trouble.take().is_some() {
             self.counters.ready.set(1);
-            state.said = None;
+        }
+        if std::mem::take(&mut state.is_said) {
             tracing::info!(pipeline = self.pipeline, sink = self.sink, "the sink answers again");
         }
     }
 
-    /// Notes a trouble, and says it if it is new or was last said a while ago.
+    /// Notes a trouble, and says it unless it was said lately: one that comes and goes would fill the log.
     pub fn trouble(&self, trouble: Trouble) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = state.trouble.as_ref() != Some(&trouble);
-        if new || state.said.is_none_or(|said| said.elapsed() >= REPEATED_AFTER) {
+        state.said.retain(|_, said| said.elapsed() < REPEATED_AFTER);
+        if !state.said.contains_key(&trouble.problem) && state.said.len() < TROUBLES_MAX {
             let hint = trouble.hint.as_deref().unwrap_or("nothing is lost, it is tried again");
             tracing::warn!(pipeline = self.pipeline, sink = self.sink, hint, "{}", trouble.problem);
-            state.said = Some(Instant::now());
+            state.said.insert(trouble.problem.clone(), Instant::now());
+            state.is_said = true;
         }
         self.counters.ready.set(0);
         state.trouble = Some(trouble);
