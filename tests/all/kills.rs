@@ -86,6 +86,7 @@ fn check(kills: u32, sink: &str, refusing: bool, indexed: impl Fn(&Workshop) -> 
         between += u32::from(dead_letter_is_ahead(&workshop));
     }
     let took = started.elapsed();
+    assert!(between > 0, "no kill fell between the dead letter and the checkpoint");
     stop.store(true, Ordering::Release);
     let written = writer.join().unwrap();
     let code = workshop.start(&["--once"]).code();
