@@ -110,3 +110,15 @@ fn a_hundred_kills_into_an_endpoint_that_fails_and_refuses() {
     let endpoint = Endpoint::start(seed(), 0.2);
     check(if is_long() { 1_000 } else { 100 }, &endpoint.sink(), true, |_| endpoint.documents());
 }
+
+#[test]
+fn only_the_very_first_start_passes_over_what_is_there() {
+    let workshop = Workshop::new("[\"logs/*.log\"], first_seen: end", "{ store: {} }");
+    let running = workshop.start(&[]);
+    workshop.wait_until("it has looked", || workshop.path("data/p/checkpoint.json").exists());
+    running.kill();
+    // It appears while nobody looks, after a first start that found nothing.
+    fs::write(workshop.log("a.log"), lines(0..100)).unwrap();
+    workshop.start(&["--once"]).code();
+    workshop.must_be_exact("first_seen: end", 100, false, &workshop.stored());
+}

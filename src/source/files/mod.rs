@@ -372,7 +372,11 @@ impl Files {
         if !self.scanned_before {
             self.look_for_renamed();
         }
-        self.very_first_scan = false;
+        if std::mem::take(&mut self.very_first_scan) {
+            // The next start is not the first one any more, even if nothing was found.
+            self.dirty = true;
+            self.urgent = true;
+        }
         self.scanned_before = true;
         self.complain(complaints);
         self.queue_news();
