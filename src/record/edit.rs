@@ -46,7 +46,7 @@ fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Re
         }
         // What stands between this member and the one before it: a comma, white space, the name and its colon.
         let lead = &raw[copied..value_start];
-        out.push_str(if comma_too_many { lead.trim_start_matches([',', ' ', '\t', '\r']) } else { lead });
+        out.push_str(if comma_too_many { lead.trim_start_matches([',', ' ', '\t', '\r', '\n']) } else { lead });
         (first, comma_too_many) = (false, false);
         match (below, edit) {
             (Some(""), Edit::Replace(new)) => {
