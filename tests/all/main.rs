@@ -22,4 +22,5 @@ mod run_bad_input;
 mod run_elasticsearch;
 mod run_live;
 mod storm;
+mod fuzz_smoke;
 mod support;
