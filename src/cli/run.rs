@@ -78,7 +78,7 @@ async fn run_all(
 ) -> Result<Vec<(String, Ended)>, Failure> {
     let listener = bind(listen).await?;
     let mut supervisor =
-        Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, None))?;
+        Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, error.hint()))?;
     if let Some(listener) = listener {
         let health = supervisor
             .pipelines

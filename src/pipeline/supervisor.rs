@@ -64,6 +64,16 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            StartError::Build { source: BuildError::Store(error), .. } => error.hint(),
+            StartError::Build { .. } | StartError::Thread { .. } => None,
+        }
+    }
+}
+
 impl Supervisor {
     /// Builds all pipelines, then starts them: when one cannot be built, none runs. Called within a runtime.
     ///
