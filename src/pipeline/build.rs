@@ -126,6 +126,9 @@ pub fn build(
     let (spent_sender, spent) = sync_channel(SPENT_BATCHES_MAX);
     let limits = Limits { unacknowledged_bytes_max: pipeline.queue.unacknowledged_bytes_max, ..limits };
     let (mut queues, mut deliveries, mut health) = (Vec::new(), Vec::new(), Vec::new());
+    if entries.iter().flatten().any(|entry| entry.committed.offset_bytes > 0) {
+        warn_of_new_stores(pipeline, data_dir);
+    }
     for sink in &pipeline.sinks {
         let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
         let (sink, policy) = open_sink(sink, data_dir, &pipeline.name)?;
@@ -263,6 +266,22 @@ fn step(step: &model::Step) -> Step {
         model::Step::Id(it) => (it.when, Action::Id(enrich::IdFrom { from: it.from, unique: it.unique })),
     };
     Step { when: when.map(|condition| condition.expression), action }
+}
+
+/// A store that is begun now lacks what was delivered before: another one was there, or another sink.
+fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
+    for sink in &pipeline.sinks {
+        let model::Sink::Store(options) = sink else { continue };
+        let path = store_path(data_dir, &pipeline.name, options);
+        if std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0) {
+            tracing::warn!(
+                pipeline = pipeline.name,
+                store = %path.display(),
+                hint = "to have it there too, as far as the log files still hold it: stop, move `checkpoint.json` away, start",
+                "the store is new, and what was delivered before, by the checkpoint, is not in it"
+            );
+        }
+    }
 }
 
 fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<(Box<dyn Sink>, Policy), BuildError> {

@@ -23,4 +23,5 @@ mod run_elasticsearch;
 mod run_live;
 mod storm;
 mod fuzz_smoke;
+mod power_loss;
 mod support;
