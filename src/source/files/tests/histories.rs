@@ -6,14 +6,14 @@
 //! history, `HISTORIES=n` runs more of them.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::scripts::append;
 use super::*;
 
 /// How many histories are run by default.
-const HISTORIES: u64 = 1_500;
+const HISTORIES: u64 = 10_000;
 const STEPS: usize = 40;
 const NAMES: [&str; 6] = ["a.log", "b.log", "c.log", "a.log.1", "a.old", "b.old"];
 /// How many of the names are made anew; the others come about by renaming.
@@ -45,6 +45,8 @@ struct History {
     bench: Bench,
     random: fastrand::Rng,
     next_line: u32,
+    /// What was written: inode and content of each name. Asking the disk would take most of the time.
+    disk: BTreeMap<&'static str, (u64, Vec<u8>)>,
     open: BTreeMap<u64, Known>,
     /// Content of files that have no name any more, but are open.
     deleted: BTreeMap<u64, Vec<u8>>,
@@ -58,12 +60,16 @@ struct History {
 }
 
 impl History {
-    fn new(seed: u64, folder: tempfile::TempDir) -> History {
-        let bench = Bench::over(folder, &["*.log", "*.log.1"], &[], FirstSeen::Beginning, 1 << 20);
+    /// Begins anew in the bench of the history before: making one takes longer than a history does.
+    fn new(seed: u64, mut bench: Bench) -> History {
+        bench.restart(&[]);
+        bench.seen.clear();
+        NAMES.iter().for_each(|name| drop(fs_err::remove_file(bench.path(name))));
         History {
             bench,
             random: fastrand::Rng::with_seed(seed),
             next_line: 0,
+            disk: BTreeMap::new(),
             open: BTreeMap::new(),
             deleted: BTreeMap::new(),
             remembered: Vec::new(),
@@ -77,8 +83,7 @@ impl History {
 
     fn step(&mut self) {
         let name = NAMES[self.random.usize(..NAMES.len())];
-        let path = self.bench.path(name);
-        let before = fs_err::metadata(&path).ok();
+        let before = self.disk.get(name).map(|(inode, content)| (*inode, content.len()));
         let what = match self.random.u32(..100) {
             0..30 => self.append(name),
             30..40 => self.rename(name),
@@ -106,12 +111,11 @@ impl History {
                 "look".to_owned()
             }
         };
-        self.log.push(format!("{name} ({:?}): {what}", before.map(|metadata| (metadata.ino(), metadata.len()))));
+        self.log.push(format!("{name} ({before:?}): {what}"));
     }
 
-    fn append(&mut self, name: &str) -> String {
-        let path = self.bench.path(name);
-        if !path.exists() && !NAMES[..WRITTEN_NAMES].contains(&name) {
+    fn append(&mut self, name: &'static str) -> String {
+        if !self.disk.contains_key(name) && !NAMES[..WRITTEN_NAMES].contains(&name) {
             return "nothing".to_owned();
         }
         let mut text = String::new();
@@ -123,39 +127,47 @@ impl History {
         if self.random.u32(..3) == 0 {
             text.truncate(self.random.usize(1..text.len()));
         }
+        let path = self.bench.path(name);
         append(&path, text.as_bytes());
+        let inode = || (fs_err::metadata(&path).unwrap().ino(), Vec::new());
+        self.disk.entry(name).or_insert_with(inode).1.extend_from_slice(text.as_bytes());
         format!("append {text:?}")
     }
 
-    fn rename(&mut self, name: &str) -> String {
+    fn rename(&mut self, name: &'static str) -> String {
         let to = NAMES[self.random.usize(..NAMES.len())];
-        if to != name && self.bench.path(name).exists() {
+        if to != name
+            && let Some(moved) = self.disk.remove(name)
+        {
             self.keep_content(to);
+            self.disk.insert(to, moved);
             fs_err::rename(self.bench.path(name), self.bench.path(to)).unwrap();
         }
         format!("rename to {to}")
     }
 
-    fn cut(&mut self, name: &str) -> String {
-        let Ok(metadata) = fs_err::metadata(self.bench.path(name)) else { return "nothing".to_owned() };
-        let length = if self.random.bool() { 0 } else { self.random.u64(..=metadata.len()) };
-        fs_err::OpenOptions::new().write(true).open(self.bench.path(name)).unwrap().set_len(length).unwrap();
+    fn cut(&mut self, name: &'static str) -> String {
+        let Some((_, content)) = self.disk.get_mut(name) else { return "nothing".to_owned() };
+        let length = if self.random.bool() { 0 } else { self.random.usize(..=content.len()) };
+        content.truncate(length);
+        fs_err::OpenOptions::new().write(true).open(self.bench.path(name)).unwrap().set_len(length as u64).unwrap();
         format!("cut to {length}")
     }
 
-    fn remove(&mut self, name: &str) -> String {
+    fn remove(&mut self, name: &'static str) -> String {
         self.keep_content(name);
-        let _ = fs_err::remove_file(self.bench.path(name));
+        if self.disk.remove(name).is_some() {
+            fs_err::remove_file(self.bench.path(name)).unwrap();
+        }
         "remove".to_owned()
     }
 
     /// A file that loses its name goes on living while it is open.
     fn keep_content(&mut self, name: &str) {
-        let path = self.bench.path(name);
-        if let Ok(metadata) = fs_err::metadata(&path)
-            && self.open.contains_key(&metadata.ino())
+        if let Some((inode, content)) = self.disk.get(name)
+            && self.open.contains_key(inode)
         {
-            self.deleted.insert(metadata.ino(), fs_err::read(&path).unwrap());
+            self.deleted.insert(*inode, content.clone());
         }
     }
 
@@ -190,12 +202,9 @@ impl History {
         self.first_look_done = false;
     }
 
-    /// Everything on disk: inode to path.
-    fn on_disk(&self) -> BTreeMap<u64, (PathBuf, Metadata)> {
-        let named = NAMES.iter().map(|name| self.bench.path(name));
-        named
-            .filter_map(|path| fs_err::metadata(&path).ok().map(|metadata| (metadata.ino(), (path, metadata))))
-            .collect()
+    /// Everything on disk: inode to name and content.
+    fn on_disk(&self) -> BTreeMap<u64, (&'static str, Vec<u8>)> {
+        self.disk.iter().map(|(name, (inode, content))| (*inode, (*name, content.clone()))).collect()
     }
 
     fn look(&mut self) {
@@ -207,14 +216,13 @@ impl History {
 
     fn compare(&mut self, marks_before: usize) {
         let on_disk = self.on_disk();
-        for (inode, (path, _)) in &on_disk {
-            let content = fs_err::read(path).unwrap();
-            let in_globs = !path.to_str().unwrap().ends_with(".old");
+        for (inode, (name, content)) in &on_disk {
+            let in_globs = !name.ends_with(".old");
             if !self.open.contains_key(inode) {
                 let missed =
                     |entry: &Entry| entry.inode == *inode && !entry.finished && content.starts_with(&entry.committed);
                 if in_globs || (!self.first_look_done && self.remembered.iter().any(missed)) {
-                    self.adopt(*inode, &content);
+                    self.adopt(*inode, content);
                 }
             }
         }
@@ -223,8 +231,8 @@ impl History {
         let mut replaced: Vec<u64> = Vec::new();
         for (inode, known) in &mut self.open {
             let content = match on_disk.get(inode) {
-                Some((path, _)) => fs_err::read(path).unwrap(),
-                None => self.deleted.get(inode).cloned().unwrap_or_default(),
+                Some((_, content)) => content.as_slice(),
+                None => self.deleted.get(inode).map(Vec::as_slice).unwrap_or_default(),
             };
             if !content.starts_with(&known.consumed) {
                 *known = Known::default();
@@ -307,9 +315,7 @@ impl History {
         self.bench.files.renamed_closed_after = AN_HOUR;
         let on_disk = self.on_disk();
         let over = |inode: &u64, known: &Known| match on_disk.get(inode) {
-            Some((path, metadata)) => {
-                path.to_str().unwrap().ends_with(".old") && metadata.len() as usize == known.committed.len()
-            }
+            Some((name, content)) => name.ends_with(".old") && content.len() == known.committed.len(),
             None => self.deleted.get(inode).is_some_and(|content| content.len() == known.committed.len()),
         };
         let closed: Vec<u64> =
@@ -343,15 +349,20 @@ fn random_histories_lose_and_double_nothing() {
     let histories = number("HISTORIES").unwrap_or(HISTORIES);
     let seeds = number("HISTORIES_SEED").map_or(0..histories, |seed| seed..seed + 1);
     let mut lines = 0;
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::over(folder, &["*.{log,log.1}"], &[], FirstSeen::Beginning, 1 << 20);
     for seed in seeds.clone() {
-        let mut history = History::new(seed, tempfile::tempdir().unwrap());
+        let mut history = History::new(seed, bench);
         let report = Report(seed, &mut history);
         for _ in 0..STEPS {
             report.1.step();
         }
         report.1.look();
         lines += report.1.next_line;
+        drop(report);
+        bench = history.bench;
     }
-    println!("histories {seeds:?}, {lines} lines");
+    // Past the capture of test output.
+    let _ = writeln!(std::io::stderr(), "histories: seeds {seeds:?}, {lines} lines");
     assert!(lines > 0);
 }
