@@ -9,6 +9,7 @@
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
+use std::io::Write as _;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -102,7 +103,8 @@ fn fuzz(name: &str, target: Target) {
         executions += 1;
     }
     let per_second = executions as f64 / started.elapsed().as_secs_f64();
-    println!("fuzz {name}: seed {seed}, {executions} executions, {per_second:.0} a second");
+    // Past the capture of test output.
+    let _ = writeln!(std::io::stderr(), "fuzz {name}: seed {seed}, {executions} executions, {per_second:.0} a second");
 }
 
 fn check(name: &'static str) {
