@@ -24,4 +24,5 @@ mod run_live;
 mod storm;
 mod fuzz_smoke;
 mod power_loss;
+mod simulation;
 mod support;
