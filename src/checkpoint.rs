@@ -7,7 +7,8 @@
 //!     { "path": "/logs/a.ndjson", "inode": 7, "device": 1, "generation": 0,
 //!       "head": { "length_bytes": 1024, "sha256": "9b1e…" },
 //!       "committed": { "offset_bytes": 4711, "tail": { "length_bytes": 64, "sha256": "07ab…" } },
-//!       "observed_offset_bytes": 4711, "finished": false, "updated": "2026-11-23T10:00:00Z" } ],
+//!       "observed_offset_bytes": 4711, "size_bytes": 4711, "finished": false,
+//!       "updated": "2026-11-23T10:00:00Z" } ],
 //!   "observers": { "model_metrics": {…} } }
 //! ```
 //!
@@ -78,10 +79,23 @@ pub struct FileEntry {
     pub committed: Position,
     /// Counted by the observers up to here.
     pub observed_offset_bytes: u64,
-    /// True when it was rotated away and is delivered to its end.
+    /// Its size when it was last looked at, in bytes; 0 in an entry of a version that did not keep it.
+    #[serde(default)]
+    pub size_bytes: u64,
+    /// True when other content stands under this inode by now, so that only a copy can hold this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
+    /// True when it was rotated away and is delivered to its end, or is reported to be lost.
     pub finished: bool,
     /// When the entry was last changed.
     pub updated: DateTime<Utc>,
+}
+
+impl FileEntry {
+    /// How many bytes were known to be there and are not delivered.
+    pub fn undelivered_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.committed.offset_bytes)
+    }
 }
 
 /// All of the state.
@@ -214,6 +228,8 @@ mod tests {
             head: Fingerprint::of(b"head"),
             committed: Position { offset_bytes: 4_711, tail: Fingerprint::of(b"tail") },
             observed_offset_bytes: 4_711,
+            size_bytes: 4_712,
+            replaced: false,
             finished: false,
             updated: DateTime::UNIX_EPOCH,
         };

@@ -26,6 +26,8 @@ pub struct Counters {
     pub source_read_bytes_total: Counter,
     /// Files and folders that could not be read.
     pub source_unreadable_total: Counter,
+    /// Bytes that were known to be in a file, and were deleted or overwritten before they were delivered.
+    pub source_lost_bytes_total: Counter,
     /// Bytes written but not delivered, over all files.
     pub source_lag_bytes: Gauge,
     /// Files held open.
@@ -135,6 +137,8 @@ impl Telemetry {
         let source_read_bytes_total = count("inferlog_source_read_bytes", "Bytes read");
         let source_unreadable_total =
             count("inferlog_source_unreadable_files", "Files and folders that could not be read");
+        let source_lost_bytes_total =
+            count("inferlog_source_lost_bytes", "Bytes deleted or overwritten before they were delivered");
         let decode_records_total = count("inferlog_decode_records", "Lines that are records");
         let enrich_unreadable_timestamps_total =
             count("inferlog_enrich_unreadable_timestamps", "Records that got the read time for want of a readable one");
@@ -150,6 +154,7 @@ impl Telemetry {
             source_read_lines_total,
             source_read_bytes_total,
             source_unreadable_total,
+            source_lost_bytes_total,
             source_lag_bytes: gauge("inferlog_source_lag_bytes", "Bytes written but not delivered, over all files"),
             source_open_files: gauge("inferlog_source_open_files", "Files held open"),
             decode_records_total,

@@ -80,6 +80,10 @@ pub struct TailedFile {
     generation: u32,
     head: Fingerprint,
     consumed: Position,
+    /// The size of this content when it was last proven to be there, in bytes.
+    proven_bytes: u64,
+    /// Bytes that were seen and cut away unread, not told yet.
+    lost_bytes: u64,
     /// It was seen to be shorter than what is consumed, so its content is another one, whatever it looks like now.
     cut: bool,
     /// How far the end of a line that is too long was looked for, in bytes from the start of the file.
@@ -134,6 +138,8 @@ impl TailedFile {
             generation: 0,
             head: Fingerprint::default(),
             consumed: Position::default(),
+            proven_bytes: 0,
+            lost_bytes: 0,
             cut: false,
             searched_to: None,
             before_end: None,
@@ -148,9 +154,10 @@ impl TailedFile {
         }
         self.generation = entry.generation;
         self.head = entry.head;
+        self.observed_offset_bytes = entry.observed_offset_bytes;
+        self.lost_bytes = entry.size_bytes.saturating_sub(self.size_bytes.max(entry.committed.offset_bytes));
         self.consumed = entry.committed.clone();
         self.committed = entry.committed;
-        self.observed_offset_bytes = entry.observed_offset_bytes;
     }
 
     /// Begins at 0 with content that is not what it was. Whoever calls this for a file that was read gives it a new
@@ -161,10 +168,19 @@ impl TailedFile {
         self.consumed = Position::default();
         self.committed = Position::default();
         self.observed_offset_bytes = 0;
+        self.proven_bytes = 0;
+        self.lost_bytes = 0;
         self.cut = false;
         self.searched_to = None;
         self.before_end = None;
         self.source_file = None;
+    }
+
+    /// Takes what is known to be cut away unread, in bytes; `replaced` when nothing of what was not read is left.
+    pub fn take_lost_bytes(&mut self, replaced: bool) -> u64 {
+        let overwritten = if replaced { self.proven_bytes.saturating_sub(self.consumed.offset_bytes) } else { 0 };
+        self.proven_bytes -= overwritten;
+        std::mem::take(&mut self.lost_bytes) + overwritten
     }
 
     /// How often its content began anew under this inode; 0 at first.
@@ -243,10 +259,13 @@ impl TailedFile {
 
     /// Reads what follows the consumed part, with the few bytes before it, and gives where it stands in the buffer.
     /// `None` when those bytes are not what was consumed.
-    fn read_on(&self, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Option<(usize, usize)>> {
+    fn read_on(&mut self, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Option<(usize, usize)>> {
         let overlap = self.consumed.tail.length_bytes as usize;
         let length = self.read_into(buffer, self.consumed.offset_bytes - overlap as u64, overlap + block_bytes)?;
         let intact = !self.cut && length >= overlap && self.consumed.tail.matches(&buffer[..overlap]);
+        if intact {
+            self.proven_bytes = self.size_bytes;
+        }
         Ok(intact.then_some((overlap, length)))
     }
 
@@ -317,26 +336,33 @@ impl TailedFile {
         }
     }
 
-    /// Looks at the file again through its handle, which also works when its name is gone.
+    /// Looks at the file again through its handle, which also works when its name is gone. Returns whether its size is
+    /// another one.
     ///
     /// # Errors
     /// When the file cannot be looked at.
-    pub fn look(&mut self) -> io::Result<()> {
+    pub fn look(&mut self) -> io::Result<bool> {
         let metadata = self.handle.metadata()?;
-        self.seen(&metadata);
-        Ok(())
+        Ok(self.seen(&metadata))
     }
 
-    /// Takes note of what somebody saw of it.
-    pub fn seen(&mut self, metadata: &Metadata) {
+    /// Takes note of what somebody saw of it. Returns whether its size is another one.
+    pub fn seen(&mut self, metadata: &Metadata) -> bool {
+        let is_resized = metadata.len() != self.size_bytes;
         let modified = metadata.modified().ok();
         if metadata.len() != self.size_bytes || modified != self.modified {
             self.changed = Instant::now();
             self.news = true;
         }
+        if metadata.len() < self.size_bytes {
+            let left_bytes = metadata.len().max(self.consumed.offset_bytes);
+            self.lost_bytes += self.size_bytes.saturating_sub(left_bytes);
+            self.proven_bytes = self.proven_bytes.min(left_bytes);
+        }
         self.cut |= metadata.len() < self.consumed.offset_bytes;
         self.size_bytes = metadata.len();
         self.modified = modified;
+        is_resized
     }
 
     /// How long it is neither found under the name that it had nor seen to change; `None` while it is.
@@ -395,6 +421,8 @@ impl TailedFile {
             head: self.head.clone(),
             committed: self.committed.clone(),
             observed_offset_bytes: self.observed_offset_bytes,
+            size_bytes: self.size_bytes,
+            replaced: false,
             finished,
             updated: Utc::now(),
         }

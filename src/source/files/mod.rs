@@ -124,6 +124,9 @@ pub struct Files {
     ready: VecDeque<FileNumber>,
     next_number: FileNumber,
     remembered: Remembered,
+    /// Content that was overwritten while its last lines were being delivered, by its number, with the offset up to
+    /// which it was read.
+    replaced: BTreeMap<FileNumber, (FileEntry, u64)>,
     /// The checkpoint on disk is behind.
     dirty: bool,
     /// So far that a crash would lose a file, or give its lines other ids.
@@ -178,6 +181,7 @@ impl Files {
             ready: VecDeque::new(),
             next_number: 0,
             remembered,
+            replaced: BTreeMap::new(),
             dirty: false,
             urgent: false,
             very_first_scan,
@@ -197,7 +201,12 @@ impl Files {
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
             file.queued = false;
-            match file.read(&mut self.buffer, BLOCK_BYTES, self.options.line_bytes_max) {
+            let turn = file.read(&mut self.buffer, BLOCK_BYTES, self.options.line_bytes_max);
+            if !matches!(turn, Ok(Turn::Replaced) | Err(_)) {
+                let lost_bytes = file.take_lost_bytes(false);
+                report_lost(&file.path, lost_bytes, &self.counters);
+            }
+            match turn {
                 Ok(Turn::End) => {
                     file.news = false;
                     file.complained = false;
@@ -264,6 +273,22 @@ impl Files {
         if let Some(file) = self.files.get_mut(&mark.file) {
             file.commit(Position { offset_bytes: mark.offset_bytes, tail: mark.tail });
             self.dirty = true;
+        } else if let Some((entry, read_to)) = self.replaced.get_mut(&mark.file) {
+            entry.committed = Position { offset_bytes: mark.offset_bytes, tail: mark.tail };
+            if mark.offset_bytes >= *read_to {
+                self.remember_replaced(mark.file);
+            }
+            self.dirty = true;
+        }
+    }
+
+    /// All that was read of some replaced content is delivered.
+    fn remember_replaced(&mut self, number: FileNumber) {
+        if let Some((entry, _)) = self.replaced.remove(&number) {
+            // Without a delivered byte there is nothing to know a copy by.
+            if entry.committed.offset_bytes > 0 {
+                self.remembered.insert(FileEntry { finished: true, ..entry });
+            }
         }
     }
 
@@ -297,7 +322,8 @@ impl Files {
     pub fn entries(&mut self) -> Vec<FileEntry> {
         self.remembered.forget();
         let open = self.files.values().map(|file| file.entry(false));
-        self.remembered.iter().cloned().chain(open).collect()
+        let replaced = self.replaced.values().map(|(entry, _)| entry);
+        self.remembered.iter().chain(replaced).cloned().chain(open).collect()
     }
 
     /// How many bytes are written but not delivered, over all files.
@@ -340,7 +366,7 @@ impl Files {
         for path in news.written {
             let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
             // A look, not a size from the event: the file may be another one by now.
-            let _ = file.look();
+            self.dirty |= file.look().unwrap_or(false);
             file.news = true;
             let number = file.number;
             self.make_ready(number);
@@ -371,6 +397,7 @@ impl Files {
         self.take_leave(&present);
         if !self.scanned_before {
             self.look_for_renamed();
+            self.give_up_missing();
         }
         if std::mem::take(&mut self.very_first_scan) {
             // The next start is not the first one any more, even if nothing was found.
@@ -392,7 +419,7 @@ impl Files {
         let id = FileId::of(metadata);
         let known = self.by_id.get(&id).and_then(|number| self.files.get_mut(number));
         if let Some(file) = known {
-            file.seen(metadata);
+            self.dirty |= file.seen(metadata);
             // Of several names for one file, the one that it has already is kept.
             if !present.contains_key(&id) || file.path == path {
                 present.insert(id, path);
@@ -471,6 +498,14 @@ impl Files {
         tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
         let generation = self.next_generation(file.id.inode);
         let Some(mut file) = self.files.remove(&number) else { return };
+        let lost_bytes = file.take_lost_bytes(true);
+        report_lost(&file.path, lost_bytes, &self.counters);
+        let read_to = file.consumed_position().offset_bytes;
+        let is_settled = file.is_settled();
+        self.replaced.insert(number, (FileEntry { size_bytes: read_to, replaced: true, ..file.entry(false) }, read_to));
+        if is_settled {
+            self.remember_replaced(number);
+        }
         file.begin_anew(generation);
         self.urgent = true;
         file.number = self.next_number;
@@ -498,7 +533,7 @@ impl Files {
                 (None, Standing::Gone(_)) => {}
             }
             if let Standing::Gone(_) = file.standing {
-                let _ = file.look();
+                self.dirty |= file.look().unwrap_or(false);
             }
             if file.standing != Standing::Present {
                 self.leaving.push(file.number);
@@ -544,6 +579,14 @@ impl Files {
         }
     }
 
+    /// At the start: what is left of the checkpoint's files and not found anywhere is lost, unless it comes back.
+    fn give_up_missing(&mut self) {
+        self.remembered.give_up_missing(|entry| {
+            report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &self.counters);
+            self.dirty = true;
+        });
+    }
+
     fn queue_news(&mut self) {
         for file in self.files.values_mut().filter(|file| file.news && !file.queued) {
             file.queued = true;
@@ -579,6 +622,19 @@ impl Files {
         }
         self.counters.source_unreadable_total.inc_by(now.difference(&self.unreadable).count() as u64);
         self.unreadable = now;
+    }
+}
+
+/// Says, and counts, what can be delivered no more.
+fn report_lost(path: &Path, bytes: u64, counters: &Counters) {
+    if bytes > 0 {
+        tracing::warn!(
+            path = %path.display(),
+            bytes,
+            "this many bytes of the file were deleted or overwritten before they were delivered; they are lost; hint: \
+             rotate by renaming, and keep rotated files until inferlog has delivered them"
+        );
+        counters.source_lost_bytes_total.inc_by(bytes);
     }
 }
 

@@ -44,7 +44,7 @@ impl Remembered {
     pub(super) fn take(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
         let mut best = None;
         for (position, entry) in self.of_inode(file.id.inode).iter().enumerate() {
-            if file.is_same(entry)? {
+            if !entry.replaced && file.is_same(entry)? {
                 // An entry that has something to compare tells more than one that has not.
                 let compared = entry.committed.offset_bytes > 0;
                 // On one device only the last generation of an inode can be there; the path helps where devices changed.
@@ -56,6 +56,19 @@ impl Remembered {
         }
         let Some((.., position)) = best else { return Ok(None) };
         Ok(self.0.get_mut(&file.id.inode).map(|entries| entries.swap_remove(position)))
+    }
+
+    /// Takes note that what is left of unfinished entries is not found; calls `report` with each. Those that only cannot
+    /// be read now are kept.
+    pub(super) fn give_up_missing(&mut self, mut report: impl FnMut(&FileEntry)) {
+        for entry in self.0.values_mut().flatten().filter(|entry| !entry.finished) {
+            let opened = fs_err::File::open(&entry.path);
+            if !entry.replaced && opened.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                continue;
+            }
+            report(entry);
+            entry.finished = true;
+        }
     }
 
     /// The newest generation that is remembered of an inode, on whatever device.
@@ -72,11 +85,12 @@ impl Remembered {
     /// Whether the file at a path is, by its content, one that is not delivered to its end.
     pub(super) fn is_unfinished(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
         let entries = self.of_inode(FileId::of(metadata).inode);
-        if !metadata.is_file() || entries.iter().all(|entry| entry.finished) {
+        let mut missing = entries.iter().filter(|entry| !entry.finished && !entry.replaced).peekable();
+        if !metadata.is_file() || missing.peek().is_none() {
             return Ok(false);
         }
         let file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, metadata);
-        for entry in entries.iter().filter(|entry| !entry.finished) {
+        for entry in missing {
             if file.is_same(entry)? {
                 return Ok(true);
             }

@@ -226,7 +226,10 @@ impl History {
                 }
             }
         }
-        self.first_look_done = true;
+        if !std::mem::replace(&mut self.first_look_done, true) {
+            // What is not found at the start is reported and given up, unless it comes back.
+            self.remembered.iter_mut().for_each(|entry| entry.finished = true);
+        }
         let mut expected: Vec<(u64, String)> = Vec::new();
         let mut replaced: Vec<u64> = Vec::new();
         for (inode, known) in &mut self.open {

@@ -1,6 +1,7 @@
 //! The files source, driven directly with real files, by polling alone; notifications have one test of their own.
 
 mod histories;
+mod lost;
 mod scripts;
 mod sizes;
 

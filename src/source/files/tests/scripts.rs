@@ -7,7 +7,7 @@ use crate::source::files::remembered::ENTRIES_KEPT_MAX;
 
 /// What happens. Files are named in the folder; `*.log` is tailed, and `*.skip.log` left out.
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     /// Appends to a file, which is made if it is not there.
     Append(&'static str, &'static str),
     /// Cuts a file to this many bytes, or extends it.
@@ -86,7 +86,7 @@ fn simple(bench: &mut Bench, step: &Step) {
     }
 }
 
-fn check(steps: &[Step]) -> Bench {
+pub(super) fn check(steps: &[Step]) -> Bench {
     check_with(FirstSeen::Beginning, 64, steps)
 }
 
@@ -503,9 +503,9 @@ fn marks_of_replaced_content_do_not_move_the_new_one() {
     fs_err::write(bench.path("a.log"), "3\n4\n5\n").unwrap();
     bench.look();
     bench.commit(1);
-    assert_eq!(bench.files.entries()[0].committed.offset_bytes, 0);
+    assert_eq!(bench.files.entries().last().unwrap().committed.offset_bytes, 0);
     bench.commit_all();
-    assert_eq!(bench.files.entries()[0].committed.offset_bytes, 6);
+    assert_eq!(bench.files.entries().last().unwrap().committed.offset_bytes, 6);
 }
 
 #[test]
