@@ -87,11 +87,19 @@ pub struct FileEntry {
     pub replaced: bool,
     /// True when it was rotated away and is delivered to its end, or is reported to be lost.
     pub finished: bool,
+    /// The inode of the copy that holds the content by now; `inode` is part of the lines' ids and stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by_inode: Option<u64>,
     /// When the entry was last changed.
     pub updated: DateTime<Utc>,
 }
 
 impl FileEntry {
+    /// The inode under which the content is found.
+    pub fn holder_inode(&self) -> u64 {
+        self.held_by_inode.unwrap_or(self.inode)
+    }
+
     /// How many bytes were known to be there and are not delivered.
     pub fn undelivered_bytes(&self) -> u64 {
         self.size_bytes.saturating_sub(self.committed.offset_bytes)
@@ -231,6 +239,7 @@ mod tests {
             size_bytes: 4_712,
             replaced: false,
             finished: false,
+            held_by_inode: Some(8),
             updated: DateTime::UNIX_EPOCH,
         };
         Checkpoint { version: VERSION, files: vec![entry], observers: serde_json::json!({ "model_metrics": 1 }) }

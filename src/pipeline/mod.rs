@@ -299,7 +299,7 @@ impl Pipeline {
         }
         self.stages.seal();
         self.send();
-        self.stages.sealed.is_empty() && self.outlet.is_empty()
+        self.stages.sealed.is_empty() && self.outlet.is_empty() && !self.source.is_undecided()
     }
 
     fn is_stuck(&self) -> bool {

@@ -8,6 +8,7 @@
 
 use std::fs::Metadata;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub struct TailedFile {
     pub id: FileId,
     /// Whether it is still found.
     pub standing: Standing,
+    /// It may be the copy of another one, and is not read before that is decided.
+    pub undecided: bool,
     /// It waits for its turn.
     pub queued: bool,
     /// It was told that reading it fails.
@@ -73,10 +76,14 @@ pub struct TailedFile {
     pub size_bytes: u64,
     /// When it was last seen to change, or was opened.
     pub changed: Instant,
+    /// When it was opened.
+    pub opened: Instant,
     /// There may be something to read.
     pub news: bool,
     modified: Option<SystemTime>,
     handle: fs_err::File,
+    /// The inode in its lines' ids: that of the original, if it is a copy.
+    inode: u64,
     generation: u32,
     head: Fingerprint,
     consumed: Position,
@@ -126,15 +133,18 @@ impl TailedFile {
             path: path.to_owned(),
             id: FileId::of(metadata),
             standing: Standing::Present,
+            undecided: false,
             queued: false,
             complained: false,
             committed: Position::default(),
             observed_offset_bytes: 0,
             size_bytes: metadata.len(),
             changed: Instant::now(),
+            opened: Instant::now(),
             news: true,
             modified: metadata.modified().ok(),
             handle,
+            inode: metadata.ino(),
             generation: 0,
             head: Fingerprint::default(),
             consumed: Position::default(),
@@ -152,6 +162,7 @@ impl TailedFile {
         if entry.path != self.path.to_string_lossy() {
             self.standing = Standing::Rotated(Instant::now());
         }
+        self.inode = entry.inode;
         self.generation = entry.generation;
         self.head = entry.head;
         self.observed_offset_bytes = entry.observed_offset_bytes;
@@ -163,6 +174,7 @@ impl TailedFile {
     /// Begins at 0 with content that is not what it was. Whoever calls this for a file that was read gives it a new
     /// number, so that acknowledgements of the old content are not taken for the new one.
     pub fn begin_anew(&mut self, generation: u32) {
+        self.inode = self.id.inode;
         self.generation = generation;
         self.head = Fingerprint::default();
         self.consumed = Position::default();
@@ -396,26 +408,120 @@ impl TailedFile {
         if let Some(source_file) = &self.source_file {
             return Ok(Arc::clone(source_file));
         }
-        let mut bytes = self.read_at(0, 4 * 1024)?;
-        if memchr::memchr(b'\n', &bytes).is_none() {
-            bytes = self.read_at(0, FIRST_LINE_BYTES_MAX)?;
-        }
-        let end = memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len());
+        let first_line = self.first_line()?;
         let source_file = Arc::new(SourceFile {
             path: self.path.to_string_lossy().into_owned(),
-            inode: self.id.inode,
+            inode: self.inode,
             generation: self.generation,
-            first_line_sha256: Sha256::digest(&bytes[..end]).into(),
+            first_line_sha256: Sha256::digest(&first_line).into(),
         });
         self.source_file = Some(Arc::clone(&source_file));
         Ok(source_file)
     }
 
+    /// Its first line without the end, or the first part of a long one.
+    fn first_line(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read_at(0, 4 * 1024)?;
+        if memchr::memchr(b'\n', &bytes).is_none() {
+            bytes = self.read_at(0, FIRST_LINE_BYTES_MAX)?;
+        }
+        bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
+        Ok(bytes)
+    }
+
+    /// Its first bytes, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn beginning(&self, bytes_max: usize) -> io::Result<Vec<u8>> {
+        self.read_at(0, bytes_max)
+    }
+
+    /// Whether its content is, as far as it goes, that of an open file of which something was read.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn begins_as(&self, open: &TailedFile) -> io::Result<bool> {
+        if self.size_bytes > open.size_bytes {
+            return Ok(false);
+        }
+        let end = self.size_bytes.saturating_sub(TAIL_BYTES_MAX as u64);
+        Ok(self.read_at(0, HEAD_BYTES_MAX)? == open.read_at(0, HEAD_BYTES_MAX.min(self.size_bytes as usize))?
+            && self.read_at(end, TAIL_BYTES_MAX)? == open.read_at(end, (self.size_bytes - end) as usize)?)
+    }
+
+    /// Whether its content is what was read of a file whose own content was overwritten.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn continues(&self, overwritten: &TailedFile) -> io::Result<bool> {
+        if overwritten.consumed.offset_bytes == 0 {
+            return Ok(false);
+        }
+        let Some(source_file) = &overwritten.source_file else { return self.is_same(&overwritten.entry(false)) };
+        let Position { offset_bytes, tail } = &overwritten.consumed;
+        let tail_start = offset_bytes.saturating_sub(tail.length_bytes.into());
+        Ok(self.size_bytes >= *offset_bytes
+            && Sha256::digest(self.first_line()?)[..] == source_file.first_line_sha256
+            && overwritten.head.matches(&self.read_at(0, overwritten.head.length_bytes as usize)?)
+            && tail.matches(&self.read_at(tail_start, tail.length_bytes as usize)?))
+    }
+
+    /// Whether what was read of it is not there any more.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_overwritten(&self) -> io::Result<bool> {
+        let Position { offset_bytes, tail } = &self.consumed;
+        let tail_start = offset_bytes.saturating_sub(tail.length_bytes.into());
+        Ok(self.cut || !tail.matches(&self.read_at(tail_start, tail.length_bytes as usize)?))
+    }
+
+    /// Goes on in a copy, which [`TailedFile::continues`] has found to have what was read. Returns the file that was
+    /// overwritten, to begin anew.
+    pub fn move_to(&mut self, mut copy: TailedFile) -> TailedFile {
+        std::mem::swap(&mut self.handle, &mut copy.handle);
+        std::mem::swap(&mut self.id, &mut copy.id);
+        std::mem::swap(&mut self.size_bytes, &mut copy.size_bytes);
+        std::mem::swap(&mut self.modified, &mut copy.modified);
+        std::mem::swap(&mut self.standing, &mut copy.standing);
+        let copy_path = std::mem::replace(&mut copy.path, self.path.clone());
+        self.renamed(&copy_path);
+        self.changed = Instant::now();
+        self.cut = false;
+        self.lost_bytes = 0;
+        self.news = true;
+        copy.undecided = false;
+        copy.queued = false;
+        copy
+    }
+
+    /// Where it is now, as far as can be told: a file that was renamed out of the globs is asked for its name.
+    fn found_at(&self) -> PathBuf {
+        if let Standing::Gone(_) = self.standing
+            && let Ok(path) = fs_err::read_link(format!("/proc/self/fd/{}", self.handle.as_raw_fd()))
+            && fs_err::metadata(&path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
+        {
+            return path;
+        }
+        self.path.clone()
+    }
+
+    /// The inode in its lines' ids.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// When it was written to last.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.modified
+    }
+
     /// The entry for the checkpoint.
     pub fn entry(&self, finished: bool) -> FileEntry {
         FileEntry {
-            path: self.path.to_string_lossy().into_owned(),
-            inode: self.id.inode,
+            path: self.found_at().to_string_lossy().into_owned(),
+            inode: self.inode,
             device: self.id.device,
             generation: self.generation,
             head: self.head.clone(),
@@ -424,6 +530,7 @@ impl TailedFile {
             size_bytes: self.size_bytes,
             replaced: false,
             finished,
+            held_by_inode: (self.id.inode != self.inode).then_some(self.id.inode),
             updated: Utc::now(),
         }
     }

@@ -1,11 +1,12 @@
 //! The files source: tails JSON-lines files, however they are rotated.
 //!
-//! Read it in four parts: [`discover`] (which files), [`file`] (one file), `remembered` (those that are not open), and
-//! here: whose turn it is. Each file that has something to read gets one block at a time, in turn, so that a huge one does
+//! Read it in five parts: [`discover`] (which files), [`file`] (one file), `remembered` (those that are not open),
+//! `copies` (those that another file goes on for), and here: whose turn it is. Each file that has something to read gets one block at a time, in turn, so that a huge one does
 //! not starve the others. A file that is renamed or deleted stays open until it is delivered to its end.
 //!
 //! It does not commit: [`Files::commit`] is called with what the sinks have acknowledged.
 
+mod copies;
 pub mod discover;
 pub mod file;
 mod notification;
@@ -33,6 +34,9 @@ const BLOCK_BYTES: usize = 256 * 1024;
 
 /// The unterminated end of a file that was renamed or deleted is final after this long without a change.
 const FINAL_AFTER: Duration = Duration::from_secs(5);
+
+/// A file that begins as an open one does is one of its own after this long without a change.
+const DECIDED_AFTER: Duration = Duration::from_secs(5);
 
 /// A renamed file is closed after this long without a change: its writer may hold it open for a while.
 const RENAMED_CLOSED_AFTER: Duration = Duration::from_secs(60);
@@ -122,6 +126,8 @@ pub struct Files {
     /// Files that are rotated or gone, as of the last scan.
     leaving: Vec<FileNumber>,
     ready: VecDeque<FileNumber>,
+    /// Open files that may be copies of others.
+    undecided: Vec<FileNumber>,
     next_number: FileNumber,
     remembered: Remembered,
     /// Content that was overwritten while its last lines were being delivered, by its number, with the offset up to
@@ -139,6 +145,7 @@ pub struct Files {
     earliest_scan: Instant,
     final_after: Duration,
     renamed_closed_after: Duration,
+    decided_after: Duration,
     /// What was complained about, so that it is said once.
     unreadable: HashSet<Unreadable>,
     buffer: Vec<u8>,
@@ -179,6 +186,7 @@ impl Files {
             by_path: HashMap::new(),
             leaving: Vec::new(),
             ready: VecDeque::new(),
+            undecided: Vec::new(),
             next_number: 0,
             remembered,
             replaced: BTreeMap::new(),
@@ -190,6 +198,7 @@ impl Files {
             earliest_scan: Instant::now(),
             final_after: FINAL_AFTER,
             renamed_closed_after: RENAMED_CLOSED_AFTER,
+            decided_after: DECIDED_AFTER,
             unreadable: HashSet::new(),
             buffer: Vec::new(),
         }
@@ -201,6 +210,10 @@ impl Files {
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
             file.queued = false;
+            if file.undecided {
+                file.news = false;
+                continue;
+            }
             let turn = file.read(&mut self.buffer, BLOCK_BYTES, self.options.line_bytes_max);
             if !matches!(turn, Ok(Turn::Replaced) | Err(_)) {
                 let lost_bytes = file.take_lost_bytes(false);
@@ -231,7 +244,10 @@ impl Files {
     /// The unterminated end of a renamed or deleted file that does not grow any more, as a chunk.
     pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
         let is_final = |file: &TailedFile| {
-            !file.news && file.unread_bytes() > 0 && file.left_alone_for().is_some_and(|time| time >= self.final_after)
+            !file.news
+                && !file.undecided
+                && file.unread_bytes() > 0
+                && file.left_alone_for().is_some_and(|time| time >= self.final_after)
         };
         let finals: Vec<FileNumber> =
             self.leaving.iter().copied().filter(|number| self.files.get(number).is_some_and(is_final)).collect();
@@ -241,7 +257,7 @@ impl Files {
 
     /// Numbers of the files whose last line has no end yet.
     pub fn unterminated_files(&self) -> Vec<FileNumber> {
-        self.files.values().filter(|file| file.unread_bytes() > 0).map(|file| file.number).collect()
+        self.files.values().filter(|file| file.unread_bytes() > 0 && !file.undecided).map(|file| file.number).collect()
     }
 
     /// The unterminated end of a file as a chunk; [`Files::leave_unread`] takes it back.
@@ -326,6 +342,11 @@ impl Files {
         self.remembered.iter().chain(replaced).cloned().chain(open).collect()
     }
 
+    /// True while it is not known yet whether some file is the copy of another: there may be more to read soon.
+    pub fn is_undecided(&self) -> bool {
+        self.files.values().any(|file| file.undecided && file.size_bytes > 0)
+    }
+
     /// How many bytes are written but not delivered, over all files.
     pub fn lag_bytes(&self) -> u64 {
         self.files.values().map(TailedFile::lag_bytes).sum()
@@ -357,6 +378,12 @@ impl Files {
             self.next_scan = self.next_scan.min(self.earliest_scan);
         }
         let started = Instant::now();
+        let is_undecided = |path: &PathBuf| {
+            self.by_path.get(path).and_then(|number| self.files.get(number)).is_some_and(|f| f.undecided)
+        };
+        if news.written.iter().any(is_undecided) {
+            self.next_scan = self.next_scan.min(self.earliest_scan);
+        }
         if started >= self.next_scan {
             self.scan();
             let took = started.elapsed();
@@ -397,6 +424,10 @@ impl Files {
         self.take_leave(&present);
         if !self.scanned_before {
             self.look_for_renamed();
+        }
+        self.decide();
+        if !self.scanned_before {
+            self.look_for_copies();
             self.give_up_missing();
         }
         if std::mem::take(&mut self.very_first_scan) {
@@ -442,43 +473,37 @@ impl Files {
             // Swapped since the look: it is open already.
             return Ok(self.files.get(number).map_or(file.id, |file| file.id));
         }
-        if !self.recall(&mut file)? && self.very_first_scan && self.passes_over(&metadata) {
-            file.skip_to_end()?;
-        }
         let id = file.id;
-        self.adopt(file);
-        Ok(id)
-    }
-
-    /// Lets a file go on where the checkpoint's entry for its content ends; returns whether there was one. Otherwise
-    /// its content is the next generation of its inode.
-    fn recall(&mut self, file: &mut TailedFile) -> io::Result<bool> {
-        let entry = self.remembered.take(file)?;
-        let is_remembered = entry.is_some();
-        match entry {
+        match self.remembered.take(&file)? {
             Some(entry) => file.resume(entry),
             None => {
-                file.begin_anew(self.next_generation(file.id.inode));
+                file.begin_anew(self.next_generation(id.inode));
                 self.urgent = true;
             }
         }
-        Ok(is_remembered)
+        if file.consumed_position().offset_bytes == 0 {
+            file.undecided = true;
+            self.undecided.push(file.number);
+        }
+        self.adopt(file);
+        Ok(id)
     }
 
     /// A generation that no content of this inode had, on whatever device.
     fn next_generation(&self, inode: u64) -> u32 {
         let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
         let open = self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number));
+        let open = open.filter(|file| file.inode() == inode);
         let newest = open.map(TailedFile::generation).chain(self.remembered.newest_generation(inode)).max();
         newest.map_or(0, |newest| newest.saturating_add(1))
     }
 
-    fn passes_over(&self, metadata: &Metadata) -> bool {
+    fn passes_over(&self, file: &TailedFile) -> bool {
         match self.options.first_seen {
             FirstSeen::Beginning => false,
             FirstSeen::End => true,
             FirstSeen::Within(age) => {
-                let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                let changed = file.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 changed.elapsed().is_ok_and(|elapsed| elapsed > age)
             }
         }
@@ -498,6 +523,17 @@ impl Files {
         tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
         let generation = self.next_generation(file.id.inode);
         let Some(mut file) = self.files.remove(&number) else { return };
+        if let Some(copy) = self.copy_of(&mut file) {
+            tracing::info!(path = %copy.path.display(), "what it held is read to its end in this copy");
+            self.remembered.note_generation(file.inode(), file.generation());
+            let original = file.move_to(copy);
+            self.by_id.insert(file.id, number);
+            self.leaving.push(number);
+            self.files.insert(number, file);
+            self.make_ready(number);
+            self.begin_replaced(number, original, generation);
+            return;
+        }
         let lost_bytes = file.take_lost_bytes(true);
         report_lost(&file.path, lost_bytes, &self.counters);
         let read_to = file.consumed_position().offset_bytes;
@@ -506,13 +542,20 @@ impl Files {
         if is_settled {
             self.remember_replaced(number);
         }
+        self.begin_replaced(number, file, generation);
+    }
+
+    /// Begins with what stands now in a file that had the number `number`.
+    fn begin_replaced(&mut self, number: FileNumber, mut file: TailedFile, generation: u32) {
         file.begin_anew(generation);
+        file.news = true;
         self.urgent = true;
         file.number = self.next_number;
-        for known in self.by_path.get_mut(&file.path).into_iter().chain(&mut self.leaving) {
-            if *known == number {
-                *known = file.number;
-            }
+        if let Some(known) = self.by_path.get_mut(&file.path).filter(|known| **known == number) {
+            *known = file.number;
+        }
+        if file.standing != Standing::Present {
+            self.leaving.push(file.number);
         }
         self.adopt(file);
         self.make_ready(self.next_number - 1);

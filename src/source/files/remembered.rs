@@ -4,7 +4,7 @@
 //! of what was delivered of it; the path and the device, which change, only break ties. An entry is kept for a while
 //! when other content has its inode, and their number is limited.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,23 +21,57 @@ const ENTRY_KEPT_DAYS: i64 = 30;
 /// Of entries of files that are gone at most this many are kept, the newest.
 pub(super) const ENTRIES_KEPT_MAX: usize = 10_000;
 
-/// Entries of no open file, by inode.
+/// Entries of no open file.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(BTreeMap<u64, Vec<FileEntry>>);
+pub(super) struct Remembered {
+    /// By the inode that holds the content.
+    by_holder: BTreeMap<u64, Vec<FileEntry>>,
+    /// The newest generation of each inode that an entry told of.
+    generations: HashMap<u64, u32>,
+}
 
 impl Remembered {
     /// Remembers a file that is not open.
     pub(super) fn insert(&mut self, entry: FileEntry) {
-        self.0.entry(entry.inode).or_default().push(entry);
+        self.note_generation(entry.inode, entry.generation);
+        self.by_holder.entry(entry.holder_inode()).or_default().push(entry);
+    }
+
+    /// Keeps in mind that an inode had content of this generation.
+    pub(super) fn note_generation(&mut self, inode: u64, generation: u32) {
+        let newest = self.generations.entry(inode).or_default();
+        *newest = generation.max(*newest);
+    }
+
+    /// All entries, with what [`Remembered::take_at`] wants.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, usize, &FileEntry)> {
+        self.by_holder
+            .iter()
+            .flat_map(|(inode, entries)| entries.iter().enumerate().map(|(position, entry)| (*inode, position, entry)))
+    }
+
+    /// Takes out an entry.
+    pub(super) fn take_at(&mut self, inode: u64, position: usize) -> Option<FileEntry> {
+        let entries = self.by_holder.get_mut(&inode)?;
+        let entry = (position < entries.len()).then(|| entries.swap_remove(position));
+        if entries.is_empty() {
+            self.by_holder.remove(&inode);
+        }
+        entry
+    }
+
+    /// Whether there is an entry of content that this inode holds.
+    pub(super) fn is_known_inode(&self, inode: u64) -> bool {
+        self.of_inode(inode).iter().any(|entry| !entry.replaced)
     }
 
     /// All entries.
     pub(super) fn iter(&self) -> impl Iterator<Item = &FileEntry> {
-        self.0.values().flatten()
+        self.by_holder.values().flatten()
     }
 
     fn of_inode(&self, inode: u64) -> &[FileEntry] {
-        self.0.get(&inode).map_or(&[], Vec::as_slice)
+        self.by_holder.get(&inode).map_or(&[], Vec::as_slice)
     }
 
     /// Takes out the entry for the content of a file.
@@ -55,13 +89,13 @@ impl Remembered {
             }
         }
         let Some((.., position)) = best else { return Ok(None) };
-        Ok(self.0.get_mut(&file.id.inode).map(|entries| entries.swap_remove(position)))
+        Ok(self.take_at(file.id.inode, position))
     }
 
     /// Takes note that what is left of unfinished entries is not found; calls `report` with each. Those that only cannot
     /// be read now are kept.
     pub(super) fn give_up_missing(&mut self, mut report: impl FnMut(&FileEntry)) {
-        for entry in self.0.values_mut().flatten().filter(|entry| !entry.finished) {
+        for entry in self.by_holder.values_mut().flatten().filter(|entry| !entry.finished) {
             let opened = fs_err::File::open(&entry.path);
             if !entry.replaced && opened.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
                 continue;
@@ -73,7 +107,7 @@ impl Remembered {
 
     /// The newest generation that is remembered of an inode, on whatever device.
     pub(super) fn newest_generation(&self, inode: u64) -> Option<u32> {
-        self.of_inode(inode).iter().map(|entry| entry.generation).max()
+        self.generations.get(&inode).copied()
     }
 
     /// The folders of files that are not delivered to their end.
@@ -105,9 +139,15 @@ impl Remembered {
         if let Some(surplus) = updated.len().checked_sub(ENTRIES_KEPT_MAX + 1) {
             oldest = oldest.max(*updated.select_nth_unstable(surplus).1);
         }
-        self.0.retain(|_, entries| {
+        let mut forgotten = false;
+        self.by_holder.retain(|_, entries| {
             entries.retain(|entry| entry.updated > oldest);
+            forgotten |= entries.is_empty();
             !entries.is_empty()
         });
+        if forgotten {
+            let remembered = self.by_holder.values().flatten().map(|entry| entry.inode).collect::<HashSet<u64>>();
+            self.generations.retain(|inode, _| remembered.contains(inode));
+        }
     }
 }

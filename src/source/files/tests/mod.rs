@@ -1,5 +1,6 @@
 //! The files source, driven directly with real files, by polling alone; notifications have one test of their own.
 
+mod copies;
 mod histories;
 mod lost;
 mod scripts;
@@ -79,12 +80,14 @@ impl Bench {
         self.look();
         self.files.final_after = Duration::ZERO;
         self.files.renamed_closed_after = Duration::ZERO;
+        self.files.decided_after = Duration::ZERO;
         self.look();
         while let Some(chunk) = self.files.next_final_end() {
             take(&chunk, &mut self.seen, &mut self.marks);
         }
         self.files.final_after = FINAL_AFTER;
         self.files.renamed_closed_after = RENAMED_CLOSED_AFTER;
+        self.files.decided_after = DECIDED_AFTER;
     }
 
     /// Acknowledges what was given out first.

@@ -1,0 +1,207 @@
+//! Copies: is a file that is not known by its inode the copy of one that is?
+//!
+//! Only content can tell: what stands at the beginning and just before the offset up to which the original was read. A
+//! copy goes on under the original's identity (inode, generation, offsets), so that its lines keep their ids. Two files
+//! may merely look alike, so a copy is believed only when
+//! - the original is open, and its content was overwritten (`copytruncate`), or
+//! - the original is not open, and is not under its path any more, or was overwritten. Where it was finished with less
+//!   than [`HEAD_BYTES_MAX`] bytes, the copy's name has to begin as the original's does, up to the first dot, too.
+//!
+//! A file that begins as an open one does waits until one of them changes, or for some seconds: a `copytruncate` may be
+//! between its two steps. Then it is a file of its own. What has no bytes yet waits as well.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use super::Files;
+use super::file::{FileId, TailedFile};
+use super::remembered::Remembered;
+use crate::ack::FileNumber;
+use crate::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
+
+/// How much of two files is compared first, in bytes.
+const GLANCE_BYTES: usize = 256;
+
+/// Whether a name may be that of a rotation of another: both begin alike, up to the first dot of the original.
+pub(super) fn is_named_alike(path: &Path, original: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let original = name(original);
+    let stem = original.split('.').next().unwrap_or_default();
+    !stem.is_empty() && name(path).starts_with(stem)
+}
+
+impl Remembered {
+    /// Takes out the entry of which a file is the copy, if it is one.
+    pub(super) fn take_copied(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
+        let beginning = file.beginning(HEAD_BYTES_MAX)?;
+        let mut digests: HashMap<u32, Fingerprint> = HashMap::new();
+        let mut begins_alike = |entry: &FileEntry| {
+            let length_bytes = entry.head.length_bytes;
+            let Some(head) = beginning.get(..length_bytes as usize) else { return false };
+            *digests.entry(length_bytes).or_insert_with(|| Fingerprint::of(head)) == entry.head
+        };
+        let mut best: Option<(u64, u64, usize)> = None;
+        for (inode, position, entry) in self.numbered() {
+            let committed_bytes = entry.committed.offset_bytes;
+            let is_farther = best.is_none_or(|(farthest, ..)| committed_bytes > farthest);
+            let is_evidence = !entry.finished || entry.head.length_bytes as usize >= HEAD_BYTES_MAX;
+            // What was overwritten is not in the file that it was overwritten in.
+            let is_elsewhere = !entry.replaced || inode != file.id.inode;
+            if committed_bytes > 0
+                && is_farther
+                && is_elsewhere
+                && (is_evidence || is_named_alike(&file.path, Path::new(&entry.path)))
+                && begins_alike(entry)
+                && file.is_same(entry)?
+                && !is_under_its_path(entry)
+            {
+                best = Some((committed_bytes, inode, position));
+            }
+        }
+        Ok(best.and_then(|(_, inode, position)| self.take_at(inode, position)))
+    }
+}
+
+/// Whether the content of an entry is where it was.
+fn is_under_its_path(entry: &FileEntry) -> bool {
+    let path = Path::new(&entry.path);
+    let Ok(handle) = fs_err::File::open(path) else { return false };
+    let Ok(metadata) = handle.metadata() else { return false };
+    !entry.replaced
+        && FileId::of(&metadata).inode == entry.holder_inode()
+        && TailedFile::new(FileNumber::MAX, path, handle, &metadata).is_same(entry).unwrap_or(false)
+}
+
+/// What an undecided file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    /// It goes on where an entry ends.
+    Copy,
+    /// It is a file of its own.
+    Own,
+    /// It cannot be told yet.
+    Wait,
+}
+
+impl Files {
+    /// Decides on the files that are not known by their inodes.
+    pub(super) fn decide(&mut self) {
+        let has_bytes = |number: &FileNumber| self.files.get(number).is_some_and(|file| file.size_bytes > 0);
+        if !self.undecided.iter().any(has_bytes) {
+            return;
+        }
+        let read = self.files.values().filter(|file| !file.undecided && file.consumed_position().offset_bytes > 0);
+        let read: Vec<(FileNumber, Vec<u8>)> =
+            read.filter_map(|file| Some((file.number, file.beginning(GLANCE_BYTES).ok()?))).collect();
+        for number in std::mem::take(&mut self.undecided) {
+            let Some(mut file) = self.files.remove(&number) else { continue };
+            // What cannot be read is told when it is read.
+            match self.decide_on(&mut file, &read).unwrap_or(Decision::Own) {
+                Decision::Wait => self.undecided.push(number),
+                Decision::Copy => {
+                    let path = file.path.display();
+                    tracing::info!(%path, "the file is a copy of one that is known, going on where that ended");
+                    file.undecided = false;
+                    file.news = true;
+                    self.dirty = true;
+                }
+                Decision::Own => self.begin(&mut file),
+            }
+            self.files.insert(number, file);
+        }
+    }
+
+    fn decide_on(&mut self, file: &mut TailedFile, read: &[(FileNumber, Vec<u8>)]) -> io::Result<Decision> {
+        if file.size_bytes == 0 {
+            return Ok(Decision::Wait);
+        }
+        if let Some(entry) = self.remembered.take_copied(file)? {
+            file.resume(entry);
+            return Ok(Decision::Copy);
+        }
+        let beginning = file.beginning(GLANCE_BYTES)?;
+        for (number, other) in read {
+            // An overwritten one begins as it likes.
+            let Some(open) = self.files.get(number) else { continue };
+            let length = beginning.len().min(other.len());
+            let overwritten = open.is_overwritten()?;
+            if (overwritten || beginning[..length] == other[..length]) && self.waits_for(file, open, overwritten)? {
+                return Ok(Decision::Wait);
+            }
+        }
+        Ok(Decision::Own)
+    }
+
+    /// Whether a file may turn out to be the copy of an open one.
+    fn waits_for(&self, file: &TailedFile, open: &TailedFile, overwritten: bool) -> io::Result<bool> {
+        let continues = file.continues(open)?;
+        if overwritten || open.is_deleted() {
+            return Ok(continues);
+        }
+        let left_alone_for = if file.size_bytes > open.size_bytes { file.opened } else { file.changed }.elapsed();
+        Ok(left_alone_for < self.decided_after && (continues || file.begins_as(open)?))
+    }
+
+    /// Begins with a file of which nothing is known.
+    fn begin(&mut self, file: &mut TailedFile) {
+        file.undecided = false;
+        file.news = true;
+        if self.very_first_scan && self.passes_over(file) && file.skip_to_end().is_err() {
+            // It is read from its beginning, and fails there, too.
+            file.begin_anew(file.generation());
+        }
+        self.dirty = true;
+    }
+
+    /// Finds the copy of a file whose content was overwritten: one that is not decided on, or one beside it.
+    pub(super) fn copy_of(&mut self, original: &mut TailedFile) -> Option<TailedFile> {
+        let undecided = self.undecided.iter().copied();
+        let found = undecided
+            .into_iter()
+            .find(|number| self.files.get(number).is_some_and(|copy| copy.continues(original).unwrap_or(false)));
+        if let Some(number) = found {
+            self.undecided.retain(|undecided| *undecided != number);
+            self.by_id.retain(|_, known| *known != number);
+            return self.files.remove(&number);
+        }
+        let beside = fs_err::read_dir(original.path.parent()?).ok()?.flatten();
+        beside.into_iter().find_map(|candidate| {
+            let (path, metadata) = (candidate.path(), candidate.metadata().ok()?);
+            let is_known = self.by_id.contains_key(&FileId::of(&metadata));
+            if is_known || !metadata.is_file() || !is_named_alike(&path, &original.path) {
+                return None;
+            }
+            let copy = TailedFile::new(FileNumber::MAX, &path, fs_err::File::open(&path).ok()?, &metadata);
+            copy.continues(original).unwrap_or(false).then_some(copy)
+        })
+    }
+
+    /// At the start: copies of files that are not found are looked for in the folders where they were, whether or not
+    /// a glob matches them.
+    pub(super) fn look_for_copies(&mut self) {
+        for folder in self.remembered.unfinished_folders() {
+            let Ok(candidates) = fs_err::read_dir(&folder) else { continue };
+            for candidate in candidates.flatten() {
+                let Ok(metadata) = candidate.metadata() else { continue };
+                if metadata.is_file() && !self.by_id.contains_key(&FileId::of(&metadata)) {
+                    let _ = self.open_copy(&candidate.path());
+                }
+            }
+        }
+    }
+
+    fn open_copy(&mut self, path: &Path) -> io::Result<()> {
+        let handle = fs_err::File::open(path)?;
+        let metadata = handle.metadata()?;
+        let mut file = TailedFile::new(self.next_number, path, handle, &metadata);
+        if self.remembered.is_known_inode(file.id.inode) {
+            return Ok(());
+        }
+        if let Some(entry) = self.remembered.take_copied(&file)? {
+            file.resume(entry);
+            self.adopt(file);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Copies go on under the identity of their originals, and files that merely look alike do not.
+
+use super::scripts::{Step, Step::*, append, check};
+use super::*;
+
+const ONE: &[(&str, u32, u64, &str)] = &[("a.log", 0, 0, "1")];
+
+/// Plays the steps; afterwards nothing was lost, and every line came from the inode that had it first.
+fn check_copies(steps: &[Step]) -> Bench {
+    let bench = check(steps);
+    assert_eq!(bench.counters.source_lost_bytes_total.get(), 0, "{steps:#?}");
+    bench
+}
+
+#[test]
+fn copytruncate_goes_on_in_the_copy() {
+    // The copy is tailed, and seen with the truncation, or before it.
+    for early in [false, true] {
+        let mut bench =
+            check_copies(&[Append("a.log", "1\n"), Look(ONE), Append("a.log", "2\n3"), Copy("a.log", "a.1.log")]);
+        let inode = std::os::unix::fs::MetadataExt::ino(&fs_err::metadata(bench.path("a.log")).unwrap());
+        bench.seen.clear();
+        if early {
+            bench.look();
+            assert_eq!(bench.seen.drain(..).map(|seen| seen.text).collect::<Vec<_>>(), ["2"]);
+        }
+        fs_err::write(bench.path("a.log"), "4\n").unwrap();
+        bench.look_later();
+        bench.look_later();
+        let seen = bench.seen.iter().map(|seen| (seen.file.generation, seen.offset_bytes, seen.text.as_str()));
+        let mut seen: Vec<_> = seen.collect();
+        seen.sort_unstable();
+        assert_eq!(
+            seen,
+            if early { vec![(0, 4, "3"), (1, 0, "4")] } else { vec![(0, 2, "2"), (0, 4, "3"), (1, 0, "4")] }
+        );
+        assert!(bench.seen.iter().all(|seen| seen.file.inode == inode));
+        assert_eq!(bench.counters.source_lost_bytes_total.get(), 0);
+        // Acknowledgements of what was read before count for the copy.
+        bench.commit_all();
+        let entries = bench.files.entries();
+        bench.restart(&entries);
+        bench.seen.clear();
+        bench.look_later();
+        assert_eq!(bench.seen, []);
+        append(&bench.path("a.1.log"), b"\n5\n");
+        bench.look();
+        assert_eq!(
+            bench.seen.iter().map(|seen| (seen.file.inode, seen.offset_bytes)).collect::<Vec<_>>(),
+            [(inode, 6)]
+        );
+    }
+    // The copy is not tailed, and found beside.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Append("a.log", "2\n"),
+        Copy("a.log", "a.log.1"),
+        Cut("a.log", 0),
+        Append("a.log", "3\n"),
+        Look(&[("a.log", 1, 0, "3"), ("a.log.1", 0, 2, "2")]),
+        Commit,
+        Restart,
+        Look(&[]),
+    ]);
+    // While down.
+    for name in ["a.log.1", "a.1.log", "other"] {
+        let mut bench = check_copies(&[
+            Append("a.log", "1\n"),
+            Look(ONE),
+            Commit,
+            Restart,
+            Append("a.log", "2\n"),
+            Copy("a.log", "x"),
+            Cut("a.log", 0),
+            Append("a.log", "3\n"),
+        ]);
+        fs_err::rename(bench.path("x"), bench.path(name)).unwrap();
+        bench.look();
+        let mut seen: Vec<_> =
+            bench.seen.iter().map(|seen| (seen.text.as_str(), seen.file.generation, seen.offset_bytes)).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [("2", 0, 2), ("3", 1, 0)], "{name}");
+    }
+}
+
+#[test]
+fn copies_of_what_is_gone_are_known() {
+    // Copied and deleted, while down: not delivered to its end, or delivered.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Commit,
+        Restart,
+        Append("a.log", "2\n"),
+        Copy("a.log", "b"),
+        Remove("a.log"),
+        Look(&[("b", 0, 2, "2")]),
+        Commit,
+        Restart,
+        Append("b", "3\n"),
+        Look(&[("b", 0, 4, "3")]),
+    ]);
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Commit,
+        Append("b", "1\n"),
+        Remove("a.log"),
+        Later(&[]),
+        Rename("b", "a.1.log"),
+        Look(&[]),
+    ]);
+    // Replaced by a copy with more in it.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Commit,
+        Restart,
+        Copy("a.log", "b"),
+        Append("b", "2\n"),
+        Rename("b", "a.log"),
+        Look(&[("a.log", 0, 2, "2")]),
+    ]);
+    // Deleted while its copy is there and its end is not delivered.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Copy("a.log", "a.2.log"),
+        Remove("a.log"),
+        Later(&[]),
+        Commit,
+        Later(&[]),
+        Later(&[]),
+        Append("a.2.log", "2\n"),
+        Look(&[("a.2.log", 0, 2, "2")]),
+    ]);
+}
+
+#[test]
+fn files_that_look_alike_are_files_of_their_own() {
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Append("b.log", "1\n"),
+        Look(&[("a.log", 0, 0, "1"), ("b.log", 0, 0, "1")]),
+        Commit,
+        Restart,
+        Look(&[]),
+    ]);
+    // It could be the copy of a copytruncate, for a while; or it is seen not to be.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Copy("a.log", "b.log"),
+        Look(&[]),
+        Later(&[("b.log", 0, 0, "1")]),
+    ]);
+    check_copies(&[
+        Append("a.log", "1\n2\n"),
+        Look(&[("a.log", 0, 0, "1"), ("a.log", 0, 2, "2")]),
+        Append("b.log", "1\n3\n"),
+        Look(&[("b.log", 0, 0, "1"), ("b.log", 0, 2, "3")]),
+    ]);
+    // The original is there under its name, not open any more.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Commit,
+        Rename("a.log", "a.log.1"),
+        Append("a.log", "1\n"),
+        Later(&[("a.log", 0, 0, "1")]),
+    ]);
+    // Short, of another name, and its original was finished long ago.
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Commit,
+        Append("b", "1\n"),
+        Remove("a.log"),
+        Later(&[]),
+        Rename("b", "b.log"),
+        Look(&[("b.log", 0, 0, "1")]),
+    ]);
+    // A first megabyte alike.
+    let mut bench = Bench::new(&["*.log"], &[], FirstSeen::Beginning, 1 << 20);
+    let megabyte = format!("{}\n", "x".repeat(1023)).repeat(1024);
+    append(&bench.path("a.log"), megabyte.as_bytes());
+    bench.look();
+    bench.commit_all();
+    append(&bench.path("b.log"), format!("{megabyte}b\n").as_bytes());
+    append(&bench.path("a.log"), b"a\n");
+    bench.look_later();
+    assert_eq!(bench.seen.len(), 2 * 1025);
+}
+
+#[test]
+fn an_empty_file_may_become_a_copy() {
+    check_copies(&[
+        Append("a.log", "1\n"),
+        Look(ONE),
+        Append("a.1.log", ""),
+        Look(&[]),
+        Append("a.1.log", "1"),
+        Look(&[]),
+        Append("a.1.log", "\n"),
+        Look(&[]),
+        Cut("a.log", 0),
+        Look(&[]),
+        Append("a.1.log", "2\n"),
+        Look(&[("a.1.log", 0, 2, "2")]),
+    ]);
+}
