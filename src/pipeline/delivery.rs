@@ -5,7 +5,7 @@
 //! will succeed; and acknowledges a batch when each of its items is one of the three: indexed, known already, dead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -62,8 +62,6 @@ pub struct Delivery {
     spent: SyncSender<Batch>,
     /// How many items the sink has settled, one way or the other: it works for others than those that it fails on.
     settled: AtomicU64,
-    /// How many batches wait because the dead letter cannot be written.
-    waiting_for_dead_letter: AtomicUsize,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -137,19 +135,8 @@ impl Delivery {
         spent: SyncSender<Batch>,
     ) -> Delivery {
         let sink_counters = counters.sink(sink.name());
-        let (settled, waiting_for_dead_letter) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Delivery {
-            sink,
-            queue,
-            dead_letter,
-            health,
-            policy,
-            counters,
-            sink_counters,
-            spent,
-            settled,
-            waiting_for_dead_letter,
-        }
+        let settled = AtomicU64::new(0);
+        Delivery { sink, queue, dead_letter, health, policy, counters, sink_counters, spent, settled }
     }
 
     /// The same into another sink.
@@ -246,7 +233,7 @@ impl Delivery {
         }
         match unsettled.trouble(others_succeed) {
             Some(trouble) => self.health.trouble(trouble),
-            None => self.well(),
+            None => self.health.good(),
         }
         let retry = unsettled.into_retry();
         if retry.is_empty() {
@@ -262,7 +249,7 @@ impl Delivery {
     async fn reject(&self, request: &Request, nth: usize, reason: &Reason) {
         self.settled.fetch_add(1, Ordering::Relaxed);
         self.bury(&request.batch, selection(request)[nth], reason).await;
-        self.well();
+        self.health.good();
     }
 
     async fn bury_all(&self, batch: &Batch, items: &[(u32, Reason)]) {
@@ -291,25 +278,9 @@ impl Delivery {
     }
 
     async fn until_it_works(&self, work: impl Fn() -> Result<(), DeadLetterError>) {
-        let Err(mut error) = work() else { return };
-        self.waiting_for_dead_letter.fetch_add(1, Ordering::Relaxed);
-        loop {
+        while let Err(error) = work() {
             self.health.trouble(Trouble { problem: error.to_string(), hint: None });
             tokio::time::sleep(Duration::from_secs(1)).await;
-            match work() {
-                Ok(()) => break,
-                Err(again) => error = again,
-            }
-        }
-        self.waiting_for_dead_letter.fetch_sub(1, Ordering::Relaxed);
-        self.well();
-    }
-
-    /// Notes that the sink answered. While a batch waits for the dead letter, another one's success does not make it
-    /// well.
-    fn well(&self) {
-        if self.waiting_for_dead_letter.load(Ordering::Relaxed) == 0 {
-            self.health.good();
         }
     }
 
