@@ -16,7 +16,7 @@ use inferlog::elastic::client::Reply;
 use inferlog::kql::{Expression, TEXT_BYTES_MAX};
 use inferlog::record::canonical::{CanonicalError, Scratch, canonicalize};
 use inferlog::record::{NESTING_DEPTH_MAX, Path, Record, Space};
-use inferlog::sink::{Answer, Outcome};
+use inferlog::answer::{Answer, Outcome};
 use inferlog::source::framing::Lines;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -177,7 +177,7 @@ fn edit(record: &mut Record<'_>, members: &Members<'_>, command: &[&str]) {
             }
             Err(_) => return assert!(before.is_none(), "a good record is turned away"),
         },
-        "set" => return check_set(record, &path, before),
+        "set" => return check_set(record, &path, before.as_ref()),
         "rename" => return check_rename(record, &path, command, before.is_some()),
         _ => return,
     }
@@ -194,7 +194,7 @@ fn edit(record: &mut Record<'_>, members: &Members<'_>, command: &[&str]) {
     }
 }
 
-fn check_set(record: &mut Record<'_>, path: &Path, before: Option<Value>) {
+fn check_set(record: &mut Record<'_>, path: &Path, before: Option<&Value>) {
     let Ok(room) = record.set(path, "\"new\"") else {
         return assert!(before.is_none(), "a good record is turned away");
     };

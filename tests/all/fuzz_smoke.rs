@@ -4,6 +4,8 @@
 //! `FUZZ_SEED=n` begins with another seed, `FUZZ_SECONDS=n` goes on for longer. What fails is saved in `fuzz/artifacts`;
 //! put into the corpus, it is tried first of all.
 
+#![allow(clippy::print_stdout, reason = "a failing seed is to be seen")]
+
 // The other runner needs them public.
 #[allow(unreachable_pub)]
 #[path = "../../fuzz/targets.rs"]

@@ -6,6 +6,8 @@
 //! generation, which is saved before its lines are sent, there is none. The source alone goes through ten thousand
 //! histories in its own tests. `SIMULATION_SEED=n` replays one history, `SIMULATION=n` runs more of them.
 
+#![allow(clippy::print_stdout, reason = "a failing seed is to be seen")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
