@@ -145,7 +145,8 @@ fn check_create(what: &str, paths: &str, options: &str) {
     let (writer, handle) = Writer::start(rotated.workshop.log("app.log"));
     let running = rotated.workshop.start(&[]);
     for _ in 0..rotations() {
-        std::thread::sleep(Duration::from_millis(rotated.random.u64(100..900)));
+        // A file that is created and compressed before anybody looked is not seen.
+        std::thread::sleep(Duration::from_millis(rotated.random.u64(400..900)));
         rotated.rotate();
     }
     std::thread::sleep(Duration::from_millis(300));

@@ -15,7 +15,6 @@ use crate::endpoint::Endpoint;
 use crate::numbered::{Workshop, is_long, judge, line, report, seed};
 
 const RECORDS_PER_SECOND: u64 = 8_000;
-const ROTATED_EVERY: Duration = Duration::from_millis(500);
 /// Rotated files are deleted after this many rotations.
 const ROTATIONS_KEPT: u64 = 12;
 
@@ -26,6 +25,16 @@ enum Naming {
     Numbered,
     /// app.log-0017: named once.
     Dated,
+}
+
+impl Naming {
+    /// A name outside of the globs is only found by who saw the file before, so a start on a busy machine must fit in.
+    fn rotated_every(self) -> Duration {
+        match self {
+            Naming::Numbered => Duration::from_millis(500),
+            Naming::Dated => Duration::from_millis(1_000),
+        }
+    }
 }
 
 /// A writer with one open file, which it rotates itself as Python's `RotatingFileHandler` does.
@@ -50,7 +59,7 @@ impl Writer {
                 number += 1;
             }
             written.store(number, Ordering::Release);
-            if rotated.elapsed() >= ROTATED_EVERY {
+            if rotated.elapsed() >= self.naming.rotated_every() {
                 rotated = Instant::now();
                 drop(file);
                 self.rotate();
