@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::endpoint::Endpoint;
-use crate::numbered::{Found, Workshop, is_long, lines, report, seed};
+use crate::numbered::{Fate, Found, Workshop, fate, is_long, lines, report, seed};
 
 /// Lines written in one go, to one file.
 const BURST: u64 = 20;
@@ -71,6 +72,23 @@ fn dead_letter_is_ahead(workshop: &Workshop) -> bool {
     })
 }
 
+/// How many inferences all runs together have counted, as /metrics says.
+fn counted(workshop: &Workshop) -> u64 {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let _running = workshop.start_listening(&address, &[]);
+    let mut metrics = String::new();
+    workshop.wait_until("/metrics answers", || {
+        metrics.clear();
+        let read = TcpStream::connect(&address).and_then(|mut stream| {
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+            stream.read_to_string(&mut metrics)
+        });
+        read.is_ok() && metrics.contains("model_requests_total{")
+    });
+    let counts = metrics.lines().filter(|line| line.starts_with("model_requests_total{"));
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
 fn check(kills: u32, sink: &str, refusing: bool, indexed: impl Fn(&Workshop) -> Found) {
     let seed = seed();
     let workshop = Workshop::new("[\"logs/*.log\"]", sink);
@@ -92,9 +110,11 @@ fn check(kills: u32, sink: &str, refusing: bool, indexed: impl Fn(&Workshop) -> 
     let code = workshop.start(&["--once"]).code();
     assert!(matches!(code, Some(0 | 1)), "{code:?}; {}", workshop.last_words());
     workshop.must_be_exact(&format!("kills, seed {seed}"), written, refusing, &indexed(&workshop));
+    let inferences = (0..written).filter(|number| !matches!(fate(*number), Fate::Undecodable | Fate::Dropped)).count();
+    assert_eq!(counted(&workshop), inferences as u64, "counted through all kills, seed {seed}");
     report(&format!(
         "kills ({}, seed {seed}): {kills} in {:.1} s, {between} of them between dead letter and checkpoint; \
-         {written} records; 0 missing, 0 doubled",
+         {written} records; 0 missing, 0 doubled, /metrics exact",
         if refusing { "endpoint" } else { "store" },
         took.as_secs_f64()
     ));

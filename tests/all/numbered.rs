@@ -150,6 +150,7 @@ impl Workshop {
              decode: json\n\
              enrich:\n  - drop: {{ name: noise, when: \"event : noise\" }}\n  \
                - flag: {{ into: low_confidence, when: \"confidence < 0.6\" }}\n\
+             observe:\n  - model_metrics: {{}}\n\
              sink: {sink}\n"
         );
         fs::write(self.path(&format!("{name}.yaml")), pipeline).unwrap();
@@ -165,9 +166,14 @@ impl Workshop {
 
     /// Starts `inferlog run` on `p.yaml`, with further arguments.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_listening("off", arguments)
+    }
+
+    /// The same, with /metrics at an address.
+    pub(crate) fn start_listening(&self, address: &str, arguments: &[&str]) -> Running {
         let log = File::options().create(true).append(true).open(self.path("stderr")).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_inferlog"))
-            .args(["run", "p.yaml", "--listen", "off", "--data-dir", "data"])
+            .args(["run", "p.yaml", "--listen", address, "--data-dir", "data"])
             .args(arguments)
             .current_dir(self.folder.path())
             .env("NO_COLOR", "1")
