@@ -85,7 +85,12 @@ fn attempt(name: &str, target: Target, input: &[u8], origin: &str) {
         fs_err::create_dir_all(&folder).unwrap();
         let path = folder.join(origin.replace(' ', "-"));
         fs_err::write(&path, input).unwrap();
-        println!("fuzz {name}: {origin} fails, saved as {}\n{}", path.display(), input.escape_ascii());
+        let _ = writeln!(
+            std::io::stderr(),
+            "fuzz {name}: {origin} fails, saved as {}\n{}",
+            path.display(),
+            input.escape_ascii()
+        );
         resume_unwind(panic);
     }
 }

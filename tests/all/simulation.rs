@@ -193,7 +193,8 @@ struct Report<'h>(u64, &'h mut History);
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("SIMULATION_SEED={} fails after:\n{}", self.0, self.1.log.join("\n"));
+            let log = self.1.log.join("\n");
+            let _ = writeln!(std::io::stderr(), "SIMULATION_SEED={} fails after:\n{log}", self.0);
         }
     }
 }
