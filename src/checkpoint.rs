@@ -90,6 +90,9 @@ pub struct FileEntry {
     /// The inode of the copy that holds the content by now; `inode` is part of the lines' ids and stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by_inode: Option<u64>,
+    /// The size of the compressed file that holds the content, in bytes; offsets are those of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed_bytes: Option<u64>,
     /// When the entry was last changed.
     pub updated: DateTime<Utc>,
 }
@@ -240,6 +243,7 @@ mod tests {
             replaced: false,
             finished: false,
             held_by_inode: Some(8),
+            compressed_bytes: Some(99),
             updated: DateTime::UNIX_EPOCH,
         };
         Checkpoint { version: VERSION, files: vec![entry], observers: serde_json::json!({ "model_metrics": 1 }) }

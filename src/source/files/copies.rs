@@ -5,7 +5,8 @@
 //! may merely look alike, so a copy is believed only when
 //! - the original is open, and its content was overwritten (`copytruncate`), or
 //! - the original is not open, and is not under its path any more, or was overwritten. Where it was finished with less
-//!   than [`HEAD_BYTES_MAX`] bytes, the copy's name has to begin as the original's does, up to the first dot, too.
+//!   than [`HEAD_BYTES_MAX`] bytes, the copy's name has to be another one that begins as the original's does, up to the
+//!   first dot, too.
 //!
 //! A file that begins as an open one does waits until one of them changes, or for some seconds: a `copytruncate` may be
 //! between its two steps. Then it is a file of its own. What has no bytes yet waits as well.
@@ -34,6 +35,12 @@ pub(super) fn is_named_alike(path: &Path, original: &Path) -> bool {
 impl Remembered {
     /// Takes out the entry of which a file is the copy, if it is one.
     pub(super) fn take_copied(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
+        let found = self.find_copied(file, false)?;
+        Ok(found.and_then(|(inode, position)| self.take_at(inode, position)))
+    }
+
+    /// Finds the entry of which a file is the copy; with `even_there`, whether or not the original is under its path.
+    fn find_copied(&self, file: &TailedFile, even_there: bool) -> io::Result<Option<(u64, usize)>> {
         let beginning = file.beginning(HEAD_BYTES_MAX)?;
         let mut digests: HashMap<u32, Fingerprint> = HashMap::new();
         let mut begins_alike = |entry: &FileEntry| {
@@ -46,20 +53,22 @@ impl Remembered {
             let committed_bytes = entry.committed.offset_bytes;
             let is_farther = best.is_none_or(|(farthest, ..)| committed_bytes > farthest);
             let is_evidence = !entry.finished || entry.head.length_bytes as usize >= HEAD_BYTES_MAX;
+            let is_rotation =
+                || file.path != Path::new(&entry.path) && is_named_alike(&file.path, Path::new(&entry.path));
             // What was overwritten is not in the file that it was overwritten in.
             let is_elsewhere = !entry.replaced || inode != file.id.inode;
             if committed_bytes > 0
                 && is_farther
                 && is_elsewhere
-                && (is_evidence || is_named_alike(&file.path, Path::new(&entry.path)))
+                && (is_evidence || is_rotation())
                 && begins_alike(entry)
                 && file.is_same(entry)?
-                && !is_under_its_path(entry)
+                && (even_there || !is_under_its_path(entry))
             {
                 best = Some((committed_bytes, inode, position));
             }
         }
-        Ok(best.and_then(|(_, inode, position)| self.take_at(inode, position)))
+        Ok(best.map(|(_, inode, position)| (inode, position)))
     }
 }
 
@@ -116,6 +125,9 @@ impl Files {
         if file.size_bytes == 0 {
             return Ok(Decision::Wait);
         }
+        if file.is_compressed() {
+            return self.decide_on_compressed(file);
+        }
         if let Some(entry) = self.remembered.take_copied(file)? {
             file.resume(entry);
             return Ok(Decision::Copy);
@@ -133,9 +145,36 @@ impl Files {
         Ok(Decision::Own)
     }
 
+    /// What is compressed was written before, so it is a copy of whatever has its content, there or not.
+    fn decide_on_compressed(&mut self, file: &mut TailedFile) -> io::Result<Decision> {
+        if !file.measure() {
+            if file.changed.elapsed() >= self.decided_after {
+                self.cannot_decompress(file);
+            }
+            return Ok(Decision::Wait);
+        }
+        let entry = match self.remembered.take(file)? {
+            Some(entry) => Some(entry),
+            None => self.remembered.take_copied(file)?,
+        };
+        if let Some(entry) = entry {
+            file.resume(entry);
+            return Ok(Decision::Copy);
+        }
+        file.shadow = self.remembered.find_copied(file, true)?.is_some();
+        for open in self.files.values().filter(|open| !open.undecided) {
+            file.shadow |= file.continues(open)? || file.begins_as(open)?;
+        }
+        Ok(if file.shadow { Decision::Wait } else { Decision::Own })
+    }
+
     /// Whether a file may turn out to be the copy of an open one.
     fn waits_for(&self, file: &TailedFile, open: &TailedFile, overwritten: bool) -> io::Result<bool> {
         let continues = file.continues(open)?;
+        if open.is_deleted() && file.path == open.path {
+            // Deleted and made again.
+            return Ok(false);
+        }
         if overwritten || open.is_deleted() {
             return Ok(continues);
         }
@@ -195,6 +234,10 @@ impl Files {
         let handle = fs_err::File::open(path)?;
         let metadata = handle.metadata()?;
         let mut file = TailedFile::new(self.next_number, path, handle, &metadata);
+        let is_alike = |entry: &FileEntry| is_named_alike(path, Path::new(&entry.path));
+        if file.is_compressed() && !(self.remembered.iter().any(is_alike) && file.measure()) {
+            return Ok(());
+        }
         if self.remembered.is_known_inode(file.id.inode) {
             return Ok(());
         }

@@ -6,6 +6,7 @@
 //!
 //! Offsets: `consumed` is the end of the last line given out, `committed` the end of what is delivered.
 
+use std::cell::RefCell;
 use std::fs::Metadata;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::compressed::Decompressed;
 use chrono::Utc;
 use sha2::{Digest, Sha256};
 
@@ -82,6 +84,12 @@ pub struct TailedFile {
     pub news: bool,
     modified: Option<SystemTime>,
     handle: fs_err::File,
+    /// Its content, if it is a compressed file.
+    compressed: Option<RefCell<Decompressed>>,
+    /// The size of the file itself, in bytes; other than `size_bytes` only where it is compressed.
+    stored_bytes: u64,
+    /// It is compressed, and its content stands in a file that is there.
+    pub shadow: bool,
     /// The inode in its lines' ids: that of the original, if it is a copy.
     inode: u64,
     generation: u32,
@@ -128,11 +136,16 @@ pub enum Turn {
 impl TailedFile {
     /// Starts with a file that has just been opened, from its first byte.
     pub fn new(number: FileNumber, path: &Path, handle: fs_err::File, metadata: &Metadata) -> TailedFile {
+        let compressed = Decompressed::of(path, handle.file()).map(RefCell::new);
+        let standing = match compressed {
+            Some(_) => Standing::Rotated(Instant::now()),
+            None => Standing::Present,
+        };
         TailedFile {
             number,
             path: path.to_owned(),
             id: FileId::of(metadata),
-            standing: Standing::Present,
+            standing,
             undecided: false,
             queued: false,
             complained: false,
@@ -144,6 +157,9 @@ impl TailedFile {
             news: true,
             modified: metadata.modified().ok(),
             handle,
+            compressed,
+            stored_bytes: metadata.len(),
+            shadow: false,
             inode: metadata.ino(),
             generation: 0,
             head: Fingerprint::default(),
@@ -155,6 +171,20 @@ impl TailedFile {
             before_end: None,
             source_file: None,
         }
+    }
+
+    /// Whether it is a compressed file.
+    pub fn is_compressed(&self) -> bool {
+        self.compressed.is_some()
+    }
+
+    /// Finds out how long the content of a compressed file is; returns whether it is complete.
+    pub fn measure(&mut self) -> bool {
+        let length = self.compressed.as_ref().map(|compressed| compressed.borrow_mut().measure());
+        if let Some(Some(length)) = length {
+            self.size_bytes = length;
+        }
+        length != Some(None)
     }
 
     /// Goes on where a checkpoint's entry ends, which [`TailedFile::is_same`] has found to be of this content.
@@ -360,6 +390,9 @@ impl TailedFile {
 
     /// Takes note of what somebody saw of it. Returns whether its size is another one.
     pub fn seen(&mut self, metadata: &Metadata) -> bool {
+        if self.compressed.is_some() {
+            return self.seen_compressed(metadata);
+        }
         let is_resized = metadata.len() != self.size_bytes;
         let modified = metadata.modified().ok();
         if metadata.len() != self.size_bytes || modified != self.modified {
@@ -373,7 +406,23 @@ impl TailedFile {
         }
         self.cut |= metadata.len() < self.consumed.offset_bytes;
         self.size_bytes = metadata.len();
+        self.stored_bytes = metadata.len();
         self.modified = modified;
+        is_resized
+    }
+
+    fn seen_compressed(&mut self, metadata: &Metadata) -> bool {
+        let is_resized = metadata.len() != self.stored_bytes;
+        if is_resized {
+            self.changed = Instant::now();
+            self.news = true;
+            self.complained = false;
+            self.shadow = false;
+            self.stored_bytes = metadata.len();
+            if let Some(compressed) = &self.compressed {
+                compressed.borrow_mut().restart();
+            }
+        }
         is_resized
     }
 
@@ -481,6 +530,8 @@ impl TailedFile {
     /// overwritten, to begin anew.
     pub fn move_to(&mut self, mut copy: TailedFile) -> TailedFile {
         std::mem::swap(&mut self.handle, &mut copy.handle);
+        std::mem::swap(&mut self.compressed, &mut copy.compressed);
+        std::mem::swap(&mut self.stored_bytes, &mut copy.stored_bytes);
         std::mem::swap(&mut self.id, &mut copy.id);
         std::mem::swap(&mut self.size_bytes, &mut copy.size_bytes);
         std::mem::swap(&mut self.modified, &mut copy.modified);
@@ -492,6 +543,7 @@ impl TailedFile {
         self.lost_bytes = 0;
         self.news = true;
         copy.undecided = false;
+        copy.shadow = false;
         copy.queued = false;
         copy
     }
@@ -530,6 +582,7 @@ impl TailedFile {
             size_bytes: self.size_bytes,
             replaced: false,
             finished,
+            compressed_bytes: self.compressed.is_some().then_some(self.stored_bytes),
             held_by_inode: (self.id.inode != self.inode).then_some(self.id.inode),
             updated: Utc::now(),
         }
@@ -545,7 +598,7 @@ impl TailedFile {
 
     /// Looks for the end of a line that is too long, one block a turn.
     fn search_line_end(&mut self, searched_to: u64, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Turn> {
-        if self.read_on(buffer, 0)?.is_none() {
+        if self.compressed.is_none() && self.read_on(buffer, 0)?.is_none() {
             return Ok(Turn::Replaced);
         }
         let length = self.read_into(buffer, searched_to, block_bytes)?;
@@ -558,7 +611,7 @@ impl TailedFile {
             self.size_bytes = self.size_bytes.max(searched_to + length as u64);
             return Ok(Turn::Busy);
         }
-        if self.handle.metadata()?.len() < searched_to {
+        if self.compressed.is_none() && self.handle.metadata()?.len() < searched_to {
             // Cut within the long line: what was delivered before it is still there, so only the search begins anew.
             self.searched_to = None;
             return Ok(Turn::Busy);
@@ -599,6 +652,9 @@ impl TailedFile {
     fn read_into(&self, buffer: &mut Vec<u8>, offset_bytes: u64, length: usize) -> io::Result<usize> {
         if buffer.len() < length {
             buffer.resize(length, 0);
+        }
+        if let Some(compressed) = &self.compressed {
+            return Ok(compressed.borrow_mut().read_at(&mut buffer[..length], offset_bytes));
         }
         let mut filled = 0;
         while filled < length {

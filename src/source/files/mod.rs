@@ -6,6 +6,7 @@
 //!
 //! It does not commit: [`Files::commit`] is called with what the sinks have acknowledged.
 
+mod compressed;
 mod copies;
 pub mod discover;
 pub mod file;
@@ -31,6 +32,10 @@ use remembered::Remembered;
 
 /// How much is read of one file before the next has its turn, in bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
+
+/// After this many blocks without a line end a chunk without lines is given out, so that other work goes on. Together
+/// they are longer than what the digest of the first line is made of.
+const BUSY_TURNS_MAX: u32 = 16;
 
 /// The unterminated end of a file that was renamed or deleted is final after this long without a change.
 const FINAL_AFTER: Duration = Duration::from_secs(5);
@@ -101,7 +106,7 @@ impl Chunk<'_> {
 /// The content of a chunk.
 #[derive(Debug)]
 pub enum Content<'b> {
-    /// Whole lines with their ends; the last one may lack its end when the file is final.
+    /// Whole lines with their ends, or none at all while the end of a long one is looked for; the last one may lack its end when the file is final.
     Lines(&'b [u8]),
     /// A line longer than the limit.
     LongLine {
@@ -207,6 +212,7 @@ impl Files {
     /// Gives out what comes next, or `None` when there is nothing to read now.
     pub fn next_chunk(&mut self) -> Option<Chunk<'_>> {
         self.look();
+        let mut busy_turns = 0;
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
             file.queued = false;
@@ -219,7 +225,15 @@ impl Files {
                 let lost_bytes = file.take_lost_bytes(false);
                 report_lost(&file.path, lost_bytes, &self.counters);
             }
+            if matches!(turn, Ok(Turn::Busy)) {
+                busy_turns += 1;
+            }
             match turn {
+                Ok(Turn::Busy) if busy_turns >= BUSY_TURNS_MAX => {
+                    let offset_bytes = file.consumed_position().offset_bytes;
+                    self.make_ready(number);
+                    return self.chunk(number, Turn::Lines { range: 0..0, offset_bytes });
+                }
                 Ok(Turn::End) => {
                     file.news = false;
                     file.complained = false;
@@ -344,7 +358,7 @@ impl Files {
 
     /// True while it is not known yet whether some file is the copy of another: there may be more to read soon.
     pub fn is_undecided(&self) -> bool {
-        self.files.values().any(|file| file.undecided && file.size_bytes > 0)
+        self.files.values().any(|file| file.undecided && file.size_bytes > 0 && !file.shadow && !file.complained)
     }
 
     /// How many bytes are written but not delivered, over all files.
@@ -388,7 +402,9 @@ impl Files {
             self.scan();
             let took = started.elapsed();
             self.earliest_scan = Instant::now() + took * RESCAN_SHARE;
-            self.next_scan = Instant::now() + self.options.poll_interval.max(took * POLL_SHARE);
+            // What is not decided on may have taken long, and must not wait long for that.
+            let share = if self.is_undecided() { 1 } else { POLL_SHARE };
+            self.next_scan = Instant::now() + self.options.poll_interval.max(took * share);
         }
         for path in news.written {
             let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
@@ -457,6 +473,9 @@ impl Files {
             }
             return;
         }
+        if compressed::is_named_compressed(&path) && self.remembered.is_delivered_compressed(metadata) {
+            return;
+        }
         match self.open(&path) {
             Ok(id) => drop(present.insert(id, path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -474,7 +493,8 @@ impl Files {
             return Ok(self.files.get(number).map_or(file.id, |file| file.id));
         }
         let id = file.id;
-        match self.remembered.take(&file)? {
+        let entry = if file.is_compressed() { None } else { self.remembered.take(&file)? };
+        match entry {
             Some(entry) => file.resume(entry),
             None => {
                 file.begin_anew(self.next_generation(id.inode));
@@ -639,6 +659,9 @@ impl Files {
 
     /// True when a file without a name under the globs needs not be held open any longer.
     fn is_over(&self, file: &TailedFile) -> bool {
+        if file.is_compressed() && !file.undecided && !file.news && file.unread_bytes() == 0 && file.is_settled() {
+            return true;
+        }
         let left_alone_for = file.left_alone_for().unwrap_or_default();
         matches!(file.standing, Standing::Gone(_))
             && !file.news
@@ -646,6 +669,14 @@ impl Files {
             && file.is_settled()
             && left_alone_for >= self.final_after
             && (left_alone_for >= self.renamed_closed_after || file.is_deleted())
+    }
+
+    fn cannot_decompress(&mut self, file: &mut TailedFile) {
+        if !std::mem::replace(&mut file.complained, true) {
+            let reason = "it is damaged, or its end is missing".to_owned();
+            warn_unreadable(&Unreadable { path: file.path.clone(), reason });
+            self.counters.source_unreadable_total.inc();
+        }
     }
 
     fn cannot_read(&mut self, number: FileNumber, error: &io::Error) {

@@ -14,6 +14,8 @@ use crate::wake::Wake;
 pub(super) struct News {
     /// Files that were written to.
     pub(super) written: HashSet<PathBuf>,
+    /// What vanished: if it was a watched folder, it is watched no more.
+    pub(super) vanished: HashSet<PathBuf>,
     /// Something appeared, vanished or was renamed, or news were lost: scan.
     pub(super) rescan: bool,
 }
@@ -46,7 +48,11 @@ impl Notifications {
     /// Watches a folder, once; one that is not there yet is tried again at the next call.
     pub(super) fn watch(&mut self, folder: &Path, recursive: bool) {
         let Some(watcher) = &mut self.watcher else { return };
-        if self.watched.contains(folder) || !folder.is_dir() {
+        if !folder.is_dir() {
+            self.watched.remove(folder);
+            return;
+        }
+        if self.watched.contains(folder) {
             return;
         }
         let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
@@ -58,9 +64,12 @@ impl Notifications {
         }
     }
 
-    /// Takes what happened since the last call.
-    pub(super) fn take(&self) -> News {
-        std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes what happened since the last call. A folder that vanished is watched again when it is back.
+    pub(super) fn take(&mut self) -> News {
+        let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+        let too_many = news.vanished.len() >= WRITTEN_MAX;
+        self.watched.retain(|folder| !too_many && !news.vanished.contains(folder));
+        news
     }
 }
 
@@ -74,7 +83,15 @@ fn note(news: &mut News, event: notify::Result<notify::Event>) -> bool {
             news.written.extend(event.paths);
             true
         }
-        _ => {
+        Ok(event) => {
+            let is_gone = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+            if is_gone && news.vanished.len() < WRITTEN_MAX {
+                news.vanished.extend(event.paths);
+            }
+            news.rescan = true;
+            true
+        }
+        Err(_) => {
             news.rescan = true;
             true
         }

@@ -60,6 +60,12 @@ impl Remembered {
         entry
     }
 
+    /// Whether a compressed file is one that is delivered to its end.
+    pub(super) fn is_delivered_compressed(&self, metadata: &Metadata) -> bool {
+        let is_it = |entry: &FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());
+        self.of_inode(FileId::of(metadata).inode).iter().any(is_it)
+    }
+
     /// Whether there is an entry of content that this inode holds.
     pub(super) fn is_known_inode(&self, inode: u64) -> bool {
         self.of_inode(inode).iter().any(|entry| !entry.replaced)

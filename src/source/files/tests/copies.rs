@@ -210,3 +210,106 @@ fn an_empty_file_may_become_a_copy() {
         Look(&[("a.1.log", 0, 2, "2")]),
     ]);
 }
+
+/// Compresses a file as `gzip` and `zstd` do, and removes it.
+fn compress(bench: &Bench, name: &str, to: &str) {
+    use std::io::Write as _;
+    let content = fs_err::read(bench.path(name)).unwrap();
+    let file = fs_err::File::create(bench.path(to)).unwrap();
+    if to.ends_with(".gz") {
+        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        encoder.write_all(&content).unwrap();
+        encoder.finish().unwrap();
+    } else {
+        ruzstd::encoding::compress(content.as_slice(), file, ruzstd::encoding::CompressionLevel::Fastest);
+    }
+    fs_err::remove_file(bench.path(name)).unwrap();
+}
+
+fn texts(bench: &mut Bench) -> Vec<(u64, String)> {
+    bench.seen.drain(..).map(|seen| (seen.offset_bytes, seen.text)).collect()
+}
+
+#[test]
+fn compressed_rotations_are_read_once() {
+    for end in ["gz", "zst"] {
+        let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
+        let long = format!("{{\"n\":1,\"x\":\"{}\"}}\n", "x".repeat(300_000));
+        append(&bench.path("a.log"), long.as_bytes());
+        bench.look();
+        bench.commit_all();
+        let first = bench.seen.pop().unwrap();
+        // Not shipped to its end, and compressed while down: read on in the compressed file, with the same origin.
+        append(&bench.path("a.log"), b"2\n3");
+        let entries = bench.files.entries();
+        bench.restart(&entries);
+        let compressed = format!("a.log.1.{end}");
+        compress(&bench, "a.log", &compressed);
+        append(&bench.path("a.log"), b"new\n");
+        bench.look_later();
+        bench.look_later();
+        let read_on = bench.seen.iter().find(|seen| seen.text == "2").unwrap().clone();
+        assert_eq!(
+            (read_on.file.inode, read_on.file.first_line_sha256),
+            (first.file.inode, first.file.first_line_sha256)
+        );
+        let length = long.len() as u64;
+        let mut seen = texts(&mut bench);
+        seen.sort();
+        assert_eq!(seen, [(0, "new".to_owned()), (length, "2".to_owned()), (length + 2, "3".to_owned())], "{end}");
+        bench.commit_all();
+        bench.look_later();
+        assert_eq!(bench.counters.source_lost_bytes_total.get(), 0);
+        // Known ever after, whatever its name; one that was never seen is read.
+        let entries = bench.files.entries();
+        bench.restart(&entries);
+        fs_err::rename(bench.path(&compressed), bench.path(&format!("a.log.2.{end}"))).unwrap();
+        append(&bench.path("x"), b"other\nlines\n");
+        compress(&bench, "x", &format!("a.log.3.{end}"));
+        bench.look_later();
+        assert_eq!(texts(&mut bench), [(0, "other".to_owned()), (6, "lines".to_owned())], "{end}");
+        bench.commit_all();
+        bench.look_later();
+        assert_eq!(bench.files.open_files(), 1, "{end}: what is delivered is closed");
+        let entries = bench.files.entries();
+        bench.restart(&entries);
+        bench.look_later();
+        assert_eq!(texts(&mut bench), [], "{end}");
+    }
+}
+
+#[test]
+fn what_is_compressed_while_running_is_not_read_twice() {
+    for end in ["gz", "zst"] {
+        let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
+        append(&bench.path("a.log"), b"1\n2\n");
+        bench.look();
+        fs_err::rename(bench.path("a.log"), bench.path("a.log.1")).unwrap();
+        bench.look();
+        let compressed = format!("a.log.1.{end}");
+        let kept = fs_err::read(bench.path("a.log.1")).unwrap();
+        compress(&bench, "a.log.1", &compressed);
+        // In the making: half of it is there, and the original is.
+        let whole = fs_err::read(bench.path(&compressed)).unwrap();
+        fs_err::write(bench.path(&compressed), &whole[..whole.len() / 2]).unwrap();
+        bench.look();
+        fs_err::write(bench.path(&compressed), &whole).unwrap();
+        bench.look_later();
+        bench.commit_all();
+        bench.look_later();
+        bench.look_later();
+        assert_eq!(texts(&mut bench).len(), 2, "{end}");
+        assert!(!bench.files.is_undecided());
+        assert_eq!(kept, b"1\n2\n");
+        assert_eq!(bench.files.open_files(), 0, "{end}");
+    }
+    // Cut off: told, and not read.
+    let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
+    append(&bench.path("x"), b"1\n2\n");
+    compress(&bench, "x", "a.log.gz");
+    let whole = fs_err::read(bench.path("a.log.gz")).unwrap();
+    fs_err::write(bench.path("a.log.gz"), &whole[..whole.len() - 4]).unwrap();
+    bench.look_later();
+    assert_eq!((texts(&mut bench), bench.counters.source_unreadable_total.get()), (vec![], 1));
+    assert!(!bench.files.is_undecided());
+}

@@ -114,6 +114,7 @@ impl Bench {
 fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
     let mut note = |offset_bytes, text: String| seen.push(Seen { file: Arc::clone(&chunk.file), offset_bytes, text });
     let end = match &chunk.content {
+        Content::Lines([]) => return,
         Content::Lines(bytes) => {
             for line in Lines::new(bytes, chunk.offset_bytes) {
                 note(line.offset_bytes, String::from_utf8_lossy(line.bytes).into_owned());

@@ -73,6 +73,43 @@ fn a_long_line_is_not_held_in_memory() {
 }
 
 #[test]
+fn an_endless_line_does_not_hold_up_the_rest() {
+    let mut bench = Bench::new(&["*.log"], &[], FirstSeen::Beginning, 64);
+    append(&bench.path("a.log"), b"1\n");
+    let file = fs_err::OpenOptions::new().write(true).open(bench.path("a.log")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    bench.files.next_scan = Instant::now();
+    for _ in 0..10 {
+        assert!(bench.read_chunk());
+    }
+    assert_eq!(bench.seen.len(), 1);
+    bench.commit_all();
+    assert_eq!(bench.files.entries()[0].committed.offset_bytes, 2);
+}
+
+#[test]
+fn a_folder_that_is_made_again_is_watched_again() {
+    let mut bench = Bench::new(&["logs/*.log"], &[], FirstSeen::Beginning, 64);
+    let wake = Wake::default();
+    bench.options.poll_interval = AN_HOUR;
+    bench.files = Files::new(bench.options.clone(), None, bench.counters.clone(), wake.clone()).unwrap();
+    for round in 1..=3 {
+        fs_err::create_dir(bench.path("logs")).unwrap();
+        // The scan that finds the folder stands for a poll.
+        bench.look();
+        append(&bench.path("logs/a.log"), b"1\n");
+        append(&bench.path("logs/a.log"), b"2\n");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while bench.seen.len() < 2 * round {
+            assert!(Instant::now() < deadline, "not found in round {round}");
+            while bench.read_chunk() {}
+            wake.wait(Duration::from_millis(10));
+        }
+        fs_err::remove_dir_all(bench.path("logs")).unwrap();
+    }
+}
+
+#[test]
 fn new_bytes_are_found_by_polling_and_by_notifications() {
     for (poll_interval, notifications) in
         [(Duration::from_millis(1), false), (Duration::from_secs(1), true), (Duration::from_millis(1), true)]
