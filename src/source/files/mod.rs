@@ -148,6 +148,7 @@ pub struct Files {
     next_scan: Instant,
     /// Notifications do not bring the next scan forward beyond this.
     earliest_scan: Instant,
+    last_scan_took: Duration,
     final_after: Duration,
     renamed_closed_after: Duration,
     decided_after: Duration,
@@ -201,6 +202,7 @@ impl Files {
             scanned_before: false,
             next_scan: Instant::now(),
             earliest_scan: Instant::now(),
+            last_scan_took: Duration::ZERO,
             final_after: FINAL_AFTER,
             renamed_closed_after: RENAMED_CLOSED_AFTER,
             decided_after: DECIDED_AFTER,
@@ -401,10 +403,13 @@ impl Files {
         if started >= self.next_scan {
             self.scan();
             let took = started.elapsed();
-            self.earliest_scan = Instant::now() + took * RESCAN_SHARE;
+            // Of the last two the shorter: one that opened many files, or had to wait for a processor or a disk, would put off
+            // the next for long, and what is created and rotated away meanwhile is never seen.
+            let usual = took.min(std::mem::replace(&mut self.last_scan_took, took));
+            self.earliest_scan = Instant::now() + usual * RESCAN_SHARE;
             // What is not decided on may have taken long, and must not wait long for that.
             let share = if self.is_undecided() { 1 } else { POLL_SHARE };
-            self.next_scan = Instant::now() + self.options.poll_interval.max(took * share);
+            self.next_scan = Instant::now() + self.options.poll_interval.max(usual * share);
         }
         for path in news.written {
             let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
