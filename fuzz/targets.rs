@@ -16,7 +16,7 @@ use inferlog::elastic::client::Reply;
 use inferlog::kql::{Expression, TEXT_BYTES_MAX};
 use inferlog::record::canonical::{CanonicalError, Scratch, canonicalize};
 use inferlog::record::{NESTING_DEPTH_MAX, Path, Record, Space};
-use inferlog::sink::{Answer, Outcome};
+use inferlog::answer::{Answer, Outcome};
 use inferlog::source::framing::Lines;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
