@@ -93,6 +93,9 @@ pub struct FileEntry {
     /// The size of the compressed file that holds the content, in bytes; offsets are those of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compressed_bytes: Option<u64>,
+    /// The name of the file in `salvage/` that keeps what is left of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salvage: Option<String>,
     /// When the entry was last changed.
     pub updated: DateTime<Utc>,
 }
@@ -244,6 +247,7 @@ mod tests {
             finished: false,
             held_by_inode: Some(8),
             compressed_bytes: Some(99),
+            salvage: Some("7-2".into()),
             updated: DateTime::UNIX_EPOCH,
         };
         Checkpoint { version: VERSION, files: vec![entry], observers: serde_json::json!({ "model_metrics": 1 }) }

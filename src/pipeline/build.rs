@@ -150,7 +150,7 @@ pub fn build(
         batch_limits(pipeline.batch),
         spent,
     );
-    let source = Files::new(files_options(&pipeline.source.files), entries, counters.clone(), wake.clone())?;
+    let source = Files::new(files_options(&pipeline.source.files, &folder), entries, counters.clone(), wake.clone())?;
     let pipeline = Pipeline {
         name: pipeline.name.clone(),
         source,
@@ -226,7 +226,7 @@ fn rate_limit(limit: Option<model::RateLimit>) -> RateLimit {
     RateLimit { records_per_second: limit.records_per_second, bytes_per_second: bytes.and_then(NonZeroU32::new) }
 }
 
-fn files_options(files: &model::Files) -> files::Options {
+fn files_options(files: &model::Files, folder: &Path) -> files::Options {
     files::Options {
         paths: files.paths.clone(),
         exclude: files.exclude.clone(),
@@ -237,6 +237,7 @@ fn files_options(files: &model::Files) -> files::Options {
         },
         line_bytes_max: files.line_bytes_max as usize,
         poll_interval: files.poll_interval,
+        salvage: Some(folder.join("salvage")),
     }
 }
 

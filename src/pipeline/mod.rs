@@ -331,6 +331,7 @@ impl Pipeline {
             self.wake.wait(Duration::from_millis(50));
         }
         self.outlet.close();
+        self.source.salvage(true);
         self.save_checkpoint();
         self.update_gauges();
         ended.drained &= !self.checkpoint.failing;

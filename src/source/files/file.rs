@@ -88,6 +88,10 @@ pub struct TailedFile {
     compressed: Option<RefCell<Decompressed>>,
     /// The size of the file itself, in bytes; other than `size_bytes` only where it is compressed.
     stored_bytes: u64,
+    /// The name of the file in the salvage folder that keeps what is left of it, and up to which offset, in bytes.
+    salvage: Option<(String, u64)>,
+    /// It is read from there.
+    pub is_salvage: bool,
     /// It is compressed, and its content stands in a file that is there.
     pub shadow: bool,
     /// The inode in its lines' ids: that of the original, if it is a copy.
@@ -159,6 +163,8 @@ impl TailedFile {
             handle,
             compressed,
             stored_bytes: metadata.len(),
+            salvage: None,
+            is_salvage: false,
             shadow: false,
             inode: metadata.ino(),
             generation: 0,
@@ -171,6 +177,52 @@ impl TailedFile {
             before_end: None,
             source_file: None,
         }
+    }
+
+    /// How many bytes that are not delivered are salvaged.
+    pub fn salvaged_bytes(&self) -> u64 {
+        let salvaged_to = self.salvage.as_ref().map_or(0, |(_, salvaged_to)| *salvaged_to);
+        salvaged_to.saturating_sub(self.committed.offset_bytes)
+    }
+
+    /// The end of what is delivered, in bytes.
+    pub fn lag_start(&self) -> u64 {
+        self.committed.offset_bytes
+    }
+
+    /// The name of its salvage file: unique in a pipeline.
+    pub fn salvage_name(&self) -> String {
+        format!("{}-{}-{}", self.inode, self.id.device, self.generation)
+    }
+
+    /// The name of the salvage file that it has.
+    pub fn salvage(&self) -> Option<&str> {
+        self.salvage.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// Takes note that it is salvaged to its end.
+    pub fn salvaged(&mut self, name: String) {
+        self.salvage = Some((name, self.size_bytes));
+    }
+
+    /// It is a salvage file itself.
+    pub fn read_from_salvage(&mut self, name: String) {
+        self.standing = Standing::Gone(Instant::now());
+        self.is_salvage = true;
+        self.salvage = Some((name, self.size_bytes));
+    }
+
+    /// The inode of the copy that goes on holding its content when it is closed.
+    pub fn holder_left(&self) -> Option<u64> {
+        (!self.is_salvage && self.id.inode != self.inode).then_some(self.id.inode)
+    }
+
+    /// A part of its content.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn block(&self, offset_bytes: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.read_at(offset_bytes, length)
     }
 
     /// Whether it is a compressed file.
@@ -551,6 +603,7 @@ impl TailedFile {
     /// Where it is now, as far as can be told: a file that was renamed out of the globs is asked for its name.
     fn found_at(&self) -> PathBuf {
         if let Standing::Gone(_) = self.standing
+            && !self.is_salvage
             && let Ok(path) = fs_err::read_link(format!("/proc/self/fd/{}", self.handle.as_raw_fd()))
             && fs_err::metadata(&path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
         {
@@ -583,6 +636,7 @@ impl TailedFile {
             replaced: false,
             finished,
             compressed_bytes: self.compressed.is_some().then_some(self.stored_bytes),
+            salvage: self.salvage.as_ref().filter(|_| !finished).map(|(name, _)| name.clone()),
             held_by_inode: (self.id.inode != self.inode).then_some(self.id.inode),
             updated: Utc::now(),
         }

@@ -12,6 +12,7 @@ pub mod discover;
 pub mod file;
 mod notification;
 mod remembered;
+mod salvage;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::Metadata;
@@ -76,6 +77,8 @@ pub struct Options {
     pub line_bytes_max: usize,
     /// How often to look for new files and new bytes where no notification comes.
     pub poll_interval: Duration,
+    /// The folder for what is left of deleted files; without one nothing is salvaged.
+    pub salvage: Option<PathBuf>,
 }
 
 /// What the source gives out: some whole lines of a file, or the range of one that is too long.
@@ -152,6 +155,10 @@ pub struct Files {
     final_after: Duration,
     renamed_closed_after: Duration,
     decided_after: Duration,
+    salvaged_after: Duration,
+    salvage_bytes_max: u64,
+    /// Salvage files that are delivered, to be removed when the checkpoint says so.
+    spent_salvage: Vec<String>,
     /// What was complained about, so that it is said once.
     unreadable: HashSet<Unreadable>,
     buffer: Vec<u8>,
@@ -169,6 +176,7 @@ impl Files {
         wake: Wake,
     ) -> Result<Files, globset::Error> {
         let discovery = Discovery::new(&options.paths, &options.exclude)?;
+        raise_open_files_limit();
         Ok(Files::with(discovery, Notifications::new(wake), options, entries, counters))
     }
 
@@ -206,6 +214,9 @@ impl Files {
             final_after: FINAL_AFTER,
             renamed_closed_after: RENAMED_CLOSED_AFTER,
             decided_after: DECIDED_AFTER,
+            salvaged_after: salvage::SALVAGED_AFTER,
+            salvage_bytes_max: salvage::SALVAGE_BYTES_MAX,
+            spent_salvage: Vec::new(),
             unreadable: HashSet::new(),
             buffer: Vec::new(),
         }
@@ -348,6 +359,9 @@ impl Files {
     pub fn saved(&mut self) {
         self.dirty = false;
         self.urgent = false;
+        for name in std::mem::take(&mut self.spent_salvage) {
+            self.remove_salvage(&name);
+        }
     }
 
     /// The entries for the checkpoint.
@@ -434,6 +448,9 @@ impl Files {
         for (root, recursive) in self.discovery.roots() {
             self.notifications.watch(root, recursive);
         }
+        if !self.scanned_before {
+            self.open_salvaged();
+        }
         let mut present = BTreeMap::new();
         for path in self.discovery.scan(&mut complaints) {
             match fs_err::metadata(&path) {
@@ -447,6 +464,7 @@ impl Files {
             self.look_for_renamed();
         }
         self.decide();
+        self.salvage(false);
         if !self.scanned_before {
             self.look_for_copies();
             self.give_up_missing();
@@ -629,8 +647,9 @@ impl Files {
     fn close(&mut self, number: FileNumber) {
         if let Some(file) = self.files.remove(&number) {
             self.by_id.remove(&file.id);
-            self.remembered.insert(file.entry(true));
+            self.remembered.insert(FileEntry { held_by_inode: file.holder_left(), ..file.entry(true) });
             self.dirty = true;
+            self.spent_salvage.extend(file.salvage().map(str::to_owned));
         }
     }
 
@@ -664,7 +683,8 @@ impl Files {
 
     /// True when a file without a name under the globs needs not be held open any longer.
     fn is_over(&self, file: &TailedFile) -> bool {
-        if file.is_compressed() && !file.undecided && !file.news && file.unread_bytes() == 0 && file.is_settled() {
+        let needs_no_wait = file.is_compressed() || file.is_salvage;
+        if needs_no_wait && !file.undecided && !file.news && file.unread_bytes() == 0 && file.is_settled() {
             return true;
         }
         let left_alone_for = file.left_alone_for().unwrap_or_default();
@@ -701,6 +721,15 @@ impl Files {
         }
         self.counters.source_unreadable_total.inc_by(now.difference(&self.unreadable).count() as u64);
         self.unreadable = now;
+    }
+}
+
+/// Files are held open until they are delivered, so as many as the system allows to this process may be open.
+fn raise_open_files_limit() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -60,6 +60,18 @@ impl Remembered {
         entry
     }
 
+    /// Takes out what was salvaged, with the names of the salvage files.
+    pub(super) fn take_salvaged(&mut self) -> Vec<(FileEntry, String)> {
+        let mut salvaged = Vec::new();
+        for entries in self.by_holder.values_mut() {
+            let (with, without) = entries.drain(..).partition(|entry: &FileEntry| entry.salvage.is_some());
+            *entries = without;
+            salvaged.extend(with);
+        }
+        self.by_holder.retain(|_, entries| !entries.is_empty());
+        salvaged.into_iter().filter_map(|entry| entry.salvage.clone().map(|name| (entry, name))).collect()
+    }
+
     /// Whether a compressed file is one that is delivered to its end.
     pub(super) fn is_delivered_compressed(&self, metadata: &Metadata) -> bool {
         let is_it = |entry: &FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());

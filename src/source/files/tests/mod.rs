@@ -3,6 +3,7 @@
 mod copies;
 mod histories;
 mod lost;
+mod salvage;
 mod scripts;
 mod sizes;
 
@@ -51,7 +52,7 @@ impl Bench {
             paths.iter().map(|path| format!("{}/{path}", folder.path().display())).collect()
         };
         let (paths, exclude) = (absolute(paths), absolute(exclude));
-        let options = Options { paths, exclude, first_seen, line_bytes_max, poll_interval: AN_HOUR };
+        let options = Options { paths, exclude, first_seen, line_bytes_max, poll_interval: AN_HOUR, salvage: None };
         let counters = Telemetry::default().pipeline("t");
         let discovery = Discovery::new(&options.paths, &options.exclude).unwrap();
         let files = Files::with(discovery, Notifications::default(), options.clone(), None, counters.clone());
