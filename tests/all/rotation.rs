@@ -21,7 +21,8 @@ const RECORDS_PER_SECOND: u64 = 4_000;
 /// What is written this long before logrotate starts may be unread when it truncates.
 const READER_LAG: Duration = Duration::from_millis(500);
 
-/// A writer that can be paused; it opens its file anew when the name leads to another one, as `WatchedFileHandler` does.
+/// A writer that can be paused; it opens its file anew when the name leads to another one, as `WatchedFileHandler` does. It
+/// does not make the file itself: logrotate would rename what it finds in its place to a name outside of the globs.
 #[derive(Clone)]
 struct Writer {
     path: PathBuf,
@@ -45,15 +46,15 @@ impl Writer {
     }
 
     fn run(&self) -> u64 {
-        let mut file = self.open();
+        let mut file = self.open(true);
         let mut number = 0;
         while !self.stop.load(Ordering::Acquire) {
             let is_paused = self.pause.load(Ordering::Acquire);
             self.is_paused.store(is_paused, Ordering::Release);
             if !is_paused {
                 let there = fs::metadata(&self.path).map(|metadata| metadata.ino()).ok();
-                if there != file.metadata().map(|metadata| metadata.ino()).ok() {
-                    file = self.open();
+                if there.is_some() && there != file.metadata().map(|metadata| metadata.ino()).ok() {
+                    file = self.open(false);
                 }
                 for _ in 0..RECORDS_PER_SECOND / 500 {
                     file.write_all(line(number).as_bytes()).unwrap();
@@ -66,8 +67,8 @@ impl Writer {
         number
     }
 
-    fn open(&self) -> File {
-        File::options().create(true).append(true).open(&self.path).unwrap()
+    fn open(&self, create: bool) -> File {
+        File::options().create(create).append(true).open(&self.path).unwrap()
     }
 
     fn written(&self) -> u64 {
