@@ -1,6 +1,7 @@
 //! Notifications: a file may have changed, look earlier than the next poll.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +26,9 @@ pub(super) struct News {
 pub(super) struct Notifications {
     news: Arc<Mutex<News>>,
     watcher: Option<RecommendedWatcher>,
-    watched: HashSet<PathBuf>,
+    /// The inode of each: a folder that was made again is another one, and no event tells of its end as long as a file
+    /// in it is held open.
+    watched: HashMap<PathBuf, u64>,
 }
 
 /// More distinct files than this between two looks, and a scan is cheaper than remembering them.
@@ -42,23 +45,25 @@ impl Notifications {
             }
         });
         let watcher = watcher.inspect_err(|error| tracing::debug!(%error, "no notifications here, polling alone")).ok();
-        Notifications { news, watcher, watched: HashSet::new() }
+        Notifications { news, watcher, watched: HashMap::new() }
     }
 
     /// Watches a folder, once; one that is not there yet is tried again at the next call.
     pub(super) fn watch(&mut self, folder: &Path, recursive: bool) {
         let Some(watcher) = &mut self.watcher else { return };
-        if !folder.is_dir() {
-            self.watched.remove(folder);
+        let Ok(metadata) = fs_err::metadata(folder) else { return };
+        let known = self.watched.get(folder);
+        if !metadata.is_dir() || known == Some(&metadata.ino()) {
             return;
         }
-        if self.watched.contains(folder) {
-            return;
+        if known.is_some() {
+            // The watch on the old folder; that it is gone is as well.
+            let _ = watcher.unwatch(folder);
         }
         let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         match watcher.watch(folder, mode) {
             Ok(()) => {
-                self.watched.insert(folder.to_owned());
+                self.watched.insert(folder.to_owned(), metadata.ino());
             }
             Err(error) => tracing::debug!(%error, "cannot watch a folder, polling it"),
         }
@@ -68,7 +73,7 @@ impl Notifications {
     pub(super) fn take(&mut self) -> News {
         let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
         let too_many = news.vanished.len() >= WRITTEN_MAX;
-        self.watched.retain(|folder| !too_many && !news.vanished.contains(folder));
+        self.watched.retain(|folder, _| !too_many && !news.vanished.contains(folder));
         news
     }
 }
