@@ -6,6 +6,8 @@
 //!
 //! Offsets: `consumed` is the end of the last line given out, `committed` the end of what is delivered.
 
+mod read;
+
 use std::cell::RefCell;
 use std::fs::Metadata;
 use std::io;
@@ -297,96 +299,6 @@ impl TailedFile {
             && tail.matches(&self.read_at(tail_start, tail.length_bytes as usize)?))
     }
 
-    /// Passes over what is there now, up to the end of its last whole line.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn skip_to_end(&mut self) -> io::Result<()> {
-        let mut end = self.size_bytes;
-        while end > 0 {
-            let start = end.saturating_sub(64 * 1024);
-            let bytes = self.read_at(start, (end - start) as usize)?;
-            if let Some(line_end) = memchr::memrchr(b'\n', &bytes) {
-                let offset_bytes = start + line_end as u64 + 1;
-                let tail_start = (line_end + 1).saturating_sub(TAIL_BYTES_MAX);
-                let tail = Fingerprint::of(&bytes[tail_start..=line_end]);
-                self.consumed = Position { offset_bytes, tail };
-                self.commit(self.consumed.clone());
-                self.observed_offset_bytes = offset_bytes;
-                return Ok(());
-            }
-            end = start;
-        }
-        Ok(())
-    }
-
-    /// Reads the next whole lines into `buffer`, which grows to a line's limit at most. After an error nothing is
-    /// consumed.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, block_bytes: usize, line_bytes_max: usize) -> io::Result<Turn> {
-        self.before_end = None;
-        if let Some(searched_to) = self.searched_to {
-            return self.search_line_end(searched_to, buffer, block_bytes);
-        }
-        // With no more than this, whatever line ends in the block is within the limit.
-        let block_bytes_max = line_bytes_max.saturating_add(1);
-        let mut block_bytes = block_bytes.min(block_bytes_max);
-        loop {
-            let Some((start, length)) = self.read_on(buffer, block_bytes)? else { return Ok(Turn::Replaced) };
-            if let Some(line_end) = memchr::memrchr(b'\n', &buffer[start..length]) {
-                return self.give_out(buffer, start..start + line_end + 1);
-            }
-            let unended_bytes = length - start;
-            self.size_bytes = self.size_bytes.max(self.consumed.offset_bytes + unended_bytes as u64);
-            if unended_bytes > line_bytes_max {
-                self.searched_to = Some(self.consumed.offset_bytes + unended_bytes as u64);
-                return Ok(Turn::Busy);
-            }
-            if unended_bytes < block_bytes {
-                return Ok(Turn::End);
-            }
-            block_bytes = (2 * block_bytes).min(block_bytes_max);
-        }
-    }
-
-    /// Reads what follows the consumed part, with the few bytes before it, and gives where it stands in the buffer.
-    /// `None` when those bytes are not what was consumed.
-    fn read_on(&mut self, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Option<(usize, usize)>> {
-        let overlap = self.consumed.tail.length_bytes as usize;
-        let length = self.read_into(buffer, self.consumed.offset_bytes - overlap as u64, overlap + block_bytes)?;
-        let intact = !self.cut && length >= overlap && self.consumed.tail.matches(&buffer[..overlap]);
-        if intact {
-            self.proven_bytes = self.size_bytes;
-        }
-        Ok(intact.then_some((overlap, length)))
-    }
-
-    /// The unterminated end of the file, as one line, if there is one and it has been read to its end.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn unterminated(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize) -> io::Result<Option<Turn>> {
-        let before_end = self.consumed.clone();
-        let turn = match self.searched_to {
-            Some(searched_to) => self.pass_over_long_line(searched_to, searched_to - before_end.offset_bytes)?,
-            None => match self.read_on(buffer, line_bytes_max.saturating_add(1))? {
-                Some((start, length)) if is_one_line(&buffer[start..length], line_bytes_max) => {
-                    self.give_out(buffer, start..length)?
-                }
-                _ => Turn::Busy,
-            },
-        };
-        if turn == Turn::Busy {
-            // It was changed since it was read, so it is read in the usual way first.
-            self.news = true;
-            return Ok(None);
-        }
-        self.before_end = Some(before_end);
-        Ok(Some(turn))
-    }
-
     /// Takes note that it is delivered up to `position`.
     pub fn commit(&mut self, position: Position) {
         self.committed = position;
@@ -640,86 +552,6 @@ impl TailedFile {
             held_by_inode: (self.id.inode != self.inode).then_some(self.id.inode),
             updated: Utc::now(),
         }
-    }
-
-    fn give_out(&mut self, buffer: &[u8], range: std::ops::Range<usize>) -> io::Result<Turn> {
-        let offset_bytes = self.consumed.offset_bytes;
-        let tail_start = range.end.saturating_sub(TAIL_BYTES_MAX).max(range.start);
-        let tail = Fingerprint::of(&buffer[tail_start..range.end]);
-        self.advance(Position { offset_bytes: offset_bytes + range.len() as u64, tail })?;
-        Ok(Turn::Lines { range, offset_bytes })
-    }
-
-    /// Looks for the end of a line that is too long, one block a turn.
-    fn search_line_end(&mut self, searched_to: u64, buffer: &mut Vec<u8>, block_bytes: usize) -> io::Result<Turn> {
-        if self.compressed.is_none() && self.read_on(buffer, 0)?.is_none() {
-            return Ok(Turn::Replaced);
-        }
-        let length = self.read_into(buffer, searched_to, block_bytes)?;
-        if let Some(line_end) = memchr::memchr(b'\n', &buffer[..length]) {
-            let end = searched_to + line_end as u64;
-            return self.pass_over_long_line(end + 1, end - self.consumed.offset_bytes);
-        }
-        if length > 0 {
-            self.searched_to = Some(searched_to + length as u64);
-            self.size_bytes = self.size_bytes.max(searched_to + length as u64);
-            return Ok(Turn::Busy);
-        }
-        if self.compressed.is_none() && self.handle.metadata()?.len() < searched_to {
-            // Cut within the long line: what was delivered before it is still there, so only the search begins anew.
-            self.searched_to = None;
-            return Ok(Turn::Busy);
-        }
-        Ok(Turn::End)
-    }
-
-    /// Consumes a line of which nothing was kept, up to `end`.
-    fn pass_over_long_line(&mut self, end: u64, length_bytes: u64) -> io::Result<Turn> {
-        let offset_bytes = self.consumed.offset_bytes;
-        let tail_bytes = (end - offset_bytes).min(TAIL_BYTES_MAX as u64);
-        let tail = self.read_at(end - tail_bytes, tail_bytes as usize)?;
-        if (tail.len() as u64) < tail_bytes {
-            self.searched_to = None;
-            return Ok(Turn::Busy);
-        }
-        self.advance(Position { offset_bytes: end, tail: Fingerprint::of(&tail) })?;
-        self.searched_to = None;
-        Ok(Turn::LongLine { offset_bytes, length_bytes })
-    }
-
-    /// Moves on to `position`. Whatever can fail comes first, so that after an error the same lines are read again.
-    fn advance(&mut self, position: Position) -> io::Result<()> {
-        self.source_file()?;
-        self.size_bytes = self.size_bytes.max(position.offset_bytes);
-        self.consumed = position;
-        Ok(())
-    }
-
-    fn read_at(&self, offset_bytes: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut buffer = Vec::new();
-        let read = self.read_into(&mut buffer, offset_bytes, length)?;
-        buffer.truncate(read);
-        Ok(buffer)
-    }
-
-    /// Fills `buffer` with up to `length` bytes; fewer mean the end of the file.
-    fn read_into(&self, buffer: &mut Vec<u8>, offset_bytes: u64, length: usize) -> io::Result<usize> {
-        if buffer.len() < length {
-            buffer.resize(length, 0);
-        }
-        if let Some(compressed) = &self.compressed {
-            return Ok(compressed.borrow_mut().read_at(&mut buffer[..length], offset_bytes));
-        }
-        let mut filled = 0;
-        while filled < length {
-            match self.handle.file().read_at(&mut buffer[filled..length], offset_bytes + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod file;
 mod notification;
 mod remembered;
 mod salvage;
+mod scan;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs::Metadata;
@@ -401,163 +402,11 @@ impl Files {
         Some(Chunk { number, file: source_file, offset_bytes, observed_offset_bytes, content })
     }
 
-    /// Finds out what is new when it is time to, without reading: files that appear are opened.
-    pub fn look(&mut self) {
-        let news = self.notifications.take();
-        if news.rescan {
-            self.next_scan = self.next_scan.min(self.earliest_scan);
-        }
-        let started = Instant::now();
-        let is_undecided = |path: &PathBuf| {
-            self.by_path.get(path).and_then(|number| self.files.get(number)).is_some_and(|f| f.undecided)
-        };
-        if news.written.iter().any(is_undecided) {
-            self.next_scan = self.next_scan.min(self.earliest_scan);
-        }
-        if started >= self.next_scan {
-            self.scan();
-            let took = started.elapsed();
-            // Of the last two the shorter: one that opened many files, or had to wait for a processor or a disk, would put off
-            // the next for long, and what is created and rotated away meanwhile is never seen.
-            let usual = took.min(std::mem::replace(&mut self.last_scan_took, took));
-            self.earliest_scan = Instant::now() + usual * RESCAN_SHARE;
-            // What is not decided on may have taken long, and must not wait long for that.
-            let share = if self.is_undecided() { 1 } else { POLL_SHARE };
-            self.next_scan = Instant::now() + self.options.poll_interval.max(usual * share);
-        }
-        for path in news.written {
-            let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
-            // A look, not a size from the event: the file may be another one by now.
-            self.dirty |= file.look().unwrap_or(false);
-            file.news = true;
-            let number = file.number;
-            self.make_ready(number);
-        }
-    }
-
     fn make_ready(&mut self, number: FileNumber) {
         if let Some(file) = self.files.get_mut(&number).filter(|file| !file.queued) {
             file.queued = true;
             self.ready.push_back(number);
         }
-    }
-
-    /// Looks at everything: which files are there, which have grown, which are gone.
-    fn scan(&mut self) {
-        let mut complaints = Vec::new();
-        for (root, recursive) in self.discovery.roots() {
-            self.notifications.watch(root, recursive);
-        }
-        if !self.scanned_before {
-            self.open_salvaged();
-        }
-        let mut present = BTreeMap::new();
-        for path in self.discovery.scan(&mut complaints) {
-            match fs_err::metadata(&path) {
-                Ok(metadata) => self.meet(path, &metadata, &mut present, &mut complaints),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => complaints.push(Unreadable { path, reason: error.to_string() }),
-            }
-        }
-        self.take_leave(&present);
-        if !self.scanned_before {
-            self.look_for_renamed();
-        }
-        self.decide();
-        self.salvage(false);
-        if !self.scanned_before {
-            self.look_for_copies();
-            self.give_up_missing();
-        }
-        if std::mem::take(&mut self.very_first_scan) {
-            // The next start is not the first one any more, even if nothing was found.
-            self.dirty = true;
-            self.urgent = true;
-        }
-        self.scanned_before = true;
-        self.complain(complaints);
-        self.queue_news();
-    }
-
-    fn meet(
-        &mut self,
-        path: PathBuf,
-        metadata: &Metadata,
-        present: &mut BTreeMap<FileId, PathBuf>,
-        complaints: &mut Vec<Unreadable>,
-    ) {
-        let id = FileId::of(metadata);
-        let known = self.by_id.get(&id).and_then(|number| self.files.get_mut(number));
-        if let Some(file) = known {
-            self.dirty |= file.seen(metadata);
-            // Of several names for one file, the one that it has already is kept.
-            if !present.contains_key(&id) || file.path == path {
-                present.insert(id, path);
-            }
-            return;
-        }
-        if compressed::is_named_compressed(&path) && self.remembered.is_delivered_compressed(metadata) {
-            return;
-        }
-        match self.open(&path) {
-            Ok(id) => drop(present.insert(id, path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => complaints.push(Unreadable { path, reason: error.to_string() }),
-        }
-    }
-
-    /// Opens a file that was not open, and finds out where to go on.
-    fn open(&mut self, path: &Path) -> io::Result<FileId> {
-        let handle = fs_err::File::open(path)?;
-        let metadata = handle.metadata()?;
-        let mut file = TailedFile::new(self.next_number, path, handle, &metadata);
-        if let Some(number) = self.by_id.get(&file.id) {
-            // Swapped since the look: it is open already.
-            return Ok(self.files.get(number).map_or(file.id, |file| file.id));
-        }
-        let id = file.id;
-        let entry = if file.is_compressed() { None } else { self.remembered.take(&file)? };
-        match entry {
-            Some(entry) => file.resume(entry),
-            None => {
-                file.begin_anew(self.next_generation(id.inode));
-                self.urgent = true;
-            }
-        }
-        if file.consumed_position().offset_bytes == 0 {
-            file.undecided = true;
-            self.undecided.push(file.number);
-        }
-        self.adopt(file);
-        Ok(id)
-    }
-
-    /// A generation that no content of this inode had, on whatever device.
-    fn next_generation(&self, inode: u64) -> u32 {
-        let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
-        let open = self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number));
-        let open = open.filter(|file| file.inode() == inode);
-        let newest = open.map(TailedFile::generation).chain(self.remembered.newest_generation(inode)).max();
-        newest.map_or(0, |newest| newest.saturating_add(1))
-    }
-
-    fn passes_over(&self, file: &TailedFile) -> bool {
-        match self.options.first_seen {
-            FirstSeen::Beginning => false,
-            FirstSeen::End => true,
-            FirstSeen::Within(age) => {
-                let changed = file.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                changed.elapsed().is_ok_and(|elapsed| elapsed > age)
-            }
-        }
-    }
-
-    fn adopt(&mut self, file: TailedFile) {
-        let number = file.number;
-        self.by_id.insert(file.id, number);
-        self.files.insert(number, file);
-        self.next_number = number + 1;
-        self.dirty = true;
     }
 
     /// Gives a file whose content was replaced a new number: marks of the old content must not move the new one.
@@ -604,98 +453,6 @@ impl Files {
         self.make_ready(self.next_number - 1);
     }
 
-    /// Follows renames, and takes leave of files that are gone and delivered to their end.
-    fn take_leave(&mut self, present: &BTreeMap<FileId, PathBuf>) {
-        self.leaving.clear();
-        for file in self.files.values_mut() {
-            match (present.get(&file.id), file.standing) {
-                (Some(path), _) if *path != file.path => {
-                    file.renamed(path);
-                    self.dirty = true;
-                }
-                (Some(_), Standing::Gone(_)) => file.standing = Standing::Present,
-                (Some(_), _) => {}
-                (None, Standing::Present | Standing::Rotated(_)) => file.standing = Standing::Gone(Instant::now()),
-                (None, Standing::Gone(_)) => {}
-            }
-            if let Standing::Gone(_) = file.standing {
-                self.dirty |= file.look().unwrap_or(false);
-            }
-            if file.standing != Standing::Present {
-                self.leaving.push(file.number);
-            }
-        }
-        let is_over = |number: &FileNumber| self.files.get(number).is_some_and(|file| self.is_over(file));
-        let over: Vec<FileNumber> = self.leaving.iter().copied().filter(is_over).collect();
-        for number in over {
-            self.close(number);
-        }
-        self.update_paths();
-    }
-
-    fn update_paths(&mut self) {
-        let files = &self.files;
-        let is_there = |file: &TailedFile| !matches!(file.standing, Standing::Gone(_));
-        self.by_path.retain(|path, number| files.get(number).is_some_and(|file| file.path == *path && is_there(file)));
-        for file in files.values().filter(|file| is_there(file)) {
-            if self.by_path.get(&file.path) != Some(&file.number) {
-                self.by_path.insert(file.path.clone(), file.number);
-            }
-        }
-    }
-
-    fn close(&mut self, number: FileNumber) {
-        if let Some(file) = self.files.remove(&number) {
-            self.by_id.remove(&file.id);
-            self.remembered.insert(FileEntry { held_by_inode: file.holder_left(), ..file.entry(true) });
-            self.dirty = true;
-            self.spent_salvage.extend(file.salvage().map(str::to_owned));
-        }
-    }
-
-    /// At the start: files of the checkpoint that no glob finds are looked for by inode in the folder where they were.
-    fn look_for_renamed(&mut self) {
-        for folder in self.remembered.unfinished_folders() {
-            let Ok(entries) = fs_err::read_dir(&folder) else { continue };
-            for candidate in entries.flatten() {
-                let Ok(metadata) = candidate.metadata() else { continue };
-                if self.remembered.is_unfinished(&candidate.path(), &metadata).unwrap_or(false) {
-                    let _ = self.open(&candidate.path());
-                }
-            }
-        }
-    }
-
-    /// At the start: what is left of the checkpoint's files and not found anywhere is lost, unless it comes back.
-    fn give_up_missing(&mut self) {
-        self.remembered.give_up_missing(|entry| {
-            report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &self.counters);
-            self.dirty = true;
-        });
-    }
-
-    fn queue_news(&mut self) {
-        for file in self.files.values_mut().filter(|file| file.news && !file.queued) {
-            file.queued = true;
-            self.ready.push_back(file.number);
-        }
-    }
-
-    /// True when a file without a name under the globs needs not be held open any longer.
-    fn is_over(&self, file: &TailedFile) -> bool {
-        let needs_no_wait = file.is_compressed() || file.is_salvage;
-        if needs_no_wait && !file.undecided && !file.news && file.unread_bytes() == 0 && file.is_settled() {
-            return true;
-        }
-        let left_alone_for = file.left_alone_for().unwrap_or_default();
-        matches!(file.standing, Standing::Gone(_))
-            && !file.news
-            && file.unread_bytes() == 0
-            && file.is_settled()
-            && left_alone_for >= self.final_after
-            && (left_alone_for >= self.renamed_closed_after || file.is_deleted())
-    }
-
     fn cannot_decompress(&mut self, file: &mut TailedFile) {
         if !std::mem::replace(&mut file.complained, true) {
             let reason = "it is damaged, or its end is missing".to_owned();
@@ -711,16 +468,6 @@ impl Files {
             warn_unreadable(&Unreadable { path: file.path.clone(), reason: error.to_string() });
             self.counters.source_unreadable_total.inc();
         }
-    }
-
-    /// Says what is new among the things that cannot be read, and forgets those that can be again.
-    fn complain(&mut self, complaints: Vec<Unreadable>) {
-        let now: HashSet<Unreadable> = complaints.into_iter().collect();
-        for complaint in now.difference(&self.unreadable) {
-            warn_unreadable(complaint);
-        }
-        self.counters.source_unreadable_total.inc_by(now.difference(&self.unreadable).count() as u64);
-        self.unreadable = now;
     }
 }
 
