@@ -132,7 +132,7 @@ fn write_corpus(path: &Path, records: u64) -> u64 {
             text,
             "{{\"event\": \"inference\", \"request_id\": \"{:032x}\", \"model_version\": \"anomaly-3.2.{}\", \"features\": \
              {{\"amount\": {}.{:02}, \"country\": \"{}\", \"age\": {}, \"hour\": {}, \"merchant\": \"m-{:04}\", \"score\": 0.{:04}}}, \
-             \"prediction\": \"{}\", \"confidence\": 0.{:03}, \"latency_ms\": {}.{}, \"status\": \"success\", \
+             \"prediction\": \"{}\", \"confidence\": 0.{:03}, \"latency_ms\": {}.{}, \"status\": \"success\", \"stage\": \"live\", \
              \"level\": \"info\", \"timestamp\": \"2026-11-23T{:02}:{:02}:{:02}.{:06}Z\"}}",
             random.u128(..),
             random.u8(0..3),

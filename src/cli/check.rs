@@ -1,6 +1,7 @@
 //! `inferlog check`: what is wrong with pipeline files, and what they would make of a real log.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::pipeline::build;
 use crate::record::Space;
 use crate::source::framing::Lines;
 use crate::telemetry::Telemetry;
+use crate::units::format_bytes;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -34,7 +36,6 @@ const SAMPLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
-    // A file with faults was looked at: that is the answer, not a failure to answer.
     let pipelines = load(&arguments.paths)?;
     for pipeline in &pipelines {
         say(&format!("{}: as it should be", pipeline.path.display()));
@@ -71,11 +72,16 @@ fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
 }
 
 fn read(log: &Path) -> Result<Vec<u8>, Failure> {
-    let mut text = fs_err::read(log).map_err(|error| {
+    let mut text = Vec::new();
+    let read = fs_err::File::open(log).and_then(|file| file.take(SAMPLE_BYTES_MAX as u64).read_to_end(&mut text));
+    read.map_err(|error| {
         complain(&error.to_string(), None);
         Failure(COULD_NOT_LOOK)
     })?;
-    text.truncate(SAMPLE_BYTES_MAX);
+    if text.len() == SAMPLE_BYTES_MAX {
+        say(&format!("{}: only the first {} are looked at", log.display(), format_bytes(SAMPLE_BYTES_MAX as u64)));
+        text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
+    }
     Ok(text)
 }
 

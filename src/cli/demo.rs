@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::run::limits;
-use super::{Failure, NOT_SO, State, complain, load, print, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, runtime, say, start_log};
 use crate::config::model::Pipeline;
 use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
 use crate::pipeline::supervisor::{Supervisor, data_dir};
@@ -21,6 +21,9 @@ use crate::units::format_bytes;
 
 /// The pipeline of the demo, as a user would write it.
 const PIPELINE: &str = include_str!("demo.yaml");
+
+/// The demo's own folder below the folder of state; what is beside it under the name `demo` is an earlier demo's.
+const FILES: &str = "demo-files";
 
 /// How often the live line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -57,6 +60,14 @@ struct Progress {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
     let data_dir = data_dir(arguments.state.data_dir);
+    let folder = build::state_folder(&data_dir, "demo");
+    if folder.exists() && !data_dir.join(FILES).exists() {
+        complain(
+            &format!("`{}` is there, and is not of an earlier demo", folder.display()),
+            Some("a pipeline of yours may be called `demo`: give the demo its own `--data-dir`"),
+        );
+        return Err(Failure(COULD_NOT_LOOK));
+    }
     // Held while what an earlier demo left is removed: one that still runs must not lose its files.
     let lock = build::lock(&build::state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
     let folders = Folders::new(data_dir).map_err(|error| Failure::new(&error, None))?;
@@ -72,7 +83,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 impl Folders {
     fn new(data_dir: PathBuf) -> std::io::Result<Folders> {
-        let files = data_dir.join("demo-files");
+        let files = data_dir.join(FILES);
         for folder in [build::state_folder(&data_dir, "demo"), files.clone()] {
             match fs_err::remove_dir_all(folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -96,10 +107,8 @@ async fn show(
     records: Option<u64>,
 ) -> Result<(u64, Vec<(String, Ended)>), Failure> {
     let failed = |error: std::io::Error| Failure::new(&error, None);
-    let mut signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal).into_iter();
-    let (Some(Ok(mut interrupt)), Some(Ok(mut terminate))) = (signals.next(), signals.next()) else {
-        return Err(Failure(NOT_SO));
-    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut supervisor =
         Supervisor::start(pipelines, &folders.data_dir, limits(false)).map_err(|error| Failure::new(&error, None))?;
     let pace = if records.is_some() { RECORDS_PER_SECOND_FAST } else { RECORDS_PER_SECOND };

@@ -99,8 +99,6 @@ pub struct Files {
     pub line_bytes_max: u64,
     /// How often to look for changes where notifications do not come: 10 ms to 1 h.
     pub poll_interval: Duration,
-    /// The most files that are kept open: 16 to 1,000,000; none is the platform's choice.
-    pub open_files_max: Option<u32>,
 }
 
 /// Where to begin in a file that is met at the very first start.

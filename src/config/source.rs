@@ -34,7 +34,6 @@ fn files(field: &Field<'_>) -> Option<Files> {
     let line_bytes_max = section.optional("line_bytes_max", |field| field.bytes(64..=16 * MIB));
     let poll_range = Duration::from_millis(10)..=Duration::from_secs(3600);
     let poll_interval = section.optional("poll_interval", |field| field.duration(poll_range));
-    let open_files_max = section.optional("open_files_max", |field| field.integer(16..=1_000_000));
     section.finish();
     Some(Files {
         paths: paths?,
@@ -42,7 +41,6 @@ fn files(field: &Field<'_>) -> Option<Files> {
         first_seen: first_seen.unwrap_or(FirstSeen::Beginning),
         line_bytes_max: line_bytes_max.unwrap_or(MIB),
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
-        open_files_max,
     })
 }
 

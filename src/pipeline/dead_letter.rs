@@ -95,6 +95,13 @@ struct Origin<'e> {
     sha256: Option<&'e str>,
 }
 
+impl State {
+    /// What makes an entry: lines that were given one id by their members are still entries of their own.
+    fn key(&self, id: Id, inode: u64, generation: u32, offset_bytes: u64) -> u64 {
+        self.hasher.hash_one((id, inode, generation, offset_bytes))
+    }
+}
+
 /// Why an entry could not be written. The pipeline waits and tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
@@ -168,7 +175,7 @@ impl DeadLetter {
     /// When it cannot be written now: nothing of it is there then, and it can be tried again.
     pub fn write(&self, entry: &Entry<'_>) -> Result<(), DeadLetterError> {
         let mut state = self.state();
-        let key = state.hasher.hash_one(entry.id);
+        let key = state.key(entry.id, entry.file.inode, entry.file.generation, entry.offset_bytes);
         if state.known.contains(&key) {
             return Ok(());
         }
@@ -278,6 +285,13 @@ fn load(folder: &Path, state: &mut State) -> io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Known {
         id: String,
+        origin: KnownOrigin,
+    }
+    #[derive(serde::Deserialize)]
+    struct KnownOrigin {
+        inode: u64,
+        generation: u32,
+        offset_bytes: u64,
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut line = Vec::new();
@@ -292,7 +306,8 @@ fn load(folder: &Path, state: &mut State) -> io::Result<()> {
             if let Ok(known) = serde_json::from_slice::<Known>(&line)
                 && let Ok(id) = known.id.into_bytes().try_into()
             {
-                state.known.insert(state.hasher.hash_one(Id(id)));
+                let KnownOrigin { inode, generation, offset_bytes } = known.origin;
+                state.known.insert(state.key(Id(id), inode, generation, offset_bytes));
             }
             whole += line.len() as u64;
             line.clear();
@@ -398,6 +413,27 @@ mod tests {
         assert!(lines[3].get("raw").is_none() && lines[3].get("document").is_none());
         let path = fs_err::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
         assert_eq!(fs_err::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn lines_that_share_an_id_are_entries_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+        let reject = Reject::new(Stage::Sink, "document_parsing_exception", "why".to_owned());
+        let entry = |offset_bytes| Entry {
+            id: Id([b'a'; ID_CHARACTERS]),
+            reject: &reject,
+            file: &file,
+            offset_bytes,
+            length_bytes: 9,
+            sha256: None,
+            content: Content::Reference,
+        };
+        for _ in 0..2 {
+            let dead_letter = open(folder.path());
+            [0, 10, 0].into_iter().for_each(|offset_bytes| dead_letter.write(&entry(offset_bytes)).unwrap());
+        }
+        assert_eq!(lines(folder.path()).len(), 2);
     }
 
     #[test]

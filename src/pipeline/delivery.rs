@@ -278,9 +278,14 @@ impl Delivery {
     }
 
     async fn until_it_works(&self, work: impl Fn() -> Result<(), DeadLetterError>) {
+        let mut had_to_wait = false;
         while let Err(error) = work() {
+            had_to_wait = true;
             self.health.trouble(Trouble { problem: error.to_string(), hint: None });
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if had_to_wait {
+            self.health.good();
         }
     }
 

@@ -227,7 +227,6 @@ impl Stages {
     }
 
     fn take_long_line(&mut self, chunk: &Chunk<'_>, length_bytes: u64) -> Result<(), DeadLetterError> {
-        self.counters.source_read_lines_total.inc();
         let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
         let reject = Reject::new(
             Stage::Source,
@@ -242,7 +241,9 @@ impl Stages {
             length_bytes,
             sha256: None,
             content: Kept::Reference,
-        })
+        })?;
+        self.counters.source_read_lines_total.inc();
+        Ok(())
     }
 }
 
@@ -267,7 +268,8 @@ fn names_a_hidden_field(line: &[u8], enrichment: &Enrichment) -> bool {
     let is_legible = std::str::from_utf8(line).is_ok() && !has(b"\0") && !has(b"\\u");
     enrichment.hidden_fields().any(|field| {
         let name = field.rsplit('.').next().unwrap_or(field);
-        !is_legible || has(name.as_bytes())
+        let may_be_escaped = name.contains(['/', '"', '\\']) && has(b"\\");
+        !is_legible || may_be_escaped || has(name.as_bytes())
     })
 }
 

@@ -140,14 +140,17 @@ fn start(name: String, built: Built) -> Result<Running, StartError> {
     let Built { pipeline, deliveries, health, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
         .into_iter()
-        .map(|delivery| {
-            let (stop, name) = (stop.clone(), name.clone());
+        .zip(&health)
+        .map(|(delivery, health)| {
+            let (stop, name, health) = (stop.clone(), name.clone(), Arc::clone(health));
             tokio::spawn(async move {
                 delivery.probe().await;
                 let ended = delivery.run().await;
                 if let Err(closed) = &ended {
                     let hint = closed.0.hint.as_deref().unwrap_or("what was not delivered is read again");
                     tracing::error!(pipeline = name, hint, "{closed}");
+                    // For good: other pipelines may run on, and nobody must take this one for ready.
+                    health.trouble(closed.0.clone());
                     stop.give_up();
                 }
                 ended

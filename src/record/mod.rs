@@ -151,7 +151,7 @@ impl<'l> Record<'l> {
         self.members().map(|member| self.name(member))
     }
 
-    /// The raw value at a path, when exactly that name stands at the top level or else where it is met first.
+    /// The raw value at a path: of all its spellings the one that stands first in the record.
     pub fn first(&self, path: &str) -> Option<&str> {
         for member in self.members() {
             match path::below(path, self.name(member)) {
@@ -251,6 +251,16 @@ impl<'l> Record<'l> {
         if from == to {
             return Ok(true);
         }
+        // A record that is turned away is kept as it was.
+        let before = self.space.members.clone();
+        let renamed = self.rename_found(from, to, &value);
+        if renamed.is_err() {
+            self.space.members = before;
+        }
+        renamed.map(|()| true)
+    }
+
+    fn rename_found(&mut self, from: &Path, to: &Path, value: &str) -> Result<(), Reject> {
         // Out of sight while other spellings of both names are cleared.
         let position = self.position(from.as_str());
         if let Some(position) = position {
@@ -259,7 +269,7 @@ impl<'l> Record<'l> {
         self.remove(from)?;
         self.remove(to)?;
         match position {
-            None => self.push(to.as_str(), |arena| arena.push_str(&value)),
+            None => self.push(to.as_str(), |arena| arena.push_str(value)),
             Some(position) => {
                 let name = self.space.keep(to.as_str());
                 self.space.members[position].name = name;
@@ -267,7 +277,7 @@ impl<'l> Record<'l> {
             }
         }
         self.space.edited = true;
-        Ok(true)
+        Ok(())
     }
 
     fn position(&self, name: &str) -> Option<usize> {

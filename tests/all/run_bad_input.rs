@@ -155,6 +155,19 @@ fn what_cannot_be_read_is_reported_once_counted_and_tried_again() {
 }
 
 #[test]
+fn a_long_line_without_its_end_is_left_unread_and_said_under_once() {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    place.append(crate::place::records(0..5_000));
+    place.append("x".repeat(2 << 20));
+    for indexed in [5_000, 0] {
+        let ended = place.run_once_to(1);
+        assert!(ended.stderr.contains("that are no whole line: left unread"), "{ended:?}");
+        assert!(ended.stderr.contains(&format!("{indexed} indexed")), "{ended:?}");
+    }
+    place.store().must_hold_each_once(5_000);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_not_as_hoped_under_once() {
     let place = Place::new(&pipeline("{ store: {} }"));
     let link = place.path("logs/loop.ndjson");

@@ -110,7 +110,7 @@ pub struct TailedFile {
     /// How far the end of a line that is too long was looked for, in bytes from the start of the file.
     searched_to: Option<u64>,
     /// What was consumed before the unterminated end was given out.
-    before_end: Option<Position>,
+    before_end: Option<(Position, Option<u64>)>,
     source_file: Option<Arc<SourceFile>>,
 }
 
@@ -335,7 +335,8 @@ impl TailedFile {
 
     /// Takes back the unterminated end that was given out last.
     pub fn take_back(&mut self) {
-        if let Some(position) = self.before_end.take() {
+        if let Some((position, searched_to)) = self.before_end.take() {
+            self.searched_to = searched_to;
             // What was given out may have been the first line, which is not whole then.
             self.source_file = self.source_file.take().filter(|_| position.offset_bytes > 0);
             self.consumed = position;

@@ -51,9 +51,9 @@ impl TailedFile {
     /// # Errors
     /// When the file cannot be read.
     pub fn unterminated(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize) -> io::Result<Option<Turn>> {
-        let before_end = self.consumed.clone();
+        let before_end = (self.consumed.clone(), self.searched_to);
         let turn = match self.searched_to {
-            Some(searched_to) => self.pass_over_long_line(searched_to, searched_to - before_end.offset_bytes)?,
+            Some(searched_to) => self.pass_over_long_line(searched_to, searched_to - before_end.0.offset_bytes)?,
             None => match self.read_on(buffer, line_bytes_max.saturating_add(1))? {
                 Some((start, length)) if is_one_line(&buffer[start..length], line_bytes_max) => {
                     self.give_out(buffer, start..length)?
