@@ -96,7 +96,11 @@ fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
     let mut shown = false;
     for line in Lines::new(text, 0) {
         let source = Source { file: &file, offset_bytes: line.offset_bytes, read_us: Utc::now().timestamp_micros() };
-        let (outcome, document) = outcome(&line, source, &mut enrichment, &mut space);
+        let (outcome, document) = if line.bytes.len() as u64 > pipeline.source.files.line_bytes_max {
+            ("would go to the dead letter: line_too_long (source)".to_owned(), None)
+        } else {
+            outcome(&line, source, &mut enrichment, &mut space)
+        };
         if let Some(document) = document.filter(|_| !shown) {
             print(&String::from_utf8_lossy(&document));
             shown = true;

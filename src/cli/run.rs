@@ -146,7 +146,8 @@ pub(super) async fn wait(supervisor: &mut Supervisor) -> Result<Vec<(String, End
             std::process::exit(i32::from(NOT_SO));
         }
         asked = true;
-        tracing::info!("stopping: delivering what is read; a second signal stops at once");
+        let seconds = SHUTDOWN_TIMEOUT.as_secs();
+        tracing::info!("stopping: delivering what is read, for at most {seconds} s; a second signal stops at once");
         supervisor.stop();
     }
 }

@@ -311,3 +311,12 @@ fn files_with_canary(folder: &Path) -> usize {
     let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|file| file.file_type().is_file());
     files.filter(|file| memchr::memmem::find(&fs::read(file.path()).unwrap(), CANARY.as_bytes()).is_some()).count()
 }
+
+#[test]
+fn words_that_nobody_reads_are_no_panic() {
+    let place = Place::new("source: {}\n");
+    // /dev/full refuses every byte, as a closed pipe does.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = place.inferlog(&["check", "p.yaml"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
