@@ -140,7 +140,7 @@ impl Batch {
 
     /// One item as it stands in [`Batch::body`]: action line, document, both line ends.
     pub fn action_and_document(&self, item: &Item) -> &[u8] {
-        &self.body[item.action_start as usize..item.document_end as usize + 1]
+        &self.body[self.range(item)]
     }
 
     /// The range of [`Batch::action_and_document`] in the body.

@@ -18,9 +18,9 @@
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::digest::sha256_hexadecimal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// The format that this version writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -43,7 +43,8 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// The fingerprint of some bytes.
     pub fn of(bytes: &[u8]) -> Fingerprint {
-        let sha256 = Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut sha256 = sha256_hexadecimal(bytes);
+        sha256.truncate(32);
         Fingerprint { length_bytes: bytes.len() as u32, sha256 }
     }
 

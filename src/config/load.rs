@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use crate::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
 use super::model::{Pipeline, Sink};
@@ -102,7 +102,7 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
     let mut expander = Expander { source: &source, folder: &folder, environment, problems: Vec::new() };
     expander.expand(&mut node);
     let context = Context { source: &source, folder: &folder, problems: RefCell::new(expander.problems) };
-    let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = sha256_hexadecimal(&bytes);
     let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name, digest));
     let mut problems = context.problems.into_inner();
     problems.sort_by_key(|problem| problem.position);

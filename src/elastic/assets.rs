@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use crate::digest::sha256_hexadecimal;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::target::Target;
 
@@ -114,7 +114,8 @@ fn remove_stream_parts(template: &mut Value) {
 }
 
 fn asset(kind: Kind, name: String, mut body: Value) -> Asset {
-    let digest: String = Sha256::digest(body.to_string()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let mut digest = sha256_hexadecimal(body.to_string().as_bytes());
+    digest.truncate(16);
     let meta = json!({ "managed_by": MANAGED_BY, "version": env!("CARGO_PKG_VERSION"), "digest": digest });
     match kind {
         Kind::LifecyclePolicy => body["policy"]["_meta"] = meta,

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::Source;
+use super::{Source, path};
 use crate::batch::SourceFile;
 use crate::record::{Path, Record, Room, json};
 
@@ -100,8 +100,4 @@ fn quoted(text: &str) -> String {
     let mut raw = String::new();
     json::write_string(text, &mut raw);
     raw
-}
-
-fn path(text: &str) -> Path {
-    Path::new(text).unwrap_or_else(|_| unreachable!("BUG: `{text}` is a path"))
 }

@@ -207,6 +207,11 @@ impl Action {
     }
 }
 
+/// The path of a member that inferlog itself adds.
+fn path(text: &str) -> Path {
+    Path::new(text).unwrap_or_else(|_| unreachable!("BUG: `{text}` is a path"))
+}
+
 impl Context {
     fn reset(&mut self) {
         self.timestamp_us = None;

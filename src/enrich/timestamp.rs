@@ -6,7 +6,7 @@
 
 use chrono_tz::Tz;
 
-use super::{Context, Source};
+use super::{Context, Source, path};
 use crate::record::{Path, Record, Room, json};
 use crate::reject::Reject;
 use crate::telemetry::Counters;
@@ -113,8 +113,4 @@ fn set(record: &mut Record<'_>, seconds: i64, nanoseconds: u32, context: &mut Co
     time::write_rfc3339(seconds, nanoseconds, &mut context.buffer);
     context.buffer.push(b'"');
     record.set(&path(TIMESTAMP), std::str::from_utf8(&context.buffer).unwrap_or_default()).map(|_| ())
-}
-
-fn path(text: &str) -> Path {
-    Path::new(text).unwrap_or_else(|_| unreachable!("BUG: `{text}` is a path"))
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! With `raw: omit`, for a line that is too long, and where a redaction failed, neither is kept: the origin says where
-//! the line is. An entry is unique by its id. Entries are written at once and made durable by [`DeadLetter::sync`],
+//! the line is. An entry is unique by its id and origin. Entries are written at once and made durable by [`DeadLetter::sync`],
 //! which everybody calls before an offset behind them is committed.
 
 use std::collections::HashSet;

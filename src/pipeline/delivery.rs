@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
 use super::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
@@ -367,11 +366,6 @@ fn entry<'e>(batch: &'e Batch, item: &Item, reject: &'e Reject) -> Entry<'e> {
         sha256: None,
         content: Content::Document(batch.document(item)),
     }
-}
-
-/// SHA-256 in hexadecimal, as dead letters name lines.
-pub(super) fn sha256_hexadecimal(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
-use super::delivery::sha256_hexadecimal;
 use crate::ack::Mark;
 use crate::batch::{Batch, Id, Origin};
 use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::decode::Decode;
+use crate::digest::sha256_hexadecimal;
 use crate::enrich::{Enrichment, Source, Verdict};
 use crate::line::Line;
 use crate::observe::Observers;

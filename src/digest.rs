@@ -1,0 +1,8 @@
+//! Digests as people and files read them: SHA-256 in hexadecimal.
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of some bytes: 64 lower-case hexadecimal digits, the first 2n of which stand for its first n bytes.
+pub fn sha256_hexadecimal(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
