@@ -179,6 +179,10 @@ fn answer_all(stream: TcpStream, count: &AtomicU64) -> Option<()> {
     let mut body = Vec::new();
     loop {
         let (mut length, mut gzip, mut line) = (0_usize, false, String::new());
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let is_account = line.contains("/metrics-ml.pipeline-");
         loop {
             line.clear();
             if reader.read_line(&mut line).ok()? == 0 {
@@ -196,7 +200,7 @@ fn answer_all(stream: TcpStream, count: &AtomicU64) -> Option<()> {
         body.resize(length, 0);
         reader.read_exact(&mut body).ok()?;
         let documents = documents(&body, gzip);
-        count.fetch_add(documents as u64, Ordering::SeqCst);
+        count.fetch_add(if is_account { 0 } else { documents as u64 }, Ordering::SeqCst);
         let items = vec!["{\"create\":{\"status\":201}}"; documents].join(",");
         let answer = format!("{{\"took\":1,\"errors\":false,\"items\":[{items}]}}");
         // One write: a head and a body apart would wait for each other.

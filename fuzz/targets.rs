@@ -319,6 +319,7 @@ fn check_outcome(item: &Value, outcome: &Outcome) {
         Outcome::Indexed => assert!(is_success && item["error"].is_null() && item["failure_store"] != "used", "{item}"),
         Outcome::FailureStore => assert!(is_success && item["failure_store"] == "used", "{item}"),
         Outcome::Duplicate => assert_eq!(status, 409, "{item}"),
+        Outcome::Erased => panic!("the server cannot know: {item}"),
         Outcome::Rejected(_) => assert!((400..500).contains(&status), "{item}"),
         Outcome::Retry(_) | Outcome::Failing(_) | Outcome::TargetUnready(_) => {}
     }

@@ -10,6 +10,8 @@ pub enum Outcome {
     Indexed,
     /// The sink held it already, from an earlier try.
     Duplicate,
+    /// An order has erased it: the sink does not take it back.
+    Erased,
     /// The server took it into its failure store: kept, but not searchable.
     FailureStore,
     /// It may succeed later: try this item again.

@@ -40,7 +40,7 @@ impl std::fmt::Debug for Id {
 }
 
 /// What people are told of a tailed file: enough to find a line again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFile {
     /// The path under which it was found.
     pub path: String,
@@ -50,6 +50,23 @@ pub struct SourceFile {
     pub generation: u32,
     /// SHA-256 of its first line, or of the first 64 KiB of a longer one.
     pub first_line_sha256: [u8; 32],
+}
+
+impl SourceFile {
+    /// The file's name for machines, as documents carry it in `inferlog.file`: inode and generation.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.inode, self.generation)
+    }
+}
+
+/// Where the documents of a batch go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Destination {
+    /// To the target that the pipeline file names.
+    #[default]
+    Records,
+    /// Where the pipeline's own accounts are kept.
+    Accounts,
 }
 
 /// Where a document comes from.
@@ -76,8 +93,8 @@ pub struct Item {
     document_start: u32,
     /// Where the document ends; a line end follows.
     document_end: u32,
-    /// The line it was made from.
-    pub origin: Origin,
+    /// The line it was made from; accounts have none.
+    pub origin: Option<Origin>,
 }
 
 /// Rendered documents on their way to the sinks.
@@ -86,11 +103,23 @@ pub struct Batch {
     body: Vec<u8>,
     items: Vec<Item>,
     files: Vec<Arc<SourceFile>>,
+    destination: Destination,
 }
 
 impl Batch {
-    /// Creates a batch in the buffers of one that was delivered.
+    /// Creates a batch of the pipeline's own accounts.
+    pub fn of_accounts() -> Batch {
+        Batch { destination: Destination::Accounts, ..Batch::default() }
+    }
+
+    /// Where its documents go.
+    pub fn destination(&self) -> Destination {
+        self.destination
+    }
+
+    /// Creates a batch of records in the buffers of one that was delivered.
     pub fn reuse(mut spent: Batch) -> Batch {
+        spent.destination = Destination::Records;
         spent.body.clear();
         spent.items.clear();
         spent.files.clear();
@@ -98,7 +127,14 @@ impl Batch {
     }
 
     /// Appends one document, which `render` writes.
-    pub fn push(&mut self, id: Id, timestamp_us: i64, origin: Origin, render: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push(
+        &mut self,
+        id: Id,
+        timestamp_us: i64,
+        origin: impl Into<Option<Origin>>,
+        render: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let origin = origin.into();
         let action_start = self.body.len() as u32;
         self.body.extend_from_slice(b"{\"create\":{\"_id\":\"");
         self.body.extend_from_slice(&id.0);
@@ -128,9 +164,10 @@ impl Batch {
         &self.items
     }
 
-    /// The file that an item comes from.
-    pub fn file_of(&self, item: &Item) -> &SourceFile {
-        &self.files[item.origin.file as usize]
+    /// The file that an item comes from, and its place there; `None` for an account.
+    pub fn place_of(&self, item: &Item) -> Option<(&SourceFile, Origin)> {
+        let origin = item.origin?;
+        Some((self.files.get(origin.file as usize)?, origin))
     }
 
     /// One document: a JSON object, without a line end.

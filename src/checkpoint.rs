@@ -9,7 +9,8 @@
 //!       "committed": { "offset_bytes": 4711, "tail": { "length_bytes": 64, "sha256": "07ab…" } },
 //!       "observed_offset_bytes": 4711, "size_bytes": 4711, "finished": false,
 //!       "updated": "2026-11-23T10:00:00Z" } ],
-//!   "observers": { "model_metrics": {…} } }
+//!   "observers": { "model_metrics": {…} },
+//!   "accounts": {…} }
 //! ```
 //!
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
@@ -114,7 +115,7 @@ impl FileEntry {
 }
 
 /// All of the state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The format's version.
     pub version: u32,
@@ -124,6 +125,9 @@ pub struct Checkpoint {
     /// What the observers have counted of the files, each up to its observed offset; `null` when there are none.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub observers: serde_json::Value,
+    /// What was settled and is in no account yet, and the accounts that no sink has yet; `null` when there is nothing.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub accounts: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -251,7 +255,8 @@ mod tests {
             salvage: Some("7-2".into()),
             updated: DateTime::UNIX_EPOCH,
         };
-        Checkpoint { version: VERSION, files: vec![entry], observers: serde_json::json!({ "model_metrics": 1 }) }
+        let observers = serde_json::json!({ "model_metrics": 1 });
+        Checkpoint { version: VERSION, files: vec![entry], observers, accounts: serde_json::json!({ "sequence": 3 }) }
     }
 
     #[test]

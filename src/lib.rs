@@ -25,6 +25,7 @@ pub mod secret;
 pub mod server;
 pub mod sink;
 pub mod source;
+pub mod tally;
 pub mod telemetry;
 pub mod time;
 pub mod units;

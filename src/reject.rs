@@ -50,4 +50,9 @@ impl Reject {
     pub fn new(stage: Stage, reason: &'static str, detail: String) -> Reject {
         Reject { stage, reason: Cow::Borrowed(reason), detail }
     }
+
+    /// Stage and reason as accounts name them: `decode/invalid_json`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.stage, self.reason)
+    }
 }

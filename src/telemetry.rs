@@ -3,18 +3,28 @@
 //! One naming rule: `inferlog_<stage>_<what>_<unit>[_total]`, with a `pipeline` label. No label ever holds a path or a
 //! part of a record, so their number does not grow with files or traffic.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::reject::Reject;
+use crate::tally::Totals;
 
 type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// Upper bounds of the histogram of requests, in seconds.
+const REQUEST_SECONDS: [f64; 8] = [0.005, 0.02, 0.05, 0.2, 0.5, 2.0, 10.0, 60.0];
 
 /// The counters of one pipeline. Clones count together.
 #[derive(Clone, Debug)]
@@ -40,8 +50,14 @@ pub struct Counters {
     pub enrich_left_out_members_total: Counter,
     /// Label values beyond the limits, which observers counted as `other`.
     pub observe_capped_labels_total: Counter,
+    /// Bytes of files without a name that are still held open for what is not delivered of them.
+    pub source_deleted_held_bytes: Gauge,
     /// Bytes of rendered documents that wait or are in flight.
     pub queue_bytes: Gauge,
+    /// How long the oldest batch that is not acknowledged has been on its way, in milliseconds.
+    pub delivery_oldest_unacknowledged_milliseconds: Gauge,
+    /// When the checkpoint was written last, in seconds since 1970.
+    pub checkpoint_last_save_timestamp_seconds: Gauge,
     /// Span of the files between what is read and what is committed.
     pub delivery_unacknowledged_bytes: Gauge,
     /// Requests sent to sinks.
@@ -54,15 +70,44 @@ pub struct Counters {
     dead_lettered: Counts,
     unusable: Counts,
     sink: SinkFamilies,
+    settled: SettledFamilies,
+    latency: Arc<Mutex<BTreeMap<&'static str, Latency>>>,
 }
 
+/// How long the requests to a sink took since somebody asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Latency {
+    /// How many there were.
+    pub requests: u64,
+    /// What they took together.
+    pub sum: Duration,
+    /// What the longest took.
+    pub max: Duration,
+}
+
+/// What is committed, exact and monotone through crashes: shown as the checkpoint has it.
 #[derive(Clone, Debug, Default)]
+struct SettledFamilies {
+    lines: Counts,
+    records: Counts,
+    dropped: Counts,
+    dead_lettered: Counts,
+    indexed: Counts,
+    duplicates: Counts,
+    erased: Counts,
+}
+
+#[derive(Clone, Debug)]
 struct SinkFamilies {
     indexed: Counts,
     duplicates: Counts,
+    erased: Counts,
     failure_store: Counts,
     retried: Counts,
     ready: Gauges,
+    in_flight: Gauges,
+    last_success: Gauges,
+    request_seconds: Histograms,
 }
 
 /// The counters of one sink of one pipeline.
@@ -72,23 +117,52 @@ pub struct SinkCounters {
     pub indexed: Counter,
     /// Documents that it had already.
     pub duplicates: Counter,
+    /// Documents that an order has erased, and that were not brought back.
+    pub erased: Counter,
     /// Documents that went to Elasticsearch's failure store.
     pub failure_store: Counter,
     /// Items that were tried again.
     pub retried: Counter,
     /// 1 while the sink answers, 0 while it is in trouble.
     pub ready: Gauge,
+    /// Requests under way.
+    pub in_flight: Gauge,
+    /// When the sink took something last, in seconds since 1970.
+    pub last_success_timestamp_seconds: Gauge,
+    name: &'static str,
+    request_seconds: Histogram,
+    latency: Arc<Mutex<BTreeMap<&'static str, Latency>>>,
+}
+
+impl SinkCounters {
+    /// Takes note of how long a request took.
+    pub fn observe_request(&self, took: Duration) {
+        self.request_seconds.observe(took.as_secs_f64());
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let Latency { requests, sum, max } = latency.entry(self.name).or_default();
+        (*requests, *sum, *max) = (*requests + 1, *sum + took, took.max(*max));
+    }
+
+    /// Takes note that the sink took something now.
+    pub fn succeeded(&self) {
+        self.last_success_timestamp_seconds.set(now_seconds());
+    }
+}
+
+/// The present time, in seconds since 1970.
+pub fn now_seconds() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs() as i64)
 }
 
 impl Counters {
     /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
-        self.dropped.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("rule", rule.to_owned())])
+        self.dropped.get_or_create_owned(&self.labels("rule", rule))
     }
 
     /// Counts the values of a field that observers could not use.
     pub fn unusable(&self, field: &str) -> Counter {
-        self.unusable.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("field", field.to_owned())])
+        self.unusable.get_or_create_owned(&self.labels("field", field))
     }
 
     /// Counts a record that goes to the dead letter.
@@ -108,15 +182,53 @@ impl Counters {
     }
 
     /// The counters of one sink.
-    pub fn sink(&self, sink: &str) -> SinkCounters {
-        let labels = vec![("pipeline", self.pipeline.clone()), ("sink", sink.to_owned())];
+    pub fn sink(&self, sink: &'static str) -> SinkCounters {
+        let labels = self.labels("sink", sink);
         SinkCounters {
             indexed: self.sink.indexed.get_or_create_owned(&labels),
             duplicates: self.sink.duplicates.get_or_create_owned(&labels),
+            erased: self.sink.erased.get_or_create_owned(&labels),
             failure_store: self.sink.failure_store.get_or_create_owned(&labels),
             retried: self.sink.retried.get_or_create_owned(&labels),
             ready: self.sink.ready.get_or_create_owned(&labels),
+            in_flight: self.sink.in_flight.get_or_create_owned(&labels),
+            last_success_timestamp_seconds: self.sink.last_success.get_or_create_owned(&labels),
+            name: sink,
+            request_seconds: self.sink.request_seconds.get_or_create_owned(&labels),
+            latency: Arc::clone(&self.latency),
         }
+    }
+
+    /// How long requests took since somebody asked last, by sink.
+    pub fn take_latency(&self) -> BTreeMap<&'static str, Latency> {
+        std::mem::take(&mut *self.latency.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts what is committed and saved.
+    pub fn count_settled(&self, news: &Totals) {
+        let SettledFamilies { lines, records, dropped, dead_lettered, indexed, duplicates, erased } = &self.settled;
+        let of_pipeline = vec![("pipeline", self.pipeline.clone())];
+        lines.get_or_create_owned(&of_pipeline).inc_by(news.lines);
+        records.get_or_create_owned(&of_pipeline).inc_by(news.records);
+        for (rule, count) in news.dropped.iter() {
+            dropped.get_or_create_owned(&self.labels("rule", rule)).inc_by(count);
+        }
+        for (reason, count) in news.dead_lettered.iter() {
+            let (stage, reason) = reason.split_once('/').unwrap_or(("", reason));
+            let mut labels = self.labels("stage", stage);
+            labels.push(("reason", reason.to_owned()));
+            dead_lettered.get_or_create_owned(&labels).inc_by(count);
+        }
+        for (sink, delivered) in &news.sinks {
+            let labels = self.labels("sink", sink);
+            indexed.get_or_create_owned(&labels).inc_by(delivered.indexed);
+            duplicates.get_or_create_owned(&labels).inc_by(delivered.duplicates);
+            erased.get_or_create_owned(&labels).inc_by(delivered.erased);
+        }
+    }
+
+    fn labels(&self, name: &'static str, value: &str) -> Labels {
+        vec![("pipeline", self.pipeline.clone()), (name, value.to_owned())]
     }
 }
 
@@ -126,6 +238,7 @@ pub struct Telemetry {
     registry: Registry,
     counts: Vec<(&'static str, Counts)>,
     gauges: Vec<(&'static str, Gauges)>,
+    histograms: Vec<(&'static str, Histograms)>,
 }
 
 impl Telemetry {
@@ -161,7 +274,19 @@ impl Telemetry {
             enrich_unreadable_timestamps_total,
             enrich_left_out_members_total,
             observe_capped_labels_total,
+            source_deleted_held_bytes: gauge(
+                "inferlog_source_deleted_held_bytes",
+                "Bytes of deleted files that are held open until delivered",
+            ),
             queue_bytes: gauge("inferlog_queue_bytes", "Bytes of documents that wait or are in flight"),
+            delivery_oldest_unacknowledged_milliseconds: gauge(
+                "inferlog_delivery_oldest_unacknowledged_milliseconds",
+                "How long the oldest batch that is not acknowledged has been on its way",
+            ),
+            checkpoint_last_save_timestamp_seconds: gauge(
+                "inferlog_checkpoint_last_save_timestamp_seconds",
+                "When the checkpoint was written last, in seconds since 1970",
+            ),
             delivery_unacknowledged_bytes: gauge(
                 "inferlog_delivery_unacknowledged_bytes",
                 "Bytes of files between what is read and what is committed",
@@ -173,6 +298,8 @@ impl Telemetry {
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
             unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
             sink: self.sink_families(),
+            settled: self.settled_families(),
+            latency: Arc::default(),
         }
     }
 
@@ -185,9 +312,34 @@ impl Telemetry {
         SinkFamilies {
             indexed: self.counts("inferlog_sink_indexed_records", "Documents that the sink took"),
             duplicates: self.counts("inferlog_sink_duplicate_records", "Documents that the sink had already"),
+            erased: self.counts("inferlog_sink_erased_records", "Documents that an order has erased, not brought back"),
             failure_store: self.counts("inferlog_sink_failure_store_records", "Documents in the failure store"),
             retried: self.counts("inferlog_sink_retried_records", "Items tried again"),
             ready: self.gauges("inferlog_sink_ready_state", "1 while the sink answers, 0 while it is in trouble"),
+            in_flight: self.gauges("inferlog_sink_in_flight_requests", "Requests under way"),
+            last_success: self.gauges(
+                "inferlog_sink_last_success_timestamp_seconds",
+                "When the sink took something last, in seconds since 1970",
+            ),
+            request_seconds: family(
+                &mut self.registry,
+                &mut self.histograms,
+                "inferlog_sink_request_seconds",
+                "How long requests took",
+                || Histograms::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            ),
+        }
+    }
+
+    fn settled_families(&mut self) -> SettledFamilies {
+        SettledFamilies {
+            lines: self.counts("inferlog_settled_lines", "Lines committed"),
+            records: self.counts("inferlog_settled_records", "Records committed"),
+            dropped: self.counts("inferlog_settled_dropped_records", "Records committed that a rule dropped"),
+            dead_lettered: self.counts("inferlog_settled_dead_letter_records", "Committed to the dead letter"),
+            indexed: self.counts("inferlog_settled_indexed_records", "Documents committed that the sink took"),
+            duplicates: self.counts("inferlog_settled_duplicate_records", "Documents committed that it had already"),
+            erased: self.counts("inferlog_settled_erased_records", "Documents committed that an order has erased"),
         }
     }
 
@@ -200,24 +352,29 @@ impl Telemetry {
     }
 
     fn counts(&mut self, name: &'static str, help: &str) -> Counts {
-        if let Some((_, family)) = self.counts.iter().find(|(known, _)| *known == name) {
-            return family.clone();
-        }
-        let family = Counts::default();
-        self.registry.register(name, help, family.clone());
-        self.counts.push((name, family.clone()));
-        family
+        family(&mut self.registry, &mut self.counts, name, help, Counts::default)
     }
 
     fn gauges(&mut self, name: &'static str, help: &str) -> Gauges {
-        if let Some((_, family)) = self.gauges.iter().find(|(known, _)| *known == name) {
-            return family.clone();
-        }
-        let family = Gauges::default();
-        self.registry.register(name, help, family.clone());
-        self.gauges.push((name, family.clone()));
-        family
+        family(&mut self.registry, &mut self.gauges, name, help, Gauges::default)
     }
+}
+
+/// The family of a name, which is made and registered for the first pipeline that asks for it.
+fn family<F: Metric + Clone>(
+    registry: &mut Registry,
+    known: &mut Vec<(&'static str, F)>,
+    name: &'static str,
+    help: &str,
+    make: impl FnOnce() -> F,
+) -> F {
+    if let Some((_, family)) = known.iter().find(|(known, _)| *known == name) {
+        return family.clone();
+    }
+    let family = make();
+    registry.register(name, help, family.clone());
+    known.push((name, family.clone()));
+    family
 }
 
 #[cfg(test)]

@@ -159,6 +159,9 @@ impl<'a> Field<'a> {
     pub(super) fn secret(&self) -> Option<Secret> {
         let scalar = self.scalar().filter(|scalar| scalar.binary.is_some() || !scalar.text.is_empty());
         let Some(scalar) = scalar else { return self.expected("text that is not empty") };
+        if !scalar.expanded {
+            self.context.secrets.borrow_mut().push(self.node.span.clone());
+        }
         let mut bytes = scalar.binary.clone().unwrap_or_else(|| scalar.text.clone().into_bytes());
         if scalar.expanded {
             // The expansion has cut a line end already, and `Secret` cuts one: a second one belongs to the key.

@@ -11,7 +11,7 @@ use super::expand::{Environment, Expander};
 use super::model::{Pipeline, Sink};
 use super::report::{Problem, Report, SourceText};
 use super::section::{Context, Section};
-use super::{enrich, limits, observe, sink, source, tests_section, words, yaml};
+use super::{enrich, limits, observe, report, sink, source, tests_section, words, yaml};
 
 /// Where pipelines are looked for when none is named.
 const DEFAULT_FOLDER: &str = "pipelines";
@@ -101,9 +101,9 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
     let mut node = yaml::parse(&source).map_err(|problem| vec![problem])?;
     let mut expander = Expander { source: &source, folder: &folder, environment, problems: Vec::new() };
     expander.expand(&mut node);
-    let context = Context { source: &source, folder: &folder, problems: RefCell::new(expander.problems) };
-    let digest = sha256_hexadecimal(&bytes);
-    let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name, digest));
+    let problems = RefCell::new(expander.problems);
+    let context = Context { source: &source, folder: &folder, problems, secrets: RefCell::default() };
+    let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name));
     let mut problems = context.problems.into_inner();
     problems.sort_by_key(|problem| problem.position);
     match pipeline {
@@ -113,7 +113,7 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
 }
 
 /// The file's own map: each key is read, whatever is wrong with the others.
-fn pipeline(mut file: Section<'_>, name: String, digest: String) -> Option<Pipeline> {
+fn pipeline(mut file: Section<'_>, name: String) -> Option<Pipeline> {
     let path = file.context.source.path.to_owned();
     let source = file.required("source", source::source);
     let decode = file.required("decode", source::decode);
@@ -126,11 +126,13 @@ fn pipeline(mut file: Section<'_>, name: String, digest: String) -> Option<Pipel
     let dead_letter = file.optional("dead_letter", limits::dead_letter).unwrap_or(limits::DEAD_LETTER);
     let sinks = file.required("sink", sink::sinks);
     let tests = file.optional("tests", |field| tests_section::tests(field, &enrich)).unwrap_or_default();
+    let text = report::without_secrets(file.context.source.text, file.context.secrets.take());
     file.finish();
     Some(Pipeline {
         name,
         path,
-        digest,
+        digest: sha256_hexadecimal(text.as_bytes()),
+        text,
         source: source?,
         decode: decode?,
         enrich,

@@ -25,8 +25,10 @@ pub struct Pipeline {
     pub name: String,
     /// The file, as it was named by the user.
     pub path: PathBuf,
-    /// SHA-256 of the file's text before anything was expanded, in hex: no secrets in it.
+    /// SHA-256 of `text`, in hexadecimal.
     pub digest: String,
+    /// The file's text before anything was expanded, with `"[secret]"` in place of secrets that stand in it.
+    pub text: String,
     /// Where records come from.
     pub source: Source,
     /// What a line is.

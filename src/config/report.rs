@@ -161,6 +161,26 @@ impl SourceText<'_> {
     }
 }
 
+/// What stands in place of a secret.
+const CUT_OUT: &str = "\"[secret]\"";
+
+/// A file's text that may be kept: the spans of secrets, and whatever else may be one, are cut out.
+pub(super) fn without_secrets(text: &str, mut secrets: Vec<Span>) -> String {
+    secrets.sort_by_key(|span| span.start);
+    let mut public = String::with_capacity(text.len());
+    let mut done = 0;
+    for span in secrets {
+        let (start, end) = (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
+        if start >= done {
+            public.push_str(&text[done..start]);
+            public.push_str(CUT_OUT);
+            done = end;
+        }
+    }
+    public.push_str(&text[done..]);
+    public.split_inclusive('\n').map(|line| cut_out(line, |_| CUT_OUT.to_owned())).collect()
+}
+
 /// Makes a quotable line: secrets blotted out, no control characters, a window around the place if it is long.
 fn quote(line: &str, span: Span, line_start: usize) -> Quote {
     let characters: Vec<char> = blotted(line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -178,28 +198,33 @@ fn quote(line: &str, span: Span, line_start: usize) -> Quote {
     Quote { text: format!("{before}{shown}{after}"), underline: shift(start)..shift(end.min(to + 1)) }
 }
 
-/// Replaces each character of what may be a secret's value by `*`, so that columns stay. A value that refers to a
-/// variable or a file is no secret itself. Credentials in a URL are blotted out too. Works on the text, since the place of an error may be no YAML at all.
+/// Replaces each character of what may be a secret's value by `*`, so that columns stay.
 fn blotted(line: &str) -> String {
+    cut_out(line, |value| "*".repeat(value.chars().count()))
+}
+
+/// Replaces what may be a secret's value. A value that refers to a variable or a file is no secret itself. Credentials in
+/// a URL are replaced too. Works on the text, since the place of an error may be no YAML at all.
+fn cut_out(line: &str, replacement: impl Fn(&str) -> String) -> String {
     static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let name = r#"(?i)\w*(?:pass|pwd|word|secret|token|key|credential|bearer|auth)\w*["']?\s*:\s*"#;
         let value = r#"\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]#][^,}\]]*"#;
         Regex::new(&format!(r#"{name}({value})|://([^/@\s"']+)@"#)).ok()
     });
-    let Some(secret) = SECRET.as_ref() else { return "*".repeat(line.chars().count()) };
-    let mut blotted = String::with_capacity(line.len());
+    let Some(secret) = SECRET.as_ref() else { return replacement(line) };
+    let mut public = String::with_capacity(line.len());
     let mut done = 0;
     for captures in secret.captures_iter(line) {
         let refers = |value: &str| value.starts_with("${") && value.find('}') == Some(value.len() - 1);
         let named = captures.get(1).filter(|value| {
             let bare = value.as_str().trim().trim_matches(['"', '\'']);
-            !refers(bare) && !bare.starts_with('{')
+            !refers(bare) && !bare.starts_with('{') && bare != CUT_OUT.trim_matches('"')
         });
         if let Some(value) = named.or_else(|| captures.get(2)) {
-            blotted.push_str(&line[done..value.start()]);
-            blotted.extend(value.as_str().chars().map(|_| '*'));
+            public.push_str(&line[done..value.start()]);
+            public.push_str(&replacement(value.as_str()));
             done = value.end();
         }
     }
-    blotted + &line[done..]
+    public + &line[done..]
 }

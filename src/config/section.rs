@@ -17,6 +17,8 @@ pub(super) struct Context<'a> {
     /// The folder of the pipeline file, absolute.
     pub(super) folder: &'a Path,
     pub(super) problems: RefCell<Vec<Problem>>,
+    /// Where secrets stand in the text.
+    pub(super) secrets: RefCell<Vec<Span>>,
 }
 
 impl Context<'_> {

@@ -28,7 +28,8 @@ fn environment() -> Environment<'static> {
 
 /// Everything of a pipeline, without the folder of this machine.
 fn described(pipeline: &Pipeline) -> String {
-    let Pipeline { name, path, digest: _, source, decode, enrich, observe, batch, queue, rate_limit, .. } = pipeline;
+    let Pipeline { name, path, digest: _, text: _, source, decode, enrich, observe, batch, queue, rate_limit, .. } =
+        pipeline;
     let mut text = format!("pipeline {name} of {}\n", path.display());
     let parts: [(&str, &dyn std::fmt::Debug); 10] = [
         ("source", source),

@@ -17,6 +17,9 @@ pub const MANAGED_BY: &str = "inferlog";
 /// Name of our lifecycle policy and of the index template for streams that begin with [`STREAM_PREFIX`].
 const NAME: &str = "inferlog-inference";
 
+/// Name of the index template of accounts.
+const ACCOUNTS_NAME: &str = "inferlog-pipeline";
+
 /// The data streams that share one index template begin with this.
 const STREAM_PREFIX: &str = "logs-ml.inference-";
 
@@ -25,6 +28,8 @@ const SETTINGS: &str = include_str!("../../mappings/component_templates/inferlog
 const LIFECYCLE: &str = include_str!("../../mappings/component_templates/inferlog-inference-lifecycle.json");
 const MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-inference-mappings.json");
 const INDEX_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-inference.json");
+const ACCOUNT_MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-pipeline-mappings.json");
+const ACCOUNT_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-pipeline.json");
 
 /// What an asset is to Elasticsearch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,16 +81,16 @@ pub struct Asset {
 pub fn for_target(target: &Target) -> Vec<Asset> {
     let component = |part: &str, json| asset(Kind::ComponentTemplate, format!("{NAME}-{part}"), parse(json));
     let (name, template) = index_template(target);
-    let template = asset(Kind::IndexTemplate, name, template);
-    let (settings, mappings) = (component("settings", SETTINGS), component("mappings", MAPPINGS));
-    match target {
-        Target::DataStream(_) => {
-            let policy = asset(Kind::LifecyclePolicy, NAME.to_owned(), parse(LIFECYCLE_POLICY));
-            vec![policy, settings, component("lifecycle", LIFECYCLE), mappings, template]
-        }
-        // A policy that rolls over wants a data stream or an alias; dated indices roll over by their names.
-        Target::Index(_) => vec![settings, mappings, template],
-    }
+    vec![
+        asset(Kind::LifecyclePolicy, NAME.to_owned(), parse(LIFECYCLE_POLICY)),
+        component("settings", SETTINGS),
+        component("lifecycle", LIFECYCLE),
+        component("mappings", MAPPINGS),
+        asset(Kind::IndexTemplate, name, template),
+        // The accounts, which are a data stream whatever the records are.
+        asset(Kind::ComponentTemplate, format!("{ACCOUNTS_NAME}-mappings"), parse(ACCOUNT_MAPPINGS)),
+        asset(Kind::IndexTemplate, ACCOUNTS_NAME.to_owned(), parse(ACCOUNT_TEMPLATE)),
+    ]
 }
 
 /// Name and body of the target's index template.
@@ -145,6 +150,7 @@ mod tests {
             "component_template/inferlog-inference-lifecycle",
             "component_template/inferlog-inference-mappings",
         ];
+        let accounts = ["component_template/inferlog-pipeline-mappings", "index_template/inferlog-pipeline"];
         let table = [
             ("logs-ml.inference-default", "index_template/inferlog-inference", "logs-ml.inference-*"),
             ("logs-fraud-prod", "index_template/inferlog-stream-logs-fraud-prod", "logs-fraud-prod"),
@@ -152,12 +158,13 @@ mod tests {
         for (stream, template, pattern) in table {
             let target = Target::data_stream(stream).unwrap();
             assert_eq!(names(&target)[..4], shared);
-            assert_eq!(names(&target)[4..], [template]);
+            assert_eq!(names(&target)[4..], [template, accounts[0], accounts[1]]);
             assert_eq!(for_target(&target)[4].body["index_patterns"], json!([pattern]));
         }
         let dated = Target::index("ml-inference-{yyyy.MM.dd}").unwrap();
-        assert_eq!(names(&dated), [shared[1], shared[3], "index_template/inferlog-index-ml-inference-x.x.x"]);
-        let body = &for_target(&dated)[2].body;
+        assert_eq!(names(&dated)[..4], shared);
+        assert_eq!(names(&dated)[4..], ["index_template/inferlog-index-ml-inference-x.x.x", accounts[0], accounts[1]]);
+        let body = &for_target(&dated)[4].body;
         assert_eq!(body["index_patterns"], json!(["ml-inference-*.*.*"]));
         assert_eq!(body.get("data_stream"), None);
         assert!(!body["composed_of"].to_string().contains("lifecycle"));

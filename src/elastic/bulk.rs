@@ -170,6 +170,7 @@ mod tests {
         match outcome {
             Outcome::Indexed => "indexed",
             Outcome::Duplicate => "duplicate",
+            Outcome::Erased => "erased",
             Outcome::FailureStore => "failure store",
             Outcome::Retry(_) => "retry",
             Outcome::Failing(_) => "failing",

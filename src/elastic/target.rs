@@ -6,6 +6,9 @@
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use thiserror::Error;
 
+/// The data streams of accounts begin with this.
+pub const ACCOUNTS_PREFIX: &str = "metrics-ml.pipeline-";
+
 /// Longest name that Elasticsearch takes, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -23,6 +26,16 @@ impl Target {
     pub fn data_stream(name: &str) -> Result<Target, TargetError> {
         check_name(name)?;
         Ok(Target::DataStream(name.to_owned()))
+    }
+
+    /// The data stream of the accounts: `metrics-ml.pipeline-` with the namespace of a stream that is named by Elastic's
+    /// scheme (`type-dataset-namespace`), else with `default`.
+    pub fn accounts(&self) -> String {
+        let namespace = match self {
+            Target::DataStream(stream) => stream.splitn(3, '-').nth(2),
+            Target::Index(_) => None,
+        };
+        format!("{ACCOUNTS_PREFIX}{}", namespace.unwrap_or("default"))
     }
 
     /// Reads a pattern such as `ml-inference-{yyyy.MM.dd}`.

@@ -1,7 +1,8 @@
 //! Metadata: where does a document come from, in the Elastic Common Schema?
 //!
-//! `host.name`, `agent.type`, `ecs.version`, `log.file.path`, `log.offset`, and `inferlog.*`: the pipeline, the digest of
-//! the configuration in force, and notes on what was assumed. Each is one dotted member at the end of the object. A
+//! `host.name`, `ecs.version`, `log.file.path`, `log.offset`, and `inferlog.*`: the pipeline, the digest of
+//! the configuration in force, the file's inode and generation (a path is that of many files in time; accounts name the
+//! one), and notes on what was assumed. Each is one dotted member at the end of the object. A
 //! member is added only where no spelling of its path is there, and left out where a scalar stands at a prefix of it.
 
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ const CONFIGURATION_CHARACTERS: usize = 8;
 const ECS_VERSION: &str = "8.17.0";
 
 /// First segments of everything that is added here. A record without any of them has room for all of it.
-const ROOTS: [&str; 5] = ["agent", "ecs", "host", "inferlog", "log"];
+const ROOTS: [&str; 4] = ["ecs", "host", "inferlog", "log"];
 
 /// Adds the metadata.
 #[derive(Debug)]
@@ -34,7 +35,6 @@ impl Metadata {
     pub fn new(host: &str, pipeline: &str, configuration: &str) -> Metadata {
         let fixed = [
             ("host.name", host),
-            ("agent.type", "inferlog"),
             ("ecs.version", ECS_VERSION),
             ("inferlog.pipeline", pipeline),
             ("inferlog.config", configuration.get(..CONFIGURATION_CHARACTERS).unwrap_or(configuration)),
@@ -61,6 +61,7 @@ impl Metadata {
 
     fn add_one_by_one(&self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
         let mut members = self.fixed.clone();
+        members.push((path("inferlog.file"), quoted(&source.file.key())));
         members.push((path("log.file.path"), quoted(&source.file.path)));
         members.push((path("log.offset"), source.offset_bytes.to_string()));
         if !notes.is_empty() {
@@ -76,6 +77,7 @@ impl Metadata {
             for (name, raw) in &self.fixed {
                 let _ = write!(text, "\"{name}\":{raw},");
             }
+            let _ = write!(text, "\"inferlog.file\":\"{}\",", file.key());
             let _ = write!(text, "\"log.file.path\":{}", quoted(&file.path));
             self.of_file = Some((Arc::clone(file), text));
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
+use super::accounts::{Accounts, Subject};
 use super::dead_letter::{self, DeadLetter, DeadLetterError};
 use super::delivery::{Delivery, Policy};
 use super::health::Health;
@@ -114,7 +115,8 @@ pub fn build(
     let wake = Wake::default();
     let stop = Stop::new(wake.clone());
     let checkpoint_path = folder.join("checkpoint.json");
-    let checkpoint = checkpoint(&checkpoint_path, &pipeline.name)?;
+    let mut checkpoint = checkpoint(&checkpoint_path, &pipeline.name)?;
+    let accounts = accounts(pipeline, checkpoint.as_mut().map(|found| found.accounts.take()), &counters);
     let (entries, observed) = checkpoint.map(|found| (found.files, found.observers)).unzip();
     let observers = observers(pipeline, observed.unwrap_or_default(), &counters);
     let shown = observers.shown();
@@ -157,6 +159,7 @@ pub fn build(
         stages,
         outlet: Outlet::new(queues, rate_limit(pipeline.rate_limit), wake.clone()),
         dead_letter,
+        accounts,
         checkpoint: SavedCheckpoint { path: checkpoint_path, next_save: Instant::now(), failing: false },
         counters: counters.clone(),
         limits,
@@ -192,7 +195,7 @@ fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildEr
                 hint = "what was delivered before is sent again and found to be there already",
                 "the checkpoint was damaged; it is kept aside, and every file is read from its beginning"
             );
-            Some(Checkpoint { version: checkpoint::VERSION, files: Vec::new(), observers: serde_json::Value::Null })
+            Some(Checkpoint { version: checkpoint::VERSION, ..Checkpoint::default() })
         }
     })
 }
@@ -210,6 +213,27 @@ fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: 
         tracing::warn!(pipeline = pipeline.name, hint, "cannot read the observers' counts in the checkpoint");
     }
     observers
+}
+
+/// The accounts of a pipeline, going on from those that the checkpoint keeps.
+fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counters: &Counters) -> Accounts {
+    let subject = Subject {
+        pipeline: pipeline.name.clone(),
+        host: host_name(),
+        config: pipeline.digest.clone(),
+        config_text: pipeline.text.clone(),
+    };
+    let (accounts, is_readable) = Accounts::start(subject, saved.unwrap_or_default());
+    if !is_readable {
+        let hint = "what was settled and not accounted for yet is proven by the files themselves, while they are there";
+        tracing::warn!(pipeline = pipeline.name, hint, "cannot read the accounts in the checkpoint; they begin anew");
+    }
+    counters.count_settled(accounts.totals());
+    accounts
+}
+
+fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
 }
 
 fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
@@ -243,7 +267,7 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
 
 /// The processors of a pipeline file, with identity and metadata.
 pub fn enrichment(pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
-    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let host = host_name();
     let identity = Identity::new(pipeline.source.id.as_deref().unwrap_or(&host));
     let metadata = Metadata::new(&host, &pipeline.name, &pipeline.digest);
     Enrichment::new(pipeline.enrich.iter().map(step).collect(), identity, metadata, counters.clone())

@@ -5,23 +5,27 @@
 //! will succeed; and acknowledges a batch when each of its items is one of the three: indexed, known already, dead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use super::health::Health;
 use crate::answer::{Answer, Outcome, Reason, Trouble};
-use crate::batch::{Batch, Item};
+use crate::batch::{Batch, Destination, Item};
 use crate::queue::{Parcel, Queue};
 use crate::reject::{Reject, Stage};
 use crate::sink::{Request, Sink};
+use crate::tally::Delivered;
 use crate::telemetry::{Counters, SinkCounters};
 
 /// How long the first delivery waits for what the sink says of itself.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often accounts are sent in a row before they wait for their next turn.
+const ACCOUNT_TRIES_MAX: u32 = 3;
 
 /// How a sink is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct Delivery {
     sink_counters: SinkCounters,
     /// Buffers of delivered batches, for the pipeline to fill again; those that it has no use for are given up.
     spent: SyncSender<Batch>,
+    /// It was said that the sink does not take accounts.
+    accounts_refused: AtomicBool,
     /// How many items the sink has settled, one way or the other: it works for others than those that it fails on.
     settled: AtomicU64,
 }
@@ -95,13 +101,14 @@ struct Unsettled {
     busy: Option<String>,
     indexed: u64,
     duplicates: u64,
+    erased: u64,
     failure_store: Vec<u32>,
 }
 
 impl Unsettled {
     /// How many items of the answer are settled.
     fn settled(&self) -> u64 {
-        self.indexed + self.duplicates + (self.failure_store.len() + self.rejected.len()) as u64
+        self.indexed + self.duplicates + self.erased + (self.failure_store.len() + self.rejected.len()) as u64
     }
 
     /// What people are to be told: of a target that is not ready, or of a server that answers and takes nothing.
@@ -134,8 +141,8 @@ impl Delivery {
         spent: SyncSender<Batch>,
     ) -> Delivery {
         let sink_counters = counters.sink(sink.name());
-        let settled = AtomicU64::new(0);
-        Delivery { sink, queue, dead_letter, health, policy, counters, sink_counters, spent, settled }
+        let (accounts_refused, settled) = (AtomicBool::new(false), AtomicU64::new(0));
+        Delivery { sink, queue, dead_letter, health, policy, counters, sink_counters, spent, accounts_refused, settled }
     }
 
     /// The same into another sink.
@@ -177,13 +184,16 @@ impl Delivery {
 
     /// Settles every item of a batch, then acknowledges it.
     async fn deliver(self: Arc<Self>, parcel: Parcel) -> Result<(), Closed> {
+        if parcel.batch.destination() == Destination::Accounts {
+            return self.deliver_accounts(parcel).await;
+        }
+        let mut delivered = Delivered::default();
         let request = Request { batch: Arc::clone(&parcel.batch), selection: None };
         let mut open = vec![Attempt { request, tries: 0, failures: 0, settled_before: self.settled_items() }];
         while let Some(attempt) = open.pop() {
-            self.counters.delivery_requests_total.inc();
-            match self.sink.deliver(&attempt.request).await {
+            match self.ask(&attempt.request).await {
                 Answer::Items(outcomes) if outcomes.len() == attempt.request.len() => {
-                    open.extend(self.settle(attempt, outcomes).await);
+                    open.extend(self.settle(attempt, outcomes, &mut delivered).await);
                 }
                 Answer::Items(outcomes) => {
                     let trouble = miscounted(self.sink.name(), outcomes.len(), attempt.request.len());
@@ -191,7 +201,7 @@ impl Delivery {
                 }
                 Answer::Wait(trouble) => open.push(self.wait(attempt, trouble).await),
                 Answer::Halve(reason) if attempt.request.len() == 1 => {
-                    self.reject(&attempt.request, 0, &reason).await;
+                    self.reject(&attempt.request, &reason, &mut delivered).await;
                 }
                 Answer::Halve(_) => open.extend(halves(&attempt)),
                 Answer::Closed(trouble) => return Err(Closed(trouble)),
@@ -203,8 +213,64 @@ impl Delivery {
         if let Some(batch) = Arc::into_inner(batch) {
             let _ = self.spent.try_send(batch);
         }
-        ack.delivered();
+        ack.delivered(self.sink.name(), delivered);
         Ok(())
+    }
+
+    /// Asks the sink, and counts and times it.
+    async fn ask(&self, request: &Request) -> Answer {
+        self.counters.delivery_requests_total.inc();
+        self.sink_counters.in_flight.inc();
+        let asked = Instant::now();
+        let answer = self.sink.deliver(request).await;
+        self.sink_counters.in_flight.dec();
+        self.sink_counters.observe_request(asked.elapsed());
+        if let Answer::Items(outcomes) = &answer
+            && outcomes.iter().any(|outcome| matches!(outcome, Outcome::Indexed | Outcome::Duplicate))
+        {
+            self.sink_counters.succeeded();
+        }
+        answer
+    }
+
+    /// Tries to hand over the pipeline's own accounts. They must not hold up records: what is not taken within some tries
+    /// stays with the pipeline, which sends it again.
+    async fn deliver_accounts(&self, parcel: Parcel) -> Result<(), Closed> {
+        let request = Request { batch: Arc::clone(&parcel.batch), selection: None };
+        let mut delivered = Delivered::default();
+        for tries in 0..ACCOUNT_TRIES_MAX {
+            match self.ask(&request).await {
+                Answer::Items(outcomes) => {
+                    let taken = outcomes.iter().filter(|outcome| is_taken(outcome)).count();
+                    delivered.indexed = taken as u64;
+                    if taken == request.len() {
+                        break;
+                    }
+                    self.say_not_taken(&outcomes);
+                }
+                Answer::Closed(trouble) => return Err(Closed(trouble)),
+                Answer::Wait(_) | Answer::Halve(_) => {}
+            }
+            self.pause(tries).await;
+        }
+        parcel.ack.delivered(self.sink.name(), delivered);
+        Ok(())
+    }
+
+    /// Says once why the sink refuses accounts while it may take records.
+    fn say_not_taken(&self, outcomes: &[Outcome]) {
+        let reason = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Rejected(reason) | Outcome::TargetUnready(reason) => Some(reason),
+            _ => None,
+        });
+        if let Some(reason) = reason
+            && !self.accounts_refused.swap(true, Ordering::Relaxed)
+        {
+            let hint = "they are kept in the checkpoint and tried again each minute; check the template and the \
+                        privileges of `metrics-ml.pipeline-*`";
+            let sink = self.sink.name();
+            tracing::warn!(sink, hint, "the sink does not take the pipeline's accounts ({})", reason.kind);
+        }
     }
 
     /// Notes why nothing was taken, and gives back all items after the wait for it.
@@ -216,19 +282,17 @@ impl Delivery {
     }
 
     /// Counts what is settled, buries what is dead, and gives back what is to be sent again, after the wait for it.
-    async fn settle(&self, attempt: Attempt, outcomes: Vec<Outcome>) -> Option<Attempt> {
+    async fn settle(&self, attempt: Attempt, outcomes: Vec<Outcome>, delivered: &mut Delivered) -> Option<Attempt> {
         let Attempt { request, tries, mut failures, settled_before } = attempt;
         let mut unsettled = sort(&selection(&request), outcomes);
         let batch = &request.batch;
-        self.sink_counters.indexed.inc_by(unsettled.indexed);
-        self.sink_counters.duplicates.inc_by(unsettled.duplicates);
-        self.settled.fetch_add(unsettled.settled(), Ordering::Relaxed);
-        self.bury_failure_store(batch, &unsettled.failure_store).await;
-        self.bury_all(batch, &unsettled.rejected).await;
+        self.count(&unsettled, delivered);
+        self.bury_failure_store(batch, &unsettled.failure_store, delivered).await;
+        self.bury_all(batch, &unsettled.rejected, delivered).await;
         let others_succeed = failures > 0 || self.settled_items() > settled_before;
         failures += u32::from(others_succeed && !unsettled.failing.is_empty());
         if failures >= self.policy.item_attempts_max {
-            self.bury_all(batch, &std::mem::take(&mut unsettled.failing)).await;
+            self.bury_all(batch, &std::mem::take(&mut unsettled.failing), delivered).await;
         }
         match unsettled.trouble(others_succeed) {
             Some(trouble) => self.health.trouble(trouble),
@@ -245,26 +309,41 @@ impl Delivery {
         Some(Attempt { request, tries: tries + 1, failures, settled_before })
     }
 
-    async fn reject(&self, request: &Request, nth: usize, reason: &Reason) {
+    fn count(&self, unsettled: &Unsettled, delivered: &mut Delivered) {
+        let Unsettled { indexed, duplicates, erased, .. } = unsettled;
+        self.sink_counters.indexed.inc_by(*indexed);
+        self.sink_counters.duplicates.inc_by(*duplicates);
+        self.sink_counters.erased.inc_by(*erased);
+        self.settled.fetch_add(unsettled.settled(), Ordering::Relaxed);
+        delivered.indexed += indexed;
+        delivered.duplicates += duplicates;
+        delivered.erased += erased;
+    }
+
+    /// Buries the only item of a request that was refused as a whole.
+    async fn reject(&self, request: &Request, reason: &Reason, delivered: &mut Delivered) {
         self.settled.fetch_add(1, Ordering::Relaxed);
-        self.bury(&request.batch, selection(request)[nth], reason).await;
+        self.bury(&request.batch, selection(request)[0], reason, delivered).await;
         self.health.good();
     }
 
-    async fn bury_all(&self, batch: &Batch, items: &[(u32, Reason)]) {
+    async fn bury_all(&self, batch: &Batch, items: &[(u32, Reason)], delivered: &mut Delivered) {
         for (position, reason) in items {
-            self.bury(batch, *position, reason).await;
+            self.bury(batch, *position, reason, delivered).await;
         }
     }
 
     /// Enters an item into the dead letter, however long that takes: without it the batch is not settled.
-    async fn bury(&self, batch: &Batch, position: u32, reason: &Reason) {
+    async fn bury(&self, batch: &Batch, position: u32, reason: &Reason, delivered: &mut Delivered) {
         let item = &batch.items()[position as usize];
         let reject = Reject { stage: Stage::Sink, reason: reason.kind.clone().into(), detail: reason.detail.clone() };
-        self.until_it_works(|| self.dead_letter.write(&entry(batch, item, &reject))).await;
+        if let Some(entry) = entry(batch, item, &reject) {
+            self.until_it_works(|| self.dead_letter.write(&entry)).await;
+            delivered.dead_lettered.add(&reject.name(), 1);
+        }
     }
 
-    async fn bury_failure_store(&self, batch: &Batch, positions: &[u32]) {
+    async fn bury_failure_store(&self, batch: &Batch, positions: &[u32], delivered: &mut Delivered) {
         self.sink_counters.failure_store.inc_by(positions.len() as u64);
         for position in positions {
             let reason = Reason {
@@ -272,7 +351,7 @@ impl Delivery {
                 detail: "Elasticsearch keeps it in the failure store of the data stream: it is not searchable"
                     .to_owned(),
             };
-            self.bury(batch, *position, &reason).await;
+            self.bury(batch, *position, &reason, delivered).await;
         }
     }
 
@@ -338,6 +417,7 @@ fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Unsettled {
         match outcome {
             Outcome::Indexed => unsettled.indexed += 1,
             Outcome::Duplicate => unsettled.duplicates += 1,
+            Outcome::Erased => unsettled.erased += 1,
             Outcome::FailureStore => unsettled.failure_store.push(*position),
             Outcome::Retry(reason) => {
                 unsettled.retry.push(*position);
@@ -356,16 +436,23 @@ fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Unsettled {
     unsettled
 }
 
-fn entry<'e>(batch: &'e Batch, item: &Item, reject: &'e Reject) -> Entry<'e> {
-    Entry {
+/// Whether an account needs not be sent again.
+fn is_taken(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Indexed | Outcome::Duplicate | Outcome::FailureStore | Outcome::Erased)
+}
+
+/// The entry of a record; `None` for what was not made from a line.
+fn entry<'e>(batch: &'e Batch, item: &Item, reject: &'e Reject) -> Option<Entry<'e>> {
+    let (file, origin) = batch.place_of(item)?;
+    Some(Entry {
         id: item.id,
         reject,
-        file: batch.file_of(item),
-        offset_bytes: item.origin.offset_bytes,
-        length_bytes: item.origin.length_bytes.into(),
+        file,
+        offset_bytes: origin.offset_bytes,
+        length_bytes: origin.length_bytes.into(),
         sha256: None,
         content: Content::Document(batch.document(item)),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! Only this module knows that the stages form a chain. Data flows right, only acknowledgements flow left. Left of the
 //! queue nothing awaits and nothing touches the network; right of it nothing parses records.
 
+pub mod accounts;
 pub mod build;
 pub mod dead_letter;
 pub mod delivery;
@@ -29,8 +30,9 @@ use std::time::{Duration, Instant};
 use crate::ack::FileNumber;
 use crate::checkpoint::{self, Checkpoint};
 use crate::source::files::{Chunk, Files};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, now_seconds};
 use crate::wake::Wake;
+use accounts::{Accounts, Kind, Waiting};
 use dead_letter::DeadLetter;
 use held::Held;
 use outlet::Outlet;
@@ -41,6 +43,9 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Saving checkpoints takes at most this part of the time: 1/20.
 const CHECKPOINT_SHARE: u32 = 20;
+
+/// At a stop the sinks have this long to take the last account.
+const LAST_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The thread waits at most this long before it looks at everything again.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -122,6 +127,7 @@ pub struct Pipeline {
     stages: Stages,
     outlet: Outlet,
     dead_letter: Arc<DeadLetter>,
+    accounts: Accounts,
     checkpoint: SavedCheckpoint,
     counters: Counters,
     limits: Limits,
@@ -179,6 +185,19 @@ impl Pipeline {
         if !self.source.is_urgent() {
             self.outlet.send(&mut self.stages.sealed);
         }
+        self.send_accounts();
+    }
+
+    /// An account leaves when the checkpoint holds it, so that it is never written twice in two ways.
+    fn send_accounts(&mut self) {
+        let (source, outlet, counters) = (&self.source, &self.outlet, &self.counters);
+        self.accounts.close_if_due(|| waiting(source, outlet, counters));
+        if self.accounts.is_urgent() {
+            self.save_checkpoint();
+        }
+        if let Some(batch) = self.accounts.next_batch() {
+            self.outlet.send_accounts(batch);
+        }
     }
 
     /// Source → decode → enrich → observe → batch, for one chunk.
@@ -231,8 +250,12 @@ impl Pipeline {
 
     /// Acknowledgements → committed offsets → checkpoint.
     fn commit(&mut self) {
-        let source = &mut self.source;
-        if self.outlet.collect(|mark| source.commit(mark)) {
+        let (source, accounts) = (&mut self.source, &mut self.accounts);
+        let moved = self.outlet.collect(|settled| {
+            accounts.add(&settled);
+            settled.marks.into_iter().for_each(|mark| source.commit(mark));
+        });
+        if moved {
             self.moved = Instant::now();
         }
         if Instant::now() >= self.checkpoint.next_save {
@@ -245,17 +268,20 @@ impl Pipeline {
     /// reads more than it must, and the counts are not shown.
     fn save_checkpoint(&mut self) {
         let started = Instant::now();
-        if self.source.is_dirty() || self.stages.observers.is_dirty() {
+        if self.source.is_dirty() || self.stages.observers.is_dirty() || self.accounts.is_dirty() {
             let (files, observers) = (self.source.entries(), self.stages.observers.state());
+            let accounts = self.accounts.state();
             let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
-                let checkpoint = Checkpoint { version: checkpoint::VERSION, files, observers };
+                let checkpoint = Checkpoint { version: checkpoint::VERSION, files, observers, accounts };
                 checkpoint::save(&self.checkpoint.path, &checkpoint).map_err(|error| chain(&error))
             });
             match saved {
                 Ok(()) => {
                     self.source.saved();
                     self.stages.observers.publish();
+                    self.counters.count_settled(&self.accounts.saved());
                     self.counters.checkpoint_saves_total.inc();
+                    self.counters.checkpoint_last_save_timestamp_seconds.set(now_seconds());
                     self.checkpoint.failing = false;
                 }
                 Err(problem) => {
@@ -269,9 +295,26 @@ impl Pipeline {
         self.checkpoint.next_save = Instant::now() + CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);
     }
 
+    /// Writes the account of the stop, and waits a little for the sinks to take it; if they do not, the next start sends it.
+    fn give_last_account(&mut self, deadline: Instant) {
+        let waiting = waiting(&self.source, &self.outlet, &self.counters);
+        self.accounts.close(Kind::Stop, chrono::Utc::now(), &waiting);
+        while !self.stop.is_hopeless() && Instant::now() < deadline {
+            self.commit();
+            self.send_accounts();
+            if !self.accounts.is_pending() || !self.accounts.is_hopeful() {
+                break;
+            }
+            self.wake.wait(Duration::from_millis(50));
+        }
+    }
+
     fn update_gauges(&self) {
         self.counters.source_lag_bytes.set(self.source.lag_bytes() as i64);
         self.counters.source_open_files.set(self.source.open_files() as i64);
+        self.counters.source_deleted_held_bytes.set(self.source.deleted_held_bytes() as i64);
+        let oldest = self.outlet.oldest_age().as_millis();
+        self.counters.delivery_oldest_unacknowledged_milliseconds.set(oldest as i64);
         self.counters.queue_bytes.set(self.outlet.queued_bytes() as i64);
         self.counters.delivery_unacknowledged_bytes.set(self.outlet.unacknowledged_bytes() as i64);
     }
@@ -330,8 +373,9 @@ impl Pipeline {
             }
             self.wake.wait(Duration::from_millis(50));
         }
-        self.outlet.close();
         self.source.salvage(true);
+        self.give_last_account(deadline.min(Instant::now() + LAST_ACCOUNT_TIMEOUT));
+        self.outlet.close();
         self.save_checkpoint();
         self.update_gauges();
         ended.drained &= !self.checkpoint.failing;
@@ -340,6 +384,11 @@ impl Pipeline {
         ended.unreadable = self.counters.source_unreadable_total.get();
         ended
     }
+}
+
+/// What waits at the moment.
+fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Waiting {
+    Waiting { bytes: source.lag_bytes(), oldest: outlet.oldest_age(), latency: counters.take_latency() }
 }
 
 /// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.

@@ -9,7 +9,8 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 
 use super::stages::Sealed;
-use crate::ack::{Ledger, Mark};
+use crate::ack::{Ack, Ledger, Settled};
+use crate::batch::{Batch, Destination};
 use crate::queue::Queue;
 use crate::wake::Wake;
 
@@ -89,7 +90,11 @@ impl Outlet {
             return self.ledger.settled(sealed.marks, sealed.source_bytes);
         }
         let ack = self.ledger.open(sealed.marks, sealed.source_bytes);
-        let batch = Arc::new(sealed.batch);
+        self.push_to_all(sealed.batch, &ack);
+    }
+
+    fn push_to_all(&self, batch: Batch, ack: &Ack) {
+        let batch = Arc::new(batch);
         for queue in &self.queues {
             queue.push(Arc::clone(&batch), ack.clone());
         }
@@ -100,14 +105,25 @@ impl Outlet {
         self.next_send
     }
 
-    /// Calls `commit` for what has become final; returns whether there was something.
-    pub(super) fn collect(&mut self, mut commit: impl FnMut(Mark)) -> bool {
+    /// Sends the pipeline's own accounts, which are few and wait for no rate.
+    pub(super) fn send_accounts(&mut self, accounts: Batch) {
+        let ack = self.ledger.open_accounts();
+        self.push_to_all(accounts, &ack);
+    }
+
+    /// Calls `commit` for what has become final; returns whether lines were among it.
+    pub(super) fn collect(&mut self, mut commit: impl FnMut(Settled)) -> bool {
         let mut moved = false;
-        self.ledger.collect(|mark| {
-            moved = true;
-            commit(mark);
+        self.ledger.collect(|settled| {
+            moved |= settled.destination == Destination::Records;
+            commit(settled);
         });
         moved
+    }
+
+    /// How long the oldest batch has been on its way.
+    pub(super) fn oldest_age(&self) -> Duration {
+        self.ledger.oldest_age()
     }
 
     pub(super) fn close(&self) {

@@ -21,6 +21,7 @@ use crate::record::{Record, Space};
 use crate::reject::{Reject, Stage};
 use crate::source::files::{Chunk, Content};
 use crate::source::framing::Lines;
+use crate::tally::Tally;
 use crate::telemetry::Counters;
 
 /// When a batch is sealed: whichever comes first.
@@ -58,6 +59,8 @@ pub(super) struct Stages {
     space: Space,
     batch: Batch,
     marks: Vec<Mark>,
+    /// What became of the lines that are not noted in a mark yet.
+    tally: Tally,
     source_bytes: u64,
     opened: Option<Instant>,
     /// Batches that are ready, in their order.
@@ -95,6 +98,7 @@ impl Stages {
             space: Space::default(),
             batch: Batch::default(),
             marks: Vec::new(),
+            tally: Tally::default(),
             source_bytes: 0,
             opened: None,
             sealed: VecDeque::new(),
@@ -110,8 +114,7 @@ impl Stages {
             Content::Lines(bytes) => self.take_lines(chunk, bytes),
             Content::LongLine { length_bytes, end } => {
                 self.take_long_line(chunk, *length_bytes).map_err(|error| Interrupted { error, taken_bytes: 0 })?;
-                let mark = Mark { file: chunk.number, offset_bytes: end.offset_bytes, tail: end.tail.clone() };
-                self.note(mark, end.offset_bytes - chunk.offset_bytes);
+                self.note(chunk, chunk.offset_bytes..end.offset_bytes, end.tail.clone());
                 Ok(())
             }
         }
@@ -152,43 +155,45 @@ impl Stages {
         let read_us = Utc::now().timestamp_micros();
         let mut lines = Lines::new(bytes, chunk.offset_bytes);
         let mut noted = 0;
-        let mut count = 0;
         while let Some(line) = lines.next() {
             let source = Source { file: &chunk.file, offset_bytes: line.offset_bytes, read_us };
             if let Err(error) = self.take_line(&line, source, chunk.observed_offset_bytes) {
                 let taken_bytes = (line.offset_bytes - chunk.offset_bytes) as usize;
-                self.note_lines(chunk, bytes, noted..taken_bytes, count);
+                self.note_lines(chunk, bytes, noted..taken_bytes);
                 return Err(Interrupted { error, taken_bytes });
             }
-            count += 1;
             if self.batch.body().len() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
                 let taken = lines.consumed_bytes();
-                self.note_lines(chunk, bytes, noted..taken, std::mem::take(&mut count));
+                self.note_lines(chunk, bytes, noted..taken);
                 noted = taken;
                 self.seal();
             }
         }
-        self.note_lines(chunk, bytes, noted..bytes.len(), count);
+        self.note_lines(chunk, bytes, noted..bytes.len());
         Ok(())
     }
 
     /// Notes that the lines of a range of a chunk are in the batch, or settled otherwise.
-    fn note_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8], range: std::ops::Range<usize>, lines: u64) {
-        self.counters.source_read_lines_total.inc_by(lines);
+    fn note_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8], range: std::ops::Range<usize>) {
         if range.is_empty() {
             return;
         }
         let tail = Fingerprint::of(&bytes[range.end.saturating_sub(TAIL_BYTES_MAX)..range.end]);
-        let offset_bytes = chunk.offset_bytes + range.end as u64;
-        self.note(Mark { file: chunk.number, offset_bytes, tail }, range.len() as u64);
+        let at = |place: usize| chunk.offset_bytes + place as u64;
+        self.note(chunk, at(range.start)..at(range.end), tail);
     }
 
-    fn note(&mut self, mark: Mark, source_bytes: u64) {
+    fn note(&mut self, chunk: &Chunk<'_>, span: std::ops::Range<u64>, tail: Fingerprint) {
+        let tally = std::mem::take(&mut self.tally);
+        let source_bytes = span.end - span.start;
+        self.counters.source_read_lines_total.inc_by(tally.lines);
         self.counters.source_read_bytes_total.inc_by(source_bytes);
         self.source_bytes += source_bytes;
         self.opened.get_or_insert_with(Instant::now);
+        let (file, source) = (chunk.number, Arc::clone(&chunk.file));
+        let mark = Mark { file, source, start_bytes: span.start, offset_bytes: span.end, tail, tally };
         match self.marks.last_mut() {
-            Some(last) if last.file == mark.file => *last = mark,
+            Some(last) if last.file == mark.file => last.join(mark),
             _ => self.marks.push(mark),
         }
     }
@@ -204,7 +209,10 @@ impl Stages {
             Ok(record) => record,
             Err(reject) => {
                 let id = self.enrichment.id_of_line(line.bytes, source);
-                return bury_line(&self.dead_letter, id, &reject, line, source, &self.enrichment);
+                bury_line(&self.dead_letter, id, &reject, line, source, &self.enrichment)?;
+                count_dead(&mut self.tally, &id, &reject);
+                self.tally.lines += 1;
+                return Ok(());
             }
         };
         let verdict = self.enrichment.apply(&mut record, source);
@@ -212,17 +220,27 @@ impl Stages {
             self.observers.observe(&record);
         }
         match verdict {
-            Ok(Verdict { dropped: Some(rule), .. }) => drop(self.counters.dropped(&rule).inc()),
+            Ok(Verdict { dropped: Some(rule), .. }) => {
+                self.counters.dropped(&rule).inc();
+                self.tally.dropped.add(&rule, 1);
+            }
             Ok(verdict) => {
+                self.tally.keep(&verdict.id);
                 let file = self.batch.file(source.file);
                 let length_bytes = line.bytes.len() as u32;
                 let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
                 self.batch.push(verdict.id, verdict.timestamp_us, origin, |out| record.render(out));
             }
-            Err(reject) => bury_record(&self.dead_letter, &mut self.enrichment, &reject, &mut record, line, source)?,
+            Err(reject) => {
+                let id = self.enrichment.id_of_line(line.bytes, source);
+                bury_record(&self.dead_letter, &self.enrichment, id, &reject, &mut record, line, source)?;
+                count_dead(&mut self.tally, &id, &reject);
+            }
         }
         // Last, so that a line that has to be taken again is counted once.
         self.counters.decode_records_total.inc();
+        self.tally.lines += 1;
+        self.tally.records += 1;
         Ok(())
     }
 
@@ -233,8 +251,9 @@ impl Stages {
             "line_too_long",
             format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file"),
         );
+        let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);
         self.dead_letter.write(&Entry {
-            id: self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source),
+            id,
             reject: &reject,
             file: &chunk.file,
             offset_bytes: chunk.offset_bytes,
@@ -242,9 +261,16 @@ impl Stages {
             sha256: None,
             content: Kept::Reference,
         })?;
-        self.counters.source_read_lines_total.inc();
+        count_dead(&mut self.tally, &id, &reject);
+        self.tally.lines += 1;
         Ok(())
     }
+}
+
+/// Counts what is in the dead letter.
+fn count_dead(tally: &mut Tally, id: &Id, reject: &Reject) {
+    tally.keep(id);
+    tally.dead_lettered.add(&reject.name(), 1);
 }
 
 /// Keeps a line that is no record: as it is but for what patterns black out, or by its place alone.
@@ -276,13 +302,13 @@ fn names_a_hidden_field(line: &[u8], enrichment: &Enrichment) -> bool {
 /// Keeps a record that a processor turned away, with every redaction carried out.
 fn bury_record(
     dead_letter: &DeadLetter,
-    enrichment: &mut Enrichment,
+    enrichment: &Enrichment,
+    id: Id,
     reject: &Reject,
     record: &mut Record<'_>,
     line: &Line<'_>,
     source: Source<'_>,
 ) -> Result<(), DeadLetterError> {
-    let id = enrichment.id_of_line(line.bytes, source);
     let mut document = Vec::new();
     let keep = enrichment.hide(record);
     if keep {

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::answer::{Answer, Outcome, Trouble};
+use crate::batch::Destination;
 use crate::checkpoint::Loaded;
 use crate::config;
 use crate::sink::{Request, Sink, SinkFuture};
@@ -25,6 +26,11 @@ enum Mood {
 struct Moody {
     mood: Arc<Mutex<Mood>>,
     taken: Arc<Mutex<Vec<String>>>,
+    accounts: Arc<Mutex<Vec<String>>>,
+}
+
+fn documents(request: &Request) -> impl Iterator<Item = String> {
+    request.items().map(|item| String::from_utf8_lossy(request.batch.document(item)).into_owned())
 }
 
 impl Sink for Moody {
@@ -37,10 +43,12 @@ impl Sink for Moody {
         let trouble = Trouble { problem: "not in the mood".to_owned(), hint: None };
         Box::pin(async move {
             match mood {
+                Mood::Takes if request.batch.destination() == Destination::Accounts => {
+                    self.accounts.lock().unwrap().extend(documents(request));
+                    Answer::Items(vec![Outcome::Indexed; request.len()])
+                }
                 Mood::Takes => {
-                    let documents =
-                        request.items().map(|item| String::from_utf8_lossy(request.batch.document(item)).into_owned());
-                    self.taken.lock().unwrap().extend(documents);
+                    self.taken.lock().unwrap().extend(documents(request));
                     Answer::Items(vec![Outcome::Indexed; request.len()])
                 }
                 Mood::Waits => Answer::Wait(trouble),
@@ -106,7 +114,7 @@ impl Stand {
         let counters = Telemetry::default().pipeline("p");
         let data_dir = self.folder.path().join("state");
         let built = build::build(&pipelines[0], &data_dir, limits, counters).unwrap();
-        let sink = Moody { mood: Arc::new(Mutex::new(mood)), taken: Arc::default() };
+        let sink = Moody { mood: Arc::new(Mutex::new(mood)), taken: Arc::default(), accounts: Arc::default() };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         for delivery in built.deliveries {
             let delivery = delivery.with_sink(Box::new(sink.clone()));

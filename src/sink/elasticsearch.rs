@@ -4,7 +4,8 @@
 //! operation is always `create`, so that a document sent twice is found out by its `_id`. What an answer means is decided
 //! by [`bulk`] alone. This module does not retry, wait or install anything.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
@@ -12,12 +13,13 @@ use serde_json::Value;
 
 use super::{Request, Sink, SinkFuture};
 use crate::answer::{Answer, Outcome, Reason, Trouble};
-use crate::batch::Batch;
+use crate::batch::{Batch, Destination, Id};
 use crate::elastic::assets::MANAGED_BY;
 use crate::elastic::bulk;
 use crate::elastic::client::{Body, Client};
 use crate::elastic::options::{ClientOptions, OptionsError};
 use crate::elastic::target::{IndexPattern, Target};
+use crate::elastic::tombstones;
 
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
@@ -34,6 +36,9 @@ pub struct Elasticsearch {
     client: Client,
     target: Target,
     bulk_path: String,
+    accounts_path: String,
+    /// What orders have erased, as far as it could be asked for.
+    erased: RwLock<HashSet<Id>>,
 }
 
 impl Elasticsearch {
@@ -44,24 +49,56 @@ impl Elasticsearch {
             Target::DataStream(stream) => format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH),
             Target::Index(_) => format!("_bulk?filter_path={}", bulk::FILTER_PATH),
         };
-        Ok(Elasticsearch { client, target: options.target, bulk_path })
+        let accounts_path = format!("{}/_bulk?filter_path={}", options.target.accounts(), bulk::FILTER_PATH);
+        Ok(Elasticsearch { client, target: options.target, bulk_path, accounts_path, erased: RwLock::default() })
     }
 
     async fn deliver_once(&self, request: &Request) -> Answer {
-        let Rendered { body, refused } = match &self.target {
-            Target::DataStream(_) => Rendered { body: stream_body(request), refused: Vec::new() },
-            Target::Index(pattern) => index_body(request, pattern),
+        let erased = self.erased_places(request);
+        if erased.is_empty() {
+            return self.send(request).await;
+        }
+        let selection = request.selection.clone().unwrap_or_else(|| (0..request.len() as u32).collect());
+        let is_left = |place: &usize| erased.binary_search(place).is_err();
+        let left = (0..selection.len()).filter(is_left).map(|place| selection[place]).collect();
+        let left = Request { batch: Arc::clone(&request.batch), selection: Some(left) };
+        with_inserted(self.send(&left).await, &erased, &Outcome::Erased)
+    }
+
+    async fn send(&self, request: &Request) -> Answer {
+        let (path, Rendered { body, refused }) = match (request.batch.destination(), &self.target) {
+            (Destination::Accounts, _) => (&self.accounts_path, Rendered::whole(request)),
+            (Destination::Records, Target::DataStream(_)) => (&self.bulk_path, Rendered::whole(request)),
+            (Destination::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
         };
         let sent = request.len() - refused.len();
         let answer = if sent == 0 {
             Answer::Items(Vec::new())
         } else {
-            match self.client.send(Method::Post, &self.bulk_path, &Body::Lines(body)).await {
+            match self.client.send(Method::Post, path, &Body::Lines(body)).await {
                 Ok(reply) => bulk::read_answer(&reply, sent),
                 Err(trouble) => Answer::Wait(trouble),
             }
         };
-        with_refused(answer, &refused)
+        with_inserted(answer, &refused, &out_of_range())
+    }
+
+    /// The places of items that must not come back, ascending.
+    fn erased_places(&self, request: &Request) -> Vec<usize> {
+        let erased = self.erased.read().unwrap_or_else(PoisonError::into_inner);
+        if erased.is_empty() || request.batch.destination() == Destination::Accounts {
+            return Vec::new();
+        }
+        request.items().enumerate().filter(|(_, item)| erased.contains(&item.id)).map(|(place, _)| place).collect()
+    }
+
+    /// Asks which records an order has erased. Needs a privilege that shipping does not need: without it, only what is
+    /// read again after a loss of the folder of state could come back.
+    async fn learn_erased(&self) {
+        match tombstones::load(&self.client, &self.target.accounts()).await {
+            Ok(ids) => *self.erased.write().unwrap_or_else(PoisonError::into_inner) = ids,
+            Err(trouble) => tracing::debug!(problem = trouble.problem, "cannot ask which records were erased"),
+        }
     }
 
     async fn look(&self) -> Result<(), Trouble> {
@@ -105,7 +142,11 @@ impl Sink for Elasticsearch {
     }
 
     fn probe(&self) -> SinkFuture<'_, Result<(), Trouble>> {
-        Box::pin(self.look())
+        Box::pin(async {
+            let looked = self.look().await;
+            self.learn_erased().await;
+            looked
+        })
     }
 }
 
@@ -113,6 +154,12 @@ impl Sink for Elasticsearch {
 struct Rendered {
     body: Bytes,
     refused: Vec<usize>,
+}
+
+impl Rendered {
+    fn whole(request: &Request) -> Rendered {
+        Rendered { body: stream_body(request), refused: Vec::new() }
+    }
 }
 
 /// The batch's own buffer as a body. The batch lives until the last byte is sent.
@@ -152,14 +199,18 @@ fn index_body(request: &Request, pattern: &IndexPattern) -> Rendered {
     Rendered { body: body.into(), refused }
 }
 
-/// Puts the items that were not sent back into their places.
-fn with_refused(answer: Answer, refused: &[usize]) -> Answer {
+/// Puts the items that were not sent back into their places, which ascend.
+fn with_inserted(answer: Answer, places: &[usize], outcome: &Outcome) -> Answer {
     let Answer::Items(mut outcomes) = answer else { return answer };
-    for &place in refused {
-        let detail = "the record's time is outside the years 0 to 9999, so no index can be named for it".to_owned();
-        outcomes.insert(place, Outcome::Rejected(Reason { kind: "time_out_of_range".to_owned(), detail }));
+    for &place in places {
+        outcomes.insert(place, outcome.clone());
     }
     Answer::Items(outcomes)
+}
+
+fn out_of_range() -> Outcome {
+    let detail = "the record's time is outside the years 0 to 9999, so no index can be named for it".to_owned();
+    Outcome::Rejected(Reason { kind: "time_out_of_range".to_owned(), detail })
 }
 
 #[cfg(test)]
@@ -201,10 +252,8 @@ mod tests {
              {{\"create\":{{\"_index\":\"ml-1970.01.02\",\"_id\":\"{c}\"}}}}\n{{\"n\": 2}}\n"
         );
         assert_eq!((std::str::from_utf8(&body).unwrap(), refused.as_slice()), (expected.as_str(), &[1][..]));
-        let Answer::Items(outcomes) = with_refused(Answer::Items(vec![Outcome::Indexed, Outcome::Duplicate]), &refused)
-        else {
-            panic!("not items")
-        };
+        let sent = Answer::Items(vec![Outcome::Indexed, Outcome::Duplicate]);
+        let Answer::Items(outcomes) = with_inserted(sent, &refused, &out_of_range()) else { panic!("not items") };
         assert!(matches!(outcomes[..], [Outcome::Indexed, Outcome::Rejected(_), Outcome::Duplicate]), "{outcomes:?}");
     }
 }

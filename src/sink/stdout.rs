@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Request, Sink, SinkFuture};
 use crate::answer::{Answer, Outcome, Trouble};
+use crate::batch::Destination;
 
 /// Standard output.
 pub struct Stdout {
@@ -50,6 +51,10 @@ impl Sink for Stdout {
         let output = Arc::clone(&self.output);
         let request = request.clone();
         Box::pin(async move {
+            // The lines are records; whoever reads them wants nothing else among them.
+            if request.batch.destination() == Destination::Accounts {
+                return Answer::Items(vec![Outcome::Indexed; request.len()]);
+            }
             // A pipe whose reader pauses blocks, and must not block the other sinks.
             let written = tokio::task::spawn_blocking(move || {
                 let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);

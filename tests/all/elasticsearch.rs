@@ -31,6 +31,7 @@ fn kind(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Indexed => "indexed".to_owned(),
         Outcome::Duplicate => "duplicate".to_owned(),
+        Outcome::Erased => "erased".to_owned(),
         Outcome::FailureStore => "failure store".to_owned(),
         Outcome::Retry(reason) => format!("retry {}", reason.kind),
         Outcome::Failing(reason) => format!("failing {}", reason.kind),

@@ -10,6 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::numbered::{Fate, Found, fate, number_of};
 
 /// What can go wrong with a request.
@@ -63,6 +65,8 @@ struct State {
     /// The share of requests that meet a fault, 0..1.
     fault_share: f64,
     documents: HashMap<String, u64>,
+    /// The pipelines' own accounts, by their ids.
+    accounts: HashMap<String, Value>,
     requests: u64,
     conflicts: u64,
     faults: BTreeMap<Fault, u64>,
@@ -76,6 +80,7 @@ impl Endpoint {
             random: fastrand::Rng::with_seed(seed),
             fault_share,
             documents: HashMap::new(),
+            accounts: HashMap::new(),
             requests: 0,
             conflicts: 0,
             faults: BTreeMap::new(),
@@ -133,9 +138,9 @@ impl Endpoint {
         stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         loop {
-            let (is_bulk, body) = read_request(&mut reader)?;
-            let fault = if is_bulk { self.next_fault() } else { None };
-            let answer = if is_bulk { self.answer(&body, fault)? } else { (404, "{}".to_owned()) };
+            let (asked, body) = read_request(&mut reader)?;
+            let fault = if asked == Asked::Other { None } else { self.next_fault() };
+            let answer = if asked == Asked::Other { (404, "{}".to_owned()) } else { self.answer(asked, &body, fault)? };
             self.write_answer(stream, fault, &answer)?;
         }
     }
@@ -153,15 +158,18 @@ impl Endpoint {
     }
 
     /// Does what is asked, and gives status and body of the answer; `None` where there is none.
-    fn answer(&self, body: &[u8], fault: Option<Fault>) -> Option<(u16, String)> {
+    fn answer(&self, asked: Asked, body: &[u8], fault: Option<Fault>) -> Option<(u16, String)> {
         match fault {
             Some(Fault::Status(status)) => return Some((status, String::new())),
             Some(Fault::CutBefore) => return None,
             _ => {}
         }
         // The work is done outside of the lock.
-        let items: Vec<(String, u64)> = items(body);
-        let mut statuses = self.create(items, fault == Some(Fault::Items));
+        let some_fail = fault == Some(Fault::Items);
+        let mut statuses = match asked {
+            Asked::Accounts => self.keep_accounts(items(body, |account| serde_json::from_slice(account).unwrap())),
+            _ => self.create(items(body, number_of), some_fail),
+        };
         match fault {
             Some(Fault::CutAfter) => None,
             Some(Fault::StatusAfter(status)) => Some((status, "<html>gateway</html>".to_owned())),
@@ -172,6 +180,23 @@ impl Endpoint {
             }
             _ => Some((200, bulk_answer(&statuses))),
         }
+    }
+
+    fn keep_accounts(&self, accounts: Vec<(String, Value)>) -> Vec<u16> {
+        let mut state = self.state();
+        let mut keep = |(id, account): (String, Value)| match state.accounts.insert(id, account.clone()) {
+            Some(before) => {
+                assert_eq!(before, account, "an account is written in one way only");
+                409
+            }
+            None => 201,
+        };
+        accounts.into_iter().map(&mut keep).collect()
+    }
+
+    /// The pipelines' own accounts.
+    pub(crate) fn accounts(&self) -> Vec<Value> {
+        self.state().accounts.values().cloned().collect()
     }
 
     fn create(&self, items: Vec<(String, u64)>, some_fail: bool) -> Vec<u16> {
@@ -210,8 +235,16 @@ impl Endpoint {
     }
 }
 
-/// Reads a request: whether it is a bulk one, and its body. `None` when the client is gone.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(bool, Vec<u8>)> {
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Records,
+    Accounts,
+    Other,
+}
+
+/// Reads a request: what it is for, and its body. `None` when the client is gone.
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Asked, Vec<u8>)> {
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|length| *length > 0)?;
     let mut length = 0;
@@ -228,16 +261,21 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(bool, Vec<u8>)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((first.contains("/_bulk"), body))
+    let asked = match first.contains("/_bulk") {
+        true if first.contains("/metrics-ml.pipeline-") => Asked::Accounts,
+        true => Asked::Records,
+        false => Asked::Other,
+    };
+    Some((asked, body))
 }
 
-/// Ids and numbers of a bulk body.
-fn items(body: &[u8]) -> Vec<(String, u64)> {
+/// Ids of a bulk body, and what is read of each document.
+fn items<T>(body: &[u8], read: impl Fn(&[u8]) -> T) -> Vec<(String, T)> {
     const BEFORE_ID: &[u8] = b"{\"create\":{\"_id\":\"";
     let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let item = |pair: &[&[u8]]| {
         let id = pair[0].strip_prefix(BEFORE_ID).unwrap().split(|byte| *byte == b'"').next().unwrap();
-        (String::from_utf8(id.to_vec()).unwrap(), number_of(pair[1]))
+        (String::from_utf8(id.to_vec()).unwrap(), read(pair[1]))
     };
     lines.chunks_exact(2).map(item).collect()
 }

@@ -214,7 +214,11 @@ impl Running {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200, "{text}");
         let samples = text.lines().filter(|line| !line.starts_with('#'));
-        samples.filter_map(|line| line.rsplit_once(' ')).map(|(k, v)| (k.to_owned(), v.parse().unwrap())).collect()
+        // The sums of histograms are no whole numbers; nothing asks for them.
+        samples
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(k, v)| Some((k.to_owned(), v.parse().ok()?)))
+            .collect()
     }
 
     /// Waits until a counter or gauge of the pipeline `p` has this value.

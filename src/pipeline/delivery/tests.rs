@@ -12,7 +12,7 @@ use super::super::dead_letter;
 use super::*;
 use crate::ack::{Ledger, Mark};
 use crate::batch::{ID_CHARACTERS, Id, Origin, SourceFile};
-use crate::checkpoint::Fingerprint;
+use crate::checkpoint::{Fingerprint, Position};
 use crate::sink::SinkFuture;
 use crate::telemetry::Telemetry;
 use crate::wake::Wake;
@@ -84,6 +84,8 @@ struct Stand {
     health: Arc<Health>,
     spent: Receiver<Batch>,
     delivery: Option<Delivery>,
+    /// What the acknowledgements said.
+    delivered: Delivered,
 }
 
 fn stand(folder: &Path, policy: Policy, replies: Vec<Reply>) -> Stand {
@@ -100,7 +102,8 @@ fn stand(folder: &Path, policy: Policy, replies: Vec<Reply>) -> Stand {
     let sink_counters = counters.sink("scripted");
     let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, policy, counters, sender));
     let ledger = Ledger::new(1, Wake::default());
-    Stand { script, queue, ledger, dead_letter, counters: sink_counters, health, spent, delivery }
+    let delivered = Delivered::default();
+    Stand { script, queue, ledger, dead_letter, counters: sink_counters, health, spent, delivery, delivered }
 }
 
 impl Stand {
@@ -115,7 +118,7 @@ impl Stand {
             let origin = Origin { file, offset_bytes: document.into(), length_bytes: 1 };
             batch.push(Id(id), 0, origin, |body| body.extend_from_slice(format!("{{\"n\":{document}}}").as_bytes()));
         }
-        let mark = Mark { file: 0, offset_bytes: n.into(), tail: Fingerprint::default() };
+        let mark = Mark::of_line(0, Position { offset_bytes: n.into(), tail: Fingerprint::default() });
         let ack = self.ledger.open(vec![mark], 1);
         self.queue.push(Arc::new(batch), ack);
     }
@@ -132,8 +135,19 @@ impl Stand {
 
     fn acknowledged(&mut self) -> Vec<u64> {
         let mut offsets = Vec::new();
-        self.ledger.collect(|mark| offsets.push(mark.offset_bytes));
+        let delivered = &mut self.delivered;
+        self.ledger.collect(|settled| {
+            offsets.extend(settled.marks.iter().map(|mark| mark.offset_bytes));
+            settled.delivered.iter().for_each(|(_, of_batch)| delivered.join(of_batch));
+        });
         offsets
+    }
+
+    /// What the acknowledgements say, in the order of [`Stand::counts`].
+    fn told(&self) -> [u64; 4] {
+        let Delivered { indexed, duplicates, dead_lettered, .. } = &self.delivered;
+        let failure_store = dead_lettered.iter().find(|(name, _)| *name == "sink/failure_store");
+        [*indexed, *duplicates, failure_store.map_or(0, |(_, count)| count), dead_lettered.total()]
     }
 
     fn counts(&self) -> [u64; 4] {
@@ -154,6 +168,7 @@ fn outcome(letter: char) -> Outcome {
     match letter {
         'i' => Outcome::Indexed,
         'd' => Outcome::Duplicate,
+        'e' => Outcome::Erased,
         's' => Outcome::FailureStore,
         'r' => Outcome::Retry(reason("busy")),
         'f' => Outcome::Failing(reason("boom")),
@@ -196,6 +211,7 @@ async fn check(documents: u8, script: &str, asked: &str, counts: [u64; 4]) {
     assert_eq!(requests.join(" "), asked, "{script}");
     assert_eq!(stand.counts(), counts, "{script}");
     assert_eq!(stand.acknowledged(), [0], "{script}");
+    assert_eq!(stand.told(), counts, "{script}: the acknowledgement says what the counters say");
     assert_eq!(stand.health.current(), None, "{script}");
     assert_eq!(stand.queue.bytes(), 0, "{script}: the queue's room is given back");
     let spent = Batch::reuse(stand.spent.try_recv().unwrap());
@@ -213,6 +229,36 @@ async fn every_answer_gets_what_it_asks_for() {
     check(2, "ti t i", "* 0 0", [2, 0, 0, 0]).await;
     check(2, "wait wait id", "* * *", [1, 1, 0, 0]).await;
     check(3, "short iii", "* *", [3, 0, 0, 0]).await;
+    check(3, "iei", "*", [2, 0, 0, 0]).await;
+}
+
+/// One batch of accounts: how often the sink is asked, and how many it is said to have.
+async fn check_accounts(script: &str, requests: usize, taken: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stand = stand(folder.path(), POLICY, replies(script));
+    let mut batch = Batch::of_accounts();
+    for n in 0..2 {
+        batch.push(Id([b'A' + n; ID_CHARACTERS]), 0, None, |body| body.extend_from_slice(b"{}"));
+    }
+    let ack = stand.ledger.open_accounts();
+    stand.queue.push(Arc::new(batch), ack);
+    assert!(stand.run().await.unwrap().is_ok(), "{script}");
+    assert_eq!(stand.script.lock().unwrap().asked.len(), requests, "{script}");
+    assert_eq!(stand.counts(), [0; 4], "{script}: accounts are no records");
+    assert_eq!(stand.health.current(), None, "{script}: and no trouble");
+    let mut told = Vec::new();
+    stand.ledger.collect(|settled| told.push((settled.destination, settled.delivered[0].1.indexed)));
+    assert_eq!(told, [(Destination::Accounts, taken)], "{script}");
+}
+
+#[tokio::test]
+async fn accounts_are_tried_some_times_and_hold_up_nothing() {
+    check_accounts("ii", 1, 2).await;
+    check_accounts("id", 1, 2).await;
+    check_accounts("wait ii", 2, 2).await;
+    check_accounts("xi dx xd", 3, 1).await;
+    check_accounts("tt tt tt", 3, 0).await;
+    check_accounts("wait halve wait ii", 3, 0).await;
 }
 
 #[tokio::test]
@@ -375,6 +421,7 @@ async fn check_history(seed: u64, folder: PathBuf) {
     assert_eq!((duplicates, failure_store), (told('d'), told('s')), "seed {seed}");
     assert!(indexed >= told('i') && dead >= told('x') + told('s'), "seed {seed}");
     assert_eq!(stand.acknowledged(), [0], "seed {seed}");
+    assert_eq!(stand.told(), stand.counts(), "seed {seed}");
     assert!(stand.ledger.is_empty() && stand.queue.bytes() == 0, "seed {seed}");
 }
 

@@ -84,11 +84,21 @@ fn before_us(now_us: i64, age: Duration) -> i64 {
     now_us.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Deletes some of the oldest records before a time; tells how many.
+/// Deletes some of the oldest records before a time; tells how many. The time of the latest one is kept, so that nobody
+/// takes what is gone for missing.
 fn delete_oldest(connection: &Connection, before_us: i64) -> rusqlite::Result<usize> {
+    let latest = "SELECT max(timestamp_us) FROM
+        (SELECT timestamp_us FROM records WHERE timestamp_us < ?1 ORDER BY timestamp_us LIMIT ?2)";
+    let latest: Option<i64> = connection.prepare_cached(latest)?.query_row((before_us, STEP_ROWS), |row| row.get(0))?;
+    let Some(latest_us) = latest else { return Ok(0) };
     let sql = "DELETE FROM records WHERE rowid IN
         (SELECT rowid FROM records WHERE timestamp_us < ?1 ORDER BY timestamp_us LIMIT ?2)";
-    connection.prepare_cached(sql)?.execute((before_us, STEP_ROWS))
+    let deleted = connection.prepare_cached(sql)?.execute((before_us, STEP_ROWS))?;
+    if connection.prepare_cached("UPDATE expired SET timestamp_us = max(timestamp_us, ?1)")?.execute([latest_us])? == 0
+    {
+        connection.prepare_cached("INSERT INTO expired VALUES (?1)")?.execute([latest_us])?;
+    }
+    Ok(deleted)
 }
 
 /// Gives some free pages back to the file system. True if more are to be given back.

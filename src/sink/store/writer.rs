@@ -11,12 +11,15 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionB
 use super::retention::used_bytes;
 use super::{Options, StoreError, schema};
 use crate::answer::{Answer, Outcome, Reason};
-use crate::batch::{Batch, Item};
+use crate::batch::{Batch, Destination, Item};
 use crate::sink::Request;
 
 const INSERT: &str = "INSERT INTO records
     (id, timestamp_us, log_file_path, log_inode, log_generation, log_offset_bytes, log_length_bytes, document)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING";
+
+const INSERT_ACCOUNT: &str =
+    "INSERT INTO accounts (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
 
 /// The store's only writer.
 #[derive(Debug)]
@@ -112,10 +115,18 @@ fn open(path: &Path) -> Result<Opened, StoreError> {
 }
 
 fn insert_all(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Vec<Outcome>> {
-    let mut statement = transaction.prepare_cached(INSERT)?;
+    let mut statement = transaction.prepare_cached(match request.batch.destination() {
+        Destination::Records => INSERT,
+        Destination::Accounts => INSERT_ACCOUNT,
+    })?;
+    let mut erased = transaction.prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1")?;
+    let some_are_erased = transaction.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;
     let mut outcomes = Vec::with_capacity(request.len());
     for item in request.items() {
-        outcomes.push(insert(&mut statement, &request.batch, item)?);
+        outcomes.push(match some_are_erased && erased.exists([item.id.as_str()])? {
+            true => Outcome::Erased,
+            false => insert(&mut statement, &request.batch, item)?,
+        });
     }
     Ok(outcomes)
 }
@@ -125,18 +136,20 @@ fn insert(statement: &mut CachedStatement<'_>, batch: &Batch, item: &Item) -> ru
     let Ok(document) = std::str::from_utf8(batch.document(item)) else {
         return Ok(rejected("document_not_utf8", "the document is not valid UTF-8"));
     };
-    let file = batch.file_of(item);
-    let inserted = statement.execute((
-        item.id.as_str(),
-        item.timestamp_us,
-        &file.path,
-        // SQLite's integers are signed; an inode above 2^63 comes out negative, and back whole.
-        file.inode as i64,
-        file.generation,
-        item.origin.offset_bytes as i64,
-        item.origin.length_bytes,
-        document,
-    ));
+    let inserted = match batch.place_of(item) {
+        Some((file, origin)) => statement.execute((
+            item.id.as_str(),
+            item.timestamp_us,
+            &file.path,
+            // SQLite's integers are signed; an inode above 2^63 comes out negative, and back whole.
+            file.inode as i64,
+            file.generation,
+            origin.offset_bytes as i64,
+            origin.length_bytes,
+            document,
+        )),
+        None => statement.execute((item.id.as_str(), item.timestamp_us, document)),
+    };
     match inserted {
         Ok(0) => Ok(Outcome::Duplicate),
         Ok(_) => Ok(Outcome::Indexed),

@@ -383,6 +383,12 @@ impl Files {
         self.files.values().map(TailedFile::lag_bytes).sum()
     }
 
+    /// How many bytes of files without a name are held open because they are not delivered.
+    pub fn deleted_held_bytes(&self) -> u64 {
+        let leaving = self.leaving.iter().filter_map(|number| self.files.get(number));
+        leaving.filter(|file| file.lag_bytes() > 0 && file.is_deleted()).map(TailedFile::lag_bytes).sum()
+    }
+
     /// How many files are open.
     pub fn open_files(&self) -> usize {
         self.files.len()

@@ -128,5 +128,5 @@ fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
             end.clone()
         }
     };
-    marks.push(Mark { file: chunk.number, offset_bytes: end.offset_bytes, tail: end.tail });
+    marks.push(Mark::of_line(chunk.number, end));
 }

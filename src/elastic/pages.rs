@@ -1,0 +1,194 @@
+//! Pages: reading every document that a query finds, however many there are, in a bounded space.
+//!
+//! A point in time is opened once, so that what is written meanwhile changes nothing, and read with `search_after`. A data
+//! stream or index that does not exist has no documents.
+
+use bytes::Bytes;
+use elasticsearch::http::Method;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::bulk;
+use super::client::{Body, Client, Reply};
+use crate::answer::Trouble;
+
+/// Documents in a page.
+const PAGE_DOCUMENTS: usize = 5_000;
+
+/// How long Elasticsearch keeps the point in time between two pages.
+const KEEP_ALIVE: &str = "2m";
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The data stream or index, or a pattern of them.
+    pub index: String,
+    /// The query, in Elasticsearch's own language.
+    pub query: Value,
+    /// The order; ties are broken by the place in the shards.
+    pub sort: Vec<Value>,
+    /// Which members of the documents come back: `true`, `false`, or a list.
+    pub source: Value,
+}
+
+/// A document that was found.
+#[derive(Debug, Deserialize)]
+pub struct Hit {
+    /// Its id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// Its members, as far as they were asked for.
+    #[serde(rename = "_source", default)]
+    pub source: Option<Box<RawValue>>,
+    sort: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    #[serde(default)]
+    pit_id: Option<String>,
+    hits: Hits,
+}
+
+#[derive(Deserialize)]
+struct Hits {
+    hits: Vec<Hit>,
+}
+
+/// The pages of one question.
+#[derive(Debug)]
+pub struct Pages<'c> {
+    client: &'c Client,
+    question: Question,
+    /// `None` when there is nothing to read (any more).
+    point_in_time: Option<String>,
+    after: Option<Vec<Value>>,
+}
+
+impl<'c> Pages<'c> {
+    /// Opens a point in time.
+    ///
+    /// # Errors
+    /// When Elasticsearch does not answer, or refuses.
+    pub async fn open(client: &'c Client, question: Question) -> Result<Pages<'c>, Trouble> {
+        #[derive(Deserialize)]
+        struct Opened {
+            id: String,
+        }
+        let path = format!("{}/_pit?keep_alive={KEEP_ALIVE}", question.index);
+        let reply = client.send(Method::Post, &path, &Body::None).await?;
+        let point_in_time = match reply.status {
+            404 => None,
+            _ => Some(read::<Opened>(&reply)?.id),
+        };
+        Ok(Pages { client, question, point_in_time, after: None })
+    }
+
+    /// The next page; an empty one is the end, and closes the point in time.
+    ///
+    /// # Errors
+    /// When Elasticsearch does not answer, or refuses.
+    pub async fn next(&mut self) -> Result<Vec<Hit>, Trouble> {
+        let Some(point_in_time) = &self.point_in_time else { return Ok(Vec::new()) };
+        let Question { query, sort, source, .. } = &self.question;
+        let mut sort = sort.clone();
+        sort.push(json!({ "_shard_doc": "asc" }));
+        let mut search = json!({
+            "size": PAGE_DOCUMENTS,
+            "query": query,
+            "pit": { "id": point_in_time, "keep_alive": KEEP_ALIVE },
+            "sort": sort,
+            "_source": source,
+            "track_total_hits": false,
+        });
+        if let Some(after) = &self.after {
+            search["search_after"] = Value::Array(after.clone());
+        }
+        let found: Found = read(&ask(self.client, Method::Post, "_search", &search).await?)?;
+        self.point_in_time = found.pit_id.or(self.point_in_time.take());
+        match found.hits.hits.last() {
+            Some(last) => self.after = Some(last.sort.clone()),
+            None => self.close().await,
+        }
+        Ok(found.hits.hits)
+    }
+
+    /// Gives back what Elasticsearch holds for this; it would by itself after some minutes.
+    pub async fn close(&mut self) {
+        if let Some(id) = self.point_in_time.take() {
+            let _ = ask(self.client, Method::Delete, "_pit", &json!({ "id": id })).await;
+        }
+    }
+}
+
+/// How many documents a query finds; none where the index does not exist.
+///
+/// # Errors
+/// When Elasticsearch does not answer, or refuses.
+pub async fn count(client: &Client, index: &str, query: &Value) -> Result<u64, Trouble> {
+    #[derive(Deserialize)]
+    struct Counted {
+        count: u64,
+    }
+    let reply = ask(client, Method::Post, &format!("{index}/_count"), &json!({ "query": query })).await?;
+    if reply.status == 404 { Ok(0) } else { Ok(read::<Counted>(&reply)?.count) }
+}
+
+/// Those of some ids, at most 10,000, that documents have.
+///
+/// # Errors
+/// When Elasticsearch does not answer, or refuses.
+pub async fn present(client: &Client, index: &str, ids: &[&str]) -> Result<Vec<String>, Trouble> {
+    #[derive(Deserialize)]
+    struct Present {
+        #[serde(rename = "_id")]
+        id: String,
+    }
+    #[derive(Deserialize)]
+    struct Found {
+        hits: Hits,
+    }
+    #[derive(Deserialize, Default)]
+    struct Hits {
+        #[serde(default)]
+        hits: Vec<Present>,
+    }
+    let search = json!({ "size": ids.len(), "query": { "ids": { "values": ids } }, "_source": false });
+    let path = format!("{index}/_search?filter_path=hits.hits._id,_shards.failed");
+    let reply = ask(client, Method::Post, &path, &search).await?;
+    if reply.status == 404 {
+        return Ok(Vec::new());
+    }
+    // Without a hit the filter leaves `hits` out.
+    let found = read::<Value>(&reply)?;
+    if found["_shards"]["failed"].as_u64().is_some_and(|failed| failed > 0) {
+        return Err(Trouble { problem: format!("some shards of `{index}` did not answer"), hint: None });
+    }
+    let found = serde_json::from_value::<Found>(found).unwrap_or(Found { hits: Hits::default() });
+    Ok(found.hits.hits.into_iter().map(|hit| hit.id).collect())
+}
+
+/// Makes everything that was taken so far visible to searches.
+///
+/// # Errors
+/// When Elasticsearch does not answer, or refuses; then what was taken within the last second may not be seen.
+pub async fn refresh(client: &Client, index: &str) -> Result<(), Trouble> {
+    let reply = client.send(Method::Post, &format!("{index}/_refresh"), &Body::None).await?;
+    if matches!(reply.status, 200 | 404) { Ok(()) } else { Err(bulk::trouble_of(&reply)) }
+}
+
+async fn ask(client: &Client, method: Method, path: &str, body: &Value) -> Result<Reply, Trouble> {
+    client.send(method, path, &Body::Json(Bytes::from(body.to_string()))).await
+}
+
+/// Reads an answer that was given with success.
+fn read<'r, T: Deserialize<'r>>(reply: &'r Reply) -> Result<T, Trouble> {
+    if reply.status != 200 {
+        return Err(bulk::trouble_of(reply));
+    }
+    serde_json::from_slice(&reply.body).map_err(|_| Trouble {
+        problem: format!("the answer of {} cannot be read", reply.host),
+        hint: Some("is this Elasticsearch?".to_owned()),
+    })
+}
