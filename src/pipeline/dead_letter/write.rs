@@ -1,17 +1,5 @@
-//! The dead letter: what could not be delivered, with its reason, to be looked at and replayed.
-//!
-//! One entry a line, in `dead_letter/<day>.ndjson` (mode 0600):
-//!
-//! ```text
-//! {"id":"…","time":"2026-11-23T10:00:00Z","stage":"decode","reason":"not_an_object","detail":"…",
-//!  "origin":{"file":"/logs/a.ndjson","inode":7,"generation":0,"offset_bytes":4711,"length_bytes":380,
-//!            "sha256":"digest of the line"},
-//!  "document":{…as it would have been shipped…}      or "raw":"an undecodable line after pattern redaction"}
-//! ```
-//!
-//! With `raw: omit`, for a line that is too long, and where a redaction failed, neither is kept: the origin says where
-//! the line is. An entry is unique by its id and origin. Entries are written at once and made durable by [`DeadLetter::sync`],
-//! which everybody calls before an offset behind them is committed.
+//! Writing: entries are appended at once, and made durable by [`DeadLetter::sync`], which everybody calls before an offset
+//! behind them is committed.
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
@@ -25,7 +13,9 @@ use base64::Engine as _;
 use chrono::Utc;
 use serde_json::value::RawValue;
 
+use super::files;
 use crate::batch::{Id, SourceFile};
+use crate::digest::hexadecimal;
 use crate::reject::Reject;
 use crate::telemetry::Counters;
 
@@ -93,6 +83,7 @@ struct Origin<'e> {
     length_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<&'e str>,
+    first_line_sha256: String,
 }
 
 impl State {
@@ -216,7 +207,7 @@ impl DeadLetter {
     }
 
     #[cfg(test)]
-    pub(super) fn is_synced(&self) -> bool {
+    pub(in crate::pipeline) fn is_synced(&self) -> bool {
         !self.state().unsynced
     }
 
@@ -254,17 +245,6 @@ impl DeadLetter {
 fn is_at(file: &std::fs::File, path: &Path) -> bool {
     let (Ok(open), Ok(named)) = (file.metadata(), fs_err::metadata(path)) else { return false };
     (open.dev(), open.ino()) == (named.dev(), named.ino())
-}
-
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs_err::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "ndjson") {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
 
 /// How much all entries take, in bytes.
@@ -339,6 +319,7 @@ fn line(entry: &Entry<'_>) -> Vec<u8> {
             offset_bytes: entry.offset_bytes,
             length_bytes: entry.length_bytes,
             sha256: entry.sha256,
+            first_line_sha256: hexadecimal(&entry.file.first_line_sha256),
         },
         document: document.and_then(|document| serde_json::from_slice(document).ok()),
         raw: text.and_then(Result::ok),
@@ -349,126 +330,4 @@ fn line(entry: &Entry<'_>) -> Vec<u8> {
     let mut line = serde_json::to_vec(&written).unwrap_or_else(|_| unreachable!("BUG: an entry is always JSON"));
     line.push(b'\n');
     line
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-    use crate::batch::ID_CHARACTERS;
-    use crate::reject::Stage;
-    use crate::telemetry::Telemetry;
-
-    const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000 };
-
-    fn open(folder: &Path) -> DeadLetter {
-        DeadLetter::open(folder, OPTIONS, Telemetry::default().pipeline("p")).unwrap()
-    }
-
-    fn write(dead_letter: &DeadLetter, name: u8, content: Content<'_>) -> Result<(), DeadLetterError> {
-        let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
-        let reject = Reject::new(Stage::Decode, "not_an_object", "why".to_owned());
-        dead_letter.write(&Entry {
-            id: Id([name; ID_CHARACTERS]),
-            reject: &reject,
-            file: &file,
-            offset_bytes: 4_711,
-            length_bytes: 9,
-            sha256: Some("ab"),
-            content,
-        })
-    }
-
-    fn lines(folder: &Path) -> Vec<serde_json::Value> {
-        let mut lines = Vec::new();
-        for path in fs_err::read_dir(folder).unwrap() {
-            let text = fs_err::read_to_string(path.unwrap().path()).unwrap();
-            lines.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
-        }
-        lines
-    }
-
-    #[test]
-    fn entries_are_unique_private_and_complete() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("dead_letter");
-        let dead_letter = open(&folder);
-        write(&dead_letter, b'a', Content::Document(b"{\"n\":1.50}")).unwrap();
-        write(&dead_letter, b'b', Content::Raw(b"text \"x\"")).unwrap();
-        write(&dead_letter, b'c', Content::Raw(b"\xff\xfe")).unwrap();
-        write(&dead_letter, b'd', Content::Reference).unwrap();
-        write(&dead_letter, b'a', Content::Reference).unwrap();
-        dead_letter.sync().unwrap();
-        assert_eq!(dead_letter.written(), 4);
-        let again = open(&folder);
-        write(&again, b'b', Content::Reference).unwrap();
-        assert_eq!(again.written(), 0);
-        let lines = lines(&folder);
-        assert_eq!(lines.len(), 4);
-        assert_eq!(lines[0]["document"].to_string(), "{\"n\":1.5}");
-        assert_eq!(lines[1]["raw"], "text \"x\"");
-        assert_eq!(lines[2]["raw_base64"], "//4=");
-        assert_eq!(lines[3]["origin"]["offset_bytes"], 4_711);
-        assert!(lines[3].get("raw").is_none() && lines[3].get("document").is_none());
-        let path = fs_err::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-        assert_eq!(fs_err::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn lines_that_share_an_id_are_entries_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
-        let reject = Reject::new(Stage::Sink, "document_parsing_exception", "why".to_owned());
-        let entry = |offset_bytes| Entry {
-            id: Id([b'a'; ID_CHARACTERS]),
-            reject: &reject,
-            file: &file,
-            offset_bytes,
-            length_bytes: 9,
-            sha256: None,
-            content: Content::Reference,
-        };
-        for _ in 0..2 {
-            let dead_letter = open(folder.path());
-            [0, 10, 0].into_iter().for_each(|offset_bytes| dead_letter.write(&entry(offset_bytes)).unwrap());
-        }
-        assert_eq!(lines(folder.path()).len(), 2);
-    }
-
-    #[test]
-    fn a_torn_entry_is_cut_off() {
-        let folder = tempfile::tempdir().unwrap();
-        write(&open(folder.path()), b'a', Content::Reference).unwrap();
-        let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-        let mut text = fs_err::read(&path).unwrap();
-        text.extend_from_slice(b"{\"id\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"ti");
-        fs_err::write(&path, text).unwrap();
-        write(&open(folder.path()), b'b', Content::Reference).unwrap();
-        assert_eq!(lines(folder.path()).len(), 2);
-    }
-
-    #[test]
-    fn the_limit_refuses_and_says_what_to_do_until_there_is_room() {
-        let folder = tempfile::tempdir().unwrap();
-        let dead_letter = open(folder.path());
-        let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference).err());
-        assert!(refused.unwrap().to_string().contains("raise `dead_letter.bytes_max`"));
-        let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-        fs_err::remove_file(&path).unwrap();
-        write(&dead_letter, b'z', Content::Reference).unwrap();
-        assert_eq!(lines(folder.path()).len(), 1, "the entry is in a file that has a name");
-    }
-
-    #[test]
-    fn entries_go_to_the_folder_when_a_file_of_it_was_removed_or_moved() {
-        let folder = tempfile::tempdir().unwrap();
-        let dead_letter = open(folder.path());
-        write(&dead_letter, b'a', Content::Reference).unwrap();
-        let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-        let aside = tempfile::tempdir().unwrap();
-        fs_err::rename(&path, aside.path().join("a.ndjson")).unwrap();
-        write(&dead_letter, b'b', Content::Reference).unwrap();
-        assert_eq!(lines(folder.path()).len(), 1);
-    }
 }

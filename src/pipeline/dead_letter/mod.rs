@@ -1,0 +1,48 @@
+//! The dead letter: what could not be delivered, with its reason, to be looked at and replayed.
+//!
+//! One entry a line, in `dead_letter/<day>.ndjson` (mode 0600):
+//!
+//! ```text
+//! {"id":"…","time":"2026-11-23T10:00:00Z","stage":"decode","reason":"not_an_object","detail":"…",
+//!  "origin":{"file":"/logs/a.ndjson","inode":7,"generation":0,"offset_bytes":4711,"length_bytes":380,
+//!            "sha256":"digest of the line","first_line_sha256":"digest of the file's first line"},
+//!  "document":{…as it would have been shipped…}      or "raw":"an undecodable line after pattern redaction",
+//!                                                    or "raw_base64":"the same, when it is not UTF-8",
+//!  "replayed":"2026-11-24T09:00:00Z"}                the last time that a replay of it failed, for this reason
+//! ```
+//!
+//! With `raw: omit`, for a line that is too long, and where a redaction failed, neither is kept: the origin says where
+//! the line is. An entry is unique by its id and origin. Readers pass over members that they do not know, and over a last
+//! line that is not whole yet.
+//!
+//! [`write`] adds entries, [`read`] streams them beside a running process.
+
+pub mod read;
+pub mod write;
+
+pub use read::{Entries, Found};
+pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where the dead letter of a pipeline is, in its folder of state.
+pub fn folder(state_folder: &Path) -> PathBuf {
+    state_folder.join("dead_letter")
+}
+
+/// The files of a dead letter, in the order of their days.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "ndjson") {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The dead letter on a real file system: unique, private, whole, bounded.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::read::Kept;
+use super::*;
+use crate::batch::{ID_CHARACTERS, Id, SourceFile};
+use crate::reject::{Reject, Stage};
+use crate::telemetry::Telemetry;
+
+const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000 };
+
+fn open(folder: &Path) -> DeadLetter {
+    DeadLetter::open(folder, OPTIONS, Telemetry::default().pipeline("p")).unwrap()
+}
+
+fn write(dead_letter: &DeadLetter, name: u8, content: Content<'_>) -> Result<(), DeadLetterError> {
+    let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+    let reject = Reject::new(Stage::Decode, "not_an_object", "why".to_owned());
+    dead_letter.write(&Entry {
+        id: Id([name; ID_CHARACTERS]),
+        reject: &reject,
+        file: &file,
+        offset_bytes: 4_711,
+        length_bytes: 9,
+        sha256: Some("ab"),
+        content,
+    })
+}
+
+fn lines(folder: &Path) -> Vec<serde_json::Value> {
+    let mut lines = Vec::new();
+    for path in fs_err::read_dir(folder).unwrap() {
+        let text = fs_err::read_to_string(path.unwrap().path()).unwrap();
+        lines.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+    }
+    lines
+}
+
+#[test]
+fn entries_are_unique_private_and_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("dead_letter");
+    let dead_letter = open(&folder);
+    write(&dead_letter, b'a', Content::Document(b"{\"n\":1.50}")).unwrap();
+    write(&dead_letter, b'b', Content::Raw(b"text \"x\"")).unwrap();
+    write(&dead_letter, b'c', Content::Raw(b"\xff\xfe")).unwrap();
+    write(&dead_letter, b'd', Content::Reference).unwrap();
+    write(&dead_letter, b'a', Content::Reference).unwrap();
+    dead_letter.sync().unwrap();
+    assert_eq!(dead_letter.written(), 4);
+    let again = open(&folder);
+    write(&again, b'b', Content::Reference).unwrap();
+    assert_eq!(again.written(), 0);
+    let lines = lines(&folder);
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["document"].to_string(), "{\"n\":1.5}");
+    assert_eq!(lines[1]["raw"], "text \"x\"");
+    assert_eq!(lines[2]["raw_base64"], "//4=");
+    assert_eq!(lines[3]["origin"]["offset_bytes"], 4_711);
+    assert!(lines[3].get("raw").is_none() && lines[3].get("document").is_none());
+    let path = fs_err::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs_err::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn lines_that_share_an_id_are_entries_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+    let reject = Reject::new(Stage::Sink, "document_parsing_exception", "why".to_owned());
+    let entry = |offset_bytes| Entry {
+        id: Id([b'a'; ID_CHARACTERS]),
+        reject: &reject,
+        file: &file,
+        offset_bytes,
+        length_bytes: 9,
+        sha256: None,
+        content: Content::Reference,
+    };
+    for _ in 0..2 {
+        let dead_letter = open(folder.path());
+        [0, 10, 0].into_iter().for_each(|offset_bytes| dead_letter.write(&entry(offset_bytes)).unwrap());
+    }
+    assert_eq!(lines(folder.path()).len(), 2);
+}
+
+#[test]
+fn a_torn_entry_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&open(folder.path()), b'a', Content::Reference).unwrap();
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let mut text = fs_err::read(&path).unwrap();
+    text.extend_from_slice(b"{\"id\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"ti");
+    fs_err::write(&path, text).unwrap();
+    write(&open(folder.path()), b'b', Content::Reference).unwrap();
+    assert_eq!(lines(folder.path()).len(), 2);
+}
+
+#[test]
+fn the_limit_refuses_and_says_what_to_do_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = open(folder.path());
+    let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference).err());
+    assert!(refused.unwrap().to_string().contains("raise `dead_letter.bytes_max`"));
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    fs_err::remove_file(&path).unwrap();
+    write(&dead_letter, b'z', Content::Reference).unwrap();
+    assert_eq!(lines(folder.path()).len(), 1, "the entry is in a file that has a name");
+}
+
+#[test]
+fn entries_go_to_the_folder_when_a_file_of_it_was_removed_or_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = open(folder.path());
+    write(&dead_letter, b'a', Content::Reference).unwrap();
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let aside = tempfile::tempdir().unwrap();
+    fs_err::rename(&path, aside.path().join("a.ndjson")).unwrap();
+    write(&dead_letter, b'b', Content::Reference).unwrap();
+    assert_eq!(lines(folder.path()).len(), 1);
+}
+
+#[test]
+fn what_is_written_is_read_beside_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = open(folder.path());
+    write(&dead_letter, b'a', Content::Document(b"{\"n\": 1.50}")).unwrap();
+    write(&dead_letter, b'b', Content::Raw(b"text \"x\"")).unwrap();
+    write(&dead_letter, b'c', Content::Raw(b"\xff\xfe")).unwrap();
+    write(&dead_letter, b'd', Content::Reference).unwrap();
+    let found: Vec<Found> = Entries::open(folder.path()).unwrap().map(Result::unwrap).collect();
+    let kept: Vec<Kept<'_>> = found.iter().map(Found::kept).collect();
+    let expected = [
+        Kept::Document("{\"n\": 1.50}"),
+        Kept::Raw(b"text \"x\"".into()),
+        Kept::Raw(b"\xff\xfe".into()),
+        Kept::Reference,
+    ];
+    assert_eq!(kept, expected);
+    let ids: Vec<char> = found.iter().filter_map(|entry| entry.id.chars().next()).collect();
+    assert_eq!(ids, ['a', 'b', 'c', 'd']);
+    let first = &found[0];
+    assert_eq!((&*first.stage, &*first.reason, &*first.detail), ("decode", "not_an_object", "why"));
+    let expected = read::FoundOrigin {
+        file: "/logs/a".to_owned(),
+        inode: 7,
+        generation: 1,
+        offset_bytes: 4_711,
+        length_bytes: 9,
+        sha256: Some("ab".to_owned()),
+        first_line_sha256: Some("00".repeat(32)),
+    };
+    assert_eq!(first.origin, expected);
+}
+
+#[test]
+fn readers_pass_over_what_is_torn_damaged_unknown_or_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Entries::open(&folder.path().join("none")).unwrap().count(), 0);
+    let entry = |id: &str, more: &str| {
+        let origin = "{\"file\":\"/a\",\"inode\":1,\"generation\":0,\"offset_bytes\":2,\"length_bytes\":3,\"new\":[]}";
+        let times = "\"time\":\"2026-11-23T10:00:00.5Z\",\"stage\":\"later\",\"reason\":\"r\"";
+        format!("{{\"id\":\"{id}\",{times},\"origin\":{origin}{more}}}\n")
+    };
+    let torn = entry("torn", "");
+    let first = entry("a", ",\"from_the_future\":{\"x\":1}") + "no entry\n" + &entry("b", "") + &torn[..torn.len() - 1];
+    fs_err::write(folder.path().join("2026-11-22.ndjson"), first).unwrap();
+    fs_err::write(folder.path().join("2026-11-23.ndjson"), entry("gone", "")).unwrap();
+    fs_err::write(folder.path().join("2026-11-24.ndjson"), entry("c", ",\"replayed\":\"2026-11-24T10:00:00Z\"")).unwrap();
+    fs_err::write(folder.path().join("2026-11-24.tmp"), entry("no file of entries", "")).unwrap();
+    let mut entries = Entries::open(folder.path()).unwrap();
+    fs_err::remove_file(folder.path().join("2026-11-23.ndjson")).unwrap();
+    let found: Vec<Found> = entries.by_ref().map(Result::unwrap).collect();
+    assert_eq!(found.iter().map(|entry| &*entry.id).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!((found[0].stage.as_str(), found[2].replayed.is_some()), ("later", true));
+    assert_eq!(entries.damaged(), 1);
+}
