@@ -21,6 +21,11 @@ pub const ID_CHARACTERS: usize = 28;
 pub struct Id(pub [u8; ID_CHARACTERS]);
 
 impl Id {
+    /// Reads an id; `None` when the text is none.
+    pub fn read(text: &str) -> Option<Id> {
+        text.as_bytes().try_into().ok().map(Id)
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -79,6 +79,9 @@ pub struct FileEntry {
     pub head: Fingerprint,
     /// Delivered up to here.
     pub committed: Position,
+    /// What stands before this was passed over when the file was met first, in bytes: nobody was to read it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed_over_bytes: u64,
     /// Counted by the observers up to here.
     pub observed_offset_bytes: u64,
     /// Its size when it was last looked at, in bytes; 0 in an entry of a version that did not keep it.
@@ -100,6 +103,10 @@ pub struct FileEntry {
     pub salvage: Option<String>,
     /// When the entry was last changed.
     pub updated: DateTime<Utc>,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 impl FileEntry {
@@ -181,16 +188,33 @@ pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Loaded::Absent),
         Err(source) => return Err(CheckpointError::Io { action: "read", path: path.to_owned(), source }),
     };
-    // The version by itself first: what else a newer one means by its members is not known here.
-    match serde_json::from_slice::<Version>(&text) {
-        Ok(Version { version }) if version > VERSION => {
-            return Err(CheckpointError::Newer { path: path.to_owned(), version });
-        }
-        _ => {}
-    }
+    refuse_newer(path, &text)?;
     match serde_json::from_slice(&text) {
         Ok(checkpoint) => Ok(Loaded::Found(checkpoint)),
         Err(_) => set_aside(path).map(Loaded::Damaged),
+    }
+}
+
+/// Reads the checkpoint at `path` without touching it, beside a process that writes it; `None` when there is none.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or was written by a newer version.
+pub fn read(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+    let failed = |source| CheckpointError::Io { action: "read", path: path.to_owned(), source };
+    let text = match fs_err::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
+    refuse_newer(path, &text)?;
+    serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into()))
+}
+
+/// The version by itself first: what else a newer one means by its members is not known here.
+fn refuse_newer(path: &Path, text: &[u8]) -> Result<(), CheckpointError> {
+    match serde_json::from_slice::<Version>(text) {
+        Ok(Version { version }) if version > VERSION => Err(CheckpointError::Newer { path: path.to_owned(), version }),
+        _ => Ok(()),
     }
 }
 
@@ -246,6 +270,7 @@ mod tests {
             generation: 2,
             head: Fingerprint::of(b"head"),
             committed: Position { offset_bytes: 4_711, tail: Fingerprint::of(b"tail") },
+            passed_over_bytes: 11,
             observed_offset_bytes: 4_711,
             size_bytes: 4_712,
             replaced: false,

@@ -383,6 +383,23 @@ mod tests {
     use crate::reject::Stage;
 
     #[test]
+    fn every_metric_is_documented_and_every_documented_one_exists() {
+        let mut telemetry = Telemetry::default();
+        let _ = telemetry.pipeline("p");
+        let text = telemetry.text();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let mut names: Vec<String> =
+            types.map(|(name, kind)| format!("{name}{}", if kind == "counter" { "_total" } else { "" })).collect();
+        let table = include_str!("../docs/metrics.md");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let mut documented: Vec<String> = rows.map(|(name, _)| name.to_owned()).collect();
+        names.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(names, documented);
+        assert!(names.iter().all(|name| name.starts_with("inferlog_")));
+    }
+
+    #[test]
     fn metrics_carry_names_and_labels() {
         let mut telemetry = Telemetry::default();
         let (first, second) = (telemetry.pipeline("a"), telemetry.pipeline("b"));

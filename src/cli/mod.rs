@@ -5,6 +5,8 @@
 
 mod check;
 mod demo;
+mod harmless;
+mod reconcile;
 mod run;
 mod setup;
 
@@ -42,6 +44,8 @@ enum Verb {
     Check(check::Arguments),
     /// Install what Elasticsearch needs: component templates, index template, lifecycle policy
     Setup(setup::Arguments),
+    /// Say whether everything that was read is accounted for: indexed, dropped by a rule, erased, or in the dead letter
+    Reconcile(reconcile::Arguments),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
+        Verb::Reconcile(arguments) => reconcile::run(arguments),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut std::io::stdout());
             Ok(())

@@ -80,11 +80,13 @@ async fn run_all(
     let mut supervisor =
         Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, error.hint()))?;
     if let Some(listener) = listener {
-        let health = supervisor
-            .pipelines
-            .iter()
-            .flat_map(|pipeline| pipeline.health.iter().map(|health| (pipeline.name.clone(), Arc::clone(health))));
-        let served = Served { telemetry: Arc::clone(&supervisor.telemetry), health: Arc::new(health.collect()) };
+        let pipelines = supervisor.pipelines.iter().map(|pipeline| server::Pipeline {
+            name: pipeline.name.clone(),
+            is_running: Arc::clone(&pipeline.is_running),
+            health: pipeline.health.clone(),
+        });
+        let pipelines = Arc::new(pipelines.collect());
+        let served = Served { telemetry: Arc::clone(&supervisor.telemetry), pipelines };
         tokio::spawn(server::serve(listener, served));
     }
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();

@@ -44,6 +44,13 @@ pub struct Hit {
     sort: Vec<Value>,
 }
 
+impl Hit {
+    /// What it was sorted by.
+    pub fn sort_values(&self) -> &[Value] {
+        &self.sort
+    }
+}
+
 #[derive(Deserialize)]
 struct Found {
     #[serde(default)]

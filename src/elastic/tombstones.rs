@@ -60,5 +60,5 @@ pub async fn all(client: &Client, accounts: &str) -> Result<Vec<Tombstone>, Trou
 /// When Elasticsearch does not answer, or refuses.
 pub async fn load(client: &Client, accounts: &str) -> Result<HashSet<Id>, Trouble> {
     let ids = all(client, accounts).await?.into_iter();
-    Ok(ids.filter_map(|tombstone| tombstone.id.into_bytes().try_into().ok().map(Id)).collect())
+    Ok(ids.filter_map(|tombstone| Id::read(&tombstone.id)).collect())
 }

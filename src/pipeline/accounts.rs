@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ack::{Mark, Settled};
 use crate::batch::{Batch, Destination, ID_CHARACTERS, Id};
-use crate::tally::{Delivered, IdSum, Tally, Totals};
+use crate::tally::{Delivered, Tally, Totals};
 use crate::telemetry::Latency;
 
 /// How often an account is written.
@@ -117,7 +117,7 @@ struct State {
     state: String,
     /// The number of the next account.
     sequence: u64,
-    /// The digest of the configuration of the last start.
+    /// The digest of the configuration that decided what was settled since the last account.
     config: String,
     /// When the last account was written.
     since: DateTime<Utc>,
@@ -178,10 +178,13 @@ impl Accounts {
         let mut accounts =
             Accounts { subject, state, ranges, unsaved, saved, sent: 0, is_dirty: true, next_due, next_send };
         if accounts.state.config != accounts.subject.config {
+            if !accounts.ranges.is_empty() {
+                // What was settled before was decided by the configuration before.
+                accounts.close(Kind::Interval, now, &Waiting::default());
+            }
             accounts.keep_configuration(now);
         }
         accounts.close(Kind::Start, now, &Waiting::default());
-        accounts.state.config.clone_from(&accounts.subject.config);
         (accounts, is_readable)
     }
 
@@ -257,11 +260,17 @@ impl Accounts {
     /// Writes an account of all that was settled since the last one.
     pub fn close(&mut self, kind: Kind, now: DateTime<Utc>, waiting: &Waiting) {
         self.next_due = Instant::now() + INTERVAL;
+        let previous_config = match kind {
+            Kind::Start => Some(std::mem::replace(&mut self.state.config, self.subject.config.clone())),
+            Kind::Interval | Kind::Stop => None,
+        };
+        let previous_config = previous_config.filter(|previous| !previous.is_empty());
         let ranges: Vec<Range> = std::mem::take(&mut self.ranges).into_values().collect();
         let sinks = std::mem::take(&mut self.state.sinks);
         // What the deliveries said is told once, in the first one.
         let mut chunks = ranges.chunks(RANGES_PER_ACCOUNT_MAX);
-        let first = self.document(kind, now, waiting, chunks.next().unwrap_or_default(), &sinks);
+        let mut first = self.document(kind, now, waiting, chunks.next().unwrap_or_default(), &sinks);
+        extend(&mut first, json!({ "account.previous_config": previous_config }));
         self.push(now, first);
         for ranges in chunks {
             let further = self.document(kind, now, waiting, ranges, &BTreeMap::new());
@@ -283,11 +292,9 @@ impl Accounts {
         let mut dead_lettered = sum.dead_lettered.clone();
         sinks.values().for_each(|delivered| dead_lettered.join(&delivered.dead_lettered));
         let mut document = self.heading(kind.as_str(), now);
-        let previous = Some(&self.state.config).filter(|config| kind == Kind::Start && !config.is_empty());
         let latency = waiting.latency.iter().map(|(sink, latency)| ((*sink).to_owned(), milliseconds(*latency)));
         let members = json!({
             "account.since": time(self.state.since),
-            "account.previous_config": previous,
             "account.lines": sum.lines,
             "account.records": sum.records,
             "account.kept": sum.kept,
@@ -309,21 +316,22 @@ impl Accounts {
     /// The configuration itself, once for each digest.
     fn keep_configuration(&mut self, now: DateTime<Utc>) {
         let mut document = self.heading("configuration", now);
-        extend(&mut document, json!({ "account.configuration": self.subject.config_text }));
+        let config = &self.subject.config;
+        extend(&mut document, json!({ "inferlog.config": config, "account.configuration": self.subject.config_text }));
         let seed = ["configuration", &self.subject.host, &self.subject.pipeline, &self.subject.config];
         // No time: whoever starts with this configuration again gives it the same id.
         self.state.pending.push(Pending { id: id(0, &seed), timestamp_us: now.timestamp_micros(), document });
     }
 
     fn heading(&self, kind: &str, now: DateTime<Utc>) -> Value {
-        let Subject { pipeline, host, config, .. } = &self.subject;
+        let Subject { pipeline, host, .. } = &self.subject;
         json!({
             "@timestamp": time(now),
             "host.name": host,
             "agent.type": "inferlog",
             "agent.version": env!("CARGO_PKG_VERSION"),
             "inferlog.pipeline": pipeline,
-            "inferlog.config": config,
+            "inferlog.config": self.state.config,
             "account.kind": kind,
             "account.state": self.state.state,
         })
@@ -436,6 +444,22 @@ fn id(seconds: i64, seed: &[&str]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// What a checkpoint tells that may be in no sink yet: the accounts that wait, and what is in no account.
+pub fn of_checkpoint(saved: &Value) -> Vec<Account> {
+    let Ok(state) = State::deserialize(saved) else { return Vec::new() };
+    let waiting = state.pending.iter().filter_map(|pending| Account::deserialize(&pending.document).ok());
+    let open = Account {
+        kind: "open".to_owned(),
+        state: state.state.clone(),
+        sequence: state.sequence,
+        time: state.since,
+        config: state.config.clone(),
+        files: state.ranges.clone(),
+        waiting_bytes: 0,
+    };
+    waiting.chain([open]).collect()
+}
+
 /// An account that was read back, as far as a proof needs it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Account {
@@ -457,9 +481,6 @@ pub struct Account {
     /// The ranges.
     #[serde(rename = "account.files", default)]
     pub files: Vec<Range>,
-    /// The sum of the ids of all of them.
-    #[serde(rename = "account.ids", default)]
-    pub ids: IdSum,
     /// Bytes that waited to be delivered.
     #[serde(rename = "account.waiting_bytes", default)]
     pub waiting_bytes: u64,

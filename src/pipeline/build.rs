@@ -142,9 +142,7 @@ pub fn build(
         queues.push(queue);
     }
     let stages = Stages::new(
-        match pipeline.decode {
-            model::Decode::Json => Decode::Json,
-        },
+        decode(pipeline),
         enrichment(pipeline, &counters),
         observers,
         Arc::clone(&dead_letter),
@@ -232,7 +230,8 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
     accounts
 }
 
-fn host_name() -> String {
+/// The name of this host, as documents have it.
+pub fn host_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
 
@@ -262,6 +261,13 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
         line_bytes_max: files.line_bytes_max as usize,
         poll_interval: files.poll_interval,
         salvage: Some(folder.join("salvage")),
+    }
+}
+
+/// How a pipeline file wants lines decoded.
+pub fn decode(pipeline: &model::Pipeline) -> Decode {
+    match pipeline.decode {
+        model::Decode::Json => Decode::Json,
     }
 }
 

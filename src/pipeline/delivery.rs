@@ -221,8 +221,10 @@ impl Delivery {
     async fn ask(&self, request: &Request) -> Answer {
         self.counters.delivery_requests_total.inc();
         self.sink_counters.in_flight.inc();
+        self.health.asked();
         let asked = Instant::now();
         let answer = self.sink.deliver(request).await;
+        self.health.answered();
         self.sink_counters.in_flight.dec();
         self.sink_counters.observe_request(asked.elapsed());
         if let Answer::Items(outcomes) = &answer

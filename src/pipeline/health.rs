@@ -10,6 +10,9 @@ use crate::telemetry::SinkCounters;
 /// The same trouble is repeated in the log after this long, however often the sink answered in between.
 const REPEATED_AFTER: Duration = Duration::from_secs(60);
 
+/// A sink that owes an answer for longer than this is not ready.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
 /// Of different troubles at most this many are said within that time.
 const TROUBLES_MAX: usize = 100;
 
@@ -29,6 +32,10 @@ struct State {
     said: HashMap<String, Instant>,
     /// The log's last word is that there is trouble.
     is_said: bool,
+    /// Requests that have no answer yet.
+    owed: u32,
+    /// When the oldest of them was sent, or the last answer came, whichever is later.
+    owed_since: Option<Instant>,
 }
 
 impl Health {
@@ -68,8 +75,54 @@ impl Health {
         state.trouble = Some(trouble);
     }
 
+    /// Takes note that the sink is asked.
+    pub fn asked(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.owed += 1;
+        state.owed_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Takes note that a request was answered, however.
+    pub fn answered(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.owed = state.owed.saturating_sub(1);
+        state.owed_since = (state.owed > 0).then(Instant::now);
+    }
+
     /// The present trouble.
     pub fn current(&self) -> Option<Trouble> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent_for =
+            state.owed_since.map(|since| since.elapsed()).filter(|silent_for| *silent_for > ANSWERED_WITHIN);
+        state.trouble.clone().or_else(|| silent_for.map(silent))
+    }
+}
+
+fn silent(silent_for: Duration) -> Trouble {
+    let hint = Some("is the server overloaded, or something between that holds its answers?".to_owned());
+    Trouble { problem: format!("the sink was asked and has not answered for {} s", silent_for.as_secs()), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Telemetry;
+
+    #[test]
+    fn a_sink_that_owes_an_answer_for_long_is_not_ready() {
+        let health = Health::new("p", "store", Telemetry::default().pipeline("p").sink("store"));
+        health.asked();
+        health.asked();
+        assert_eq!(health.current(), None, "it has time");
+        let long_ago = Instant::now().checked_sub(ANSWERED_WITHIN + Duration::from_secs(1)).unwrap();
+        let owed_since = |since| health.state.lock().unwrap().owed_since = Some(since);
+        owed_since(long_ago);
+        assert!(health.current().unwrap().problem.contains("has not answered for 61 s"));
+        health.answered();
+        assert_eq!(health.current(), None, "one of the two came");
+        owed_since(long_ago);
+        assert!(health.current().is_some());
+        health.answered();
+        assert_eq!(health.current(), None, "nothing is owed");
     }
 }

@@ -19,6 +19,7 @@ mod held;
 #[cfg(test)]
 mod observe_tests;
 mod outlet;
+pub mod reconcile;
 mod stages;
 pub mod supervisor;
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -27,6 +28,8 @@ pub struct Running {
     pub counters: Counters,
     /// The state of each of its sinks.
     pub health: Vec<Arc<Health>>,
+    /// Whether its thread runs.
+    pub is_running: Arc<AtomicBool>,
     stop: Stop,
     end: oneshot::Receiver<Ended>,
     ended: Option<Ended>,
@@ -136,6 +139,15 @@ impl Running {
     }
 }
 
+/// Says that a thread has ended, also when it panics.
+struct Ending(Arc<AtomicBool>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 fn start(name: String, built: Built) -> Result<Running, StartError> {
     let Built { pipeline, deliveries, health, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
@@ -158,12 +170,17 @@ fn start(name: String, built: Built) -> Result<Running, StartError> {
         })
         .collect();
     let (sender, end) = oneshot::channel();
+    let is_running = Arc::new(AtomicBool::new(true));
+    let ending = Ending(Arc::clone(&is_running));
     std::thread::Builder::new()
         .name(name.clone())
         .stack_size(STACK_BYTES)
-        .spawn(move || drop(sender.send(pipeline.run())))
+        .spawn(move || {
+            let _ending = ending;
+            drop(sender.send(pipeline.run()));
+        })
         .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
-    Ok(Running { name, counters, health, stop, end, ended: None, deliveries, _lock: lock })
+    Ok(Running { name, counters, health, is_running, stop, end, ended: None, deliveries, _lock: lock })
 }
 
 /// The folder of state: the flag, else `$INFERLOG_DATA_DIR`, else what the platform has for it: `$STATE_DIRECTORY` of a
@@ -199,6 +216,8 @@ mod tests {
         while supervisor.pipelines[0].ended.is_none() {
             assert!(tokio::time::timeout(Duration::from_millis(5), supervisor.ended()).await.is_err());
         }
+        let runs = |supervisor: &Supervisor, n: usize| supervisor.pipelines[n].is_running.load(Ordering::Acquire);
+        assert_eq!((runs(&supervisor, 0), runs(&supervisor, 1)), (false, true));
         supervisor.stop();
         let ended = supervisor.ended().await;
         assert_eq!(

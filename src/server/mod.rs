@@ -1,10 +1,11 @@
 //! The server: what does the process say of itself over HTTP?
 //!
-//! `/metrics` in the OpenMetrics format, `/healthz` (the process is alive), `/readyz` (every sink answers; else 503 with
-//! the reasons). On loopback unless told otherwise; it shows no record data, no paths and no secrets.
+//! `/metrics` in the OpenMetrics format, `/healthz` (the process is alive), `/readyz` (every pipeline runs, and every sink
+//! answers; else 503 with the reasons). On loopback unless told otherwise; it shows no record data, no paths and no secrets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::answer::Trouble;
 use crate::pipeline::health::Health;
 use crate::telemetry::Telemetry;
 
@@ -25,8 +27,34 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Served {
     /// The counters.
     pub telemetry: Arc<Telemetry>,
-    /// The state of every sink, with its pipeline's name.
-    pub health: Arc<Vec<(String, Arc<Health>)>>,
+    /// The pipelines.
+    pub pipelines: Arc<Vec<Pipeline>>,
+}
+
+/// One pipeline, as far as its state is served.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: String,
+    /// Whether its thread runs.
+    pub is_running: Arc<AtomicBool>,
+    /// The state of each of its sinks.
+    pub health: Vec<Arc<Health>>,
+}
+
+impl Pipeline {
+    /// Why it is not ready, one reason a trouble.
+    fn reasons(&self) -> impl Iterator<Item = Value> {
+        let ended = (!self.is_running.load(Ordering::Acquire)).then(|| {
+            let hint = "see the log for the reason, and start inferlog again";
+            json!({ "pipeline": self.name, "problem": "the pipeline has ended", "hint": hint })
+        });
+        let of_sink = |health: &Arc<Health>| {
+            let Trouble { problem, hint } = health.current()?;
+            Some(json!({ "pipeline": self.name, "sink": health.sink(), "problem": problem, "hint": hint }))
+        };
+        ended.into_iter().chain(self.health.iter().filter_map(of_sink))
+    }
 }
 
 /// Binds the address.
@@ -55,14 +83,7 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
 }
 
 async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    let reasons: Vec<Value> = served
-        .health
-        .iter()
-        .filter_map(|(pipeline, health)| {
-            let trouble = health.current()?;
-            Some(json!({ "pipeline": pipeline, "sink": health.sink(), "problem": trouble.problem, "hint": trouble.hint }))
-        })
-        .collect();
+    let reasons: Vec<Value> = served.pipelines.iter().flat_map(Pipeline::reasons).collect();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body)

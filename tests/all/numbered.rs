@@ -129,6 +129,27 @@ pub(crate) fn is_long() -> bool {
     std::env::var_os("INFERLOG_TEST_LONG").is_some()
 }
 
+/// What some accounts add up to: lines, documents indexed (or found to be there), dropped, dead-lettered. Their numbers
+/// must be without gap or repetition.
+pub(crate) fn account_sums(accounts: &[Value]) -> [u64; 4] {
+    let sum = |name: &str| accounts.iter().map(|account| account[name].as_u64().unwrap_or(0)).sum::<u64>();
+    let sinks =
+        accounts.iter().filter_map(|account| account["account.sinks"].as_object()).flat_map(|sinks| sinks.values());
+    let indexed = sinks.map(|sink| sink["indexed"].as_u64().unwrap() + sink["duplicates"].as_u64().unwrap()).sum();
+    let mut numbers: Vec<u64> = accounts.iter().filter_map(|account| account["account.sequence"].as_u64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<u64>>(), "no account is missing or there twice");
+    [sum("account.lines"), indexed, sum("account.dropped"), sum("account.dead_lettered")]
+}
+
+/// What accounts must add up to.
+pub(crate) fn expected_sums(written: u64, refusing: bool) -> [u64; 4] {
+    let count = |wanted: &[Fate]| (0..written).filter(|number| wanted.contains(&fate(*number))).count() as u64;
+    let (refused, undecodable) = (count(&[Fate::Refused]), count(&[Fate::Undecodable]));
+    let dead = undecodable + if refusing { refused } else { 0 };
+    [written, written - dead - count(&[Fate::Dropped]), count(&[Fate::Dropped]), dead]
+}
+
 /// A folder with `p.yaml`, `logs/`, `data/` and the program's log, `stderr`.
 pub(crate) struct Workshop {
     folder: TempDir,
@@ -185,6 +206,18 @@ impl Workshop {
         Running { process }
     }
 
+    /// Runs the program with other arguments, to its end.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inferlog"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
     /// All that the program said so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.path("stderr")).unwrap_or_default()
@@ -229,6 +262,14 @@ impl Workshop {
         };
         let rows = statement.query_map([], read).unwrap().map(Result::unwrap);
         rows.map(|(id, number)| (format!("{id:?}"), number)).collect()
+    }
+
+    /// The accounts in the store.
+    pub(crate) fn stored_accounts(&self) -> Vec<Value> {
+        let store = Connection::open(self.path("data/p/store.sqlite")).unwrap();
+        let mut statement = store.prepare("SELECT document FROM accounts").unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|document| serde_json::from_str(&document.unwrap()).unwrap()).collect()
     }
 
     /// Judges what is in the dead letter and in `indexed`; everything must be as it should.
@@ -287,6 +328,13 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         panic!("it did not end within {PATIENCE:?}");
+    }
+
+    /// Its resident memory now, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.map_or(0, |line| line.trim().trim_end_matches("kB").trim().parse().unwrap())
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -20,7 +20,7 @@ const ROTATIONS_KEPT: u64 = 12;
 
 /// How the writer names rotated files.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Naming {
+pub(crate) enum Naming {
     /// app.log.1 is the newest; all others are renamed at each rotation.
     Numbered,
     /// app.log-0017: named once.
@@ -41,6 +41,7 @@ impl Naming {
 struct Writer {
     folder: PathBuf,
     naming: Naming,
+    records_per_second: u64,
     random: fastrand::Rng,
     rotations: u64,
 }
@@ -53,7 +54,7 @@ impl Writer {
         let mut number = 0;
         let mut file = self.open();
         while started.elapsed() < duration {
-            let due = (started.elapsed().as_micros() as u64 * RECORDS_PER_SECOND) / 1_000_000;
+            let due = (started.elapsed().as_micros() as u64 * self.records_per_second) / 1_000_000;
             while number < due {
                 self.write(&mut file, number);
                 number += 1;
@@ -109,14 +110,15 @@ impl Writer {
     }
 }
 
-fn start_writer(
+pub(crate) fn start_writer(
     workshop: &Workshop,
     naming: Naming,
+    records_per_second: u64,
     seed: u64,
     duration: Duration,
 ) -> (JoinHandle<u64>, Arc<AtomicU64>) {
     let random = fastrand::Rng::with_seed(seed);
-    let writer = Writer { folder: workshop.path("logs"), naming, random, rotations: 0 };
+    let writer = Writer { folder: workshop.path("logs"), naming, records_per_second, random, rotations: 0 };
     let written = Arc::new(AtomicU64::new(0));
     let progress = Arc::clone(&written);
     (std::thread::spawn(move || writer.run(duration, &progress)), written)
@@ -128,7 +130,7 @@ fn storm(naming: Naming, paths: &str, pause_ms_max: u64) {
     let endpoint = Endpoint::start(seed, 1.0 / 3.0);
     let workshop = Workshop::new(paths, &endpoint.sink());
     let duration = Duration::from_secs(if is_long() { 60 } else { 12 });
-    let (writer, _) = start_writer(&workshop, naming, seed, duration);
+    let (writer, _) = start_writer(&workshop, naming, RECORDS_PER_SECOND, seed, duration);
     let mut random = fastrand::Rng::with_seed(seed + 1);
     let mut kills = 0;
     let mut running = workshop.start(&[]);

@@ -166,7 +166,8 @@ fn readers_pass_over_what_is_torn_damaged_unknown_or_gone() {
     let first = entry("a", ",\"from_the_future\":{\"x\":1}") + "no entry\n" + &entry("b", "") + &torn[..torn.len() - 1];
     fs_err::write(folder.path().join("2026-11-22.ndjson"), first).unwrap();
     fs_err::write(folder.path().join("2026-11-23.ndjson"), entry("gone", "")).unwrap();
-    fs_err::write(folder.path().join("2026-11-24.ndjson"), entry("c", ",\"replayed\":\"2026-11-24T10:00:00Z\"")).unwrap();
+    fs_err::write(folder.path().join("2026-11-24.ndjson"), entry("c", ",\"replayed\":\"2026-11-24T10:00:00Z\""))
+        .unwrap();
     fs_err::write(folder.path().join("2026-11-24.tmp"), entry("no file of entries", "")).unwrap();
     let mut entries = Entries::open(folder.path()).unwrap();
     fs_err::remove_file(folder.path().join("2026-11-23.ndjson")).unwrap();

@@ -93,7 +93,7 @@ impl StoreError {
     }
 
     /// The whole chain in one line, for a delivery that waits.
-    pub(super) fn trouble(&self) -> Trouble {
+    pub fn trouble(&self) -> Trouble {
         let mut problem = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {

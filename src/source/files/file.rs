@@ -74,6 +74,8 @@ pub struct TailedFile {
     pub complained: bool,
     /// Delivered up to here.
     committed: Position,
+    /// What stands before this is not to be read, in bytes.
+    passed_over_bytes: u64,
     /// Counted by the observers up to here.
     pub observed_offset_bytes: u64,
     /// The size when it was last looked at, in bytes.
@@ -156,6 +158,7 @@ impl TailedFile {
             queued: false,
             complained: false,
             committed: Position::default(),
+            passed_over_bytes: 0,
             observed_offset_bytes: 0,
             size_bytes: metadata.len(),
             changed: Instant::now(),
@@ -250,6 +253,7 @@ impl TailedFile {
         self.generation = entry.generation;
         self.head = entry.head;
         self.observed_offset_bytes = entry.observed_offset_bytes;
+        self.passed_over_bytes = entry.passed_over_bytes;
         self.lost_bytes = entry.size_bytes.saturating_sub(self.size_bytes.max(entry.committed.offset_bytes));
         self.consumed = entry.committed.clone();
         self.committed = entry.committed;
@@ -263,6 +267,7 @@ impl TailedFile {
         self.head = Fingerprint::default();
         self.consumed = Position::default();
         self.committed = Position::default();
+        self.passed_over_bytes = 0;
         self.observed_offset_bytes = 0;
         self.proven_bytes = 0;
         self.lost_bytes = 0;
@@ -544,6 +549,7 @@ impl TailedFile {
             generation: self.generation,
             head: self.head.clone(),
             committed: self.committed.clone(),
+            passed_over_bytes: self.passed_over_bytes,
             observed_offset_bytes: self.observed_offset_bytes,
             size_bytes: self.size_bytes,
             replaced: false,

@@ -10,6 +10,7 @@ mod compressed;
 mod copies;
 pub mod discover;
 pub mod file;
+pub mod locate;
 mod notification;
 mod remembered;
 mod salvage;

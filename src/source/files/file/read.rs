@@ -144,6 +144,7 @@ impl TailedFile {
                 self.consumed = Position { offset_bytes, tail };
                 self.commit(self.consumed.clone());
                 self.observed_offset_bytes = offset_bytes;
+                self.passed_over_bytes = offset_bytes;
                 return Ok(());
             }
             end = start;

@@ -1,0 +1,185 @@
+//! `inferlog reconcile`: is everything that was read accounted for?
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::harmless::harmless;
+use super::{Failure, NOT_SO, State, load, print, runtime, say, start_log};
+use crate::pipeline::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
+use crate::pipeline::supervisor::data_dir;
+use crate::units::format_bytes;
+
+/// Findings that a table lists; `--format json` lists all.
+const FINDINGS_LISTED_MAX: usize = 100;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Pipeline files, or folders of them [default: pipelines/]
+    #[arg(value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// How to print: a table, or JSON with everything in it, one line a sink
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    let pipelines = load(&arguments.paths)?;
+    let data_dir = data_dir(arguments.state.data_dir);
+    let runtime = runtime()?;
+    let mut is_complete = true;
+    for pipeline in &pipelines {
+        let bar = progress_bar();
+        let mut progress = |done, whole| {
+            bar.set_length(whole);
+            bar.set_position(done);
+        };
+        let reports = runtime.block_on(reconcile(pipeline, &data_dir, &mut progress));
+        bar.finish_and_clear();
+        for report in reports.map_err(|error| Failure::new(&error, hint(&error)))? {
+            is_complete &= report.is_complete();
+            match arguments.format {
+                Format::Table => show(&pipeline.name, &report),
+                Format::Json => print(&json(&pipeline.name, &report)),
+            }
+        }
+    }
+    if is_complete { Ok(()) } else { Err(Failure(NOT_SO)) }
+}
+
+fn hint(error: &ReconcileError) -> Option<&str> {
+    match error {
+        ReconcileError::NeverRan { .. } => Some("is `--data-dir` (or $INFERLOG_DATA_DIR) that of the run?"),
+        ReconcileError::Sink { trouble, .. } => trouble.hint.as_deref(),
+        ReconcileError::Nothing => Some("give the pipeline a store or an Elasticsearch"),
+        _ => None,
+    }
+}
+
+/// Only on a terminal; elsewhere it draws nothing.
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn json(pipeline: &str, report: &Report) -> String {
+    let mut document = serde_json::json!({ "pipeline": pipeline, "complete": report.is_complete() });
+    if let (Some(document), Ok(serde_json::Value::Object(members))) =
+        (document.as_object_mut(), serde_json::to_value(report))
+    {
+        document.extend(members);
+    }
+    document.to_string()
+}
+
+const COLUMNS: [&str; 13] = [
+    "file",
+    "proof",
+    "bytes",
+    "lines",
+    "records",
+    "indexed",
+    "dropped",
+    "erased",
+    "expired",
+    "dead letter",
+    "missing",
+    "unexpected",
+    "undecidable",
+];
+
+fn show(pipeline: &str, report: &Report) {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(COLUMNS);
+    table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    for row in &report.rows {
+        table.add_row(cells(harmless(&row.path), proof(row.proof), row));
+    }
+    let sum = sum(&report.rows);
+    table.add_row(cells(format!("{} files", report.rows.len()), "", &sum));
+    print(&table.to_string());
+    for row in &report.rows {
+        if let Some(note) = &row.note {
+            print(&format!("{}: {note}", harmless(&row.path)));
+        }
+    }
+    for finding in report.findings.iter().take(FINDINGS_LISTED_MAX) {
+        let id = finding.id.as_ref().map(|id| format!(", id {id}")).unwrap_or_default();
+        print(&format!("{}: {}, offset {}{id}", finding.what, harmless(&finding.path), finding.offset_bytes));
+    }
+    if let Some(more) = report.findings.len().checked_sub(FINDINGS_LISTED_MAX + 1) {
+        print(&format!("and {} more; `--format json` lists all", more + 1));
+    }
+    say(&verdict(pipeline, report, &sum));
+}
+
+fn verdict(pipeline: &str, report: &Report, sum: &Row) -> String {
+    let by_accounts = report.rows.iter().filter(|row| row.proof == Proof::Accounts).count();
+    let how = match by_accounts {
+        0 => "proven line by line".to_owned(),
+        files if files == report.rows.len() => "proven by the accounts: the files are gone".to_owned(),
+        files => format!("{files} files are gone and proven by the accounts, the others line by line"),
+    };
+    let what = match report.is_complete() {
+        true => format!("all {} lines are accounted for", sum.lines),
+        false => format!(
+            "of {} lines {} are missing, {} undecidable; {} documents are unexpected",
+            sum.lines, sum.missing, sum.undecidable, sum.unexpected
+        ),
+    };
+    format!("pipeline `{pipeline}`, sink `{}`: {what}; {how}", report.sink)
+}
+
+fn proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Lines => "lines",
+        Proof::Accounts => "accounts",
+        Proof::None => "none",
+    }
+}
+
+fn cells(file: String, proof: &str, row: &Row) -> Vec<String> {
+    let mut cells = vec![file, proof.to_owned(), format_bytes(row.to_bytes - row.from_bytes)];
+    let counts = counts(row);
+    cells.extend(counts.iter().map(u64::to_string));
+    cells
+}
+
+fn counts(row: &Row) -> [u64; 10] {
+    let Row { lines, records, indexed, dropped, erased, expired, dead_lettered, .. } = *row;
+    let Row { missing, unexpected, undecidable, .. } = *row;
+    [lines, records, indexed, dropped, erased, expired, dead_lettered, missing, unexpected, undecidable]
+}
+
+fn sum(rows: &[Row]) -> Row {
+    let mut sum = Row::empty(Proof::Lines);
+    for row in rows {
+        sum.to_bytes += row.to_bytes - row.from_bytes;
+        sum.lines += row.lines;
+        sum.records += row.records;
+        sum.indexed += row.indexed;
+        sum.dropped += row.dropped;
+        sum.erased += row.erased;
+        sum.expired += row.expired;
+        sum.dead_lettered += row.dead_lettered;
+        sum.missing += row.missing;
+        sum.unexpected += row.unexpected;
+        sum.undecidable += row.undecidable;
+    }
+    sum
+}

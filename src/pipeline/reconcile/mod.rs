@@ -1,0 +1,630 @@
+//! Reconcile: is everything that was read accounted for?
+//!
+//! Each line of each file, up to the committed offset, must be one of: a document in the sink, dropped by a rule, erased
+//! by order, or in the dead letter. There are two proofs, and each row of the report says which one it is:
+//! - by lines: the file is still there. It is read again and judged by the pipeline file as it is now; every id is looked
+//!   up in the sink.
+//! - by accounts: the file is gone. The number and the sum of the ids that were kept, as the accounts tell them, must be
+//!   those of what the sink, the dead letter and the tombstones hold of the file.
+//!
+//! A line that was decided on by another configuration than today's, and is not found, may have been dropped: for those
+//! ranges the account is asked, and where it does not agree the lines are called undecidable, not missing.
+//!
+//! It reads the state and the sink and changes neither; judging committed bytes alone, it runs beside a live process. The
+//! dead letter is read before the sink, because a replay moves entries from the one to the other.
+
+mod holdings;
+mod lines;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::accounts::{self, Account, Range};
+use super::dead_letter::read::{Entries, ReadError};
+use crate::answer::Trouble;
+use crate::batch::Id;
+use crate::checkpoint::{self, CheckpointError, FileEntry};
+use crate::config::model;
+use crate::elastic::client::Client;
+use crate::sink::store::{Reader, Store};
+use crate::source::files::file::TailedFile;
+use crate::source::files::locate::locate;
+use crate::tally::{IdSum, Tally};
+use holdings::{Bounds, Holdings, Searched};
+use lines::{Fate, Judge, Judged};
+
+/// Ids that are looked up at a time.
+const LOOKED_UP: usize = 5_000;
+
+/// What keeps it from looking.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// There is none.
+    #[error("pipeline `{pipeline}` has no checkpoint in `{folder}`: it has not run with this folder of state")]
+    NeverRan {
+        /// The pipeline's name.
+        pipeline: String,
+        /// Its folder of state.
+        folder: std::path::PathBuf,
+    },
+    /// The dead letter cannot be read.
+    #[error(transparent)]
+    DeadLetter(#[from] ReadError),
+    /// The sink cannot be asked.
+    #[error("cannot ask the sink `{sink}`: {}", trouble.problem)]
+    Sink {
+        /// Which one.
+        sink: &'static str,
+        /// What happened.
+        trouble: Trouble,
+    },
+    /// The sink keeps nothing that could be asked for.
+    #[error("the sink `stdout` keeps nothing, so there is nothing to compare with")]
+    Nothing,
+    /// A file cannot be read.
+    #[error("cannot read `{path}`")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// How a row was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// Line by line: the file is there.
+    Lines,
+    /// By the accounts: the file is gone.
+    Accounts,
+    /// Neither.
+    None,
+}
+
+/// What became of the lines of one file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its path, where it was seen last.
+    pub path: String,
+    /// Inode and generation, as documents have it in `inferlog.file`.
+    pub file: String,
+    /// How the row was proven.
+    pub proof: Proof,
+    /// Where the judged range begins, in bytes.
+    pub from_bytes: u64,
+    /// Where it ends, in bytes: the committed offset.
+    pub to_bytes: u64,
+    /// Lines that are not empty.
+    pub lines: u64,
+    /// Those that are records.
+    pub records: u64,
+    /// Documents in the sink.
+    pub indexed: u64,
+    /// Dropped by a rule.
+    pub dropped: u64,
+    /// Erased by order.
+    pub erased: u64,
+    /// Older than what the store's retention has deleted.
+    pub expired: u64,
+    /// In the dead letter.
+    pub dead_lettered: u64,
+    /// Nowhere.
+    pub missing: u64,
+    /// In the sink as of this file, and not made of a line of it.
+    pub unexpected: u64,
+    /// Not found, and perhaps dropped by a configuration that is no longer in force.
+    pub undecidable: u64,
+    /// What there is to say about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Row {
+    /// A row of nothing.
+    pub fn empty(proof: Proof) -> Row {
+        Row {
+            path: String::new(),
+            file: String::new(),
+            proof,
+            from_bytes: 0,
+            to_bytes: 0,
+            lines: 0,
+            records: 0,
+            indexed: 0,
+            dropped: 0,
+            erased: 0,
+            expired: 0,
+            dead_lettered: 0,
+            missing: 0,
+            unexpected: 0,
+            undecidable: 0,
+            note: None,
+        }
+    }
+}
+
+/// A line or document that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// `missing`, `unexpected` or `undecidable`.
+    pub what: &'static str,
+    /// The file's path.
+    pub path: String,
+    /// The start of the line, in bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// The id, where there is a document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// What was found out about one sink.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// The sink's name.
+    pub sink: &'static str,
+    /// One row a file.
+    pub rows: Vec<Row>,
+    /// The lines that are not as they should be, where they are known one by one.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether every line is accounted for.
+    pub fn is_complete(&self) -> bool {
+        self.rows.iter().all(|row| row.missing == 0 && row.unexpected == 0 && row.undecidable == 0)
+    }
+}
+
+/// Compares what a pipeline has read with what each of its sinks holds. `progress` is told how many bytes of how many
+/// are judged.
+///
+/// # Errors
+/// When state, files or sinks cannot be read.
+pub async fn reconcile(
+    pipeline: &model::Pipeline,
+    data_dir: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Report>, ReconcileError> {
+    let folder = super::build::state_folder(data_dir, &pipeline.name);
+    let checkpoint = checkpoint::read(&folder.join("checkpoint.json"))?;
+    let never_ran = || ReconcileError::NeverRan { pipeline: pipeline.name.clone(), folder: folder.clone() };
+    let checkpoint = checkpoint.ok_or_else(never_ran)?;
+    let dead = dead(&folder)?;
+    let kept_accounts = accounts::of_checkpoint(&checkpoint.accounts);
+    let mut reports = Vec::new();
+    for sink in &pipeline.sinks {
+        let Some((name, holdings)) = open(sink, pipeline, data_dir)? else { continue };
+        let told = |trouble| ReconcileError::Sink { sink: name, trouble };
+        holdings.refresh().await.map_err(told)?;
+        let mut accounts = kept_accounts.clone();
+        accounts.extend(holdings.accounts().await.map_err(told)?);
+        let erased = erased(&holdings).await.map_err(told)?;
+        let expired_until_us = holdings.expired_until_us().map_err(told)?;
+        let (dead, told_by) = (&dead, told_by(accounts));
+        let proof = Prover { pipeline, holdings, sink: name, dead, erased, expired_until_us, told_by };
+        reports.push(proof.prove(&checkpoint.files, progress).await?);
+    }
+    if reports.is_empty() { Err(ReconcileError::Nothing) } else { Ok(reports) }
+}
+
+/// Opens a sink for reading; `None` for one that keeps nothing.
+fn open(
+    sink: &model::Sink,
+    pipeline: &model::Pipeline,
+    data_dir: &Path,
+) -> Result<Option<(&'static str, Holdings)>, ReconcileError> {
+    Ok(match sink {
+        model::Sink::Stdout => None,
+        model::Sink::Store(options) => {
+            let path = super::build::store_path(data_dir, &pipeline.name, options);
+            let failed = |error: crate::sink::store::StoreError| ReconcileError::Sink {
+                sink: "store",
+                trouble: error.trouble(),
+            };
+            let reader: Reader = Store::open_read_only(&path).map_err(failed)?;
+            Some(("store", Holdings::Store(reader)))
+        }
+        model::Sink::Elasticsearch(options) => {
+            let failed = |error: crate::elastic::options::OptionsError| {
+                let trouble = Trouble { problem: super::chain(&error), hint: None };
+                ReconcileError::Sink { sink: "elasticsearch", trouble }
+            };
+            let client = Client::new(&options.client).map_err(failed)?;
+            let searched = Searched::new(client, &options.target, &super::build::host_name(), &pipeline.name);
+            Some(("elasticsearch", Holdings::Elasticsearch(Box::new(searched))))
+        }
+    })
+}
+
+/// What the dead letter has of each file: ids by the start of their lines.
+type Dead = HashMap<String, BTreeMap<u64, Id>>;
+
+fn dead(folder: &Path) -> Result<Dead, ReadError> {
+    let mut dead = Dead::new();
+    for entry in Entries::open(&folder.join("dead_letter"))? {
+        let entry = entry?;
+        let key = format!("{}-{}", entry.origin.inode, entry.origin.generation);
+        if let Some(id) = Id::read(&entry.id) {
+            dead.entry(key).or_default().insert(entry.origin.offset_bytes, id);
+        }
+    }
+    Ok(dead)
+}
+
+/// What was erased of each file, and all of it.
+struct Erased {
+    by_file: HashMap<String, Vec<Id>>,
+    all: HashSet<Id>,
+}
+
+async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
+    let mut erased = Erased { by_file: HashMap::new(), all: HashSet::new() };
+    for place in holdings.tombstones().await? {
+        if let Some(id) = Id::read(&place.id) {
+            erased.all.insert(id);
+            erased.by_file.entry(place.file).or_default().push(id);
+        }
+    }
+    Ok(erased)
+}
+
+/// A range that an account tells of, with the folder of state and the configuration that it is of.
+#[derive(Clone, Debug)]
+struct Told {
+    state: String,
+    config: String,
+    range: Range,
+}
+
+/// What the accounts tell of each file, in the order of its bytes; an account that is told twice counts once.
+fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
+    let mut seen = HashSet::new();
+    let mut told_by: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    for Account { state, sequence, config, files, .. } in accounts {
+        // Configurations have no number, and no files.
+        if files.is_empty() || !seen.insert((state.clone(), sequence)) {
+            continue;
+        }
+        for range in files {
+            let told = Told { state: state.clone(), config: config.clone(), range };
+            told_by.entry(format!("{}-{}", told.range.inode, told.range.generation)).or_default().push(told);
+        }
+    }
+    told_by.values_mut().for_each(|told| told.sort_by_key(|told| told.range.from_bytes));
+    told_by
+}
+
+struct Prover<'p> {
+    pipeline: &'p model::Pipeline,
+    holdings: Holdings,
+    sink: &'static str,
+    dead: &'p Dead,
+    erased: Erased,
+    expired_until_us: Option<i64>,
+    told_by: BTreeMap<String, Vec<Told>>,
+}
+
+impl Prover<'_> {
+    async fn prove(self, files: &[FileEntry], progress: &mut dyn FnMut(u64, u64)) -> Result<Report, ReconcileError> {
+        let mut report = Report { sink: self.sink, ..Report::default() };
+        let mut known = BTreeSet::new();
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        for entry in files.iter().filter(|entry| entry.committed.offset_bytes > entry.passed_over_bytes) {
+            known.insert(key(entry));
+            match locate(entry) {
+                Some(file) => there.push((entry, file)),
+                None => gone.push((key(entry), entry.path.clone())),
+            }
+        }
+        for (file, told) in self.told_by.iter().filter(|(file, _)| !known.contains(*file)) {
+            gone.push((file.clone(), told.last().map_or_else(String::new, |told| told.range.path.clone())));
+        }
+        let whole: u64 = there.iter().map(|(entry, _)| entry.committed.offset_bytes).sum();
+        let mut judge = Judge::new(self.pipeline);
+        let mut done = 0;
+        for (entry, file) in there {
+            let row = self.by_lines(&mut judge, entry, file, &mut report.findings).await?;
+            report.rows.push(row);
+            done += entry.committed.offset_bytes;
+            progress(done, whole);
+        }
+        self.find_unexpected(&mut judge, files, &mut report).await?;
+        report.rows.extend(self.by_accounts(gone).await?);
+        report.rows.sort_by(|one, other| (&one.path, &one.file).cmp(&(&other.path, &other.file)));
+        report.findings.sort_by(|one, other| (&one.path, one.offset_bytes).cmp(&(&other.path, other.offset_bytes)));
+        Ok(report)
+    }
+
+    fn failed(&self, trouble: Trouble) -> ReconcileError {
+        ReconcileError::Sink { sink: self.sink, trouble }
+    }
+
+    /// Judges a file line by line.
+    async fn by_lines(
+        &self,
+        judge: &mut Judge,
+        entry: &FileEntry,
+        mut file: TailedFile,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Row, ReconcileError> {
+        let mut row = row(entry, Proof::Lines);
+        let mut decided = Decided::new(self.told_by.get(&row.file), &self.pipeline.digest);
+        let (mut block, mut nowhere) = (Vec::new(), Vec::new());
+        let failed = |source| ReconcileError::File { path: entry.path.clone(), source };
+        while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {
+            block.retain(|line| line.offset_bytes >= row.from_bytes);
+            for lines in block.chunks(LOOKED_UP) {
+                self.judge_lines(lines, &mut row, &mut decided, &mut nowhere).await?;
+            }
+        }
+        let read_to = file.consumed_position().offset_bytes;
+        if read_to < row.to_bytes {
+            row.note = Some(format!("only {read_to} bytes of it are there now"));
+            row.undecidable += 1;
+        }
+        for offset_bytes in decided.undecidable(nowhere, &mut row) {
+            row.undecidable += 1;
+            findings.push(Finding { what: "undecidable", path: entry.path.clone(), offset_bytes, id: None });
+        }
+        let missing = std::mem::take(&mut decided.missing);
+        row.missing += missing.len() as u64;
+        let missing = missing.into_iter();
+        findings.extend(missing.map(|(offset_bytes, id)| Finding {
+            what: "missing",
+            path: entry.path.clone(),
+            offset_bytes,
+            id: Some(id.to_string()),
+        }));
+        Ok(row)
+    }
+
+    async fn judge_lines(
+        &self,
+        lines: &[Judged],
+        row: &mut Row,
+        decided: &mut Decided<'_>,
+        nowhere: &mut Vec<u64>,
+    ) -> Result<(), ReconcileError> {
+        let ids: Vec<Id> = lines.iter().map(|line| line.fate.id()).collect();
+        let present = self.holdings.present(&ids).await.map_err(|trouble| self.failed(trouble))?;
+        let dead = self.dead.get(&row.file);
+        for line in lines {
+            row.lines += 1;
+            row.records += u64::from(line.is_record);
+            let id = line.fate.id();
+            let is_old = decided.is_old(line.offset_bytes);
+            let in_dead_letter = dead.and_then(|dead| dead.get(&line.offset_bytes));
+            let expired = matches!(line.fate, Fate::Document(_, time_us) if Some(time_us) <= self.expired_until_us);
+            let (count, held) = match line.fate {
+                // Today's rule drops it; the one before may have kept it.
+                Fate::Dropped(_) if !is_old => (&mut row.dropped, None),
+                _ if present.contains(&id) => (&mut row.indexed, Some(id)),
+                _ if in_dead_letter.is_some() => (&mut row.dead_lettered, in_dead_letter.copied()),
+                _ if self.erased.all.contains(&id) => (&mut row.erased, Some(id)),
+                _ if expired => (&mut row.expired, Some(id)),
+                _ if is_old => {
+                    nowhere.push(line.offset_bytes);
+                    continue;
+                }
+                _ => {
+                    decided.missing.push((line.offset_bytes, id));
+                    continue;
+                }
+            };
+            *count += 1;
+            if let Some(id) = held.filter(|_| is_old) {
+                decided.found(line.offset_bytes, &id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for documents that claim a file and are not made of a line of it.
+    async fn find_unexpected(
+        &self,
+        judge: &mut Judge,
+        files: &[FileEntry],
+        report: &mut Report,
+    ) -> Result<(), ReconcileError> {
+        let bounds: Bounds = report.rows.iter().map(|row| (row.file.clone(), row.to_bytes)).collect();
+        let counts = self.holdings.counts(&bounds).await.map_err(|trouble| self.failed(trouble))?;
+        for row in &mut report.rows {
+            if counts.get(&row.file).is_none_or(|count| *count <= row.indexed) {
+                continue;
+            }
+            let Some(mut file) = files.iter().find(|entry| key(entry) == row.file).and_then(locate) else { continue };
+            let mut expected = HashSet::new();
+            let mut block = Vec::new();
+            let failed = |source| ReconcileError::File { path: row.path.clone(), source };
+            while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {
+                expected.extend(block.iter().map(|line| line.fate.id()));
+            }
+            let findings = &mut report.findings;
+            let bounds = Bounds::from([(row.file.clone(), row.to_bytes)]);
+            let visit = |place: holdings::Place| {
+                // Taken out, so that a document that is there twice is found, too.
+                if !Id::read(&place.id).is_some_and(|id| expected.remove(&id)) {
+                    row.unexpected += 1;
+                    let (path, offset_bytes) = (row.path.clone(), place.offset_bytes);
+                    findings.push(Finding { what: "unexpected", path, offset_bytes, id: Some(place.id) });
+                }
+            };
+            self.holdings.each_place(&bounds, visit).await.map_err(|trouble| self.failed(trouble))?;
+        }
+        Ok(())
+    }
+
+    /// Proves files that are gone by what the accounts tell of them.
+    async fn by_accounts(&self, gone: Vec<(String, String)>) -> Result<Vec<Row>, ReconcileError> {
+        let to_bytes = |file: &String| self.told_by.get(file)?.iter().map(|told| told.range.to_bytes).max();
+        let bounds: Bounds = gone.iter().filter_map(|(file, _)| Some((file.clone(), to_bytes(file)?))).collect();
+        let mut held: HashMap<String, (u64, IdSum)> = HashMap::new();
+        let visit = |place: holdings::Place| {
+            if let Some(id) = Id::read(&place.id) {
+                let (count, sum) = held.entry(place.file).or_default();
+                *count += 1;
+                sum.add(&id);
+            }
+        };
+        self.holdings.each_place(&bounds, visit).await.map_err(|trouble| self.failed(trouble))?;
+        let mut rows = Vec::new();
+        for (file, path) in gone {
+            let in_sink = held.remove(&file).unwrap_or_default();
+            rows.push(self.by_account(file, path, in_sink).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn by_account(&self, file: String, path: String, in_sink: (u64, IdSum)) -> Result<Row, ReconcileError> {
+        let Some(told) = self.told_by.get(&file) else {
+            let note = Some("the file is gone, and no account tells of it".to_owned());
+            return Ok(Row { path, file, note, undecidable: 1, ..Row::empty(Proof::None) });
+        };
+        let (indexed, mut sum) = in_sink;
+        let dead: Vec<Id> = self.dead.get(&file).map(|dead| dead.values().copied().collect()).unwrap_or_default();
+        let mut dead_lettered = 0;
+        for ids in dead.chunks(LOOKED_UP) {
+            let present = self.holdings.present(ids).await.map_err(|trouble| self.failed(trouble))?;
+            for id in ids.iter().filter(|id| !present.contains(id)) {
+                dead_lettered += 1;
+                sum.add(id);
+            }
+        }
+        let erased = self.erased.by_file.get(&file).map(Vec::as_slice).unwrap_or_default();
+        erased.iter().for_each(|id| sum.add(id));
+        let found = indexed + dead_lettered + erased.len() as u64;
+        let expected = expected_of(told, found, sum);
+        let (from_bytes, to_bytes) = span(told);
+        let Tally { lines, records, kept, ids, dropped, .. } = &expected;
+        let mut row =
+            Row { path, file, from_bytes, to_bytes, lines: *lines, records: *records, ..Row::empty(Proof::Accounts) };
+        row = Row { indexed, dropped: dropped.total(), erased: erased.len() as u64, dead_lettered, ..row };
+        if (*kept, *ids) != (found, sum) {
+            self.judge_difference(&mut row, told, *kept, found);
+        }
+        Ok(row)
+    }
+
+    /// What it means that a file's account and what is held of it differ.
+    fn judge_difference(&self, row: &mut Row, told: &[Told], kept: u64, found: u64) {
+        let undecidable = |row: &mut Row, note: &str| {
+            row.undecidable = kept.abs_diff(found).max(1);
+            row.note = Some(note.to_owned());
+        };
+        if has_gaps(told) {
+            return undecidable(row, "the accounts do not tell of all of it");
+        }
+        if self.expired_until_us.is_some() {
+            return undecidable(row, "retention has deleted records, perhaps of this file");
+        }
+        let unique = |step: &model::Step| matches!(step, model::Step::Id(id) if id.unique);
+        if self.pipeline.enrich.iter().any(unique) {
+            return undecidable(row, "ids are not unique to lines (`id: unique`), so sums say nothing");
+        }
+        row.missing = kept.saturating_sub(found);
+        row.unexpected = found.saturating_sub(kept);
+        if kept == found {
+            (row.missing, row.unexpected) = (1, 1);
+            row.note = Some("at least one is missing and another one is there in its place".to_owned());
+        } else {
+            row.note = Some("the file is gone: its account says how many, not which".to_owned());
+        }
+    }
+}
+
+impl Fate {
+    fn id(self) -> Id {
+        match self {
+            Fate::Dropped(id) | Fate::Dead(id) | Fate::Document(id, _) => id,
+        }
+    }
+}
+
+/// Which lines of a file were decided on by today's configuration, and what was found of the others.
+struct Decided<'t> {
+    /// Ranges that another configuration decided on, with what was found of them.
+    old: Vec<(&'t Range, u64, IdSum)>,
+    missing: Vec<(u64, Id)>,
+}
+
+impl<'t> Decided<'t> {
+    fn new(told: Option<&'t Vec<Told>>, config: &str) -> Decided<'t> {
+        let old = told.into_iter().flatten().filter(|told| told.config != config);
+        Decided { old: old.map(|told| (&told.range, 0, IdSum::default())).collect(), missing: Vec::new() }
+    }
+
+    fn range_of(&self, offset_bytes: u64) -> Option<usize> {
+        let place = self.old.partition_point(|(range, ..)| range.from_bytes <= offset_bytes).checked_sub(1)?;
+        (offset_bytes < self.old[place].0.to_bytes).then_some(place)
+    }
+
+    fn is_old(&self, offset_bytes: u64) -> bool {
+        !self.old.is_empty() && self.range_of(offset_bytes).is_some()
+    }
+
+    fn found(&mut self, offset_bytes: u64, id: &Id) {
+        if let Some(place) = self.range_of(offset_bytes) {
+            let (_, count, sum) = &mut self.old[place];
+            *count += 1;
+            sum.add(id);
+        }
+    }
+
+    /// Those of the lines that are nowhere of which no account says that they were dropped; the others are counted.
+    fn undecidable(&self, nowhere: Vec<u64>, row: &mut Row) -> Vec<u64> {
+        let is_proven =
+            |(range, count, sum): &(&Range, u64, IdSum)| (range.tally.kept, range.tally.ids) == (*count, *sum);
+        let (dropped, undecidable): (Vec<u64>, Vec<u64>) = nowhere
+            .into_iter()
+            .partition(|offset_bytes| self.range_of(*offset_bytes).is_some_and(|place| is_proven(&self.old[place])));
+        row.dropped += dropped.len() as u64;
+        undecidable
+    }
+}
+
+fn key(entry: &FileEntry) -> String {
+    format!("{}-{}", entry.inode, entry.generation)
+}
+
+fn row(entry: &FileEntry, proof: Proof) -> Row {
+    let (from_bytes, to_bytes) = (entry.passed_over_bytes, entry.committed.offset_bytes);
+    Row { path: entry.path.clone(), file: key(entry), from_bytes, to_bytes, ..Row::empty(proof) }
+}
+
+/// What the accounts expect of a file. A folder of state that was lost begins its accounts anew, and tells again of the
+/// same lines, or of another file with the same inode: so each folder by itself and all together are held against what
+/// is found, and the first that agrees is taken; else the one that tells of most.
+fn expected_of(told: &[Told], found: u64, sum: IdSum) -> Tally {
+    let mut by_state: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut all = Tally::default();
+    for Told { state, range, .. } in told {
+        by_state.entry(state).or_default().join(&range.tally);
+        all.join(&range.tally);
+    }
+    let agrees = |tally: &&Tally| (tally.kept, tally.ids) == (found, sum);
+    let largest = by_state.values().max_by_key(|tally| tally.kept);
+    by_state.values().chain([&all]).find(agrees).or(largest).cloned().unwrap_or_default()
+}
+
+fn span(told: &[Told]) -> (u64, u64) {
+    let from = told.iter().map(|told| told.range.from_bytes).min();
+    let to = told.iter().map(|told| told.range.to_bytes).max();
+    (from.unwrap_or_default(), to.unwrap_or_default())
+}
+
+/// Whether the ranges leave something out.
+fn has_gaps(told: &[Told]) -> bool {
+    let mut reached = told.first().map_or(0, |told| told.range.from_bytes);
+    told.iter().any(|told| {
+        let gap = told.range.from_bytes > reached;
+        reached = reached.max(told.range.to_bytes);
+        gap
+    })
+}

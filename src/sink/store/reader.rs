@@ -1,0 +1,152 @@
+//! Reading: what is in a store, beside a process that writes?
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Row};
+
+use super::{StoreError, schema};
+use crate::batch::{Id, SourceFile};
+
+/// A store opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// A document: its file as [`SourceFile::key`] names it, the start of its line there in bytes, its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The start of its line, in bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// The id.
+    pub id: String,
+}
+
+impl Reader {
+    /// Opens an existing store.
+    pub(super) fn open(path: &Path) -> Result<Reader, StoreError> {
+        Ok(Reader { connection: schema::open_read_only(path)?, path: path.to_owned() })
+    }
+
+    /// The number of documents. Walks the smallest index, about 10 ms for 100,000 documents.
+    pub fn count(&self) -> Result<u64, StoreError> {
+        let count = self.connection.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0));
+        Ok(count.map_err(|source| self.failed(source))? as u64)
+    }
+
+    /// The connection, for queries in SQL on the table `records`.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Those of some ids that documents have.
+    pub fn present(&self, ids: &[Id]) -> Result<HashSet<Id>, StoreError> {
+        let look = || {
+            let mut statement = self.connection.prepare_cached("SELECT 1 FROM records WHERE id = ?1")?;
+            let mut present = HashSet::with_capacity(ids.len());
+            for id in ids {
+                if statement.exists([id.as_str()])? {
+                    present.insert(*id);
+                }
+            }
+            Ok(present)
+        };
+        look().map_err(|source| self.failed(source))
+    }
+
+    /// Visits every document of some files, each up to an offset in bytes. Reads the whole table once.
+    pub fn each_place(&self, bounds: &BTreeMap<String, u64>, mut visit: impl FnMut(Place)) -> Result<(), StoreError> {
+        let mut by_file = BTreeMap::new();
+        for (key, to_bytes) in bounds {
+            if let Some((inode, generation)) =
+                key.split_once('-').and_then(|(i, g)| Some((i.parse().ok()?, g.parse().ok()?)))
+            {
+                by_file.insert((inode, generation), (key, *to_bytes));
+            }
+        }
+        self.places(
+            "SELECT log_inode, log_generation, log_offset_bytes, id FROM records",
+            |inode, generation, offset, id| {
+                if let Some((key, to_bytes)) = by_file.get(&(inode, generation))
+                    && offset < *to_bytes
+                {
+                    visit(Place { file: (*key).clone(), offset_bytes: offset, id });
+                }
+            },
+        )
+    }
+
+    /// The records that orders have erased.
+    pub fn tombstones(&self) -> Result<Vec<Place>, StoreError> {
+        let mut tombstones = Vec::new();
+        if self.has_accounts()? {
+            let sql = "SELECT log_inode, log_generation, log_offset_bytes, id FROM tombstones";
+            self.places(sql, |inode, generation, offset_bytes, id| {
+                let file = SourceFile { inode, generation, ..SourceFile::default() }.key();
+                tombstones.push(Place { file, offset_bytes, id });
+            })?;
+        }
+        Ok(tombstones)
+    }
+
+    /// The pipeline's own accounts, in the order in which they were written, as JSON.
+    pub fn accounts(&self) -> Result<Vec<String>, StoreError> {
+        if !self.has_accounts()? {
+            return Ok(Vec::new());
+        }
+        let read = || {
+            let mut statement = self.connection.prepare("SELECT document FROM accounts ORDER BY rowid")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// Records with a time up to this, in microseconds since 1970, may have been deleted by retention.
+    pub fn expired_until_us(&self) -> Result<Option<i64>, StoreError> {
+        if !self.has_accounts()? {
+            return Ok(None);
+        }
+        let latest = self.connection.query_row("SELECT max(timestamp_us) FROM expired", [], |row| row.get(0));
+        latest.map_err(|source| self.failed(source))
+    }
+
+    /// A store of the first layout has no accounts until a newer inferlog writes into it.
+    fn has_accounts(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'accounts'";
+        let tables = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok(tables.map_err(|source| self.failed(source))? > 0)
+    }
+
+    /// Visits rows of inode, generation, offset and id; those without a place are passed over.
+    fn places(&self, sql: &str, mut visit: impl FnMut(u64, u32, u64, String)) -> Result<(), StoreError> {
+        let mut read = || {
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if let Some((inode, generation, offset_bytes, id)) = place(row)? {
+                    visit(inode, generation, offset_bytes, id);
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::sqlite(&self.path, source)
+    }
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Option<(u64, u32, u64, String)>> {
+    let (inode, generation, offset): (Option<i64>, Option<u32>, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let id = row.get(3)?;
+    Ok(match (inode, generation, offset) {
+        (Some(inode), Some(generation), Some(offset)) => Some((inode as u64, generation, offset as u64, id)),
+        _ => None,
+    })
+}

@@ -1,0 +1,285 @@
+//! `inferlog reconcile`: every line is accounted for, and what is not is named.
+
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::numbered::{self, report};
+use crate::place::{Ended, Place, append, pipeline_of, records, start};
+use crate::support::{Method, Node};
+
+const FILES: &str = "paths: [\"logs/*.ndjson\"], poll_interval: 50ms";
+
+const DROP_NOISE: &str = "- drop: { name: noise, when: \"event : noise\" }";
+
+fn place(processors: &str) -> Place {
+    Place::new(&pipeline_of(FILES, processors, "store"))
+}
+
+/// Each tenth line is no record, and each tenth one is dropped.
+fn dirty_lines(count: u64) -> String {
+    let line = |n: u64| match n % 10 {
+        3 => format!("line {n} of a web server\n"),
+        4 => format!("{{\"event\":\"noise\",\"n\":{n}}}\n"),
+        _ => format!("{{\"event\":\"inference\",\"n\":{n},\"timestamp\":\"2026-11-23T10:00:00Z\"}}\n"),
+    };
+    (0..count).map(line).collect()
+}
+
+fn reconcile(place: &Place, more: &[&str]) -> Ended {
+    let mut command = place.inferlog(&["reconcile", "p.yaml", "--data-dir", "data"]);
+    command.args(more);
+    start(command).wait()
+}
+
+/// What the report says as a whole: exit code, and the sums of its rows.
+fn sums(place: &Place) -> (Option<i32>, Value) {
+    let ended = reconcile(place, &["--format", "json"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    (ended.code, report)
+}
+
+fn sum(report: &Value, column: &str) -> u64 {
+    report["rows"].as_array().unwrap().iter().map(|row| row[column].as_u64().unwrap()).sum()
+}
+
+/// Code, and: lines, indexed, dropped, erased, dead-lettered, missing, unexpected, undecidable.
+fn check(place: &Place, code: i32, expected: [u64; 8]) -> Value {
+    let (found_code, report) = sums(place);
+    let columns = ["lines", "indexed", "dropped", "erased", "dead_lettered", "missing", "unexpected", "undecidable"];
+    assert_eq!(columns.map(|column| sum(&report, column)), expected, "{report}");
+    assert_eq!((found_code, &report["complete"]), (Some(code), &Value::Bool(code == 0)), "{report}");
+    report
+}
+
+fn sql(place: &Place, text: &str) {
+    let store = Connection::open(place.path("data/p/store.sqlite")).unwrap();
+    store.execute_batch(text).unwrap();
+}
+
+fn proofs(report: &Value) -> Vec<&str> {
+    report["rows"].as_array().unwrap().iter().map(|row| row["proof"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_line_is_accounted_for_and_one_deleted_document_is_named() {
+    let place = place(DROP_NOISE);
+    append(&place.log(), dirty_lines(1_000));
+    place.run_once_to(1);
+    let report = check(&place, 0, [1_000, 800, 100, 0, 100, 0, 0, 0]);
+    assert_eq!(proofs(&report), ["lines"]);
+
+    sql(&place, "DELETE FROM records WHERE json_extract(document, '$.n') = 777");
+    let report = check(&place, 1, [1_000, 799, 100, 0, 100, 1, 0, 0]);
+    let text = fs::read_to_string(place.log()).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!(finding["what"], "missing");
+    assert_eq!(finding["path"], place.log().canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(
+        finding["offset_bytes"],
+        text.find("\"n\":777,").unwrap() as u64 - "{\"event\":\"inference\",".len() as u64
+    );
+    let table = reconcile(&place, &[]);
+    assert!(table.stdout.contains("missing: ") && table.stderr.contains("of 1000 lines 1 are missing"), "{table:?}");
+}
+
+#[test]
+fn a_document_that_no_line_made_is_unexpected() {
+    let place = place(DROP_NOISE);
+    append(&place.log(), dirty_lines(100));
+    place.run_once_to(1);
+    sql(
+        &place,
+        "INSERT INTO records (id, timestamp_us, log_inode, log_generation, log_offset_bytes, document)
+         SELECT 'AAAAAAAAAAAAAAAAAAAAAAAAAAAA', timestamp_us, log_inode, log_generation, 0, document FROM records LIMIT 1",
+    );
+    let report = check(&place, 1, [100, 80, 10, 0, 10, 0, 1, 0]);
+    assert_eq!(report["findings"][0]["id"], "AAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+}
+
+#[test]
+fn lines_after_the_committed_offset_are_not_judged() {
+    let place = place("");
+    append(&place.log(), records(0..10));
+    place.run_once_to(0);
+    append(&place.log(), records(10..20));
+    check(&place, 0, [10, 10, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_file_that_is_gone_is_proven_by_its_accounts() {
+    let place = place(DROP_NOISE);
+    append(&place.log(), dirty_lines(1_000));
+    append(&place.path("logs/b.ndjson"), records(0..50));
+    place.run_once_to(1);
+    fs::remove_file(place.log()).unwrap();
+    let report = check(&place, 0, [1_050, 850, 100, 0, 100, 0, 0, 0]);
+    assert_eq!(proofs(&report), ["accounts", "lines"]);
+    let table = reconcile(&place, &[]);
+    assert!(table.stderr.contains("1 files are gone and proven by the accounts"), "{table:?}");
+
+    // Also when the checkpoint has forgotten it, and after further runs.
+    place.run_once_to(0);
+    check(&place, 0, [1_050, 850, 100, 0, 100, 0, 0, 0]);
+    sql(&place, "DELETE FROM records WHERE json_extract(document, '$.n') = 555 AND log_file_path LIKE '%a.ndjson'");
+    let report = check(&place, 1, [1_050, 849, 100, 0, 100, 1, 0, 0]);
+    assert!(report["rows"][0]["note"].as_str().unwrap().contains("how many, not which"));
+
+    fs::remove_file(place.path("logs/b.ndjson")).unwrap();
+    sql(&place, "DELETE FROM accounts");
+    let (code, report) = sums(&place);
+    assert_eq!((code, proofs(&report)), (Some(1), vec!["none", "none"]), "{report}");
+}
+
+#[test]
+fn a_compressed_or_renamed_file_is_judged_line_by_line() {
+    let place = place("");
+    append(&place.log(), records(0..500));
+    append(&place.path("logs/b.ndjson"), records(500..600));
+    place.run_once_to(0);
+    let gzip = Command::new("gzip").arg(place.log()).status().unwrap();
+    assert!(gzip.success());
+    fs::rename(place.path("logs/b.ndjson"), place.path("logs/b.old")).unwrap();
+    let report = check(&place, 0, [600, 600, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(proofs(&report), ["lines", "lines"]);
+}
+
+#[test]
+fn what_another_configuration_dropped_is_proven_by_its_account_or_undecidable() {
+    let place = place(DROP_NOISE);
+    append(&place.log(), dirty_lines(100));
+    place.run_once_to(1);
+    // Today nothing would be dropped.
+    place.set_pipeline(&pipeline_of(FILES, "", "store"));
+    append(&place.log(), records(0..5));
+    place.run_once_to(0);
+    check(&place, 0, [105, 85, 10, 0, 10, 0, 0, 0]);
+    // Now the account of those lines does not agree, and it might be any of eleven.
+    sql(&place, "DELETE FROM records WHERE json_extract(document, '$.n') = 55");
+    let report = check(&place, 1, [105, 84, 0, 0, 10, 0, 0, 11]);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 11);
+    // Lines of today's configuration are still named.
+    sql(&place, "DELETE FROM records WHERE json_extract(document, '$.request_id') LIKE '%3'");
+    check(&place, 1, [105, 83, 0, 0, 10, 1, 0, 11]);
+}
+
+#[test]
+fn an_erased_record_is_neither_missing_nor_brought_back() {
+    let place = place("");
+    append(&place.log(), records(0..100));
+    append(&place.path("logs/b.ndjson"), records(100..110));
+    place.run_once_to(0);
+    sql(
+        &place,
+        "INSERT INTO tombstones SELECT id, 'digest', 'order-7', 'request of the subject', 'dpo', 0, log_inode,
+             log_generation, log_offset_bytes FROM records WHERE json_extract(document, '$.n') IN (42, 105);
+         DELETE FROM records WHERE json_extract(document, '$.n') IN (42, 105);",
+    );
+    check(&place, 0, [110, 108, 0, 2, 0, 0, 0, 0]);
+    // Everything is read again, and the gone file is proven by accounts.
+    fs::remove_file(place.path("data/p/checkpoint.json")).unwrap();
+    let ended = place.run_once_to(0);
+    assert!(ended.stderr.contains("0 indexed, 108 duplicates"), "{ended:?}");
+    fs::remove_file(place.path("logs/b.ndjson")).unwrap();
+    assert_eq!(place.store().count(), 108);
+    let report = check(&place, 0, [110, 108, 0, 2, 0, 0, 0, 0]);
+    assert_eq!(proofs(&report), ["lines", "accounts"]);
+}
+
+#[test]
+fn what_retention_has_deleted_is_not_missing() {
+    let files = "paths: [\"logs/*.ndjson\"]";
+    let place = Place::new(&pipeline_of(files, "", "{ store: { retention: { at_most: 1h } } }"));
+    append(&place.log(), records(0..100));
+    append(&place.log(), "{\"n\":1,\"timestamp\":\"2030-01-01T00:00:00Z\"}\n");
+    let mut running = place.run();
+    running.wait_for_metric("inferlog_settled_lines_total{pipeline=\"p\"}", 101);
+    crate::place::wait_for("retention", || {
+        running.must_run();
+        (place.store().count() == 1).then_some(())
+    });
+    running.stop();
+    let (code, report) = sums(&place);
+    assert_eq!((code, sum(&report, "expired"), sum(&report, "indexed")), (Some(0), 100, 1), "{report}");
+}
+
+#[test]
+fn where_there_is_nothing_to_look_at_it_says_so() {
+    let place = place("");
+    let ended = reconcile(&place, &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("has no checkpoint") && ended.stderr.contains("hint: is `--data-dir`"), "{ended:?}");
+    let place = Place::new(&pipeline_of(FILES, "", "stdout"));
+    append(&place.log(), records(0..3));
+    place.run_once_to(0);
+    let ended = reconcile(&place, &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("keeps nothing"), "{ended:?}");
+}
+
+#[test]
+fn one_document_of_a_million_is_found() {
+    let count = if numbered::is_long() { 1_000_000 } else { 100_000 };
+    let place = place("");
+    append(&place.log(), records(0..count));
+    place.run_once_to(0);
+    let started = Instant::now();
+    check(&place, 0, [count, count, 0, 0, 0, 0, 0, 0]);
+    let took = started.elapsed();
+    sql(&place, &format!("DELETE FROM records WHERE rowid = {}", count / 2));
+    let report = check(&place, 1, [count, count - 1, 0, 0, 0, 1, 0, 0]);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1);
+    self::report(&format!("reconcile of {count} records in the store: {:.1} s", took.as_secs_f64()));
+}
+
+#[tokio::test]
+async fn one_document_of_a_hundred_thousand_in_elasticsearch_is_found() {
+    const COUNT: u64 = 100_000;
+    let Some(node) = Node::plain("reconcile a hundred thousand") else { return };
+    let stream = "logs-ml.inference-reconcile";
+    node.forget(stream).await;
+    node.forget("metrics-ml.pipeline-reconcile").await;
+    let host = node.options.hosts[0].as_str();
+    let sink = format!("{{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {stream} }} }}");
+    let place = Place::new(&pipeline_of(FILES, DROP_NOISE, &sink));
+    assert_eq!(start(place.inferlog(&["setup", "apply", "p.yaml"])).wait().code, Some(0));
+    append(&place.log(), records(0..COUNT));
+    append(&place.path("logs/b.ndjson"), dirty_lines(100));
+    place.run_once_to(1);
+    let started = Instant::now();
+    let lines = COUNT + 100;
+    let report = check(&place, 0, [lines, COUNT + 80, 10, 0, 10, 0, 0, 0]);
+    assert_eq!(proofs(&report), ["lines", "lines"]);
+    let took = started.elapsed();
+    let delete = |n: u64| {
+        let query = format!(
+            "{{\"query\":{{\"bool\":{{\"filter\":[{{\"term\":{{\"n\":{n}}}}},{{\"exists\":{{\"field\":\"model_version\"}}}}]}}}}}}"
+        );
+        let path = format!("{stream}/_delete_by_query?refresh=true");
+        let node = &node;
+        async move { node.ask(Method::Post, &path, &query).await }
+    };
+    let (status, answer) = delete(54_321).await;
+    assert_eq!((status, &answer["deleted"]), (200, &Value::from(1)), "{answer}");
+    let report = check(&place, 1, [lines, COUNT + 79, 10, 0, 10, 1, 0, 0]);
+    let text = fs::read_to_string(place.log()).unwrap();
+    let offset = text.lines().take(54_321).map(|line| line.len() as u64 + 1).sum::<u64>();
+    assert_eq!(report["findings"][0]["offset_bytes"], offset, "{report}");
+    // The other file is whole; gone, its account says so.
+    fs::remove_file(place.path("logs/b.ndjson")).unwrap();
+    let report = check(&place, 1, [lines, COUNT + 79, 10, 0, 10, 1, 0, 0]);
+    assert_eq!(proofs(&report), ["lines", "accounts"], "{report}");
+    fs::remove_file(place.log()).unwrap();
+    let report = check(&place, 1, [lines, COUNT + 79, 10, 0, 10, 1, 0, 0]);
+    assert_eq!(proofs(&report), ["accounts", "accounts"], "{report}");
+    // Put back under a tombstone, it is accounted for.
+    let (id, file) = {
+        let entry = &report["rows"][0];
+        (report["findings"].as_array().map(Vec::len), entry["file"].as_str().unwrap().to_owned())
+    };
+    assert_eq!((id, file.contains('-')), (Some(0), true), "a file that is gone has no offsets to name");
+    self::report(&format!("reconcile of {lines} records in Elasticsearch: {:.1} s", took.as_secs_f64()));
+}
