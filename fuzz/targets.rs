@@ -293,13 +293,15 @@ pub fn bulk_answer(data: &[u8]) {
     let [sent, status, body @ ..] = data else { return };
     let sent = usize::from(sent % 8);
     let status = [200, 201, 302, 400, 401, 403, 404, 413, 429, 500, 503, 599][usize::from(status % 12)];
-    let reply = Reply { host: "http://es".to_owned(), status, body: body.to_vec().into() };
+    let reply = Reply { host: "http://es".to_owned(), status, body: body.to_vec().into(), retry_after: None };
     let outcomes = match read_answer(&reply, sent) {
         Answer::Items(outcomes) => outcomes,
         Answer::Halve(reason) => {
             return assert!(matches!(status, 400 | 413) && !reason.kind.is_empty() || status == 400);
         }
-        Answer::Wait(trouble) => return assert!(!trouble.problem.is_empty() && trouble.hint.is_some()),
+        Answer::Wait(trouble) | Answer::WaitAtLeast(_, trouble) => {
+            return assert!(!trouble.problem.is_empty() && trouble.hint.is_some());
+        }
         Answer::Closed(_) => panic!("no answer says that Elasticsearch is gone for good"),
     };
     assert!((200..300).contains(&status), "items under status {status}");

@@ -3,6 +3,8 @@
 //! The words between a sink, which tries once, and delivery, which alone decides what is tried again. They name outcomes,
 //! not what is done about them.
 
+use std::time::Duration;
+
 /// What became of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -40,6 +42,8 @@ pub enum Answer {
     Items(Vec<Outcome>),
     /// Nothing is known of any item: wait and ask for all of them again.
     Wait(Trouble),
+    /// The same, and the server says for how long it wants to be left alone.
+    WaitAtLeast(Duration, Trouble),
     /// The request as a whole was too large or was refused because of one of its items: ask for each half by itself.
     /// A single item that gets this answer is rejected for this reason.
     Halve(Reason),

@@ -11,9 +11,10 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+
+pub use prometheus_client::metrics::gauge::Gauge;
 
 use crate::reject::Reject;
 use crate::tally::Totals;
@@ -108,6 +109,7 @@ struct SinkFamilies {
     in_flight: Gauges,
     last_success: Gauges,
     request_seconds: Histograms,
+    allowed_requests: Gauges,
 }
 
 /// The counters of one sink of one pipeline.
@@ -125,6 +127,8 @@ pub struct SinkCounters {
     pub retried: Counter,
     /// 1 while the sink answers, 0 while it is in trouble.
     pub ready: Gauge,
+    /// Requests that may be under way to the sink at a time, as it takes them.
+    pub allowed_requests: Gauge,
     /// Requests under way.
     pub in_flight: Gauge,
     /// When the sink took something last, in seconds since 1970.
@@ -196,6 +200,7 @@ impl Counters {
             name: sink,
             request_seconds: self.sink.request_seconds.get_or_create_owned(&labels),
             latency: Arc::clone(&self.latency),
+            allowed_requests: self.sink.allowed_requests.get_or_create_owned(&labels),
         }
     }
 
@@ -316,6 +321,10 @@ impl Telemetry {
             failure_store: self.counts("inferlog_sink_failure_store_records", "Documents in the failure store"),
             retried: self.counts("inferlog_sink_retried_records", "Items tried again"),
             ready: self.gauges("inferlog_sink_ready_state", "1 while the sink answers, 0 while it is in trouble"),
+            allowed_requests: self.gauges(
+                "inferlog_sink_allowed_requests",
+                "Requests that may be under way at a time, as the sink takes them",
+            ),
             in_flight: self.gauges("inferlog_sink_in_flight_requests", "Requests under way"),
             last_success: self.gauges(
                 "inferlog_sink_last_success_timestamp_seconds",

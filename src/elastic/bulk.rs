@@ -87,7 +87,10 @@ pub fn read_answer(reply: &Reply, sent: usize) -> Answer {
             detail: "the request is larger than the server takes (413)".to_owned(),
         }),
         400 => read_bad_request(reply),
-        _ => Answer::Wait(trouble_of(reply)),
+        _ => match reply.retry_after {
+            Some(wait) => Answer::WaitAtLeast(wait, trouble_of(reply)),
+            None => Answer::Wait(trouble_of(reply)),
+        },
     }
 }
 
@@ -163,7 +166,8 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &[u8], sent: usize) -> Answer {
-        read_answer(&Reply { host: "http://es".to_owned(), status, body: body.to_vec().into() }, sent)
+        let body = body.to_vec().into();
+        read_answer(&Reply { host: "http://es".to_owned(), status, body, retry_after: None }, sent)
     }
 
     fn kind_of(outcome: &Outcome) -> &'static str {
@@ -269,7 +273,7 @@ mod tests {
             let (found, text) = match read(status, body.as_bytes(), sent) {
                 Answer::Items(outcomes) => ("items", format!("{outcomes:?}")),
                 Answer::Halve(reason) => ("halve", reason.kind),
-                Answer::Wait(trouble) => {
+                Answer::Wait(trouble) | Answer::WaitAtLeast(_, trouble) => {
                     assert!(trouble.hint.is_some(), "{status} {body}");
                     ("wait", trouble.problem)
                 }

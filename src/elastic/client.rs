@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use elasticsearch::http::Method;
-use elasticsearch::http::headers::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use elasticsearch::http::headers::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use elasticsearch::http::transport::Transport;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -47,6 +50,8 @@ pub struct Reply {
     pub status: u16,
     /// The body, decompressed, at most [`ANSWER_BYTES_MAX`].
     pub body: Bytes,
+    /// For how long the server wants to be left alone, if it says so.
+    pub retry_after: Option<Duration>,
 }
 
 /// What is sent.
@@ -104,16 +109,31 @@ impl Client {
             tries -= 1;
             match self.ask(host, method, path, headers.clone(), bytes.clone()).await {
                 Ok(reply) => {
-                    host.leave_out(None);
+                    let is_away = matches!(reply.status, 502..=504);
+                    self.note(host, is_away.then(|| describe::refused(&reply.host, reply.status, None)).as_ref());
                     return Ok(reply);
                 }
                 Err(failure) => {
-                    host.leave_out(Some(Instant::now() + HOST_LEFT_OUT));
+                    self.note(host, Some(&failure.trouble));
                     if tries == 0 || failure.time_is_up {
                         return Err(failure.trouble);
                     }
                 }
             }
+        }
+    }
+
+    /// Takes note of how a host is, and says of one among several when that changes: nobody else would.
+    fn note(&self, host: &Host, trouble: Option<&Trouble>) {
+        let was_left_out = host.leave_out(trouble.map(|_| Instant::now() + HOST_LEFT_OUT));
+        match trouble {
+            _ if self.hosts.len() == 1 => {}
+            Some(Trouble { problem, hint }) if !was_left_out => {
+                let (seconds, hint) = (HOST_LEFT_OUT.as_secs(), hint.as_deref().unwrap_or("the other hosts are asked"));
+                tracing::warn!(hint, "{problem}; it is left out, and asked again after {seconds} s");
+            }
+            None if was_left_out => tracing::info!("{} answers again", host.name()),
+            _ => {}
         }
     }
 
@@ -138,11 +158,13 @@ impl Client {
             return Err(Failure::too_long(&host.name()));
         }
         let status = answer.status_code().as_u16();
+        let retry_after =
+            answer.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Utc::now()));
         let body = answer.bytes().await.map_err(failed)?;
         if body.len() > ANSWER_BYTES_MAX {
             return Err(Failure::too_long(&host.name()));
         }
-        Ok(Reply { host: host.name(), status, body })
+        Ok(Reply { host: host.name(), status, body, retry_after })
     }
 
     /// The next host in turn that is not left out, or the one that is taken back first.
@@ -182,8 +204,10 @@ impl Host {
         self.url.as_str().trim_end_matches('/').to_owned()
     }
 
-    fn leave_out(&self, until: Option<Instant>) {
-        *self.left_out_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    /// Leaves it out until then, or takes it back; gives whether it was left out and not taken back since.
+    fn leave_out(&self, until: Option<Instant>) -> bool {
+        let mut left_out_until = self.left_out_until.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *left_out_until, until).is_some()
     }
 
     fn left_out_for(&self, now: Instant) -> Duration {
@@ -208,6 +232,15 @@ impl Failure {
         let problem = format!("the answer of {host} is longer than {ANSWER_BYTES_MAX} bytes");
         let hint = Some("is this Elasticsearch?".to_owned());
         Failure { trouble: Trouble { problem, hint }, time_is_up: false }
+    }
+}
+
+/// What `Retry-After` says: seconds, or a moment.
+fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now).to_std().ok(),
     }
 }
 
@@ -236,9 +269,28 @@ mod tests {
         client.hosts[0].leave_out(Some(Instant::now() + 2 * HOST_LEFT_OUT));
         client.hosts[2].leave_out(Some(Instant::now() + 2 * HOST_LEFT_OUT));
         assert_eq!(next(2), ["http://b", "http://b"], "all are out: the first to come back is asked");
-        client.hosts.iter().for_each(|host| host.leave_out(Some(Instant::now())));
+        for host in &client.hosts {
+            assert!(host.leave_out(Some(Instant::now())));
+        }
         assert_eq!(next(3).len(), 3);
         assert!(client.hosts.iter().all(|host| host.left_out_for(Instant::now()).is_zero()));
+    }
+
+    #[test]
+    fn a_server_says_when_to_come_back_in_seconds_or_by_the_clock() {
+        let now = DateTime::parse_from_rfc3339("2026-11-24T15:00:00Z").unwrap().to_utc();
+        for (value, expected) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Tue, 24 Nov 2026 15:00:30 GMT", Some(30)),
+            ("Tue, 24 Nov 2026 14:59:00 GMT", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Only here anything is retried. A sink tries once; delivery sends again the items that may succeed, and them alone,
 //! with jittered exponential backoff; halves a request that is refused as a whole; writes to the dead letter what never
 //! will succeed; and acknowledges a batch when each of its items is one of the three: indexed, known already, dead.
+//!
+//! How many requests may be under way, and how long all of them wait for a sink that is busy, is decided by [`super::pace`].
+//! A batch of which single items were refused waits by itself besides, since others may get on meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use super::health::Health;
+use super::pace::{Turns, backoff, load};
 use crate::answer::{Answer, Outcome, Reason, Trouble};
 use crate::batch::{Batch, Destination, Item};
 use crate::queue::{Parcel, Queue};
@@ -26,6 +30,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often accounts are sent in a row before they wait for their next turn.
 const ACCOUNT_TRIES_MAX: u32 = 3;
+
+/// The longest wait for items on which the server fails while it settles others: it is not busy, so nothing is spared by
+/// waiting longer, and all [`Policy::item_attempts_max`] tries are over before `--once` loses patience.
+const FAILING_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// How a sink is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +75,7 @@ pub struct Delivery {
     accounts_refused: AtomicBool,
     /// How many items the sink has settled, one way or the other: it works for others than those that it fails on.
     settled: AtomicU64,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -142,7 +151,20 @@ impl Delivery {
     ) -> Delivery {
         let sink_counters = counters.sink(sink.name());
         let (accounts_refused, settled) = (AtomicBool::new(false), AtomicU64::new(0));
-        Delivery { sink, queue, dead_letter, health, policy, counters, sink_counters, spent, accounts_refused, settled }
+        let turns = Turns::new(policy, sink_counters.allowed_requests.clone());
+        Delivery {
+            sink,
+            queue,
+            dead_letter,
+            health,
+            policy,
+            counters,
+            sink_counters,
+            spent,
+            accounts_refused,
+            settled,
+            turns,
+        }
     }
 
     /// The same into another sink.
@@ -197,9 +219,11 @@ impl Delivery {
                 }
                 Answer::Items(outcomes) => {
                     let trouble = miscounted(self.sink.name(), outcomes.len(), attempt.request.len());
-                    open.push(self.wait(attempt, trouble).await);
+                    self.pause(attempt.tries, self.policy.retry_max).await;
+                    open.push(self.ask_again(attempt, trouble));
                 }
-                Answer::Wait(trouble) => open.push(self.wait(attempt, trouble).await),
+                // The pace is what waits.
+                Answer::Wait(trouble) | Answer::WaitAtLeast(_, trouble) => open.push(self.ask_again(attempt, trouble)),
                 Answer::Halve(reason) if attempt.request.len() == 1 => {
                     self.reject(&attempt.request, &reason, &mut delivered).await;
                 }
@@ -217,13 +241,15 @@ impl Delivery {
         Ok(())
     }
 
-    /// Asks the sink, and counts and times it.
+    /// Sends a request when it is its turn, and counts and times it.
     async fn ask(&self, request: &Request) -> Answer {
+        let turn = self.turns.next(request.bytes()).await;
         self.counters.delivery_requests_total.inc();
         self.sink_counters.in_flight.inc();
         self.health.asked();
         let asked = Instant::now();
         let answer = self.sink.deliver(request).await;
+        turn.answered(load(&answer));
         self.health.answered();
         self.sink_counters.in_flight.dec();
         self.sink_counters.observe_request(asked.elapsed());
@@ -249,11 +275,12 @@ impl Delivery {
                         break;
                     }
                     self.say_not_taken(&outcomes);
+                    self.pause(tries, self.policy.retry_max).await;
                 }
                 Answer::Closed(trouble) => return Err(Closed(trouble)),
-                Answer::Wait(_) | Answer::Halve(_) => {}
+                // The pace is what waits.
+                Answer::Wait(_) | Answer::WaitAtLeast(..) | Answer::Halve(_) => {}
             }
-            self.pause(tries).await;
         }
         parcel.ack.delivered(self.sink.name(), delivered);
         Ok(())
@@ -275,11 +302,10 @@ impl Delivery {
         }
     }
 
-    /// Notes why nothing was taken, and gives back all items after the wait for it.
-    async fn wait(&self, attempt: Attempt, trouble: Trouble) -> Attempt {
+    /// Notes why nothing was taken, and gives back all items.
+    fn ask_again(&self, attempt: Attempt, trouble: Trouble) -> Attempt {
         self.health.trouble(trouble);
         self.sink_counters.retried.inc_by(attempt.request.len() as u64);
-        self.pause(attempt.tries).await;
         Attempt { tries: attempt.tries + 1, ..attempt }
     }
 
@@ -300,13 +326,15 @@ impl Delivery {
             Some(trouble) => self.health.trouble(trouble),
             None => self.health.good(),
         }
+        let only_failing = others_succeed && unsettled.retry.is_empty();
+        let wait_max = if only_failing { FAILING_RETRY_MAX } else { self.policy.retry_max };
         let retry = unsettled.into_retry();
         if retry.is_empty() {
             return None;
         }
         self.sink_counters.retried.inc_by(retry.len() as u64);
         let settled_before = self.settled_items();
-        self.pause(tries).await;
+        self.pause(tries, wait_max).await;
         let request = Request { batch: request.batch, selection: Some(retry) };
         Some(Attempt { request, tries: tries + 1, failures, settled_before })
     }
@@ -373,15 +401,9 @@ impl Delivery {
         self.settled.load(Ordering::Relaxed)
     }
 
-    async fn pause(&self, tries: u32) {
-        tokio::time::sleep(backoff(&self.policy, tries, fastrand::f64())).await;
+    async fn pause(&self, tries: u32, at_most: Duration) {
+        tokio::time::sleep(backoff(&self.policy, tries, fastrand::f64()).min(at_most)).await;
     }
-}
-
-/// The wait after `tries` tries: doubled each time up to the limit, then between half and all of it by `random` (0..1).
-fn backoff(policy: &Policy, tries: u32, random: f64) -> Duration {
-    let doubled = policy.retry_initial.saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX));
-    doubled.min(policy.retry_max).mul_f64(0.5 + random / 2.0)
 }
 
 fn finished(joined: Result<Result<(), Closed>, tokio::task::JoinError>) -> Result<(), Closed> {

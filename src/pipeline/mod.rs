@@ -19,6 +19,7 @@ mod held;
 #[cfg(test)]
 mod observe_tests;
 mod outlet;
+mod pace;
 pub mod reconcile;
 mod stages;
 pub mod supervisor;
@@ -162,10 +163,7 @@ impl Pipeline {
     pub fn run(mut self) -> Ended {
         let mut ended = Ended::default();
         while !self.stop.is_asked() && !ended.stuck {
-            self.commit();
-            self.stages.seal_if_due();
-            let turn = self.take_next_chunk();
-            self.send();
+            let turn = self.turn();
             if turn == Turn::Idle && self.limits.once && self.is_delivered_to_the_end(&mut ended) {
                 break;
             }
@@ -175,6 +173,15 @@ impl Pipeline {
             }
         }
         self.finish(ended)
+    }
+
+    /// Does what there is to do, up to one chunk.
+    fn turn(&mut self) -> Turn {
+        self.commit();
+        self.stages.seal_if_due();
+        let turn = self.take_next_chunk();
+        self.send();
+        turn
     }
 
     /// Batch → queue. A file that was just met, or began a new generation, must be known as that before its lines leave: a

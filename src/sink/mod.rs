@@ -29,6 +29,14 @@ impl Request {
         self.selection.as_ref().map_or(self.batch.items().len(), Vec::len)
     }
 
+    /// The length of its documents with what stands before each, in bytes.
+    pub fn bytes(&self) -> usize {
+        match &self.selection {
+            None => self.batch.body().len(),
+            Some(_) => self.items().map(|item| self.batch.action_and_document(item).len()).sum(),
+        }
+    }
+
     /// True when no item is asked for.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

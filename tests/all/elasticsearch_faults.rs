@@ -132,6 +132,30 @@ async fn an_answer_that_does_not_say_what_became_of_each_item_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_when_to_come_back_is_heard() {
+    for (status, wait) in [("429 Too Many Requests", 7), ("503 Service Unavailable", 11)] {
+        let head = format!("HTTP/1.1 {status}\r\nretry-after: {wait}\r\ncontent-length: 0\r\n\r\n");
+        let (url, _) = serve(Script::Bytes(head));
+        let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
+        let Answer::WaitAtLeast(at_least, trouble) = answer else { panic!("{answer:?}") };
+        assert_eq!(at_least, Duration::from_secs(wait));
+        assert!(trouble.problem.contains(&status[..3]), "{}", trouble.problem);
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_available_is_left_out_and_another_one_asked_the_next_time() {
+    let (away, heads) = serve(response("503 Service Unavailable", ""));
+    let (good, _) = serve(response("200 OK", GOOD));
+    let sink = sink(vec![away, good], Duration::from_secs(20));
+    assert!(matches!(ship(&sink).await, Answer::Wait(_)), "its answer is passed on");
+    for _ in 0..6 {
+        assert_eq!(ship(&sink).await, Answer::Items(vec![Outcome::Indexed, Outcome::Indexed]));
+    }
+    assert_eq!(heads.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_failure_store_is_not_success() {
     let body = r#"{"took":1,"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201}}]}"#;
     let (url, _) = serve(response("200 OK", body));
