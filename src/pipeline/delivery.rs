@@ -173,6 +173,13 @@ impl Delivery {
         Delivery { sink, ..self }
     }
 
+    /// The same with another policy.
+    #[cfg(test)]
+    pub(super) fn with_policy(self, policy: Policy) -> Delivery {
+        let turns = Turns::new(policy, self.sink_counters.allowed_requests.clone());
+        Delivery { policy, turns, ..self }
+    }
+
     /// Asks the sink whether deliveries can be expected to succeed, and warns if not. Documents do not wait long for its
     /// word.
     pub async fn probe(&self) {

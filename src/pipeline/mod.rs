@@ -21,6 +21,8 @@ mod observe_tests;
 mod outlet;
 mod pace;
 pub mod reconcile;
+#[cfg(test)]
+mod simulation_tests;
 mod stages;
 pub mod supervisor;
 

@@ -186,6 +186,7 @@ impl Files {
     fn begin(&mut self, file: &mut TailedFile) {
         file.undecided = false;
         file.news = true;
+        self.urgent = true;
         if self.very_first_scan && self.passes_over(file) && file.skip_to_end().is_err() {
             // It is read from its beginning, and fails there, too.
             file.begin_anew(file.generation());

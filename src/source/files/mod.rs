@@ -366,10 +366,22 @@ impl Files {
         }
     }
 
+    /// Looks at the next chance and at no other moment, and takes it that this long has passed since anything changed.
+    #[cfg(test)]
+    pub(crate) fn look_next(&mut self, has_passed: bool) {
+        let wait = if has_passed { Duration::ZERO } else { Duration::from_secs(3_600) };
+        (self.final_after, self.renamed_closed_after) = (wait, wait);
+        (self.decided_after, self.salvaged_after) = (wait, wait);
+        self.notifications = Notifications::default();
+        self.next_scan = Instant::now();
+    }
+
     /// The entries for the checkpoint.
     pub fn entries(&mut self) -> Vec<FileEntry> {
         self.remembered.forget();
-        let open = self.files.values().map(|file| file.entry(false));
+        // A compressed file of which it is not known yet whose copy it is has nothing to go on with after a restart.
+        let is_decided = |file: &&TailedFile| !(file.undecided && file.is_compressed());
+        let open = self.files.values().filter(is_decided).map(|file| file.entry(false));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
         self.remembered.iter().chain(replaced).cloned().chain(open).collect()
     }
