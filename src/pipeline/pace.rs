@@ -183,7 +183,8 @@ impl Pace {
     }
 
     fn decrease(&mut self, at_a_time: usize, now: Instant) {
-        self.too_many = self.at_a_time;
+        // One at a time may be too many, too, and is the least there is.
+        self.too_many = self.at_a_time.max(2);
         self.at_a_time = at_a_time.max(1);
         self.good = 0;
         self.starting = false;

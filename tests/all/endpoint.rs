@@ -1,7 +1,8 @@
 //! A scripted bulk endpoint with the real semantics of `create`, which misbehaves in random ways when it is asked to.
 //!
 //! Ids are remembered: an item whose id is new is 201, one whose id is taken 409, one that the oracle wants refused 400.
-//! Before and after that, a share of the requests meets one of [`Fault`]s. Plain HTTP/1.1 with keep-alive, a thread a
+//! Before and after that, a share of the requests meets one of [`Fault`]s. It may have [`Room`] for so many requests at a
+//! time only, and fail on one record for ever. Plain HTTP/1.1 with keep-alive, a thread a
 //! connection. The seed gives the order of faults; which request meets which one depends on the timing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -60,7 +61,29 @@ pub(crate) struct Endpoint {
     state: Arc<Mutex<State>>,
 }
 
+/// How many requests it works on at a time, and for how long; more are 429 at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) requests: u64,
+    pub(crate) takes: Duration,
+}
+
+/// What an endpoint with little room saw.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) requests: u64,
+    /// Those that were too many.
+    pub(crate) refused: u64,
+    /// The most that it worked on at a time.
+    pub(crate) working_max: u64,
+    working: u64,
+}
+
 struct State {
+    room: Option<Room>,
+    load: Load,
+    /// The number of a record that it fails on.
+    poison: Option<u64>,
     random: fastrand::Rng,
     /// The share of requests that meet a fault, 0..1.
     fault_share: f64,
@@ -77,6 +100,9 @@ impl Endpoint {
     pub(crate) fn start(seed: u64, fault_share: f64) -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = State {
+            room: None,
+            load: Load::default(),
+            poison: None,
             random: fastrand::Rng::with_seed(seed),
             fault_share,
             documents: HashMap::new(),
@@ -99,11 +125,38 @@ impl Endpoint {
 
     /// The `sink:` that ships here.
     pub(crate) fn sink(&self) -> String {
+        self.sink_with("")
+    }
+
+    /// The same with further options, each with a comma before it.
+    pub(crate) fn sink_with(&self, more: &str) -> String {
         format!(
             "{{ elasticsearch: {{ hosts: [\"{}\"], data_stream: logs-storm-default, \
-             retry: {{ initial: 20ms, max: 500ms }} }} }}",
+             retry: {{ initial: 20ms, max: 500ms }}{more} }} }}",
             self.address
         )
+    }
+
+    /// Gives it another room from now on.
+    pub(crate) fn set_room(&self, room: Room) {
+        self.state().room = Some(room);
+    }
+
+    /// What it saw since the last call.
+    pub(crate) fn take_load(&self) -> Load {
+        let mut state = self.state();
+        let working = state.load.working;
+        std::mem::replace(&mut state.load, Load { working, ..Load::default() })
+    }
+
+    /// How many requests were too many since [`Endpoint::take_load`].
+    pub(crate) fn count_refused(&self) -> u64 {
+        self.state().load.refused
+    }
+
+    /// Fails on this record from now on.
+    pub(crate) fn fail_on(&self, number: u64) {
+        self.state().poison = Some(number);
     }
 
     /// How many documents there are.
@@ -140,9 +193,30 @@ impl Endpoint {
         loop {
             let (asked, body) = read_request(&mut reader)?;
             let fault = if asked == Asked::Other { None } else { self.next_fault() };
-            let answer = if asked == Asked::Other { (404, "{}".to_owned()) } else { self.answer(asked, &body, fault)? };
+            let answer = if asked == Asked::Other { (404, "{}".to_owned()) } else { self.work(asked, &body, fault)? };
             self.write_answer(stream, fault, &answer)?;
         }
+    }
+
+    /// Answers if there is room for it.
+    fn work(&self, asked: Asked, body: &[u8], fault: Option<Fault>) -> Option<(u16, String)> {
+        let takes = {
+            let mut state = self.state();
+            let room = state.room;
+            let load = &mut state.load;
+            load.requests += 1;
+            if room.is_some_and(|room| load.working >= room.requests) {
+                load.refused += 1;
+                return Some((429, String::new()));
+            }
+            load.working += 1;
+            load.working_max = load.working_max.max(load.working);
+            room.map(|room| room.takes)
+        };
+        takes.into_iter().for_each(std::thread::sleep);
+        let answer = self.answer(asked, body, fault);
+        self.state().load.working -= 1;
+        answer
     }
 
     fn next_fault(&self) -> Option<Fault> {
@@ -206,6 +280,9 @@ impl Endpoint {
         let mut create = |(id, number): (String, u64)| {
             if some_fail && state.random.u8(..3) == 0 {
                 return [429, 500, 503][state.random.usize(..3)];
+            }
+            if state.poison == Some(number) {
+                return 500;
             }
             if fate(number) == Fate::Refused {
                 return 400;

@@ -5,12 +5,15 @@
 // Clippy's own exception for tests knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod clock;
 mod demo;
 mod disk;
 mod elasticsearch;
 mod elasticsearch_faults;
+mod elasticsearch_load;
 mod elasticsearch_tls;
 mod endpoint;
+mod flow;
 mod fuzz_smoke;
 mod house_rules;
 mod kills;

@@ -5,6 +5,7 @@
 //! written, each exactly once, by number and by the document's id.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -192,22 +193,29 @@ impl Workshop {
 
     /// The same, with /metrics at an address.
     pub(crate) fn start_listening(&self, address: &str, arguments: &[&str]) -> Running {
+        Running { process: self.command(address).args(arguments).spawn().unwrap() }
+    }
+
+    /// The same, with variables of the environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &OsStr)]) -> Running {
+        Running { process: self.command("off").envs(variables.iter().copied()).spawn().unwrap() }
+    }
+
+    fn command(&self, address: &str) -> Command {
         let log = File::options().create(true).append(true).open(self.path("stderr")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_inferlog"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inferlog"));
+        command
             .args(["run", "p.yaml", "--listen", address, "--data-dir", "data"])
-            .args(arguments)
             .current_dir(self.folder.path())
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Running { process }
+            .stderr(log);
+        command
     }
 
     /// Runs the program with other arguments, to its end.
-    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Output {
+    pub(crate) fn carry_out(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inferlog"));
         command
             .args(arguments)

@@ -30,7 +30,7 @@ async fn after_all_trouble_everything_is_accounted_for_and_every_counter_agrees(
         proxy.url()
     );
     let workshop = Workshop::new("[\"logs/app.log*\"]", &sink);
-    assert_eq!(workshop.command(&["setup", "apply", "p.yaml"]).status.code(), Some(0));
+    assert_eq!(workshop.carry_out(&["setup", "apply", "p.yaml"]).status.code(), Some(0));
     let duration = Duration::from_secs(if is_long() { 600 } else { 15 });
     let (writer, _) = start_writer(&workshop, Naming::Numbered, RECORDS_PER_SECOND, seed, duration);
     let mut random = fastrand::Rng::with_seed(seed + 1);
@@ -49,7 +49,7 @@ async fn after_all_trouble_everything_is_accounted_for_and_every_counter_agrees(
     running.stop();
     assert!(matches!(workshop.start(&["--once"]).code(), Some(0 | 1)), "{}", workshop.last_words());
 
-    let reconciled = workshop.command(&["reconcile", "p.yaml", "--data-dir", "data", "--format", "json"]);
+    let reconciled = workshop.carry_out(&["reconcile", "p.yaml", "--data-dir", "data", "--format", "json"]);
     let found: Value = serde_json::from_slice(&reconciled.stdout).unwrap();
     let sum =
         |column: &str| found["rows"].as_array().unwrap().iter().map(|row| row[column].as_u64().unwrap()).sum::<u64>();

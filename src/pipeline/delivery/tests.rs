@@ -346,11 +346,11 @@ async fn so_many_requests_at_a_time_and_no_more() {
     for in_flight_max in 1..=3 {
         let folder = tempfile::tempdir().unwrap();
         let mut stand = stand(folder.path(), Policy { in_flight_max, ..POLICY }, replies("wait wait"));
-        (0..12).for_each(|n| stand.push(n, 2));
+        (0..60).for_each(|n| stand.push(n, 2));
         assert!(stand.run().await.unwrap().is_ok());
         assert_eq!(stand.script.lock().unwrap().under_way_max, in_flight_max);
-        assert_eq!(stand.acknowledged(), (0..12).collect::<Vec<u64>>());
-        assert_eq!(stand.counts(), [24, 0, 0, 0]);
+        assert_eq!(stand.acknowledged(), (0..60).collect::<Vec<u64>>());
+        assert_eq!(stand.counts(), [120, 0, 0, 0]);
     }
 }
 

@@ -79,9 +79,10 @@ fn a_sink_is_asked_more_as_long_as_it_takes_and_less_when_it_does_not() {
     // Halved once by a round of busy answers, then one more each round, but for the number that was too many.
     check("ttttbttttttttt", &[1, 2, 4, 8, 8, 4, 5, 6, 7, 7, 7, 7, 7, 7]);
     check("ttttbbbbb", &[1, 2, 4, 8, 8, 4, 2, 1, 1]);
-    // Where nothing was taken at all, nothing is known to be too many.
-    check("ttttbbbbttttttttt", &[1, 2, 4, 8, 8, 4, 2, 1, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
-    check("btttt", &[1, 1, 2, 3, 4]);
+    // Where one was too many, two are not tried soon; all are, after that.
+    let (ones, takes) = ([1; 1 + PROBE_ROUNDS], "t".repeat(PROBE_ROUNDS));
+    check(&format!("b{takes}ttt"), &[&ones[..], &[2, 3, 4]].concat());
+    check(&format!("ttttbbbb{takes}ttttttt"), &[&[1, 2, 4, 8, 8, 4, 2], &ones[..], &[2, 3, 4, 5, 6, 7, 8]].concat());
     // Slow answers take one away each round, and hold what is left.
     check("ttttsss", &[1, 2, 4, 8, 8, 7, 6]);
     check("ttttsssttt", &[1, 2, 4, 8, 8, 7, 6, 5, 5, 5]);
