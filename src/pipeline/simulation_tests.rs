@@ -428,7 +428,7 @@ impl History {
     fn note_due(&mut self) {
         let watched = self.disk.iter().filter(|(name, _)| !name.ends_with(".old"));
         let lines = watched.flat_map(|(_, file)| file.content.split_inclusive('\n'));
-        self.due.extend(lines.filter(|line| line.ends_with('\n')).map(|line| number_of_line(line)));
+        self.due.extend(lines.filter(|line| line.ends_with('\n')).map(number_of_line));
     }
 
     /// The numbers of the entries of the dead letter.

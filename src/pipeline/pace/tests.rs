@@ -205,7 +205,7 @@ fn answers_tell_of_the_load() {
         (items("if"), Load::Unknown),
         (items("it"), Load::Unknown),
         (Answer::Halve(Reason::default()), Load::Unknown),
-        (Answer::Closed(trouble.clone()), Load::Unknown),
+        (Answer::Closed(trouble), Load::Unknown),
     ] {
         assert_eq!(load(&answer), expected, "{answer:?}");
     }
