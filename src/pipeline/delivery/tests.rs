@@ -345,7 +345,7 @@ async fn a_closed_sink_ends_the_run_at_once_and_acknowledges_nothing() {
 async fn so_many_requests_at_a_time_and_no_more() {
     for in_flight_max in 1..=3 {
         let folder = tempfile::tempdir().unwrap();
-        let mut stand = stand(folder.path(), Policy { in_flight_max, ..POLICY }, replies("wait wait"));
+        let mut stand = stand(folder.path(), Policy { in_flight_max, ..POLICY }, Vec::new());
         (0..60).for_each(|n| stand.push(n, 2));
         assert!(stand.run().await.unwrap().is_ok());
         assert_eq!(stand.script.lock().unwrap().under_way_max, in_flight_max);
