@@ -63,6 +63,11 @@ impl Discovery {
         self.patterns.iter().map(|pattern| (pattern.root.as_path(), pattern.depth_max > 1))
     }
 
+    /// Whether a name is one that is tailed.
+    pub fn is_meant(&self, path: &Path) -> bool {
+        self.patterns.iter().any(|pattern| pattern.glob.is_match(path)) && !self.exclude.is_match(path)
+    }
+
     /// Finds the files that match now, sorted by path. What cannot be read is told to `unreadable`.
     pub fn scan(&self, unreadable: &mut Vec<Unreadable>) -> Vec<PathBuf> {
         let mut found = Vec::new();

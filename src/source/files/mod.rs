@@ -13,6 +13,7 @@ pub mod file;
 pub mod locate;
 mod notification;
 mod remembered;
+mod renamed;
 mod salvage;
 mod scan;
 
@@ -140,6 +141,8 @@ pub struct Files {
     undecided: Vec<FileNumber>,
     next_number: FileNumber,
     remembered: Remembered,
+    /// Names outside of the globs that files were renamed to a moment ago.
+    renamed: HashMap<PathBuf, Instant>,
     /// Content that was overwritten while its last lines were being delivered, by its number, with the offset up to
     /// which it was read.
     replaced: BTreeMap<FileNumber, (FileEntry, u64)>,
@@ -205,6 +208,7 @@ impl Files {
             undecided: Vec::new(),
             next_number: 0,
             remembered,
+            renamed: HashMap::new(),
             replaced: BTreeMap::new(),
             dirty: false,
             urgent: false,

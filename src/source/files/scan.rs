@@ -16,6 +16,7 @@ impl Files {
         if news.written.iter().any(is_undecided) {
             self.next_scan = self.next_scan.min(self.earliest_scan);
         }
+        self.follow(news.renamed);
         if started >= self.next_scan {
             self.scan();
             let took = started.elapsed();

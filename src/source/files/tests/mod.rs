@@ -3,6 +3,7 @@
 mod copies;
 mod histories;
 mod lost;
+mod notifications;
 mod salvage;
 mod scripts;
 mod sizes;
