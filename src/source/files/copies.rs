@@ -40,7 +40,7 @@ impl Remembered {
     }
 
     /// Finds the entry of which a file is the copy; with `even_there`, whether or not the original is under its path.
-    fn find_copied(&self, file: &TailedFile, even_there: bool) -> io::Result<Option<(u64, usize)>> {
+    pub(super) fn find_copied(&self, file: &TailedFile, even_there: bool) -> io::Result<Option<(u64, usize)>> {
         let beginning = file.beginning(HEAD_BYTES_MAX)?;
         let mut digests: HashMap<u32, Fingerprint> = HashMap::new();
         let mut begins_alike = |entry: &FileEntry| {
@@ -82,15 +82,29 @@ fn is_under_its_path(entry: &FileEntry) -> bool {
         && TailedFile::new(FileNumber::MAX, path, handle, &metadata).is_same(entry).unwrap_or(false)
 }
 
+/// Whether a file goes on for one that was overwritten. What is compressed has to be examined first, and is then the copy
+/// of what is remembered.
+fn is_plain_copy(copy: &TailedFile, original: &TailedFile) -> bool {
+    !copy.is_compressed() && copy.continues(original).unwrap_or(false)
+}
+
 /// What an undecided file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
+pub(super) enum Decision {
     /// It goes on where an entry ends.
     Copy,
     /// It is a file of its own.
     Own,
     /// It cannot be told yet.
     Wait,
+}
+
+/// How a file begins of which something was read.
+#[derive(Debug)]
+pub(super) struct Opening {
+    number: FileNumber,
+    bytes: Vec<u8>,
+    overwritten: bool,
 }
 
 impl Files {
@@ -100,72 +114,66 @@ impl Files {
         if !self.undecided.iter().any(has_bytes) {
             return;
         }
-        let read = self.files.values().filter(|file| !file.undecided && file.consumed_position().offset_bytes > 0);
-        let read: Vec<(FileNumber, Vec<u8>)> =
-            read.filter_map(|file| Some((file.number, file.beginning(GLANCE_BYTES).ok()?))).collect();
+        let openings = self.openings();
         for number in std::mem::take(&mut self.undecided) {
-            let Some(mut file) = self.files.remove(&number) else { continue };
-            // What cannot be read is told when it is read.
-            match self.decide_on(&mut file, &read).unwrap_or(Decision::Own) {
-                Decision::Wait => self.undecided.push(number),
-                Decision::Copy => {
-                    let path = file.path.display();
-                    tracing::info!(%path, "the file is a copy of one that is known, going on where that ended");
-                    file.undecided = false;
-                    file.news = true;
-                    self.dirty = true;
-                }
-                Decision::Own => self.begin(&mut file),
-            }
-            self.files.insert(number, file);
+            self.decide_one(number, &openings);
         }
     }
 
-    fn decide_on(&mut self, file: &mut TailedFile, read: &[(FileNumber, Vec<u8>)]) -> io::Result<Decision> {
+    /// How the files begin of which something was read.
+    fn openings(&self) -> Vec<Opening> {
+        let read = self.files.values().filter(|file| !file.undecided && file.consumed_position().offset_bytes > 0);
+        let opening = |file: &TailedFile| {
+            let overwritten = file.news && file.is_overwritten().ok()?;
+            Some(Opening { number: file.number, bytes: file.beginning(GLANCE_BYTES).ok()?, overwritten })
+        };
+        read.filter_map(opening).collect()
+    }
+
+    pub(super) fn decide_one(&mut self, number: FileNumber, openings: &[Opening]) {
+        let Some(mut file) = self.files.remove(&number) else { return };
+        // What cannot be read is told when it is read.
+        match self.decide_on(&mut file, openings).unwrap_or(Decision::Own) {
+            Decision::Wait => self.undecided.push(number),
+            Decision::Copy => {
+                let path = file.path.display();
+                tracing::info!(%path, "the file is a copy of one that is known, going on where that ended");
+                file.undecided = false;
+                file.news = true;
+                self.dirty = true;
+            }
+            Decision::Own if file.candidate => {
+                self.by_id.remove(&file.id);
+                return;
+            }
+            Decision::Own => self.begin(&mut file),
+        }
+        self.files.insert(number, file);
+    }
+
+    fn decide_on(&mut self, file: &mut TailedFile, openings: &[Opening]) -> io::Result<Decision> {
         if file.size_bytes == 0 {
             return Ok(Decision::Wait);
         }
-        if file.is_compressed() {
-            return self.decide_on_compressed(file);
+        if let Some(examined) = file.examined() {
+            return self.decide_on_compressed(file, examined);
         }
         if let Some(entry) = self.remembered.take_copied(file)? {
             file.resume(entry);
             return Ok(Decision::Copy);
         }
         let beginning = file.beginning(GLANCE_BYTES)?;
-        for (number, other) in read {
+        for Opening { number, bytes, overwritten } in openings {
             // An overwritten one begins as it likes.
-            let Some(open) = self.files.get(number) else { continue };
-            let length = beginning.len().min(other.len());
-            let overwritten = open.is_overwritten()?;
-            if (overwritten || beginning[..length] == other[..length]) && self.waits_for(file, open, overwritten)? {
+            let length = beginning.len().min(bytes.len());
+            if (*overwritten || beginning[..length] == bytes[..length])
+                && let Some(open) = self.files.get(number)
+                && self.waits_for(file, open, *overwritten)?
+            {
                 return Ok(Decision::Wait);
             }
         }
         Ok(Decision::Own)
-    }
-
-    /// What is compressed was written before, so it is a copy of whatever has its content, there or not.
-    fn decide_on_compressed(&mut self, file: &mut TailedFile) -> io::Result<Decision> {
-        if !file.measure() {
-            if file.changed.elapsed() >= self.decided_after {
-                self.cannot_decompress(file);
-            }
-            return Ok(Decision::Wait);
-        }
-        let entry = match self.remembered.take(file)? {
-            Some(entry) => Some(entry),
-            None => self.remembered.take_copied(file)?,
-        };
-        if let Some(entry) = entry {
-            file.resume(entry);
-            return Ok(Decision::Copy);
-        }
-        file.shadow = self.remembered.find_copied(file, true)?.is_some();
-        for open in self.files.values().filter(|open| !open.undecided) {
-            file.shadow |= file.continues(open)? || file.begins_as(open)?;
-        }
-        Ok(if file.shadow { Decision::Wait } else { Decision::Own })
     }
 
     /// Whether a file may turn out to be the copy of an open one.
@@ -199,7 +207,7 @@ impl Files {
         let undecided = self.undecided.iter().copied();
         let found = undecided
             .into_iter()
-            .find(|number| self.files.get(number).is_some_and(|copy| copy.continues(original).unwrap_or(false)));
+            .find(|number| self.files.get(number).is_some_and(|copy| is_plain_copy(copy, original)));
         if let Some(number) = found {
             self.undecided.retain(|undecided| *undecided != number);
             self.by_id.retain(|_, known| *known != number);
@@ -213,7 +221,7 @@ impl Files {
                 return None;
             }
             let copy = TailedFile::new(FileNumber::MAX, &path, fs_err::File::open(&path).ok()?, &metadata);
-            copy.continues(original).unwrap_or(false).then_some(copy)
+            is_plain_copy(&copy, original).then_some(copy)
         })
     }
 
@@ -235,14 +243,12 @@ impl Files {
         let handle = fs_err::File::open(path)?;
         let metadata = handle.metadata()?;
         let mut file = TailedFile::new(self.next_number, path, handle, &metadata);
-        let is_alike = |entry: &FileEntry| is_named_alike(path, Path::new(&entry.path));
-        if file.is_compressed() && !(self.remembered.iter().any(is_alike) && file.measure()) {
-            return Ok(());
-        }
         if self.remembered.is_known_inode(file.id.inode) {
             return Ok(());
         }
-        if let Some(entry) = self.remembered.take_copied(&file)? {
+        if file.is_compressed() {
+            self.open_candidate(file);
+        } else if let Some(entry) = self.remembered.take_copied(&file)? {
             file.resume(entry);
             self.adopt(file);
         }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::compressed::Decompressed;
+use super::compressed::{Decompressed, Examined};
 use chrono::Utc;
 use sha2::{Digest, Sha256};
 
@@ -87,7 +87,7 @@ pub struct TailedFile {
     /// There may be something to read.
     pub news: bool,
     modified: Option<SystemTime>,
-    handle: fs_err::File,
+    handle: Arc<fs_err::File>,
     /// Its content, if it is a compressed file.
     compressed: Option<RefCell<Decompressed>>,
     /// The size of the file itself, in bytes; other than `size_bytes` only where it is compressed.
@@ -98,6 +98,8 @@ pub struct TailedFile {
     pub is_salvage: bool,
     /// It is compressed, and its content stands in a file that is there.
     pub shadow: bool,
+    /// It is none of ours unless it turns out to be the copy of one.
+    pub candidate: bool,
     /// The inode in its lines' ids: that of the original, if it is a copy.
     inode: u64,
     generation: u32,
@@ -144,7 +146,8 @@ pub enum Turn {
 impl TailedFile {
     /// Starts with a file that has just been opened, from its first byte.
     pub fn new(number: FileNumber, path: &Path, handle: fs_err::File, metadata: &Metadata) -> TailedFile {
-        let compressed = Decompressed::of(path, handle.file()).map(RefCell::new);
+        let handle = Arc::new(handle);
+        let compressed = Decompressed::of(path, &handle).map(RefCell::new);
         let standing = match compressed {
             Some(_) => Standing::Rotated(Instant::now()),
             None => Standing::Present,
@@ -171,6 +174,7 @@ impl TailedFile {
             salvage: None,
             is_salvage: false,
             shadow: false,
+            candidate: false,
             inode: metadata.ino(),
             generation: 0,
             head: Fingerprint::default(),
@@ -235,13 +239,30 @@ impl TailedFile {
         self.compressed.is_some()
     }
 
-    /// Finds out how long the content of a compressed file is; returns whether it is complete.
-    pub fn measure(&mut self) -> bool {
-        let length = self.compressed.as_ref().map(|compressed| compressed.borrow_mut().measure());
-        if let Some(Some(length)) = length {
-            self.size_bytes = length;
+    /// How far it is known what a compressed file holds; `None` for a plain one.
+    pub(super) fn examined(&self) -> Option<Examined> {
+        self.compressed.as_ref().map(|compressed| compressed.borrow().examined())
+    }
+
+    /// Goes on finding that out, for about so many bytes of the content.
+    pub(super) fn examine(&mut self, bytes: u64) -> Option<Examined> {
+        let mut compressed = self.compressed.as_ref()?.borrow_mut();
+        let examined = compressed.examine(bytes);
+        if let Some(length_bytes) = compressed.length_bytes() {
+            self.size_bytes = length_bytes;
         }
-        length != Some(None)
+        Some(examined)
+    }
+
+    /// Finds out how the content of a compressed file begins, before the first step of [`TailedFile::examine`]. Returns
+    /// whether it did.
+    pub(super) fn glance(&self) -> bool {
+        self.compressed.as_ref().is_some_and(|compressed| compressed.borrow_mut().glance())
+    }
+
+    /// Whether the length of the content is known.
+    pub(super) fn is_measured(&self) -> bool {
+        self.compressed.as_ref().is_none_or(|compressed| compressed.borrow().length_bytes().is_some())
     }
 
     /// Goes on where a checkpoint's entry ends, which [`TailedFile::is_same`] has found to be of this content.
@@ -294,14 +315,24 @@ impl TailedFile {
     /// # Errors
     /// When the file cannot be read.
     pub fn is_same(&self, entry: &FileEntry) -> io::Result<bool> {
-        let offset = entry.committed.offset_bytes;
-        if self.size_bytes < offset {
-            return Ok(false);
+        Ok(self.reaches(&entry.committed)
+            && entry.head.matches(&self.read_at(0, entry.head.length_bytes as usize)?)
+            && self.has_before(&entry.committed)?)
+    }
+
+    /// Whether it is long enough; not known of a compressed file that was not examined.
+    fn reaches(&self, position: &Position) -> bool {
+        !self.is_measured() || self.size_bytes >= position.offset_bytes
+    }
+
+    /// Whether the bytes just before a position are those that were there. A compressed file has to be examined first.
+    fn has_before(&self, position: &Position) -> io::Result<bool> {
+        if let Some(compressed) = &self.compressed {
+            return Ok(compressed.borrow_mut().has_before(position));
         }
-        let tail = &entry.committed.tail;
-        let tail_start = offset.saturating_sub(tail.length_bytes.into());
-        Ok(entry.head.matches(&self.read_at(0, entry.head.length_bytes as usize)?)
-            && tail.matches(&self.read_at(tail_start, tail.length_bytes as usize)?))
+        let tail = &position.tail;
+        let start = position.offset_bytes.saturating_sub(tail.length_bytes.into());
+        Ok(tail.matches(&self.read_at(start, tail.length_bytes as usize)?))
     }
 
     /// Takes note that it is delivered up to `position`.
@@ -427,25 +458,27 @@ impl TailedFile {
         if let Some(source_file) = &self.source_file {
             return Ok(Arc::clone(source_file));
         }
-        let first_line = self.first_line()?;
         let source_file = Arc::new(SourceFile {
             path: self.path.to_string_lossy().into_owned(),
             inode: self.inode,
             generation: self.generation,
-            first_line_sha256: Sha256::digest(&first_line).into(),
+            first_line_sha256: self.first_line_sha256()?,
         });
         self.source_file = Some(Arc::clone(&source_file));
         Ok(source_file)
     }
 
-    /// Its first line without the end, or the first part of a long one.
-    fn first_line(&self) -> io::Result<Vec<u8>> {
+    /// The digest of its first line without the end, or of the first part of a long one.
+    fn first_line_sha256(&self) -> io::Result<[u8; 32]> {
+        if let Some(compressed) = &self.compressed {
+            return Ok(compressed.borrow_mut().first_line_sha256());
+        }
         let mut bytes = self.read_at(0, 4 * 1024)?;
         if memchr::memchr(b'\n', &bytes).is_none() {
             bytes = self.read_at(0, FIRST_LINE_BYTES_MAX)?;
         }
         bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
-        Ok(bytes)
+        Ok(Sha256::digest(&bytes).into())
     }
 
     /// Its first bytes, at most `bytes_max`.
@@ -478,12 +511,10 @@ impl TailedFile {
             return Ok(false);
         }
         let Some(source_file) = &overwritten.source_file else { return self.is_same(&overwritten.entry(false)) };
-        let Position { offset_bytes, tail } = &overwritten.consumed;
-        let tail_start = offset_bytes.saturating_sub(tail.length_bytes.into());
-        Ok(self.size_bytes >= *offset_bytes
-            && Sha256::digest(self.first_line()?)[..] == source_file.first_line_sha256
+        Ok(self.reaches(&overwritten.consumed)
+            && self.first_line_sha256()? == source_file.first_line_sha256
             && overwritten.head.matches(&self.read_at(0, overwritten.head.length_bytes as usize)?)
-            && tail.matches(&self.read_at(tail_start, tail.length_bytes as usize)?))
+            && self.has_before(&overwritten.consumed)?)
     }
 
     /// Whether what was read of it is not there any more.
@@ -491,9 +522,7 @@ impl TailedFile {
     /// # Errors
     /// When it cannot be read.
     pub fn is_overwritten(&self) -> io::Result<bool> {
-        let Position { offset_bytes, tail } = &self.consumed;
-        let tail_start = offset_bytes.saturating_sub(tail.length_bytes.into());
-        Ok(self.cut || !tail.matches(&self.read_at(tail_start, tail.length_bytes as usize)?))
+        Ok(self.cut || !self.has_before(&self.consumed)?)
     }
 
     /// Goes on in a copy, which [`TailedFile::continues`] has found to have what was read. Returns the file that was

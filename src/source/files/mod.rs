@@ -9,6 +9,7 @@
 mod compressed;
 mod copies;
 pub mod discover;
+mod examined;
 pub mod file;
 pub mod locate;
 mod notification;
@@ -17,7 +18,7 @@ mod renamed;
 mod salvage;
 mod scan;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,8 @@ pub struct Files {
     ready: VecDeque<FileNumber>,
     /// Open files that may be copies of others.
     undecided: Vec<FileNumber>,
+    /// Those of them that are compressed and have to be decompressed for that.
+    examining: BTreeSet<FileNumber>,
     next_number: FileNumber,
     remembered: Remembered,
     /// Names outside of the globs that files were renamed to a moment ago.
@@ -153,6 +156,8 @@ pub struct Files {
     /// No checkpoint was there, and the first scan is not done.
     very_first_scan: bool,
     scanned_before: bool,
+    /// What is missing since the start is told.
+    missing_given_up: bool,
     next_scan: Instant,
     /// Notifications do not bring the next scan forward beyond this.
     earliest_scan: Instant,
@@ -206,6 +211,7 @@ impl Files {
             leaving: Vec::new(),
             ready: VecDeque::new(),
             undecided: Vec::new(),
+            examining: BTreeSet::new(),
             next_number: 0,
             remembered,
             renamed: HashMap::new(),
@@ -214,6 +220,7 @@ impl Files {
             urgent: false,
             very_first_scan,
             scanned_before: false,
+            missing_given_up: false,
             next_scan: Instant::now(),
             earliest_scan: Instant::now(),
             last_scan_took: Duration::ZERO,
@@ -231,6 +238,7 @@ impl Files {
     /// Gives out what comes next, or `None` when there is nothing to read now.
     pub fn next_chunk(&mut self) -> Option<Chunk<'_>> {
         self.look();
+        let examined = self.examine();
         let mut busy_turns = 0;
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
@@ -266,12 +274,12 @@ impl Files {
                 Err(error) => self.cannot_read(number, &error),
             }
         }
-        None
+        examined.and_then(|number| self.examination_chunk(number))
     }
 
     /// When [`Files::next_chunk`] has something to do even if nobody rings.
     pub fn next_look(&self) -> Instant {
-        self.next_scan
+        if self.examining.is_empty() { self.next_scan } else { Instant::now() }
     }
 
     /// The unterminated end of a renamed or deleted file that does not grow any more, as a chunk.
@@ -344,8 +352,8 @@ impl Files {
     /// Takes note that observers have counted a file up to an offset.
     pub fn observed(&mut self, number: FileNumber, offset_bytes: u64) {
         if let Some(file) = self.files.get_mut(&number) {
+            self.dirty |= offset_bytes > file.observed_offset_bytes;
             file.observed_offset_bytes = file.observed_offset_bytes.max(offset_bytes);
-            self.dirty = true;
         }
     }
 

@@ -72,10 +72,17 @@ impl Remembered {
         salvaged.into_iter().filter_map(|entry| entry.salvage.clone().map(|name| (entry, name))).collect()
     }
 
-    /// Whether a compressed file is one that is delivered to its end.
-    pub(super) fn is_delivered_compressed(&self, metadata: &Metadata) -> bool {
-        let is_it = |entry: &FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());
-        self.of_inode(FileId::of(metadata).inode).iter().any(is_it)
+    /// Whether a compressed file is one that is delivered to its end. As long as it is there its entry does not grow old;
+    /// `touched` is set when that changes the entry.
+    pub(super) fn is_delivered_compressed(&mut self, metadata: &Metadata, touched: &mut bool) -> bool {
+        let is_it = |entry: &&mut FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());
+        let entries = self.by_holder.get_mut(&FileId::of(metadata).inode);
+        let Some(entry) = entries.and_then(|entries| entries.iter_mut().find(is_it)) else { return false };
+        if Utc::now() - entry.updated > TimeDelta::days(1) {
+            entry.updated = Utc::now();
+            *touched = true;
+        }
+        true
     }
 
     /// Whether there is an entry of content that this inode holds.
@@ -94,6 +101,11 @@ impl Remembered {
 
     /// Takes out the entry for the content of a file.
     pub(super) fn take(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
+        Ok(self.find(file)?.and_then(|position| self.take_at(file.id.inode, position)))
+    }
+
+    /// Finds the entry for the content of a file among those of its inode.
+    pub(super) fn find(&self, file: &TailedFile) -> io::Result<Option<usize>> {
         let mut best = None;
         for (position, entry) in self.of_inode(file.id.inode).iter().enumerate() {
             if !entry.replaced && file.is_same(entry)? {
@@ -106,8 +118,7 @@ impl Remembered {
                 best = best.max(Some(rank));
             }
         }
-        let Some((.., position)) = best else { return Ok(None) };
-        Ok(self.take_at(file.id.inode, position))
+        Ok(best.map(|(.., position)| position))
     }
 
     /// Takes note that what is left of unfinished entries is not found; calls `report` with each. Those that only cannot

@@ -34,7 +34,10 @@ impl Files {
             Standing::Gone(since) => at_stop || since.elapsed() >= self.salvaged_after,
             _ => false,
         };
-        let due = self.files.values().filter(|file| is_due(file) && file.lag_bytes() > 0 && file.is_deleted());
+        let due = self
+            .files
+            .values()
+            .filter(|file| is_due(file) && !file.candidate && file.lag_bytes() > 0 && file.is_deleted());
         let due: Vec<FileNumber> = due.map(|file| file.number).collect();
         for number in due {
             if let Err(error) = self.salvage_one(number, at_stop) {

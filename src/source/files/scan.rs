@@ -1,5 +1,6 @@
 //! Scans: which files are there now, which have grown, and which are gone?
 
+use super::compressed::Examined;
 use super::*;
 
 impl Files {
@@ -63,8 +64,8 @@ impl Files {
         self.salvage(false);
         if !self.scanned_before {
             self.look_for_copies();
-            self.give_up_missing();
         }
+        self.give_up_missing();
         if std::mem::take(&mut self.very_first_scan) {
             // The next start is not the first one any more, even if nothing was found.
             self.dirty = true;
@@ -92,7 +93,8 @@ impl Files {
             }
             return;
         }
-        if compressed::is_named_compressed(&path) && self.remembered.is_delivered_compressed(metadata) {
+        if compressed::is_named_compressed(&path) && self.remembered.is_delivered_compressed(metadata, &mut self.dirty)
+        {
             return;
         }
         match self.open(&path) {
@@ -112,6 +114,12 @@ impl Files {
             return Ok(self.files.get(number).map_or(file.id, |file| file.id));
         }
         let id = file.id;
+        if file.is_compressed() && self.very_first_scan && self.passes_over(&file) {
+            // As one that is delivered.
+            self.remembered.insert(file.entry(true));
+            self.dirty = true;
+            return Ok(id);
+        }
         let entry = if file.is_compressed() { None } else { self.remembered.take(&file)? };
         match entry {
             Some(entry) => file.resume(entry),
@@ -218,8 +226,15 @@ impl Files {
         }
     }
 
-    /// At the start: what is left of the checkpoint's files and not found anywhere is lost, unless it comes back.
+    /// After the start: what is left of the checkpoint's files and not found anywhere is lost, unless it comes back. As long
+    /// as compressed files are examined, it may yet be found.
     pub(super) fn give_up_missing(&mut self) {
+        let is_examined =
+            |number: &FileNumber| self.files.get(number).is_none_or(|file| file.examined() != Some(Examined::No));
+        if self.missing_given_up || !self.undecided.iter().all(is_examined) {
+            return;
+        }
+        self.missing_given_up = true;
         self.remembered.give_up_missing(|entry| {
             report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &self.counters);
             self.dirty = true;

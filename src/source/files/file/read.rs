@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// How much of a compressed file is decompressed in one turn, in bytes: some milliseconds' worth.
+const DECOMPRESSED_BYTES: u64 = 1 << 20;
+
 impl TailedFile {
     /// Reads the next whole lines into `buffer`, which grows to a line's limit at most. After an error nothing is
     /// consumed.
@@ -10,6 +13,9 @@ impl TailedFile {
     /// When the file cannot be read.
     pub fn read(&mut self, buffer: &mut Vec<u8>, block_bytes: usize, line_bytes_max: usize) -> io::Result<Turn> {
         self.before_end = None;
+        if let Some(turn) = self.approach() {
+            return Ok(turn);
+        }
         if let Some(searched_to) = self.searched_to {
             return self.search_line_end(searched_to, buffer, block_bytes);
         }
@@ -32,6 +38,19 @@ impl TailedFile {
             }
             block_bytes = (2 * block_bytes).min(block_bytes_max);
         }
+    }
+
+    /// Brings the content of a compressed file near to where it is read next, which may take many turns.
+    fn approach(&mut self) -> Option<Turn> {
+        let compressed = self.compressed.as_ref()?;
+        if self.consumed.offset_bytes == self.size_bytes && self.searched_to.is_none() {
+            // It was examined, and is what it was found to be.
+            return Some(Turn::End);
+        }
+        let wanted_bytes = self.searched_to.unwrap_or(self.consumed.offset_bytes);
+        let overlap_bytes = u64::from(self.consumed.tail.length_bytes);
+        let is_near = compressed.borrow_mut().approach(wanted_bytes.saturating_sub(overlap_bytes), DECOMPRESSED_BYTES);
+        (!is_near).then_some(Turn::Busy)
     }
 
     /// Reads what follows the consumed part, with the few bytes before it, and gives where it stands in the buffer.
