@@ -43,6 +43,10 @@ pub struct Counters {
     pub source_lag_bytes: Gauge,
     /// Files held open.
     pub source_open_files: Gauge,
+    /// Files that are there and closed, since more are matched than may be open.
+    pub source_closed_files: Gauge,
+    /// Those of them that have something to read and wait until others are closed.
+    pub source_waiting_files: Gauge,
     /// Lines that are records.
     pub decode_records_total: Counter,
     /// Records whose time could not be read and became the read time.
@@ -275,6 +279,8 @@ impl Telemetry {
             source_lost_bytes_total,
             source_lag_bytes: gauge("inferlog_source_lag_bytes", "Bytes written but not delivered, over all files"),
             source_open_files: gauge("inferlog_source_open_files", "Files held open"),
+            source_closed_files: gauge("inferlog_source_closed_files", "Files closed for want of places"),
+            source_waiting_files: gauge("inferlog_source_waiting_files", "Closed files with something to read"),
             decode_records_total,
             enrich_unreadable_timestamps_total,
             enrich_left_out_members_total,

@@ -99,6 +99,8 @@ pub struct Files {
     pub first_seen: FirstSeen,
     /// The longest line that is read, in bytes: 64 to 16 Mi.
     pub line_bytes_max: u64,
+    /// How many files may be open: 1 to 1,000,000.
+    pub open_files_max: u32,
     /// How often to look for changes where notifications do not come: 10 ms to 1 h.
     pub poll_interval: Duration,
 }

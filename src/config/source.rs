@@ -32,6 +32,7 @@ fn files(field: &Field<'_>) -> Option<Files> {
     let exclude = section.optional("exclude", |field| field.list(glob));
     let first_seen = section.optional("first_seen", first_seen);
     let line_bytes_max = section.optional("line_bytes_max", |field| field.bytes(64..=16 * MIB));
+    let open_files_max = section.optional("open_files_max", |field| field.integer(1..=1_000_000));
     let poll_range = Duration::from_millis(10)..=Duration::from_secs(3600);
     let poll_interval = section.optional("poll_interval", |field| field.duration(poll_range));
     section.finish();
@@ -40,6 +41,7 @@ fn files(field: &Field<'_>) -> Option<Files> {
         exclude: exclude.unwrap_or_default(),
         first_seen: first_seen.unwrap_or(FirstSeen::Beginning),
         line_bytes_max: line_bytes_max.unwrap_or(MIB),
+        open_files_max: open_files_max.unwrap_or(16_384),
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
     })
 }

@@ -259,6 +259,7 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
             model::FirstSeen::Age(age) => FirstSeen::Within(age),
         },
         line_bytes_max: files.line_bytes_max as usize,
+        open_files_max: files.open_files_max as usize,
         poll_interval: files.poll_interval,
         salvage: Some(folder.join("salvage")),
     }

@@ -325,6 +325,8 @@ impl Pipeline {
         self.counters.source_deleted_held_bytes.set(self.source.deleted_held_bytes() as i64);
         let oldest = self.outlet.oldest_age().as_millis();
         self.counters.delivery_oldest_unacknowledged_milliseconds.set(oldest as i64);
+        self.counters.source_closed_files.set(self.source.closed_files() as i64);
+        self.counters.source_waiting_files.set(self.source.waiting_files() as i64);
         self.counters.queue_bytes.set(self.outlet.queued_bytes() as i64);
         self.counters.delivery_unacknowledged_bytes.set(self.outlet.unacknowledged_bytes() as i64);
     }

@@ -176,42 +176,53 @@ impl Closed {
 }
 
 impl Files {
-    /// Whether another file may be opened.
-    pub(super) fn has_place(&self) -> bool {
-        self.files.len() < self.open_files_max
+    /// How many more files may be opened. Those that are renamed out of the globs or deleted have no place of their own: they
+    /// cannot be closed and found again.
+    pub(super) fn free_places(&self) -> usize {
+        let there = self.files.len().saturating_sub(self.gone);
+        let places = self.options.open_files_max.saturating_sub(there);
+        places.min(self.open_files_allowed.saturating_sub(self.files.len()))
     }
 
-    /// Takes a file that was met: as open, or closed again at once when no place is free.
+    /// Takes a file that was met: as open, or, when no place is free, closed again at once, waiting if it has something to
+    /// read. Room is made when the scan has found out what is still there.
     pub(super) fn adopt_or_close(&mut self, file: TailedFile) {
-        if self.has_place() || file.is_compressed() || (self.has_something(&file) && self.make_room(1) > 0) {
+        let must_be_open = || file.is_compressed() || !self.discovery.is_meant(&file.path);
+        if self.free_places() > 0 || must_be_open() {
             return self.adopt(file);
         }
         self.undecided.retain(|number| *number != file.number);
-        self.closed.insert(&file, self.has_something(&file));
+        self.closed.insert(&file, file.lag_bytes() > 0);
         self.dirty = true;
-    }
-
-    fn has_something(&self, file: &TailedFile) -> bool {
-        file.undecided || file.lag_bytes() > 0
     }
 
     /// Closes files that are delivered to their ends until so many places are free. Returns how many are.
     fn make_room(&mut self, wanted: usize) -> usize {
-        let free = self.open_files_max.saturating_sub(self.files.len());
+        let free = self.free_places();
         if free >= wanted {
             return free;
         }
         let idle = self.files.values().filter(|file| file.is_idle());
         let mut idle: Vec<(Instant, FileNumber)> = idle.map(|file| (file.changed, file.number)).collect();
         idle.sort_unstable();
-        let surplus = (self.files.len() + wanted).saturating_sub(self.open_files_max);
-        for (_, number) in idle.into_iter().take(surplus) {
+        let mut surplus = wanted - free;
+        for (_, number) in idle {
+            // Written to, or deleted, since the last scan.
+            let is_idle = |file: &mut TailedFile| !file.look().unwrap_or(true) && file.is_idle() && !file.is_deleted();
+            if surplus == 0 {
+                break;
+            }
+            if !self.files.get_mut(&number).is_some_and(is_idle) {
+                self.make_ready(number);
+                continue;
+            }
             let Some(file) = self.files.remove(&number) else { continue };
+            surplus -= 1;
             self.by_id.remove(&file.id);
             self.closed.insert(&file, false);
             self.dirty = true;
         }
-        self.open_files_max.saturating_sub(self.files.len())
+        self.free_places()
     }
 
     /// Opens files that wait for a place, as far as there are places.
@@ -243,7 +254,7 @@ impl Files {
         self.closed.waiting_said = Some(Instant::now());
         tracing::warn!(
             waiting,
-            open_files_max = self.open_files_max,
+            open_files_max = self.options.open_files_max,
             "more files have something to read than may be open, and some wait until others are delivered; hint: raise \
              `source.files.open_files_max`, or the limit of open files of the process (`ulimit -n`, `LimitNOFILE=`)"
         );
@@ -251,9 +262,16 @@ impl Files {
 
     /// Goes on with a file that was closed, if it is still what it was.
     pub(super) fn reopen(&mut self, file: &mut TailedFile, entry: FileEntry) -> io::Result<()> {
-        if file.is_same(&entry)? {
-            file.resume(FileEntry { size_bytes: 0, ..entry });
-            return Ok(());
+        match file.is_same(&entry) {
+            Ok(true) => {
+                file.resume(FileEntry { size_bytes: 0, ..entry });
+                return Ok(());
+            }
+            Ok(false) => {}
+            Err(error) => {
+                self.remembered.insert(entry);
+                return Err(error);
+            }
         }
         tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
         self.remembered.note_generation(entry.inode, entry.generation);
@@ -302,7 +320,7 @@ impl TailedFile {
     /// True when it is there and everything of it is delivered, so that it need not be open.
     fn is_idle(&self) -> bool {
         !matches!(self.standing, Standing::Gone(_))
-            && !self.undecided
+            && (!self.undecided || self.size_bytes == 0)
             && !self.news
             && !self.queued
             && !self.is_compressed()
@@ -313,8 +331,8 @@ impl TailedFile {
 }
 
 /// Files are held open until they are delivered, so as many as the system allows to this process may be open. Returns how
-/// many files one pipeline may hold open, of those it would.
-pub(super) fn raise_open_files_limit(wanted: usize) -> usize {
+/// many of them may be files of a source.
+pub(super) fn raise_open_files_limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
     let mut allowed = limit.maximum;
@@ -323,5 +341,5 @@ pub(super) fn raise_open_files_limit(wanted: usize) -> usize {
         allowed = limit.current;
     }
     let allowed = allowed.unwrap_or(u64::MAX).saturating_sub(OPEN_FILES_RESERVE).max(1);
-    wanted.min(usize::try_from(allowed).unwrap_or(usize::MAX))
+    usize::try_from(allowed).unwrap_or(usize::MAX)
 }

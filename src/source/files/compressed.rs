@@ -170,7 +170,7 @@ impl Decompressed {
 
     /// Goes on with the examination, for about so many bytes of the content. Its beginning is known after the first step.
     pub(super) fn examine(&mut self, bytes: u64) -> Examined {
-        let end = self.window_end() + bytes;
+        let end = self.window_end().saturating_add(bytes);
         while self.state == State::Open && self.window_end() < end {
             self.step(self.window_end());
             self.note_places();
@@ -215,7 +215,7 @@ impl Decompressed {
         if offset_bytes < self.window_start {
             self.rewind();
         }
-        let end = self.window_end() + bytes;
+        let end = self.window_end().saturating_add(bytes);
         while self.window_end() < offset_bytes.min(end) && self.state == State::Open {
             self.step(offset_bytes);
         }

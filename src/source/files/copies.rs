@@ -32,6 +32,26 @@ pub(super) fn is_named_alike(path: &Path, original: &Path) -> bool {
     !stem.is_empty() && name(path).starts_with(stem)
 }
 
+/// How a file begins, for comparing it with many entries.
+pub(super) struct Beginning {
+    bytes: Vec<u8>,
+    digests: HashMap<u32, Fingerprint>,
+}
+
+impl Beginning {
+    /// Reads it.
+    pub(super) fn of(file: &TailedFile) -> io::Result<Beginning> {
+        Ok(Beginning { bytes: file.beginning(HEAD_BYTES_MAX)?, digests: HashMap::new() })
+    }
+
+    /// Whether the content of an entry begins so.
+    pub(super) fn is_that_of(&mut self, entry: &FileEntry) -> bool {
+        let length_bytes = entry.head.length_bytes;
+        let Some(head) = self.bytes.get(..length_bytes as usize) else { return false };
+        *self.digests.entry(length_bytes).or_insert_with(|| Fingerprint::of(head)) == entry.head
+    }
+}
+
 impl Remembered {
     /// Takes out the entry of which a file is the copy, if it is one.
     pub(super) fn take_copied(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
@@ -41,13 +61,7 @@ impl Remembered {
 
     /// Finds the entry of which a file is the copy; with `even_there`, whether or not the original is under its path.
     pub(super) fn find_copied(&self, file: &TailedFile, even_there: bool) -> io::Result<Option<(u64, usize)>> {
-        let beginning = file.beginning(HEAD_BYTES_MAX)?;
-        let mut digests: HashMap<u32, Fingerprint> = HashMap::new();
-        let mut begins_alike = |entry: &FileEntry| {
-            let length_bytes = entry.head.length_bytes;
-            let Some(head) = beginning.get(..length_bytes as usize) else { return false };
-            *digests.entry(length_bytes).or_insert_with(|| Fingerprint::of(head)) == entry.head
-        };
+        let mut beginning = Beginning::of(file)?;
         let mut best: Option<(u64, u64, usize)> = None;
         for (inode, position, entry) in self.numbered() {
             let committed_bytes = entry.committed.offset_bytes;
@@ -61,7 +75,7 @@ impl Remembered {
                 && is_farther
                 && is_elsewhere
                 && (is_evidence || is_rotation())
-                && begins_alike(entry)
+                && beginning.is_that_of(entry)
                 && file.is_same(entry)?
                 && (even_there || !is_under_its_path(entry))
             {
@@ -173,7 +187,8 @@ impl Files {
                 return Ok(Decision::Wait);
             }
         }
-        Ok(Decision::Own)
+        let may_be_cut_yet = file.changed.elapsed() < self.decided_after;
+        Ok(if may_be_cut_yet && self.closed.has_original_of(file)? { Decision::Wait } else { Decision::Own })
     }
 
     /// Whether a file may turn out to be the copy of an open one.
@@ -195,10 +210,6 @@ impl Files {
         file.undecided = false;
         file.news = true;
         self.urgent = true;
-        if self.very_first_scan && self.passes_over(file) && file.skip_to_end().is_err() {
-            // It is read from its beginning, and fails there, too.
-            file.begin_anew(file.generation());
-        }
         self.dirty = true;
     }
 
@@ -216,7 +227,7 @@ impl Files {
         let beside = fs_err::read_dir(original.path.parent()?).ok()?.flatten();
         beside.into_iter().find_map(|candidate| {
             let (path, metadata) = (candidate.path(), candidate.metadata().ok()?);
-            let is_known = self.by_id.contains_key(&FileId::of(&metadata));
+            let is_known = self.is_known(FileId::of(&metadata));
             if is_known || !metadata.is_file() || !is_named_alike(&path, &original.path) {
                 return None;
             }
@@ -225,18 +236,22 @@ impl Files {
         })
     }
 
-    /// At the start: copies of files that are not found are looked for in the folders where they were, whether or not
+    /// Copies of files that are not found, at the start, or overwritten while closed, are looked for in the folders where they were, whether or not
     /// a glob matches them.
     pub(super) fn look_for_copies(&mut self) {
         for folder in self.remembered.unfinished_folders() {
             let Ok(candidates) = fs_err::read_dir(&folder) else { continue };
             for candidate in candidates.flatten() {
                 let Ok(metadata) = candidate.metadata() else { continue };
-                if metadata.is_file() && !self.by_id.contains_key(&FileId::of(&metadata)) {
+                if metadata.is_file() && !self.is_known(FileId::of(&metadata)) {
                     let _ = self.open_copy(&candidate.path());
                 }
             }
         }
+    }
+
+    fn is_known(&self, id: FileId) -> bool {
+        self.by_id.contains_key(&id) || self.closed.contains(id)
     }
 
     fn open_copy(&mut self, path: &Path) -> io::Result<()> {

@@ -88,7 +88,7 @@ impl Files {
         if let Some((inode, position)) = entry {
             return Ok(Found::Entry(inode, position));
         }
-        let mut is_there = self.remembered.find_copied(file, true)?.is_some();
+        let mut is_there = self.remembered.find_copied(file, true)?.is_some() || self.closed.has_original_of(file)?;
         for open in self.files.values().filter(|open| !open.undecided && open.number != file.number) {
             is_there |= (file.is_measured() && file.begins_as(open)?) || file.continues(open)?;
         }
@@ -138,6 +138,9 @@ impl Files {
             file.candidate = true;
             file.undecided = true;
             self.undecided.push(file.number);
+            if self.is_at_rest(&file) {
+                self.examining.insert(file.number);
+            }
             self.adopt(file);
         }
     }

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 
+use super::compressed::Examined;
 use super::copies::is_named_alike;
 use super::file::{FileId, TailedFile};
 use crate::ack::FileNumber;
@@ -34,7 +35,15 @@ fn open(path: &Path, entry: &FileEntry) -> io::Result<Option<TailedFile>> {
         return Ok(None);
     }
     let mut file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, &metadata);
-    if file.is_compressed() && !file.measure() || !file.is_same(entry)? {
+    if !entry.head.matches(&file.beginning(entry.head.length_bytes as usize)?) {
+        return Ok(None);
+    }
+    if file.is_compressed() {
+        // The first look notes what is to be compared on the way through the content; the second one knows.
+        let _ = file.is_same(entry)?;
+        while file.examine(u64::MAX) == Some(Examined::No) {}
+    }
+    if !file.is_same(entry)? {
         return Ok(None);
     }
     file.resume(FileEntry { committed: Position::default(), ..entry.clone() });

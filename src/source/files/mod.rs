@@ -6,6 +6,7 @@
 //!
 //! It does not commit: [`Files::commit`] is called with what the sinks have acknowledged.
 
+mod closed;
 mod compressed;
 mod copies;
 pub mod discover;
@@ -30,6 +31,7 @@ use crate::batch::SourceFile;
 use crate::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;
 use crate::wake::Wake;
+use closed::Closed;
 use discover::{Discovery, Unreadable};
 use file::{FileId, Standing, TailedFile, Turn};
 use notification::Notifications;
@@ -81,6 +83,8 @@ pub struct Options {
     pub line_bytes_max: usize,
     /// How often to look for new files and new bytes where no notification comes.
     pub poll_interval: Duration,
+    /// How many files may be open. What is there and delivered to its end is closed when others need its place.
+    pub open_files_max: usize,
     /// The folder for what is left of deleted files; without one nothing is salvaged.
     pub salvage: Option<PathBuf>,
 }
@@ -144,6 +148,16 @@ pub struct Files {
     examining: BTreeSet<FileNumber>,
     next_number: FileNumber,
     remembered: Remembered,
+    /// Files that are there and not open.
+    closed: Closed,
+    /// How many files the system allows to be open, whatever [`Options`] say.
+    open_files_allowed: usize,
+    /// How many of the open files are renamed out of the globs or deleted, as of the last scan.
+    gone: usize,
+    /// Some file may have become idle since somebody looked for a place.
+    may_have_room: bool,
+    /// The content of some file was overwritten while it was closed.
+    copies_wanted: bool,
     /// Names outside of the globs that files were renamed to a moment ago.
     renamed: HashMap<PathBuf, Instant>,
     /// Content that was overwritten while its last lines were being delivered, by its number, with the offset up to
@@ -186,8 +200,9 @@ impl Files {
         wake: Wake,
     ) -> Result<Files, globset::Error> {
         let discovery = Discovery::new(&options.paths, &options.exclude)?;
-        raise_open_files_limit();
-        Ok(Files::with(discovery, Notifications::new(wake), options, entries, counters))
+        let open_files_allowed = closed::raise_open_files_limit();
+        let files = Files::with(discovery, Notifications::new(wake), options, entries, counters);
+        Ok(Files { open_files_allowed, ..files })
     }
 
     fn with(
@@ -202,6 +217,11 @@ impl Files {
         entries.into_iter().flatten().for_each(|entry| remembered.insert(entry));
         Files {
             discovery,
+            closed: Closed::default(),
+            open_files_allowed: usize::MAX,
+            gone: 0,
+            may_have_room: false,
+            copies_wanted: false,
             options,
             notifications,
             counters,
@@ -330,6 +350,7 @@ impl Files {
         if let Some(file) = self.files.get_mut(&mark.file) {
             file.commit(Position { offset_bytes: mark.offset_bytes, tail: mark.tail });
             self.dirty = true;
+            self.may_have_room = true;
         } else if let Some((entry, read_to)) = self.replaced.get_mut(&mark.file) {
             entry.committed = Position { offset_bytes: mark.offset_bytes, tail: mark.tail };
             if mark.offset_bytes >= *read_to {
@@ -395,17 +416,22 @@ impl Files {
         let is_decided = |file: &&TailedFile| !(file.undecided && file.is_compressed());
         let open = self.files.values().filter(is_decided).map(|file| file.entry(false));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
-        self.remembered.iter().chain(replaced).cloned().chain(open).collect()
+        self.remembered.iter().chain(replaced).cloned().chain(open).chain(self.closed.entries()).collect()
     }
 
-    /// True while it is not known yet whether some file is the copy of another: there may be more to read soon.
+    /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, or it waits
+    /// until others are closed.
     pub fn is_undecided(&self) -> bool {
+        self.closed.waiting() > 0 || self.has_undecided()
+    }
+
+    fn has_undecided(&self) -> bool {
         self.files.values().any(|file| file.undecided && file.size_bytes > 0 && !file.shadow && !file.complained)
     }
 
     /// How many bytes are written but not delivered, over all files.
     pub fn lag_bytes(&self) -> u64 {
-        self.files.values().map(TailedFile::lag_bytes).sum()
+        self.files.values().map(TailedFile::lag_bytes).sum::<u64>() + self.closed.lag_bytes()
     }
 
     /// How many bytes of files without a name are held open because they are not delivered.
@@ -417,6 +443,16 @@ impl Files {
     /// How many files are open.
     pub fn open_files(&self) -> usize {
         self.files.len()
+    }
+
+    /// How many files are there and closed, since more are matched than may be open.
+    pub fn closed_files(&self) -> usize {
+        self.closed.len()
+    }
+
+    /// How many of those have something to read, and wait for a place.
+    pub fn waiting_files(&self) -> usize {
+        self.closed.waiting()
     }
 
     fn chunk(&mut self, number: FileNumber, turn: Turn) -> Option<Chunk<'_>> {
@@ -499,15 +535,6 @@ impl Files {
             warn_unreadable(&Unreadable { path: file.path.clone(), reason: error.to_string() });
             self.counters.source_unreadable_total.inc();
         }
-    }
-}
-
-/// Files are held open until they are delivered, so as many as the system allows to this process may be open.
-fn raise_open_files_limit() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

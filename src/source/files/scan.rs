@@ -26,16 +26,32 @@ impl Files {
             let usual = took.min(std::mem::replace(&mut self.last_scan_took, took));
             self.earliest_scan = Instant::now() + usual * RESCAN_SHARE;
             // What is not decided on may have taken long, and must not wait long for that.
-            let share = if self.is_undecided() { 1 } else { POLL_SHARE };
+            let share = if self.has_undecided() { 1 } else { POLL_SHARE };
             self.next_scan = Instant::now() + self.options.poll_interval.max(usual * share);
         }
         for path in news.written {
+            if let Some(id) = self.closed.under(&path) {
+                self.look_at_closed(&path, id);
+                continue;
+            }
             let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
             // A look, not a size from the event: the file may be another one by now.
             self.dirty |= file.look().unwrap_or(false);
             file.news = true;
             let number = file.number;
             self.make_ready(number);
+        }
+        if std::mem::take(&mut self.may_have_room) {
+            self.serve_waiting();
+        }
+    }
+
+    fn look_at_closed(&mut self, path: &Path, id: FileId) {
+        if let Ok(metadata) = fs_err::metadata(path)
+            && FileId::of(&metadata) == id
+        {
+            report_lost(path, self.closed.seen(id, &metadata).unwrap_or_default(), &self.counters);
+            self.may_have_room = true;
         }
     }
 
@@ -57,12 +73,13 @@ impl Files {
             }
         }
         self.take_leave(&present);
+        self.take_leave_of_closed(&present);
         if !self.scanned_before {
             self.look_for_renamed();
         }
         self.decide();
         self.salvage(false);
-        if !self.scanned_before {
+        if !self.scanned_before || std::mem::take(&mut self.copies_wanted) {
             self.look_for_copies();
         }
         self.give_up_missing();
@@ -74,6 +91,7 @@ impl Files {
         self.scanned_before = true;
         self.complain(complaints);
         self.queue_news();
+        self.serve_waiting();
     }
 
     pub(super) fn meet(
@@ -93,7 +111,16 @@ impl Files {
             }
             return;
         }
-        if compressed::is_named_compressed(&path) && self.remembered.is_delivered_compressed(metadata, &mut self.dirty)
+        if let Some(cut_bytes) = self.closed.seen(id, metadata) {
+            report_lost(&path, cut_bytes, &self.counters);
+            if !present.contains_key(&id) || self.closed.under(&path) == Some(id) {
+                present.insert(id, path);
+            }
+            return;
+        }
+        // Known as delivered, or met again by a later scan when there is a place for it.
+        if compressed::is_named_compressed(&path)
+            && (self.remembered.is_delivered_compressed(metadata, &mut self.dirty) || self.free_places() == 0)
         {
             return;
         }
@@ -120,20 +147,31 @@ impl Files {
             self.dirty = true;
             return Ok(id);
         }
-        let entry = if file.is_compressed() { None } else { self.remembered.take(&file)? };
-        match entry {
-            Some(entry) => file.resume(entry),
-            None => {
-                file.begin_anew(self.next_generation(id.inode));
-                self.urgent = true;
-            }
+        match self.closed.take(id) {
+            Some(entry) => self.reopen(&mut file, entry)?,
+            None => self.begin_or_resume(&mut file)?,
         }
         if file.consumed_position().offset_bytes == 0 {
             file.undecided = true;
             self.undecided.push(file.number);
         }
-        self.adopt(file);
+        self.adopt_or_close(file);
         Ok(id)
+    }
+
+    fn begin_or_resume(&mut self, file: &mut TailedFile) -> io::Result<()> {
+        let entry = if file.is_compressed() { None } else { self.remembered.take(file)? };
+        if let Some(entry) = entry {
+            file.resume(entry);
+            return Ok(());
+        }
+        file.begin_anew(self.next_generation(file.id.inode));
+        self.urgent = true;
+        if self.very_first_scan && self.passes_over(file) && file.skip_to_end().is_err() {
+            // It is read from its beginning, and fails there, too.
+            file.begin_anew(file.generation());
+        }
+        Ok(())
     }
 
     /// A generation that no content of this inode had, on whatever device.
@@ -141,7 +179,8 @@ impl Files {
         let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
         let open = self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number));
         let open = open.filter(|file| file.inode() == inode);
-        let newest = open.map(TailedFile::generation).chain(self.remembered.newest_generation(inode)).max();
+        let not_open = self.remembered.newest_generation(inode).max(self.closed.newest_generation(inode));
+        let newest = open.map(TailedFile::generation).chain(not_open).max();
         newest.map_or(0, |newest| newest.saturating_add(1))
     }
 
@@ -190,6 +229,7 @@ impl Files {
         for number in over {
             self.close(number);
         }
+        self.gone = self.files.values().filter(|file| matches!(file.standing, Standing::Gone(_))).count();
         self.update_paths();
     }
 

@@ -313,3 +313,122 @@ fn what_is_compressed_while_running_is_not_read_twice() {
     assert_eq!((texts(&mut bench), bench.counters.source_unreadable_total.get()), (vec![], 1));
     assert!(!bench.files.is_undecided());
 }
+
+/// A gzip file of many lines, made without holding them. Returns the length of its content in bytes.
+fn write_archive(path: &Path, first: &str, lines: usize) -> u64 {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(fs_err::File::create(path).unwrap(), flate2::Compression::fast());
+    encoder.write_all(first.as_bytes()).unwrap();
+    for _ in 0..lines {
+        encoder.write_all(LINE.as_bytes()).unwrap();
+    }
+    encoder.finish().unwrap();
+    (first.len() + lines * LINE.len()) as u64
+}
+
+const LINE: &str =
+    "a line of some length, so that a few thousand are some megabytes ..................................\n";
+
+#[test]
+fn a_large_archive_does_not_hold_up_the_rest() {
+    let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
+    bench.files.decided_after = Duration::ZERO;
+    let length = write_archive(&bench.path("a.log.1.gz"), "", 200_000);
+    append(&bench.path("a.log"), b"1\n");
+    bench.files.next_scan = Instant::now();
+    // The plain file is read at the first turn, when only a little of the archive is decompressed.
+    assert!(bench.read_chunk());
+    assert_eq!(bench.seen.drain(..).map(|seen| seen.text).collect::<Vec<_>>(), ["1"]);
+    assert!(bench.files.is_undecided());
+    let mut turns = 1;
+    while bench.seen.is_empty() {
+        assert!(bench.files.next_look() <= Instant::now(), "there is more to do");
+        assert!(bench.read_chunk(), "there is more to do until the archive is read");
+        turns += 1;
+    }
+    assert!(turns >= length as usize >> 20, "{turns} turns for {length} bytes");
+    while bench.read_chunk() {}
+    assert_eq!(bench.seen.len(), 200_000);
+}
+
+#[test]
+fn an_archive_that_is_known_is_examined_once_however_often_one_starts() {
+    let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
+    let count = 50_000;
+    append(&bench.path("a.log"), format!("first\n{}", LINE.repeat(count)).as_bytes());
+    bench.look();
+    append(&bench.path("a.log"), b"not delivered\n");
+    bench.commit_all();
+    let entries = bench.files.entries();
+    fs_err::remove_file(bench.path("a.log")).unwrap();
+    write_archive(&bench.path("a.log.1.gz"), "first\n", count);
+    // Others that begin in other ways, in the globs and beside.
+    write_archive(&bench.path("a.log.2.gz"), "second\n", count);
+    let turns = |bench: &mut Bench| {
+        bench.files.decided_after = Duration::ZERO;
+        bench.files.next_scan = Instant::now();
+        (0..).take_while(|_| bench.read_chunk()).count()
+    };
+    bench.restart(&entries);
+    bench.seen.clear();
+    assert!(turns(&mut bench) > 5);
+    assert_eq!(bench.seen.len(), count + 1, "the second is read, the first is known");
+    bench.commit_all();
+    bench.look_later();
+    assert_eq!(bench.files.open_files(), 0);
+    let entries = bench.files.entries();
+    bench.restart(&entries);
+    bench.seen.clear();
+    assert_eq!((turns(&mut bench), bench.seen.len()), (0, 0), "nothing is decompressed again");
+}
+
+#[test]
+fn a_missing_file_is_looked_for_in_archives_that_begin_alike() {
+    let mut bench = Bench::new(&["a.log"], &[], FirstSeen::Beginning, 1 << 20);
+    let count = 50_000;
+    append(&bench.path("a.log"), format!("first\n{}", LINE.repeat(count)).as_bytes());
+    bench.look();
+    bench.commit_all();
+    bench.seen.clear();
+    // Not delivered when inferlog stops; rotated and compressed meanwhile, beside many older archives.
+    append(&bench.path("a.log"), b"2\n");
+    bench.look();
+    let entries = bench.files.entries();
+    for number in 2..20 {
+        write_archive(&bench.path(&format!("a.log.{number}.gz")), &format!("{number}\n"), 1_000);
+    }
+    compress(&bench, "a.log", "a.log.1.gz");
+    append(&bench.path("a.log"), b"new\n");
+    bench.restart(&entries);
+    bench.files.decided_after = Duration::ZERO;
+    bench.seen.clear();
+    bench.files.next_scan = Instant::now();
+    assert!(bench.read_chunk());
+    assert_eq!(texts(&mut bench), [(0, "new".to_owned())], "the start does not wait");
+    assert_eq!(bench.files.open_files(), 2, "of the archives one is open");
+    while bench.read_chunk() {}
+    assert_eq!(texts(&mut bench), [(6 + (count * LINE.len()) as u64, "2".to_owned())]);
+    assert_eq!(bench.counters.source_lost_bytes_total.get(), 0);
+    // One that begins alike and goes on in another way is not it: then the file is lost, and the archive is left alone.
+    bench.restart(&entries);
+    fs_err::remove_file(bench.path("a.log.1.gz")).unwrap();
+    write_archive(&bench.path("a.log.1.gz"), "first\n", count - 1);
+    bench.files.decided_after = Duration::ZERO;
+    bench.look();
+    assert_eq!(texts(&mut bench), [(0, "new".to_owned())]);
+    assert_eq!((bench.files.open_files(), bench.counters.source_lost_bytes_total.get()), (1, 2));
+}
+
+#[test]
+fn archives_are_passed_over_at_a_first_start_at_the_end() {
+    let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::End, 1 << 20);
+    write_archive(&bench.path("a.log.1.gz"), "first\n", 50_000);
+    bench.files.decided_after = Duration::ZERO;
+    bench.look();
+    assert_eq!((bench.chunks, bench.files.open_files()), (0, 0));
+    let entries = bench.files.entries();
+    bench.restart(&entries);
+    bench.files.decided_after = Duration::ZERO;
+    bench.look();
+    assert_eq!((bench.chunks, bench.files.open_files()), (0, 0));
+}

@@ -1,5 +1,6 @@
 //! The files source, driven directly with real files, by polling alone; notifications have one test of their own.
 
+mod closed;
 mod copies;
 mod histories;
 mod lost;
@@ -53,7 +54,15 @@ impl Bench {
             paths.iter().map(|path| format!("{}/{path}", folder.path().display())).collect()
         };
         let (paths, exclude) = (absolute(paths), absolute(exclude));
-        let options = Options { paths, exclude, first_seen, line_bytes_max, poll_interval: AN_HOUR, salvage: None };
+        let options = Options {
+            paths,
+            exclude,
+            first_seen,
+            line_bytes_max,
+            open_files_max: 1_000_000,
+            poll_interval: AN_HOUR,
+            salvage: None,
+        };
         let counters = Telemetry::default().pipeline("t");
         let discovery = Discovery::new(&options.paths, &options.exclude).unwrap();
         let files = Files::with(discovery, Notifications::default(), options.clone(), None, counters.clone());
