@@ -5,6 +5,7 @@ mod copies;
 mod histories;
 mod lost;
 mod notifications;
+mod rotations;
 mod salvage;
 mod scripts;
 mod sizes;
