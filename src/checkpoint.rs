@@ -16,7 +16,7 @@
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
 //! it holds digests only, and the observers' counts with the values of their labels.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::digest::sha256_hexadecimal;
@@ -246,11 +246,10 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError>
 
 fn write_atomically(path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
     let temporary = path.with_extension("json.tmp");
-    let mut text = serde_json::to_vec_pretty(checkpoint)?;
-    text.push(b'\n');
-    let mut file = fs_err::File::create(&temporary)?;
-    file.write_all(&text)?;
-    file.sync_data()?;
+    let mut file = BufWriter::new(fs_err::File::create(&temporary)?);
+    serde_json::to_writer_pretty(&mut file, checkpoint)?;
+    file.write_all(b"\n")?;
+    file.into_inner()?.sync_data()?;
     fs_err::rename(&temporary, path)?;
     match path.parent() {
         Some(folder) => fs_err::File::open(folder)?.sync_all(),

@@ -74,8 +74,9 @@ impl Discovery {
         for pattern in &self.patterns {
             pattern.scan(&self.exclude, &mut found, unreadable);
         }
-        found.sort_unstable();
-        found.dedup();
+        // By their bytes: comparing component by component takes most of the time of a scan.
+        found.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+        found.dedup_by(|one, other| one.as_os_str() == other.as_os_str());
         found
     }
 }

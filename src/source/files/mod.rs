@@ -53,8 +53,11 @@ const DECIDED_AFTER: Duration = Duration::from_secs(5);
 /// A renamed file is closed after this long without a change: its writer may hold it open for a while.
 const RENAMED_CLOSED_AFTER: Duration = Duration::from_secs(60);
 
-/// Polling takes at most this part of the time: 1/100.
+/// Polling takes at most this part of the time where notifications do not come: 1/100.
 const POLL_SHARE: u32 = 100;
+
+/// The same where they do, so that polling only finds what they leave out: 1/500.
+const POLL_SHARE_NOTIFIED: u32 = 500;
 
 /// Scanning because of notifications takes at most this part of the time: 1/10.
 const RESCAN_SHARE: u32 = 10;
@@ -139,6 +142,8 @@ pub struct Files {
     by_id: BTreeMap<FileId, FileNumber>,
     /// For notifications: which file is present under a path.
     by_path: HashMap<PathBuf, FileNumber>,
+    /// It is behind: files were opened, or have other names, since the last scan.
+    names_changed: bool,
     /// Files that are rotated or gone, as of the last scan.
     leaving: Vec<FileNumber>,
     ready: VecDeque<FileNumber>,
@@ -228,6 +233,7 @@ impl Files {
             files: BTreeMap::new(),
             by_id: BTreeMap::new(),
             by_path: HashMap::new(),
+            names_changed: true,
             leaving: Vec::new(),
             ready: VecDeque::new(),
             undecided: Vec::new(),

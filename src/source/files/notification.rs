@@ -82,6 +82,11 @@ impl Notifications {
         }
     }
 
+    /// Whether all of these folders that are there are watched.
+    pub(super) fn cover<'r>(&self, mut roots: impl Iterator<Item = (&'r Path, bool)>) -> bool {
+        self.watcher.is_some() && roots.all(|(folder, _)| self.watched.contains_key(folder) || !folder.exists())
+    }
+
     /// Takes what happened since the last call. A folder that vanished is watched again when it is back.
     pub(super) fn take(&mut self) -> News {
         let news = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).news);

@@ -26,7 +26,11 @@ impl Files {
             let usual = took.min(std::mem::replace(&mut self.last_scan_took, took));
             self.earliest_scan = Instant::now() + usual * RESCAN_SHARE;
             // What is not decided on may have taken long, and must not wait long for that.
-            let share = if self.has_undecided() { 1 } else { POLL_SHARE };
+            let share = match self.notifications.cover(self.discovery.roots()) {
+                _ if self.has_undecided() => 1,
+                true => POLL_SHARE_NOTIFIED,
+                false => POLL_SHARE,
+            };
             self.next_scan = Instant::now() + self.options.poll_interval.max(usual * share);
         }
         for path in news.written {
@@ -106,7 +110,7 @@ impl Files {
         if let Some(file) = known {
             self.dirty |= file.seen(metadata);
             // Of several names for one file, the one that it has already is kept.
-            if !present.contains_key(&id) || file.path == path {
+            if !present.contains_key(&id) || is_same_path(&file.path, &path) {
                 present.insert(id, path);
             }
             return;
@@ -201,20 +205,29 @@ impl Files {
         self.files.insert(number, file);
         self.next_number = number + 1;
         self.dirty = true;
+        self.names_changed = true;
     }
 
     /// Follows renames, and takes leave of files that are gone and delivered to their end.
     pub(super) fn take_leave(&mut self, present: &BTreeMap<FileId, PathBuf>) {
         self.leaving.clear();
+        let mut moved = std::mem::take(&mut self.names_changed);
         for file in self.files.values_mut() {
             match (present.get(&file.id), file.standing) {
-                (Some(path), _) if *path != file.path => {
+                (Some(path), _) if !is_same_path(path, &file.path) => {
                     file.renamed(path);
                     self.dirty = true;
+                    moved = true;
                 }
-                (Some(_), Standing::Gone(_)) => file.standing = Standing::Present,
+                (Some(_), Standing::Gone(_)) => {
+                    file.standing = Standing::Present;
+                    moved = true;
+                }
                 (Some(_), _) => {}
-                (None, Standing::Present | Standing::Rotated(_)) => file.standing = Standing::Gone(Instant::now()),
+                (None, Standing::Present | Standing::Rotated(_)) => {
+                    file.standing = Standing::Gone(Instant::now());
+                    moved = true;
+                }
                 (None, Standing::Gone(_)) => {}
             }
             if let Standing::Gone(_) = file.standing {
@@ -228,15 +241,20 @@ impl Files {
         let over: Vec<FileNumber> = self.leaving.iter().copied().filter(is_over).collect();
         for number in over {
             self.close(number);
+            moved = true;
         }
         self.gone = self.files.values().filter(|file| matches!(file.standing, Standing::Gone(_))).count();
-        self.update_paths();
+        if moved {
+            self.update_paths();
+        }
     }
 
     pub(super) fn update_paths(&mut self) {
         let files = &self.files;
         let is_there = |file: &TailedFile| !matches!(file.standing, Standing::Gone(_));
-        self.by_path.retain(|path, number| files.get(number).is_some_and(|file| file.path == *path && is_there(file)));
+        self.by_path.retain(|path, number| {
+            files.get(number).is_some_and(|file| is_same_path(&file.path, path) && is_there(file))
+        });
         for file in files.values().filter(|file| is_there(file)) {
             if self.by_path.get(&file.path) != Some(&file.number) {
                 self.by_path.insert(file.path.clone(), file.number);
@@ -312,4 +330,9 @@ impl Files {
         self.counters.source_unreadable_total.inc_by(now.difference(&self.unreadable).count() as u64);
         self.unreadable = now;
     }
+}
+
+/// Byte for byte, which is all that two names of one place that a scan found can differ in.
+fn is_same_path(one: &Path, other: &Path) -> bool {
+    one.as_os_str() == other.as_os_str()
 }
