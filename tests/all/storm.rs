@@ -16,8 +16,8 @@ use crate::numbered::{Workshop, is_long, judge, line, report, seed};
 
 const RECORDS_PER_SECOND: u64 = 8_000;
 const ROTATED_EVERY: Duration = Duration::from_millis(500);
-/// Rotated files are deleted after this many rotations.
-const ROTATIONS_KEPT: u64 = 12;
+/// Rotated files are deleted after this many rotations: time enough for a busy machine to deliver them.
+const ROTATIONS_KEPT: u64 = 24;
 
 /// How the writer names rotated files.
 #[derive(Clone, Copy, Debug, PartialEq)]
