@@ -1,5 +1,7 @@
 //! What the benches share: records as a model server writes them, an endpoint that counts, and what a process used.
 
+#![allow(dead_code, reason = "each bench uses some of it")]
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A pipeline with the default enrichment and two hashes, of the features and of the line.
-pub fn pipeline(paths: &str) -> String {
+pub(crate) fn pipeline(paths: &str) -> String {
     format!(
         r#"
 source:
@@ -30,25 +32,25 @@ sink:
 }
 
 /// The program to measure: `INFERLOG_PROGRAM`, or the one built with the bench.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     Command::new(std::env::var("INFERLOG_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_inferlog").to_owned()))
 }
 
 /// What a process has used.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User and system time of all its threads.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Resident memory now.
-    pub resident_mib: f64,
+    pub(crate) resident_mib: f64,
     /// The most resident memory so far.
-    pub peak_mib: f64,
+    pub(crate) peak_mib: f64,
     /// It has ended, and is not reaped.
-    pub is_over: bool,
+    pub(crate) is_over: bool,
 }
 
 /// Asks the kernel; of a process that has ended the memory is not told any more.
-pub fn usage(child: &Child) -> Usage {
+pub(crate) fn usage(child: &Child) -> Usage {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default();
     let status = read("status");
     let mib = |name: &str| {
@@ -67,17 +69,17 @@ pub fn usage(child: &Child) -> Usage {
 }
 
 /// An endpoint in a process of its own, so that its CPU time is not inferlog's.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     child: Child,
     asked: ChildStdin,
     told: BufReader<ChildStdout>,
     /// Where it listens.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Endpoint {
     /// Starts this bench anew as the endpoint: [`serve`] has to be called where the argument is `endpoint`.
-    pub fn start() -> Endpoint {
+    pub(crate) fn start() -> Endpoint {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .arg("endpoint")
             .stdin(Stdio::piped())
@@ -91,7 +93,7 @@ impl Endpoint {
     }
 
     /// How many documents came so far.
-    pub fn count(&mut self) -> u64 {
+    pub(crate) fn count(&mut self) -> u64 {
         self.asked.write_all(b"\n").expect("it listens");
         next_line(&mut self.told).parse().expect("a count")
     }
@@ -111,19 +113,19 @@ fn next_line(from: &mut impl std::io::BufRead) -> String {
 }
 
 /// Records as a model server writes them, with members of varied values.
-pub struct Records {
+pub(crate) struct Records {
     random: fastrand::Rng,
     next: u64,
 }
 
 impl Records {
     /// The same ones each time.
-    pub fn new() -> Records {
+    pub(crate) fn new() -> Records {
         Records { random: fastrand::Rng::with_seed(7), next: 0 }
     }
 
     /// Appends so many lines to `text`.
-    pub fn write(&mut self, records: u64, text: &mut String) {
+    pub(crate) fn write(&mut self, records: u64, text: &mut String) {
         let random = &mut self.random;
         for n in self.next..self.next + records {
             let _ = writeln!(
@@ -157,7 +159,7 @@ impl Records {
 
 /// Answers bulk requests with as many 201 as they have documents, and counts those. Tells the count for each line on its
 /// standard input, and ends with it.
-pub fn serve() {
+pub(crate) fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     println!("http://{}", listener.local_addr().expect("an address"));
     let count = Arc::new(AtomicU64::new(0));
