@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::endpoint::Endpoint;
 use crate::numbered::{Found, Workshop, is_long, lines, report};
+use crate::place::{Place, append, pipeline_of};
 
 /// A small file system in memory; unmounted when dropped.
 struct Tmpfs<'w> {
@@ -150,4 +152,27 @@ fn a_signal_after_one_of_two_pipelines_has_ended_stops_the_other() {
     assert!(running.is_running(), "{}", workshop.last_words());
     running.terminate();
     assert_eq!(running.code(), Some(1), "{}", workshop.last_words());
+}
+
+/// Volumes that are made anew number their files alike, and model servers of one kind begin their logs alike.
+#[test]
+fn files_of_two_fresh_volumes_with_the_same_inode_and_the_same_lines_are_two() {
+    const LINES: &str = "{\"event\":\"start\"}\n{\"event\":\"inference\",\"confidence\":0.5}\n";
+    let files = "paths: [\"logs/*/a.ndjson\"], poll_interval: 50ms";
+    let place = Place::new(&pipeline_of(files, "", "{ store: {} }"));
+    let folders = ["1", "2"].map(|volume| place.path("logs").join(volume));
+    folders.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+    let what = "two fresh volumes";
+    let Some(_first) = Tmpfs::mount(&folders[0], "1m", what) else { return };
+    let Some(_second) = Tmpfs::mount(&folders[1], "1m", what) else { return };
+    let logs = folders.each_ref().map(|folder| folder.join("a.ndjson"));
+    logs.iter().for_each(|log| fs::write(log, LINES).unwrap());
+    let inodes = logs.each_ref().map(|log| fs::metadata(log).unwrap().ino());
+    assert_eq!(inodes[0], inodes[1], "what is to be shown");
+    for round in 1..=3 {
+        place.run_once();
+        assert_eq!(place.store().count(), 2 * round + 2, "in round {round}");
+        let text = format!("{{\"event\":\"inference\",\"n\":{round}}}\n");
+        logs.iter().for_each(|log| append(log, &text));
+    }
 }
