@@ -19,6 +19,7 @@ pub mod observe;
 pub mod pattern_redaction;
 pub mod pipeline;
 pub mod queue;
+pub mod reasons;
 pub mod record;
 pub mod reject;
 pub mod secret;

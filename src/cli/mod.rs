@@ -5,10 +5,12 @@
 
 mod check;
 mod demo;
+mod explain;
 mod harmless;
 mod reconcile;
 mod run;
 mod setup;
+mod test;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -42,6 +44,10 @@ enum Verb {
     Demo(demo::Arguments),
     /// Say what is wrong with pipeline files
     Check(check::Arguments),
+    /// Run the tests that pipeline files bring along: no network, no state
+    Test(test::Arguments),
+    /// Show one record's way through a pipeline, stage by stage; lines come from standard input
+    Explain(explain::Arguments),
     /// Install what Elasticsearch needs: component templates, index template, lifecycle policy
     Setup(setup::Arguments),
     /// Say whether everything that was read is accounted for: indexed, dropped by a rule, erased, or in the dead letter
@@ -79,6 +85,8 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Check(arguments) => check::run(&arguments),
+        Verb::Test(arguments) => test::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Reconcile(arguments) => reconcile::run(arguments),
         Verb::Completions { shell } => {

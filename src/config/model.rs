@@ -8,13 +8,16 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use regex::Regex;
 
 use super::report::Position;
 use crate::elastic::options::ClientOptions;
 use crate::elastic::target::Target;
 use crate::kql::Expression;
 use crate::record::Path;
+use crate::reject::Stage;
 use crate::secret::Secret;
 use crate::sink::store::Retention;
 
@@ -143,6 +146,36 @@ pub enum Step {
     Drop(Drop),
     /// Sets the document's id.
     Id(Id),
+}
+
+impl Step {
+    /// Its name in the file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Timestamp(_) => "timestamp",
+            Step::Hash(_) => "hash",
+            Step::Flag(_) => "flag",
+            Step::Redact(_) => "redact",
+            Step::Add(_) => "add",
+            Step::Rename(_) => "rename",
+            Step::Drop(_) => "drop",
+            Step::Id(_) => "id",
+        }
+    }
+
+    /// Its `when:`, if it has one. That of a `flag` is what the flag says.
+    pub fn when(&self) -> Option<&Condition> {
+        match self {
+            Step::Timestamp(it) => it.when.as_ref(),
+            Step::Hash(it) => it.when.as_ref(),
+            Step::Flag(it) => Some(&it.when),
+            Step::Redact(it) => it.when.as_ref(),
+            Step::Add(it) => it.when.as_ref(),
+            Step::Rename(it) => it.when.as_ref(),
+            Step::Drop(it) => Some(&it.when),
+            Step::Id(it) => it.when.as_ref(),
+        }
+    }
 }
 
 /// The processor `timestamp`.
@@ -348,10 +381,14 @@ pub struct Store {
 pub struct TestCase {
     /// What it shows; no two of a file are alike.
     pub name: String,
-    /// The line that is given, without its end.
-    pub line: String,
-    /// What shall become of it.
+    /// The lines that are given, without their ends: at least one. Each of them shall become what is expected.
+    pub lines: Vec<String>,
+    /// What shall become of each of them.
     pub expectation: Expectation,
+    /// When they are read, if it matters.
+    pub now: Option<DateTime<Utc>>,
+    /// The name of the host on which they are read, if it matters.
+    pub host: Option<String>,
     /// Where the test starts in the file.
     pub position: Position,
 }
@@ -360,10 +397,27 @@ pub struct TestCase {
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub enum Expectation {
-    /// A document with these members, their values as JSON text.
-    Document(Vec<(Path, String)>),
+    /// A document.
+    Document(ExpectedMembers),
     /// It is left out by the rule of this name.
     Dropped(String),
-    /// It is rejected for this reason.
-    Rejected(String),
+    /// It is rejected.
+    Rejected {
+        /// For this reason.
+        reason: String,
+        /// By this stage, if it matters.
+        stage: Option<Stage>,
+    },
+}
+
+/// What shall be in a document, and what not: at least one of the three says something.
+#[derive(Clone, Default)]
+#[cfg_attr(test, derive(Debug))]
+pub struct ExpectedMembers {
+    /// These members, their values as JSON text.
+    pub equal: Vec<(Path, String)>,
+    /// These members, their values as text that matches.
+    pub matching: Vec<(Path, Regex)>,
+    /// None of these.
+    pub absent: Vec<Path>,
 }

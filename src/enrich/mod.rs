@@ -15,6 +15,7 @@ mod metadata;
 mod redact;
 mod rename;
 mod timestamp;
+mod watch;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use metadata::Metadata;
 pub use redact::Redact;
 pub use rename::Rename;
 pub use timestamp::Timestamp;
+pub use watch::{Decided, Nobody, Watch};
 
 use crate::batch::{Id, SourceFile};
 use crate::kql::Expression;
@@ -127,10 +129,26 @@ impl Enrichment {
     /// # Errors
     /// A [`Reject`] when a processor cannot do its work; [`Enrichment::hide`] prepares the record for the dead letter.
     pub fn apply(&mut self, record: &mut Record<'_>, source: Source<'_>) -> Result<Verdict, Reject> {
+        self.apply_watched(record, source, &mut Nobody)
+    }
+
+    /// The same while somebody looks on.
+    ///
+    /// # Errors
+    /// As [`Enrichment::apply`].
+    pub fn apply_watched(
+        &mut self,
+        record: &mut Record<'_>,
+        source: Source<'_>,
+        watch: &mut impl Watch,
+    ) -> Result<Verdict, Reject> {
         self.context.reset();
-        for step in &self.steps {
-            if step.when.as_ref().is_none_or(|when| when.matches(record)) {
+        for (position, step) in self.steps.iter().enumerate() {
+            let holds = step.when.as_ref().is_none_or(|when| when.matches(record));
+            watch.before(position, holds, record, &self.context.decided());
+            if holds {
                 step.action.apply(record, source, &mut self.context, &self.counters)?;
+                watch.after(position, record, &self.context.decided());
             }
         }
         if self.context.timestamp_us.is_none() {
@@ -213,6 +231,15 @@ fn path(text: &str) -> Path {
 }
 
 impl Context {
+    fn decided(&self) -> Decided<'_> {
+        Decided {
+            timestamp_us: self.timestamp_us,
+            notes: &self.notes,
+            has_id: self.id_digest.is_some(),
+            dropped: self.dropped.as_deref(),
+        }
+    }
+
     fn reset(&mut self) {
         self.timestamp_us = None;
         self.timed = false;

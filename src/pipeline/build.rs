@@ -142,7 +142,7 @@ pub fn build(
         queues.push(queue);
     }
     let stages = Stages::new(
-        decode(pipeline),
+        decode(pipeline.decode),
         enrichment(pipeline, &counters),
         observers,
         Arc::clone(&dead_letter),
@@ -230,11 +230,6 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
     accounts
 }
 
-/// The name of this host, as documents have it.
-pub fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
-}
-
 fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
     dead_letter::Options { keep_raw: options.raw == model::RawLine::Keep, bytes_max: options.bytes_max }
 }
@@ -265,18 +260,27 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
     }
 }
 
-/// How a pipeline file wants lines decoded.
-pub fn decode(pipeline: &model::Pipeline) -> Decode {
-    match pipeline.decode {
+/// How lines become records.
+pub fn decode(decode: model::Decode) -> Decode {
+    match decode {
         model::Decode::Json => Decode::Json,
     }
 }
 
+/// The name of this machine, as documents and ids have it.
+pub fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
 /// The processors of a pipeline file, with identity and metadata.
 pub fn enrichment(pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
-    let host = host_name();
-    let identity = Identity::new(pipeline.source.id.as_deref().unwrap_or(&host));
-    let metadata = Metadata::new(&host, &pipeline.name, &pipeline.digest);
+    enrichment_on(&host_name(), pipeline, counters)
+}
+
+/// The same as on a host of this name.
+pub fn enrichment_on(host: &str, pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
+    let identity = Identity::new(pipeline.source.id.as_deref().unwrap_or(host));
+    let metadata = Metadata::new(host, &pipeline.name, &pipeline.digest);
     Enrichment::new(pipeline.enrich.iter().map(step).collect(), identity, metadata, counters.clone())
 }
 

@@ -21,10 +21,13 @@ mod observe_tests;
 mod outlet;
 mod pace;
 pub mod reconcile;
+pub mod self_test;
 #[cfg(test)]
 mod simulation_tests;
 mod stages;
 pub mod supervisor;
+pub mod trial;
+pub mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
+use super::trial::too_long;
 use crate::ack::Mark;
 use crate::batch::{Batch, Id, Origin};
 use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
@@ -18,7 +19,7 @@ use crate::line::Line;
 use crate::observe::Observers;
 use crate::pattern_redaction;
 use crate::record::{Record, Space};
-use crate::reject::{Reject, Stage};
+use crate::reject::Reject;
 use crate::source::files::{Chunk, Content};
 use crate::source::framing::Lines;
 use crate::tally::Tally;
@@ -246,11 +247,7 @@ impl Stages {
 
     fn take_long_line(&mut self, chunk: &Chunk<'_>, length_bytes: u64) -> Result<(), DeadLetterError> {
         let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
-        let reject = Reject::new(
-            Stage::Source,
-            "line_too_long",
-            format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file"),
-        );
+        let reject = too_long(length_bytes);
         let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);
         self.dead_letter.write(&Entry {
             id,

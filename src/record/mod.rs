@@ -151,6 +151,12 @@ impl<'l> Record<'l> {
         self.members().map(|member| self.name(member))
     }
 
+    /// The top-level members in their order, name unescaped and value as JSON text; what [`Record::append`] wrote is not
+    /// among them.
+    pub fn name_values(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members().map(|member| (self.name(member), self.value(member)))
+    }
+
     /// The raw value at a path: of all its spellings the one that stands first in the record.
     pub fn first(&self, path: &str) -> Option<&str> {
         for member in self.members() {

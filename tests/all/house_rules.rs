@@ -306,3 +306,35 @@ fn every_processor_has_a_test_and_a_word_in_the_documents() {
         assert!(documents.contains(&format!("{key}:")), "`{key}` is in neither README.md nor the default pipeline");
     }
 }
+
+/// The reasons in a text: the words in quotes that follow where rejects are made.
+fn reasons_in(text: &str) -> Vec<String> {
+    let makers = ["Reject::new(", "reject(", "rejected(", "kind: "];
+    let mut reasons = Vec::new();
+    for maker in makers {
+        for rest in text.split(maker).skip(1) {
+            let rest = rest.trim_start();
+            let rest =
+                rest.strip_prefix("Stage::").map_or(rest, |rest| rest.split_once(',').map_or("", |(_, rest)| rest));
+            let word = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            if !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit()) {
+                reasons.push(word.to_owned());
+            }
+        }
+    }
+    reasons
+}
+
+#[test]
+fn every_reason_is_explained() {
+    assert_eq!(reasons_in("Reject::new(\n Stage::Source,\n \"a_b\",\n x); reject(\"c\", y)"), ["a_b", "c"]);
+    let mut reasons = BTreeSet::new();
+    for (path, text) in sources().iter().filter(|(path, _)| !["cli", "reasons", "reject"].contains(&module_of(path))) {
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        reasons.extend(reasons_in(code).into_iter().map(|reason| (reason, path.clone())));
+    }
+    assert!(reasons.len() >= 12, "only {reasons:?}: does the test still see them?");
+    let known: BTreeSet<&str> = inferlog::reasons::EXPLANATIONS.iter().map(|row| row.reason).collect();
+    let missing: Vec<_> = reasons.iter().filter(|(reason, _)| !known.contains(&**reason)).collect();
+    assert!(missing.is_empty(), "src/reasons.rs does not explain these: {missing:?}");
+}

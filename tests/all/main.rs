@@ -19,6 +19,7 @@ mod house_rules;
 mod kills;
 mod model_server;
 mod numbered;
+mod own_tests;
 mod place;
 mod power_loss;
 mod proxy;

@@ -56,7 +56,7 @@ impl Judge {
         let enrichment = build::enrichment(pipeline, &Telemetry::default().pipeline(&pipeline.name));
         Judge {
             enrichment,
-            decode: build::decode(pipeline),
+            decode: build::decode(pipeline.decode),
             space: Space::default(),
             line_bytes_max: pipeline.source.files.line_bytes_max as usize,
             buffer: Vec::new(),

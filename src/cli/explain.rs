@@ -1,0 +1,301 @@
+//! `inferlog explain`: what does a pipeline do with a record, stage by stage? Reads lines from standard input.
+//!
+//! What a `redact` of the pipeline hides is never shown, neither before nor after, whatever its condition; the document
+//! at the end is the one that would be shipped.
+
+use std::io::{BufRead as _, Read as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::harmless::harmless;
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, start_log};
+use crate::batch::SourceFile;
+use crate::config::model::{Pipeline, Sink, Step};
+use crate::elastic::target::Target;
+use crate::enrich::Source;
+use crate::line::Line;
+use crate::pipeline::build;
+use crate::pipeline::trial::{Trial, Tried};
+use crate::pipeline::walk::{Change, Seen, Walk};
+use crate::reasons;
+use crate::record::{Record, Space};
+use crate::reject::{Reject, Stage};
+use crate::telemetry::Telemetry;
+
+/// The longest line that is read, in bytes: four times what a pipeline may allow.
+const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The pipeline file; the lines come from standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// How to print; `json` is one line a record
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// One line, and all that is known of its way.
+struct Way<'w> {
+    pipeline: &'w Pipeline,
+    trial: &'w Trial,
+    number: u64,
+    line: &'w [u8],
+    walk: Walk,
+    result: Result<Tried, Reject>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    let pipelines = load(std::slice::from_ref(&arguments.file))?;
+    let [pipeline] = pipelines.as_slice() else {
+        complain("`explain` takes one pipeline file, and this folder has several", Some("name one of them"));
+        return Err(Failure(COULD_NOT_LOOK));
+    };
+    let counters = Telemetry::default().pipeline(&pipeline.name);
+    let mut trial = Trial::new(pipeline, &build::host_name(), &counters);
+    let file = SourceFile { path: "stdin".to_owned(), inode: 0, generation: 0, first_line_sha256: [0; 32] };
+    let file = Arc::new(file);
+    let mut input = std::io::stdin().lock();
+    let mut bytes = Vec::new();
+    let (mut offset_bytes, mut number, mut rejected) = (0, 0, false);
+    while read_line(&mut input, &mut bytes)? {
+        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            number += 1;
+            let mut walk = Walk::default();
+            let source = Source { file: &file, offset_bytes, read_us: Utc::now().timestamp_micros() };
+            let text = std::str::from_utf8(line).ok();
+            let result = trial.run(&Line { offset_bytes, bytes: line, text }, source, &mut walk);
+            rejected |= result.is_err();
+            let way = Way { pipeline, trial: &trial, number, line, walk, result };
+            match arguments.format {
+                Format::Text => print(&way.text()),
+                Format::Json => print(&way.json().to_string()),
+            }
+        }
+        offset_bytes += bytes.len() as u64;
+    }
+    if number == 0 {
+        complain("standard input has no line", Some("give it one: `inferlog explain FILE < line`"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    if rejected { Err(Failure(NOT_SO)) } else { Ok(()) }
+}
+
+/// Reads a line with its end; false when there is none left.
+fn read_line(input: &mut std::io::StdinLock<'_>, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
+    bytes.clear();
+    input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', bytes).map_err(|error| Failure::new(&error, None))?;
+    if bytes.len() as u64 == LINE_BYTES_MAX {
+        complain("a line of standard input has more than 64 MiB", None);
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    Ok(!bytes.is_empty())
+}
+
+impl Way<'_> {
+    fn text(&self) -> String {
+        let mut words = vec![format!("line {}, {} bytes", self.number, self.line.len())];
+        words.push(match &self.result {
+            Err(reject) if reject.stage != Stage::Enrich => rejected(reject),
+            _ => "  decode   a record".to_owned(),
+        });
+        for (position, (step, seen)) in self.pipeline.enrich.iter().zip(&self.walk.steps).enumerate() {
+            words.push(format!("  enrich   {}. {}", position + 1, headline(step, seen)));
+            words.extend(seen.changes.iter().map(|change| format!("             {}", self.change_in_words(change))));
+            words.extend(decisions(seen).into_iter().map(|decision| format!("             {decision}")));
+        }
+        match &self.result {
+            Err(reject) if reject.stage == Stage::Enrich => words.push(rejected(reject)),
+            Err(_) => {}
+            Ok(tried) => words.extend(self.end_in_words(tried)),
+        }
+        words.push(String::new());
+        words.join("\n")
+    }
+
+    fn end_in_words(&self, tried: &Tried) -> Vec<String> {
+        let mut words = Vec::new();
+        let added: Vec<String> = self
+            .metadata(tried)
+            .iter()
+            .map(|(name, value)| format!("{}: {}", harmless(name), harmless(value)))
+            .collect();
+        words.push(format!("  metadata {}", added.join(", ")));
+        words.push(match tried.is_inference {
+            None => "  observe  no observer".to_owned(),
+            Some(true) => "  observe  counted as an inference".to_owned(),
+            Some(false) => "  observe  not counted: no inference".to_owned(),
+        });
+        words.push(format!("  id       {}", tried.verdict.id));
+        words.push(format!("  time     {}", time(tried.verdict.timestamp_us)));
+        match &tried.verdict.dropped {
+            Some(rule) => {
+                words.push(format!("  outcome  dropped by the rule `{rule}`: it is observed, and not shipped"))
+            }
+            None => {
+                words.push(format!("  outcome  shipped to {}", self.targets(tried).join(", ")));
+                words.push(format!("  document {}", harmless(&String::from_utf8_lossy(&tried.document))));
+            }
+        }
+        words
+    }
+
+    fn change_in_words(&self, change: &Change) -> String {
+        let path = harmless(&change.path);
+        match self.shown(change) {
+            (None, Some(after)) => format!("{path}: {} is added", harmless(&after)),
+            (Some(before), None) => format!("{path}: {} is removed", harmless(&before)),
+            (before, after) => {
+                format!("{path}: {} -> {}", harmless(&before.unwrap_or_default()), harmless(&after.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// A change as it may be shown.
+    fn shown(&self, change: &Change) -> (Option<String>, Option<String>) {
+        let shown = |raw: &Option<String>| raw.as_ref().map(|raw| self.trial.shown(&change.path, raw));
+        let (before, after) = (shown(&change.before), shown(&change.after));
+        // What both hide is different underneath.
+        if before == after { (Some("(hidden)".to_owned()), after) } else { (before, after) }
+    }
+
+    /// What was added to the document behind the processors.
+    fn metadata(&self, tried: &Tried) -> Vec<(String, String)> {
+        let line = String::from_utf8_lossy(self.line);
+        let document = String::from_utf8_lossy(&tried.document);
+        let members = |text: &str| -> Vec<(String, String)> {
+            let mut space = Space::default();
+            let members = Record::parse(text, &mut space).map(|record| {
+                record.name_values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>()
+            });
+            members.unwrap_or_default()
+        };
+        let mut known: Vec<String> = members(&line).into_iter().map(|(name, _)| name).collect();
+        known.extend(self.walk.steps.iter().flat_map(|seen| &seen.changes).map(|change| change.path.clone()));
+        members(&document).into_iter().filter(|(name, _)| !known.contains(name)).collect()
+    }
+
+    fn targets(&self, tried: &Tried) -> Vec<String> {
+        let target = |sink: &Sink| match sink {
+            Sink::Elasticsearch(options) => match &options.target {
+                Target::DataStream(name) => format!("the data stream `{name}` of Elasticsearch"),
+                Target::Index(pattern) => {
+                    let name = pattern.name(tried.verdict.timestamp_us).unwrap_or_else(|| pattern.wildcard());
+                    format!("the index `{name}` of Elasticsearch")
+                }
+            },
+            Sink::Store(_) => "the store".to_owned(),
+            Sink::Stdout => "standard output".to_owned(),
+        };
+        self.pipeline.sinks.iter().map(target).collect()
+    }
+
+    fn json(&self) -> Value {
+        let steps = self.pipeline.enrich.iter().zip(&self.walk.steps).map(|(step, seen)| self.step_json(step, seen));
+        let mut way = json!({ "line": self.number, "bytes": self.line.len(), "enrich": steps.collect::<Vec<_>>() });
+        match &self.result {
+            Err(reject) => {
+                let (meaning, fix) = reasons::explain(reject.stage.as_str(), &reject.reason);
+                way["outcome"] = "rejected".into();
+                way["reject"] = json!({
+                    "stage": reject.stage.as_str(), "reason": reject.reason, "detail": reject.detail,
+                    "meaning": meaning, "fix": fix,
+                });
+            }
+            Ok(tried) => {
+                let outcome = if tried.verdict.dropped.is_some() { "dropped" } else { "shipped" };
+                way["outcome"] = outcome.into();
+                way["rule"] = tried.verdict.dropped.as_deref().into();
+                way["metadata"] = self.metadata(tried).into_iter().map(|(name, raw)| (name, value(&raw))).collect();
+                way["inference"] = tried.is_inference.into();
+                way["id"] = tried.verdict.id.as_str().into();
+                way["timestamp"] = time(tried.verdict.timestamp_us).into();
+                way["targets"] = self.targets(tried).into();
+                way["document"] = value(&String::from_utf8_lossy(&tried.document));
+            }
+        }
+        way
+    }
+
+    fn step_json(&self, step: &Step, seen: &Seen) -> Value {
+        let change = |change: &Change| {
+            let (before, after) = self.shown(change);
+            json!({ "member": change.path, "before": before.as_deref().map(value), "after": after.as_deref().map(value) })
+        };
+        json!({
+            "processor": step.name(),
+            "when": step.when().map(|when| when.expression.text()),
+            "ran": seen.ran,
+            "finished": seen.finished,
+            "changes": seen.changes.iter().map(change).collect::<Vec<_>>(),
+            "decisions": decisions(seen),
+        })
+    }
+}
+
+/// JSON text as a value; what is hidden, and no JSON, as text.
+fn value(raw: &str) -> Value {
+    serde_json::from_str(raw).unwrap_or_else(|_| raw.into())
+}
+
+/// The processor, its condition and the answer to it.
+fn headline(step: &Step, seen: &Seen) -> String {
+    let name = step.name();
+    match (step, step.when()) {
+        (Step::Flag(flag), _) => {
+            let says = seen.changes.iter().find(|change| change.path == flag.into.as_str());
+            let answer = says.and_then(|change| change.after.as_deref()).unwrap_or("not decided, or so already");
+            format!("{name} `{}`: {answer}", harmless(flag.when.expression.text()))
+        }
+        (_, Some(when)) => {
+            let answer = if seen.ran { "yes" } else { "no" };
+            format!("{name}, when `{}`: {answer}", harmless(when.expression.text()))
+        }
+        (_, None) => name.to_owned(),
+    }
+}
+
+/// What a processor decided beside the members.
+fn decisions(seen: &Seen) -> Vec<String> {
+    let mut decisions = Vec::new();
+    if let Some(timestamp_us) = seen.timestamp_us {
+        decisions.push(format!("the record's time is {}", time(timestamp_us)));
+    }
+    if seen.took_id {
+        decisions.push("the id is made from these members".to_owned());
+    }
+    if let Some(rule) = &seen.dropped {
+        decisions.push(format!("it is dropped, counted as `{rule}`"));
+    }
+    if seen.ran && seen.finished && !seen.did_something() {
+        decisions.push("nothing to do".to_owned());
+    }
+    decisions
+}
+
+fn rejected(reject: &Reject) -> String {
+    let (meaning, fix) = reasons::explain(reject.stage.as_str(), &reject.reason);
+    let stage = format!("{:8}", reject.stage.as_str());
+    format!(
+        "  {stage} rejected: {} ({})\n             {meaning}\n             to fix it: {fix}\n  outcome  goes to the dead letter",
+        reject.reason,
+        harmless(&reject.detail)
+    )
+}
+
+fn time(micros: i64) -> String {
+    let time = DateTime::<Utc>::from_timestamp_micros(micros);
+    time.map_or_else(|| format!("{micros} µs since 1970"), |time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}

@@ -1,0 +1,238 @@
+//! Self-test: does a pipeline do what its own `tests:` say?
+//!
+//! Each line goes through the same decode and enrich as in a run, read at a fixed time on a host of a fixed name, so that
+//! the answer is the same everywhere. No file, no state, no network. What no test reaches is named.
+
+use std::sync::Arc;
+
+use super::trial::{Trial, Tried};
+use super::walk::Walk;
+use crate::batch::SourceFile;
+use crate::config::model::{Expectation, ExpectedMembers, Pipeline, TestCase};
+use crate::enrich::Source;
+use crate::kql::Decimal;
+use crate::line::Line;
+use crate::record::{Record, Space, json};
+use crate::reject::Reject;
+use crate::telemetry::Telemetry;
+
+/// The host of a test that names none.
+pub const HOST: &str = "test-host";
+
+/// The time of a test that names none: 2026-01-01T00:00:00Z, in microseconds since 1970.
+pub const NOW_US: i64 = 1_767_225_600_000_000;
+
+/// The file that the lines come from.
+pub const FILE: &str = "test.ndjson";
+
+/// What came of the tests of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The differences that each test found, in the order of the tests.
+    pub tests: Vec<Vec<Difference>>,
+    /// How far the tests reach each processor.
+    pub reach: Vec<Reach>,
+}
+
+/// How far the tests of a pipeline reach one of its processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No record came to it, or none met its condition.
+    #[default]
+    Never,
+    /// It ran, and changed nothing.
+    Idle,
+    /// It did something.
+    Covered,
+}
+
+/// Something that is not as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which line of the test, counted from 0.
+    pub line: usize,
+    /// The member; `None` when it is about the line as a whole.
+    pub member: Option<String>,
+    /// What was expected.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+}
+
+/// Runs the tests of a pipeline.
+pub fn run(pipeline: &Pipeline) -> Report {
+    let mut report = Report { tests: Vec::new(), reach: vec![Reach::Never; pipeline.enrich.len()] };
+    for case in &pipeline.tests {
+        let differences = run_one(pipeline, case, &mut report.reach);
+        report.tests.push(differences);
+    }
+    report
+}
+
+fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Difference> {
+    let counters = Telemetry::default().pipeline(&pipeline.name);
+    let mut trial = Trial::new(pipeline, case.host.as_deref().unwrap_or(HOST), &counters);
+    let file = SourceFile { path: FILE.to_owned(), inode: 0, generation: 0, first_line_sha256: [0; 32] };
+    let file = Arc::new(file);
+    let read_us = case.now.map_or(NOW_US, |now| now.timestamp_micros());
+    let mut offset_bytes = 0;
+    let mut differences = Vec::new();
+    for (number, line) in case.lines.iter().enumerate() {
+        let mut walk = Walk::default();
+        let source = Source { file: &file, offset_bytes, read_us };
+        let tried = trial.run(&Line { offset_bytes, bytes: line.as_bytes(), text: Some(line) }, source, &mut walk);
+        let mut found = Found { line: number, differences: &mut differences };
+        judge(&case.expectation, tried, &mut found);
+        for (reached, seen) in reach.iter_mut().zip(&walk.steps).filter(|(_, seen)| seen.ran) {
+            *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
+        }
+        offset_bytes += line.len() as u64 + 1;
+    }
+    differences
+}
+
+/// Collects the differences of one line.
+struct Found<'d> {
+    line: usize,
+    differences: &'d mut Vec<Difference>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, member: Option<&str>, expected: impl Into<String>, got: impl Into<String>) {
+        let (expected, got) = (expected.into(), got.into());
+        self.differences.push(Difference { line: self.line, member: member.map(str::to_owned), expected, got });
+    }
+}
+
+fn judge(expectation: &Expectation, tried: Result<Tried, Reject>, found: &mut Found<'_>) {
+    let as_expected = match (expectation, &tried) {
+        (Expectation::Document(expected), Ok(Tried { verdict, document, .. })) if verdict.dropped.is_none() => {
+            return judge_document(expected, document, found);
+        }
+        (Expectation::Dropped(rule), Ok(tried)) => tried.verdict.dropped.as_deref() == Some(rule),
+        (Expectation::Rejected { reason, stage }, Err(reject)) => {
+            reject.reason == *reason && stage.is_none_or(|stage| stage == reject.stage)
+        }
+        _ => false,
+    };
+    if !as_expected {
+        found.add(None, in_words(expectation), outcome(&tried));
+    }
+}
+
+fn in_words(expectation: &Expectation) -> String {
+    match expectation {
+        Expectation::Document(_) => "a document".to_owned(),
+        Expectation::Dropped(rule) => format!("dropped by `{rule}`"),
+        Expectation::Rejected { reason, stage: None } => format!("rejected: {reason}"),
+        Expectation::Rejected { reason, stage: Some(stage) } => format!("rejected by {stage}: {reason}"),
+    }
+}
+
+fn outcome(tried: &Result<Tried, Reject>) -> String {
+    match tried {
+        Ok(Tried { verdict, .. }) => match &verdict.dropped {
+            Some(rule) => format!("dropped by `{rule}`"),
+            None => "a document".to_owned(),
+        },
+        Err(reject) => format!("rejected by {}: {} ({})", reject.stage, reject.reason, reject.detail),
+    }
+}
+
+fn judge_document(expected: &ExpectedMembers, document: &[u8], found: &mut Found<'_>) {
+    let text = String::from_utf8_lossy(document);
+    let mut space = Space::default();
+    let record = match Record::parse(&text, &mut space) {
+        Ok(record) => record,
+        Err(reject) => {
+            return found.add(None, "a document", format!("a document that is no record: {}", reject.detail));
+        }
+    };
+    let nothing = || "no such member".to_owned();
+    for (path, value) in &expected.equal {
+        let got = values(&record, path.as_str());
+        if got.is_empty() {
+            found.add(Some(path.as_str()), value, nothing());
+        }
+        // Every spelling of a path counts: one that is not as expected may be the one that leaks.
+        got.iter().filter(|got| !equal(value, got)).for_each(|got| found.add(Some(path.as_str()), value, got));
+    }
+    for (path, expression) in &expected.matching {
+        let got = values(&record, path.as_str());
+        let expected = || format!("something that matches /{expression}/");
+        if got.is_empty() {
+            found.add(Some(path.as_str()), expected(), nothing());
+        }
+        let matches =
+            |raw: &str| expression.is_match(&if raw.starts_with('"') { json::unescape(raw) } else { raw.into() });
+        got.iter().filter(|got| !matches(got)).for_each(|got| found.add(Some(path.as_str()), expected(), got));
+    }
+    for path in &expected.absent {
+        let got = values(&record, path.as_str());
+        got.iter().for_each(|got| found.add(Some(path.as_str()), nothing(), got));
+    }
+}
+
+/// The values at a path, in every spelling of it.
+fn values(record: &Record<'_>, path: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    record.any(path, &mut |raw| {
+        values.push(raw.to_owned());
+        false
+    });
+    values
+}
+
+/// Whether two JSON texts say the same: members in any order, numbers by their exact value, escapes and blanks as you like.
+fn equal(one: &str, other: &str) -> bool {
+    let elements = |raw: &str| -> Vec<String> {
+        sonic_rs::to_array_iter(raw).flatten().map(|value| value.as_raw_str().to_owned()).collect()
+    };
+    let members = |raw: &str| -> Vec<(String, String)> {
+        let members = sonic_rs::to_object_iter(raw).flatten();
+        let mut members: Vec<_> =
+            members.map(|(name, value)| (name.to_string(), value.as_raw_str().to_owned())).collect();
+        members.sort_unstable();
+        members
+    };
+    let kind = |raw: &str| raw.bytes().next().map_or(b' ', |first| if first == b'-' { b'0' } else { first });
+    match (kind(one), kind(other)) {
+        (b'{', b'{') => {
+            let (one, other) = (members(one), members(other));
+            one.len() == other.len() && one.iter().zip(&other).all(|(a, b)| a.0 == b.0 && equal(&a.1, &b.1))
+        }
+        (b'[', b'[') => {
+            let (one, other) = (elements(one), elements(other));
+            one.len() == other.len() && one.iter().zip(&other).all(|(a, b)| equal(a, b))
+        }
+        (b'"', b'"') => json::unescape(one) == json::unescape(other),
+        (b'0'..=b'9', b'0'..=b'9') => {
+            Decimal::read(one).zip(Decimal::read(other)).is_some_and(|(one, other)| one == other)
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_as_json() {
+        for (one, other, expected) in [
+            ("1.50", "15e-1", true),
+            ("-1", "-1.0", true),
+            ("12345678901234567890", "12345678901234567891", false),
+            ("1", "\"1\"", false),
+            (r#""a\u0062""#, r#""ab""#, true),
+            (r#"{"a":1,"b":[1, 2]}"#, r#"{ "b":[1.0,2],"a":1 }"#, true),
+            (r#"{"a":1}"#, r#"{"a":1,"b":2}"#, false),
+            ("[1,2]", "[2,1]", false),
+            ("[]", "{}", false),
+            ("null", "null", true),
+            ("true", "false", false),
+        ] {
+            assert_eq!(equal(one, other), expected, "{one} {other}");
+        }
+    }
+}

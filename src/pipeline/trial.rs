@@ -1,0 +1,90 @@
+//! A trial: what does a pipeline make of one line, without files, queues or sinks?
+//!
+//! The same decode and enrich as in a run, for `test`, `explain`, and the replay of the dead letter. Nothing is observed
+//! and nothing is shipped.
+
+use super::build;
+use crate::config::model;
+use crate::decode::Decode;
+use crate::enrich::{Enrichment, Source, Verdict, Watch};
+use crate::kql::Expression;
+use crate::line::Line;
+use crate::record::{Record, Space};
+use crate::reject::{Reject, Stage};
+use crate::telemetry::Counters;
+
+/// Decode and enrich of one pipeline.
+#[derive(Debug)]
+pub struct Trial {
+    decode: Decode,
+    enrichment: Enrichment,
+    line_bytes_max: u64,
+    /// What the observer `model_metrics` counts, if there is one.
+    inferences: Option<Expression>,
+    space: Space,
+}
+
+/// What became of a line that was not turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Its id, its time, and the rule that drops it.
+    pub verdict: Verdict,
+    /// The document, as it would be shipped.
+    pub document: Vec<u8>,
+    /// Whether observers count it as an inference; `None` without such an observer.
+    pub is_inference: Option<bool>,
+}
+
+impl Trial {
+    /// The stages of a pipeline file, as on a host of this name.
+    pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Trial {
+        Trial {
+            decode: build::decode(pipeline.decode),
+            enrichment: build::enrichment_on(host, pipeline, counters),
+            line_bytes_max: pipeline.source.files.line_bytes_max,
+            inferences: pipeline.observe.first().map(|observer| match observer {
+                model::Observer::ModelMetrics { inferences, .. } => inferences.expression.clone(),
+            }),
+            space: Space::default(),
+        }
+    }
+
+    /// Takes one line through the stages.
+    ///
+    /// # Errors
+    /// The [`Reject`] of the stage that turned it away.
+    pub fn run(&mut self, line: &Line<'_>, source: Source<'_>, watch: &mut impl Watch) -> Result<Tried, Reject> {
+        if line.bytes.len() as u64 > self.line_bytes_max {
+            return Err(too_long(line.bytes.len() as u64));
+        }
+        let mut record = self.decode.decode(line, &mut self.space)?;
+        let verdict = self.enrichment.apply_watched(&mut record, source, watch)?;
+        let is_inference = self.inferences.as_ref().map(|inferences| inferences.matches(&record));
+        let mut document = Vec::new();
+        record.render(&mut document);
+        Ok(Tried { verdict, document, is_inference })
+    }
+
+    /// The id that a line has while it is no document.
+    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> crate::batch::Id {
+        self.enrichment.id_of_line(line, source)
+    }
+
+    /// A value under a name as it may be shown to people: what any `redact` hides is hidden, whatever its condition, and
+    /// all of it where that cannot be told.
+    pub fn shown(&self, name: &str, raw: &str) -> String {
+        let member = format!("{{{}:{raw}}}", serde_json::Value::from(name));
+        let mut space = Space::default();
+        let hidden = Record::parse(&member, &mut space).ok().and_then(|mut record| {
+            let is_hidden = self.enrichment.hide(&mut record);
+            is_hidden.then(|| record.name_values().next().map(|(_, value)| value.to_owned())).flatten()
+        });
+        hidden.unwrap_or_else(|| "\"[not shown]\"".to_owned())
+    }
+}
+
+/// Turns away a line that is longer than the limit.
+pub(super) fn too_long(length_bytes: u64) -> Reject {
+    let detail = format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file");
+    Reject::new(Stage::Source, "line_too_long", detail)
+}

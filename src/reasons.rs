@@ -1,0 +1,230 @@
+//! Reasons in words: what does a reject mean, and what would fix it?
+//!
+//! One table for every reason that a stage of ours gives, and for the kinds of error that Elasticsearch answers for one
+//! document. `inferlog dead-letter show`, `explain` and the checks of pipeline files read it. It knows no stage: a test of
+//! the source text sees to it that none of their reasons is missing.
+
+use crate::reject::Stage;
+
+/// What a reason means, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Where it is given.
+    pub stage: Stage,
+    /// The reason, as it stands in the dead letter and in metrics.
+    pub reason: &'static str,
+    /// What happened, in a sentence.
+    pub meaning: &'static str,
+    /// What would let the record through.
+    pub fix: &'static str,
+}
+
+const fn row(stage: Stage, reason: &'static str, meaning: &'static str, fix: &'static str) -> Explanation {
+    Explanation { stage, reason, meaning, fix }
+}
+
+const FIX_WRITER: &str = "mend the program that writes the log, so that each line is one JSON object; a line that is \
+    already written can only be looked at, and its entry removed with its file";
+
+const FIX_MAPPING: &str = "change the index template so that the field takes the value (or rename, redact or hash the \
+    member in the pipeline file), roll the data stream over (`POST STREAM/_rollover`), then replay";
+
+/// Every reason that is known, by stage.
+pub const EXPLANATIONS: &[Explanation] = &[
+    row(
+        Stage::Source,
+        "line_too_long",
+        "the line is longer than `source.files.line_bytes_max`, so it was passed over without being held in memory",
+        "raise `source.files.line_bytes_max` in the pipeline file, then replay while the log file still holds the line",
+    ),
+    row(
+        Stage::Decode,
+        "not_an_object",
+        "the line does not begin with `{`: it is no JSON object, such as a text line of a web server or of a stack trace",
+        FIX_WRITER,
+    ),
+    row(
+        Stage::Decode,
+        "invalid_json",
+        "the line begins like a JSON object but is not valid JSON, such as a bare `NaN` or a line that was cut",
+        FIX_WRITER,
+    ),
+    row(
+        Stage::Decode,
+        "bytes_after_object",
+        "something follows the JSON object on its line, such as a second object",
+        FIX_WRITER,
+    ),
+    row(
+        Stage::Decode,
+        "repeated_name",
+        "two members of the object have the same name, so that it is not known which one counts",
+        "mend the program that writes the log, so that each member has a name of its own",
+    ),
+    row(
+        Stage::Decode,
+        "nested_too_deeply",
+        "the object nests deeper than 1,000 levels, which Elasticsearch does not take either",
+        "log what is nested so deeply as text, or leave it out",
+    ),
+    row(
+        Stage::Decode,
+        "invalid_utf8",
+        "the line is not UTF-8, as JSON has to be",
+        "make the program that writes the log write UTF-8",
+    ),
+    row(
+        Stage::Enrich,
+        "repeated_name",
+        "a member that a processor has to edit repeats a name inside, so that an edit could miss one of the two",
+        "mend the program that writes the log, or take the processor that edits this member out of the pipeline file, \
+            then replay",
+    ),
+    row(
+        Stage::Enrich,
+        "no_canonical_form",
+        "what `hash` has to hash has no canonical form (RFC 8785): a name repeats inside, a number is out of range, or \
+            a text has half of a surrogate pair",
+        "mend the program that writes the log, or hash other fields, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "document_parsing_exception",
+        "Elasticsearch could not bring a member under the mapping of its index, such as a text where numbers are expected",
+        FIX_MAPPING,
+    ),
+    row(
+        Stage::Sink,
+        "mapper_parsing_exception",
+        "Elasticsearch could not bring a member under the mapping of its index, such as a text where numbers are expected",
+        FIX_MAPPING,
+    ),
+    row(
+        Stage::Sink,
+        "strict_dynamic_mapping_exception",
+        "the mapping of the index is strict, and the document has a member that it does not name",
+        FIX_MAPPING,
+    ),
+    row(
+        Stage::Sink,
+        "illegal_argument_exception",
+        "Elasticsearch refuses a value, such as a keyword over 32,766 bytes, a wrong date, or more fields than the index \
+            may have",
+        FIX_MAPPING,
+    ),
+    row(
+        Stage::Sink,
+        "max_bytes_length_exceeded_exception",
+        "a keyword is longer than 32,766 bytes",
+        "set `ignore_above` for the field in the index template, roll the data stream over, then replay",
+    ),
+    row(Stage::Sink, "parse_exception", "Elasticsearch could not read a value or a date in the document", FIX_MAPPING),
+    row(
+        Stage::Sink,
+        "x_content_parse_exception",
+        "Elasticsearch could not read the document's JSON, such as a number beyond its range or a repeated name",
+        "redact or rename the member in the pipeline file, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "json_parse_exception",
+        "Elasticsearch could not read the document's JSON, such as a number beyond its range or a repeated name",
+        "redact or rename the member in the pipeline file, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "action_request_validation_exception",
+        "Elasticsearch refused the request for this one document before it looked at its content",
+        "read the detail; where it speaks of the id or the size, change the pipeline file, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "content_too_large",
+        "this one document is larger than a request to the server may be (413)",
+        "raise `http.max_content_length` of Elasticsearch or the limit of the proxy before it, or leave large members \
+            out, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "bad_request",
+        "the server refused the request for this one document (400) without a word",
+        "look into the log of Elasticsearch, or of the proxy before it, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "time_out_of_range",
+        "the record's time has no index of its own: it is outside of the years that an index pattern can name",
+        "mend the program that writes the log, or let `timestamp` read another member, then replay",
+    ),
+    row(
+        Stage::Sink,
+        "failure_store",
+        "Elasticsearch keeps the document in the failure store of its data stream: it is not searchable with the others",
+        FIX_MAPPING,
+    ),
+    row(
+        Stage::Sink,
+        "document_not_utf8",
+        "the document is not valid UTF-8, and the store takes nothing else",
+        "mend the program that writes the log",
+    ),
+    row(
+        Stage::Sink,
+        "document_too_large",
+        "the document is larger than SQLite takes, 1 GB",
+        "leave large members out, or lower `source.files.line_bytes_max`",
+    ),
+    row(
+        Stage::Sink,
+        "document_too_deep",
+        "the document nests deeper than the 1,000 levels that SQLite takes",
+        "log what is nested so deeply as text, or leave it out",
+    ),
+];
+
+/// What a reason of a stage means. Elasticsearch has kinds of error that no table holds: those are explained alike.
+pub fn explain(stage: &str, reason: &str) -> (&'static str, &'static str) {
+    let known = EXPLANATIONS.iter().find(|row| row.stage.as_str() == stage && row.reason == reason);
+    match known {
+        Some(row) => (row.meaning, row.fix),
+        None if stage == "sink" && reason.starts_with("status_") => (
+            "the server turned the document down with this status, and gave no reason",
+            "look into the log of Elasticsearch, or of the proxy before it, then replay",
+        ),
+        None if stage == "sink" => (
+            "Elasticsearch turned this document down, or failed on it again and again while it took others",
+            "read the detail, Elasticsearch's own words; change the index template or the pipeline file, then replay",
+        ),
+        None => (
+            "this version of inferlog does not know the reason; a newer one may have written the entry",
+            "read the detail, or use the newer version",
+        ),
+    }
+}
+
+/// The reasons that a line can be turned away for before a sink sees it, once each.
+pub fn of_lines() -> Vec<&'static str> {
+    let mut reasons: Vec<_> =
+        EXPLANATIONS.iter().filter(|row| row.stage != Stage::Sink).map(|row| row.reason).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_says_something_of_its_own_stage() {
+        for (n, row) in EXPLANATIONS.iter().enumerate() {
+            assert!(row.meaning.len() > 20 && row.fix.len() > 20, "{}", row.reason);
+            let same = |other: &Explanation| (other.stage, other.reason) == (row.stage, row.reason);
+            assert!(!EXPLANATIONS[..n].iter().any(same), "{} stands twice", row.reason);
+        }
+        assert_ne!(explain("decode", "repeated_name"), explain("enrich", "repeated_name"));
+        assert!(explain("sink", "null_pointer_exception").0.contains("again and again"));
+        assert!(explain("sink", "status_410").0.contains("no reason"));
+        assert!(explain("later", "x").1.contains("newer version"));
+    }
+}
