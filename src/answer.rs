@@ -35,6 +35,14 @@ pub struct Reason {
     pub detail: String,
 }
 
+impl Reason {
+    /// Why a document in Elasticsearch's failure store is not delivered.
+    pub fn failure_store() -> Reason {
+        let detail = "Elasticsearch keeps it in the failure store of the data stream: it is not searchable";
+        Reason { kind: "failure_store".to_owned(), detail: detail.to_owned() }
+    }
+}
+
 /// What a sink answers to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -142,7 +142,7 @@ impl Way<'_> {
         words.push(format!("  time     {}", time(tried.verdict.timestamp_us)));
         match &tried.verdict.dropped {
             Some(rule) => {
-                words.push(format!("  outcome  dropped by the rule `{rule}`: it is observed, and not shipped"))
+                words.push(format!("  outcome  dropped by the rule `{rule}`: it is observed, and not shipped"));
             }
             None => {
                 words.push(format!("  outcome  shipped to {}", self.targets(tried).join(", ")));

@@ -4,6 +4,7 @@
 //! not look.
 
 mod check;
+mod dead_letter;
 mod demo;
 mod explain;
 mod harmless;
@@ -48,6 +49,8 @@ enum Verb {
     Test(test::Arguments),
     /// Show one record's way through a pipeline, stage by stage; lines come from standard input
     Explain(explain::Arguments),
+    /// What could not be delivered: count it, look at it, deliver it after all
+    DeadLetter(dead_letter::Arguments),
     /// Install what Elasticsearch needs: component templates, index template, lifecycle policy
     Setup(setup::Arguments),
     /// Say whether everything that was read is accounted for: indexed, dropped by a rule, erased, or in the dead letter
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::DeadLetter(arguments) => dead_letter::run(arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Reconcile(arguments) => reconcile::run(arguments),
         Verb::Completions { shell } => {

@@ -230,7 +230,7 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
     accounts
 }
 
-fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
+pub(super) fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
     dead_letter::Options { keep_raw: options.raw == model::RawLine::Keep, bytes_max: options.bytes_max }
 }
 
@@ -320,7 +320,11 @@ fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
     }
 }
 
-fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<(Box<dyn Sink>, Policy), BuildError> {
+pub(super) fn open_sink(
+    sink: &model::Sink,
+    data_dir: &Path,
+    pipeline: &str,
+) -> Result<(Box<dyn Sink>, Policy), BuildError> {
     Ok(match sink {
         model::Sink::Elasticsearch(options) => {
             let policy = Policy {

@@ -383,12 +383,7 @@ impl Delivery {
     async fn bury_failure_store(&self, batch: &Batch, positions: &[u32], delivered: &mut Delivered) {
         self.sink_counters.failure_store.inc_by(positions.len() as u64);
         for position in positions {
-            let reason = Reason {
-                kind: "failure_store".to_owned(),
-                detail: "Elasticsearch keeps it in the failure store of the data stream: it is not searchable"
-                    .to_owned(),
-            };
-            self.bury(batch, *position, &reason, delivered).await;
+            self.bury(batch, *position, &Reason::failure_store(), delivered).await;
         }
     }
 

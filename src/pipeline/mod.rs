@@ -21,6 +21,7 @@ mod observe_tests;
 mod outlet;
 mod pace;
 pub mod reconcile;
+pub mod replay;
 pub mod self_test;
 #[cfg(test)]
 mod simulation_tests;

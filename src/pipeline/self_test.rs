@@ -82,7 +82,7 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
         let source = Source { file: &file, offset_bytes, read_us };
         let tried = trial.run(&Line { offset_bytes, bytes: line.as_bytes(), text: Some(line) }, source, &mut walk);
         let mut found = Found { line: number, differences: &mut differences };
-        judge(&case.expectation, tried, &mut found);
+        judge(&case.expectation, &tried, &mut found);
         for (reached, seen) in reach.iter_mut().zip(&walk.steps).filter(|(_, seen)| seen.ran) {
             *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
         }
@@ -104,8 +104,8 @@ impl Found<'_> {
     }
 }
 
-fn judge(expectation: &Expectation, tried: Result<Tried, Reject>, found: &mut Found<'_>) {
-    let as_expected = match (expectation, &tried) {
+fn judge(expectation: &Expectation, tried: &Result<Tried, Reject>, found: &mut Found<'_>) {
+    let as_expected = match (expectation, tried) {
         (Expectation::Document(expected), Ok(Tried { verdict, document, .. })) if verdict.dropped.is_none() => {
             return judge_document(expected, document, found);
         }
@@ -116,7 +116,7 @@ fn judge(expectation: &Expectation, tried: Result<Tried, Reject>, found: &mut Fo
         _ => false,
     };
     if !as_expected {
-        found.add(None, in_words(expectation), outcome(&tried));
+        found.add(None, in_words(expectation), outcome(tried));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The supervisor: many pipelines side by side, each on a thread of its own, their deliveries on one runtime.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::build::{self, BuildError, Built};
 use super::delivery::Closed;
 use super::health::Health;
-use super::{Ended, Limits, Stop};
+use super::{Ended, Limits, Stop, replay};
 use crate::config::model;
 use crate::observe::ModelSeries;
 use crate::telemetry::{Counters, Telemetry};
@@ -82,24 +82,21 @@ impl Supervisor {
     ///
     /// # Errors
     /// When one cannot be built or started.
-    pub fn start(
-        pipelines: &[model::Pipeline],
-        data_dir: &std::path::Path,
-        limits: Limits,
-    ) -> Result<Supervisor, StartError> {
+    pub fn start(pipelines: &[model::Pipeline], data_dir: &Path, limits: Limits) -> Result<Supervisor, StartError> {
         let mut telemetry = Telemetry::default();
         let mut built = Vec::new();
         for pipeline in pipelines {
             let counters = telemetry.pipeline(&pipeline.name);
             let one = build::build(pipeline, data_dir, limits, counters)
                 .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
-            built.push((pipeline.name.clone(), one));
+            built.push((pipeline, one));
         }
         let shown = built.iter().filter_map(|(_, built)| built.shown.clone()).collect::<Vec<_>>();
         if !shown.is_empty() {
             telemetry.register_collector(Box::new(ModelSeries(shown)));
         }
-        let pipelines = built.into_iter().map(|(name, built)| start(name, built)).collect::<Result<_, _>>()?;
+        let start = |(pipeline, built)| start(pipeline, built, data_dir);
+        let pipelines = built.into_iter().map(start).collect::<Result<_, _>>()?;
         Ok(Supervisor { pipelines, telemetry: Arc::new(telemetry) })
     }
 
@@ -148,7 +145,9 @@ impl Drop for Ending {
     }
 }
 
-fn start(name: String, built: Built) -> Result<Running, StartError> {
+fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Running, StartError> {
+    let name = pipeline.name.clone();
+    start_replays(pipeline, &built, data_dir)?;
     let Built { pipeline, deliveries, health, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
         .into_iter()
@@ -181,6 +180,19 @@ fn start(name: String, built: Built) -> Result<Running, StartError> {
         })
         .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
     Ok(Running { name, counters, health, is_running, stop, end, ended: None, deliveries, _lock: lock })
+}
+
+/// Starts the thread that replays the dead letter when another process asks for it.
+fn start_replays(pipeline: &model::Pipeline, built: &Built, data_dir: &Path) -> Result<(), StartError> {
+    let (path, name, data_dir) = (pipeline.path.clone(), pipeline.name.clone(), data_dir.to_owned());
+    let (dead_letter, counters) = (Arc::clone(&built.pipeline.dead_letter), built.counters.clone());
+    let stop = built.stop.clone();
+    std::thread::Builder::new()
+        .name("replay".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || replay::serve(&path, &name, &data_dir, &dead_letter, &counters, &stop))
+        .map_err(|source| StartError::Thread { pipeline: pipeline.name.clone(), source })?;
+    Ok(())
 }
 
 /// The folder of state: the flag, else `$INFERLOG_DATA_DIR`, else what the platform has for it: `$STATE_DIRECTORY` of a

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod clock;
+mod dead_letter;
 mod demo;
 mod disk;
 mod elasticsearch;

@@ -15,9 +15,10 @@
 //! the line is. An entry is unique by its id and origin. Readers pass over members that they do not know, and over a last
 //! line that is not whole yet.
 //!
-//! [`write`] adds entries, [`read`] streams them beside a running process.
+//! [`write`] adds entries, [`read`] streams them beside a running process, [`sift`] takes out what was settled.
 
 pub mod read;
+pub mod sift;
 pub mod write;
 
 pub use read::{Entries, Found};

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use chrono::Utc;
 use serde_json::value::RawValue;
 
-use super::files;
+use super::{files, sift};
 use crate::batch::{Id, SourceFile};
 use crate::digest::hexadecimal;
 use crate::reject::Reject;
@@ -119,21 +119,22 @@ pub enum DeadLetterError {
 /// The dead letter of one pipeline.
 #[derive(Debug)]
 pub struct DeadLetter {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     options: Options,
     counters: Counters,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State {
-    file: Option<(PathBuf, std::fs::File)>,
-    bytes: u64,
+pub(super) struct State {
+    pub(super) file: Option<(PathBuf, std::fs::File)>,
+    pub(super) bytes: u64,
     /// Hashes of the ids that are in it: an entry is written once, however often its line is read again. About 16 bytes
-    /// an entry, so `bytes_max` bounds it too; one whose file was removed meanwhile stays known until the next start.
+    /// an entry, so `bytes_max` bounds it too; one that was replayed or whose file was removed meanwhile stays known until
+    /// the next start.
     known: HashSet<u64>,
     hasher: RandomState,
-    unsynced: bool,
+    pub(super) unsynced: bool,
     written: u64,
 }
 
@@ -232,23 +233,23 @@ impl DeadLetter {
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> DeadLetterError {
+    pub(super) fn failed(&self, source: io::Error) -> DeadLetterError {
         DeadLetterError::Io { folder: self.folder.clone(), source }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether an open file is still the one under its path: its entries would be lost in one that was removed.
-fn is_at(file: &std::fs::File, path: &Path) -> bool {
+pub(super) fn is_at(file: &std::fs::File, path: &Path) -> bool {
     let (Ok(open), Ok(named)) = (file.metadata(), fs_err::metadata(path)) else { return false };
     (open.dev(), open.ino()) == (named.dev(), named.ino())
 }
 
 /// How much all entries take, in bytes.
-fn used_bytes(folder: &Path) -> io::Result<u64> {
+pub(super) fn used_bytes(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for path in files(folder)? {
         match fs_err::metadata(&path) {
@@ -274,6 +275,7 @@ fn load(folder: &Path, state: &mut State) -> io::Result<()> {
         offset_bytes: u64,
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    sift::remove_leftovers(folder)?;
     let mut line = Vec::new();
     for path in files(folder)? {
         let mut reader = BufReader::new(fs_err::File::open(&path)?);

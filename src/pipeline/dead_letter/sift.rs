@@ -1,0 +1,228 @@
+//! Sifting: how do entries leave the dead letter, or get another reason, while others are added?
+//!
+//! Each file is read from its start, and what stays is written to a temporary file beside it, `<day>.tmp`. At its end,
+//! while nobody adds an entry, what was added meanwhile is copied too; then the new file is made durable and takes the
+//! place of the old one. So a crash at any point leaves the one or the other whole, and what was settled but is still
+//! there is known to the sinks by its id. A few megabytes are in memory at a time, however large the dead letter is.
+
+use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::read::{Found, next_line};
+use super::write::{is_at, used_bytes};
+use super::{DeadLetter, DeadLetterError, files};
+use crate::record::{Path as Member, Record, Space, json};
+use crate::reject::Reject;
+
+/// Entries are judged together up to this many bytes of them.
+const WINDOW_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// And up to this many.
+const WINDOW_ENTRIES_MAX: usize = 1_000;
+
+/// What is to become of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is settled, and leaves.
+    Leaves,
+    /// It stays as it is.
+    Stays,
+    /// It was tried, and stays for this reason.
+    StaysFor(Reject),
+}
+
+/// Who decides what becomes of entries.
+pub trait Judge {
+    /// Whether an entry is to be judged at all.
+    fn wants(&self, entry: &Found) -> bool;
+
+    /// Judges entries: as many judgements, in their order. What leaves has to be settled for good when this returns.
+    fn judge(&mut self, entries: Vec<Found>) -> Vec<Judgement>;
+
+    /// Whether to go on: without, all that is left stays as it is.
+    fn goes_on(&self) -> bool;
+}
+
+/// A part of a file that is in memory.
+#[derive(Default)]
+struct Window {
+    /// Lines in their order, with their ends; those that are judged are marked.
+    lines: Vec<(Vec<u8>, bool)>,
+    wanted: Vec<Found>,
+    bytes: usize,
+}
+
+/// One file on its way.
+struct Sifted<'d> {
+    path: &'d Path,
+    temporary: PathBuf,
+    source: BufReader<std::fs::File>,
+    kept: BufWriter<std::fs::File>,
+    /// How far the source is read, in bytes.
+    read_bytes: u64,
+    /// Something is not as it was.
+    changed: bool,
+    empty: bool,
+}
+
+impl DeadLetter {
+    /// Lets `judge` decide on every entry that it wants.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written: it is then as it was.
+    pub fn sift(&self, judge: &mut dyn Judge) -> Result<(), DeadLetterError> {
+        let listed = files(&self.folder).map_err(|source| self.failed(source))?;
+        for path in listed {
+            if !judge.goes_on() {
+                break;
+            }
+            self.sift_file(&path, judge).map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+
+    fn sift_file(&self, path: &Path, judge: &mut dyn Judge) -> io::Result<()> {
+        if !is_wanted(path, judge)? {
+            return Ok(());
+        }
+        let temporary = path.with_extension("tmp");
+        let source = BufReader::new(std::fs::File::open(path)?);
+        let kept = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let kept = BufWriter::new(kept);
+        let mut file = Sifted { path, temporary, source, kept, read_bytes: 0, changed: false, empty: true };
+        let sifted = file.sift(judge).and_then(|()| self.replace(&mut file));
+        if sifted.is_err() || !file.changed {
+            fs_err::remove_file(&file.temporary)?;
+        }
+        sifted
+    }
+
+    /// Puts what is kept in the place of a file, with what was added to it meanwhile.
+    fn replace(&self, file: &mut Sifted<'_>) -> io::Result<()> {
+        // Nobody adds an entry meanwhile, so that what is behind the place reached are whole lines.
+        let mut state = self.state();
+        let source = file.source.get_mut();
+        if !file.changed || !is_at(source, file.path) {
+            // One that was removed by hand is not brought back.
+            file.changed = false;
+            return Ok(());
+        }
+        source.seek(io::SeekFrom::Start(file.read_bytes))?;
+        let added_bytes = io::copy(source, &mut file.kept)?;
+        file.kept.flush()?;
+        file.kept.get_ref().sync_all()?;
+        if file.empty && added_bytes == 0 {
+            fs_err::remove_file(&file.temporary)?;
+            fs_err::remove_file(file.path)?;
+        } else {
+            fs_err::rename(&file.temporary, file.path)?;
+        }
+        fs_err::File::open(&self.folder)?.sync_all()?;
+        if state.file.as_ref().is_some_and(|(open, _)| open == file.path) {
+            state.file = None;
+            state.unsynced = false;
+        }
+        state.bytes = used_bytes(&self.folder)?;
+        Ok(())
+    }
+}
+
+impl Sifted<'_> {
+    /// Reads to the last whole line, and writes what stays.
+    fn sift(&mut self, judge: &mut dyn Judge) -> io::Result<()> {
+        let mut line = Vec::new();
+        let mut window = Window::default();
+        while judge.goes_on() && next_line(&mut self.source, &mut line)? {
+            self.read_bytes += line.len() as u64;
+            window.push(std::mem::take(&mut line), judge);
+            if window.is_full() {
+                self.settle(std::mem::take(&mut window), judge)?;
+            }
+        }
+        self.settle(window, judge)
+    }
+
+    fn settle(&mut self, window: Window, judge: &mut dyn Judge) -> io::Result<()> {
+        let Window { lines, wanted, .. } = window;
+        let judgements = if wanted.is_empty() { Vec::new() } else { judge.judge(wanted) };
+        let mut judgements = judgements.into_iter();
+        for (line, is_wanted) in lines {
+            let judgement = if is_wanted { judgements.next() } else { None };
+            match judgement {
+                Some(Judgement::Leaves) => {
+                    self.changed = true;
+                    continue;
+                }
+                Some(Judgement::StaysFor(reject)) => {
+                    let renewed = renewed(&line, &reject);
+                    self.changed |= renewed.is_some();
+                    self.kept.write_all(renewed.as_ref().unwrap_or(&line))?;
+                }
+                Some(Judgement::Stays) | None => self.kept.write_all(&line)?,
+            }
+            self.empty = false;
+        }
+        Ok(())
+    }
+}
+
+impl Window {
+    fn push(&mut self, line: Vec<u8>, judge: &dyn Judge) {
+        self.bytes += line.len();
+        let wanted = Found::parse(&line).ok().filter(|entry| judge.wants(entry));
+        self.lines.push((line, wanted.is_some()));
+        self.wanted.extend(wanted);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= WINDOW_BYTES_MAX || self.lines.len() >= WINDOW_ENTRIES_MAX
+    }
+}
+
+/// Whether some entry of a file is wanted: otherwise it need not be written anew.
+fn is_wanted(path: &Path, judge: &dyn Judge) -> io::Result<bool> {
+    let mut source = match std::fs::File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut line = Vec::new();
+    while next_line(&mut source, &mut line)? {
+        if Found::parse(&line).is_ok_and(|entry| judge.wants(&entry)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The line of an entry with another reason; everything else of it stays byte for byte. `None` for one that cannot be
+/// edited, which stays as it is.
+fn renewed(line: &[u8], reject: &Reject) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    let mut space = Space::default();
+    let mut record = Record::parse(text, &mut space).ok()?;
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let members =
+        [("stage", reject.stage.as_str()), ("reason", &reject.reason), ("detail", &reject.detail), ("replayed", &now)];
+    for (name, value) in members {
+        let mut raw = String::new();
+        json::write_string(value, &mut raw);
+        record.set(&Member::new(name).ok()?, &raw).ok()?;
+    }
+    let mut renewed = Vec::new();
+    record.render(&mut renewed);
+    renewed.push(b'\n');
+    Some(renewed)
+}
+
+/// Removes what a crash left of a file that was being sifted; the file itself is whole.
+pub(super) fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            fs_err::remove_file(path)?;
+        }
+    }
+    Ok(())
+}

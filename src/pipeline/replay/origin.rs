@@ -1,0 +1,158 @@
+//! Origins: does a log file still hold the line of an entry?
+//!
+//! Under its path first, then under any name in the same folder, by its inode. A line is believed only if it proves to be
+//! the one: by its digest, or by its id, which is made of it and its place. Of one that was too long to be held in memory
+//! neither is known: it is believed if the file's first line is the same and it is a line of the same length at the same
+//! place. Lines in compressed rotations, in copies and in `salvage/` are not looked for.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::dead_letter::read::{Found, FoundOrigin};
+use crate::batch::SourceFile;
+use crate::digest::sha256_hexadecimal;
+
+/// As much of a first line goes into ids, in bytes.
+const FIRST_LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// At most this many files of a folder are looked at for one that was renamed.
+const FOLDER_FILES_MAX: usize = 10_000;
+
+/// Bytes that stand where the line of an entry stood.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// The line, without its end.
+    pub(super) line: Vec<u8>,
+    /// What its id is made of.
+    pub(super) file: Arc<SourceFile>,
+    /// The entry has the line's digest, and this is it.
+    pub(super) is_proven: bool,
+}
+
+/// The file whose lines were last looked for: entries mostly come from few files.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    path: String,
+    inode: u64,
+    /// The file, and the digest of its first line as it is now.
+    found: Option<(File, [u8; 32])>,
+}
+
+impl Origins {
+    /// Reads what stands at the place of an entry's line; `None` where that cannot be the line.
+    pub(super) fn candidate(&mut self, entry: &Found, line_bytes_max: u64) -> Option<Candidate> {
+        let origin = &entry.origin;
+        if origin.length_bytes > line_bytes_max {
+            return None;
+        }
+        let (file, first_line_sha256) = self.file(origin)?;
+        if origin.first_line_sha256.as_deref().and_then(digest).is_some_and(|digest| digest != *first_line_sha256) {
+            return None;
+        }
+        let line = read_line(file, origin).ok()??;
+        let is_proven = match &origin.sha256 {
+            Some(sha256) if *sha256 == sha256_hexadecimal(&line) => true,
+            Some(_) => return None,
+            None => false,
+        };
+        let source_file = SourceFile {
+            path: origin.file.clone(),
+            inode: origin.inode,
+            generation: origin.generation,
+            first_line_sha256: *first_line_sha256,
+        };
+        Some(Candidate { line, file: Arc::new(source_file), is_proven })
+    }
+
+    fn file(&mut self, origin: &FoundOrigin) -> Option<&(File, [u8; 32])> {
+        if !self.last.as_ref().is_some_and(|last| last.path == origin.file && last.inode == origin.inode) {
+            let file = find(Path::new(&origin.file), origin.inode);
+            let found = file.and_then(|file| first_line_sha256(&file).ok().map(|digest| (file, digest)));
+            self.last = Some(Last { path: origin.file.clone(), inode: origin.inode, found });
+        }
+        self.last.as_ref().and_then(|last| last.found.as_ref())
+    }
+}
+
+/// What an id of this origin is made of, where the line itself is kept in the entry. Without the digest of the first line
+/// the id cannot be the one that the line would have had.
+pub(super) fn source_file(origin: &FoundOrigin) -> Option<Arc<SourceFile>> {
+    let first_line_sha256 = origin.first_line_sha256.as_deref().and_then(digest)?;
+    let (path, inode, generation) = (origin.file.clone(), origin.inode, origin.generation);
+    Some(Arc::new(SourceFile { path, inode, generation, first_line_sha256 }))
+}
+
+/// The file with this inode, under its path or another name in the same folder.
+fn find(path: &Path, inode: u64) -> Option<File> {
+    let with_inode = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok().filter(|metadata| metadata.is_file() && metadata.ino() == inode)?;
+        let file = File::open(path).ok()?;
+        file.metadata().ok().filter(|opened| opened.ino() == metadata.ino()).map(|_| file)
+    };
+    with_inode(path).or_else(|| {
+        let names = std::fs::read_dir(path.parent()?).ok()?.flatten().take(FOLDER_FILES_MAX);
+        let paths: Vec<PathBuf> = names.map(|name| name.path()).collect();
+        paths.iter().find_map(|path| with_inode(path))
+    })
+}
+
+/// The bytes at a place, if they are one whole line.
+fn read_line(file: &File, origin: &FoundOrigin) -> io::Result<Option<Vec<u8>>> {
+    let before = origin.offset_bytes.min(1) as usize;
+    let mut bytes = vec![0; before + origin.length_bytes as usize + 2];
+    let start = origin.offset_bytes - before as u64;
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], start + filled as u64)? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    bytes.truncate(filled);
+    let end = before + origin.length_bytes as usize;
+    if bytes.len() < end {
+        return Ok(None);
+    }
+    let line = bytes[before..end].to_vec();
+    // A byte order mark stands before the first line, and is no part of it.
+    let begins = before == 0 || bytes[0] == b'\n' || origin.offset_bytes == 3;
+    let ends = matches!(bytes[end..], [] | [b'\n', ..] | [b'\r', b'\n']);
+    Ok((begins && ends && memchr::memchr(b'\n', &line).is_none()).then_some(line))
+}
+
+fn first_line_sha256(file: &File) -> io::Result<[u8; 32]> {
+    let mut bytes = Vec::new();
+    let mut start = [0; 4096];
+    let mut offset_bytes = 0;
+    while bytes.len() < FIRST_LINE_BYTES_MAX as usize && memchr::memchr(b'\n', &bytes).is_none() {
+        match file.read_at(&mut start, offset_bytes)? {
+            0 => break,
+            read => bytes.extend_from_slice(&start[..read]),
+        }
+        offset_bytes = bytes.len() as u64;
+    }
+    bytes.truncate(FIRST_LINE_BYTES_MAX as usize);
+    bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
+    Ok(Sha256::digest(&bytes).into())
+}
+
+fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hexadecimal.len() != 64 || !hexadecimal.is_ascii() {
+        return None;
+    }
+    for (byte, start) in digest.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&hexadecimal[start..start + 2], 16).ok()?;
+    }
+    Some(digest)
+}
