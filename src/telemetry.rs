@@ -73,6 +73,7 @@ pub struct Counters {
     dead_lettered_total: Counter,
     dropped: Counts,
     dead_lettered: Counts,
+    replayed: Counts,
     unusable: Counts,
     sink: SinkFamilies,
     settled: SettledFamilies,
@@ -182,6 +183,11 @@ impl Counters {
             ("reason", reject.reason.clone().into_owned()),
         ];
         self.dead_lettered.get_or_create_owned(&labels).inc();
+    }
+
+    /// Counts the entries of the dead letter that were replayed, by what became of them.
+    pub fn replayed(&self, outcome: &str) -> Counter {
+        self.replayed.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("outcome", outcome.to_owned())])
     }
 
     /// How many records went to the dead letter.
@@ -307,6 +313,7 @@ impl Telemetry {
             dead_lettered_total: Counter::default(),
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
+            replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),
             unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
             sink: self.sink_families(),
             settled: self.settled_families(),

@@ -262,11 +262,15 @@ fn beside_a_live_run_the_replay_is_handed_to_it_while_it_goes_on() {
     let metrics = running.metrics();
     let indexed = metrics["inferlog_sink_indexed_records_total{pipeline=\"p\",sink=\"store\"}"];
     assert_eq!(indexed, COUNT + 100, "{metrics:?}");
+    let replayed = metrics["inferlog_dead_letter_replayed_entries_total{pipeline=\"p\",outcome=\"indexed\"}"];
+    assert_eq!(replayed, COUNT, "{metrics:?}");
     assert!(!place.path("data/p/replay_answer.ndjson").exists() && !place.path("data/p/replay_request.json").exists());
 
-    // What stays is told beside a live run, too; and one of another file is refused.
-    let ended = replay(&place, &[]);
-    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(1), 100), "{ended:?}");
+    // What stays is told beside a live run, too, to each of two who ask at once; and one of another file is refused.
+    let both = [start_replay(&place, &[]), start_replay(&place, &[])];
+    for ended in both.map(Running::wait) {
+        assert_eq!((ended.code, ended.stdout.lines().count()), (Some(1), 100), "{ended:?}");
+    }
     place.set_pipeline(&made("", &[REDACT], STORE));
     let other = place.path("other");
     fs::create_dir(&other).unwrap();

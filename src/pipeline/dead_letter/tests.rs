@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::read::Kept;
+use super::sift::{Judge, Judgement};
 use super::*;
 use crate::batch::{ID_CHARACTERS, Id, SourceFile};
 use crate::reject::{Reject, Stage};
@@ -175,4 +176,111 @@ fn readers_pass_over_what_is_torn_damaged_unknown_or_gone() {
     assert_eq!(found.iter().map(|entry| &*entry.id).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!((found[0].stage.as_str(), found[2].replayed.is_some()), ("later", true));
     assert_eq!(entries.damaged(), 1);
+}
+
+/// Judges by the first letter of the id, and does `meanwhile` at each window.
+struct Letters<'l> {
+    leave: &'static str,
+    change: &'static str,
+    meanwhile: &'l mut dyn FnMut(),
+    windows: u32,
+    windows_max: u32,
+}
+
+impl Judge for Letters<'_> {
+    fn wants(&self, entry: &Found) -> bool {
+        (self.leave.to_owned() + self.change).contains(&entry.id[..1])
+    }
+
+    fn judge(&mut self, entries: Vec<Found>) -> Vec<Judgement> {
+        self.windows += 1;
+        (self.meanwhile)();
+        let judge = |entry: &Found| match self.leave.contains(&entry.id[..1]) {
+            true => Judgement::Leaves,
+            false => {
+                let (reason, detail) = ("another".into(), "other \"words\"".to_owned());
+                Judgement::StaysFor(Reject { stage: Stage::Sink, reason, detail })
+            }
+        };
+        entries.iter().map(judge).collect()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.windows < self.windows_max
+    }
+}
+
+fn sift(dead_letter: &DeadLetter, leave: &'static str, change: &'static str, meanwhile: &mut dyn FnMut()) {
+    let mut judge = Letters { leave, change, meanwhile, windows: 0, windows_max: 10 };
+    dead_letter.sift(&mut judge).unwrap();
+}
+
+fn ids(folder: &Path) -> String {
+    let entries = Entries::open(folder).unwrap();
+    entries.map(|entry| entry.unwrap().id[..1].to_owned()).collect()
+}
+
+#[test]
+fn what_is_settled_leaves_and_what_is_added_meanwhile_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = open(folder.path());
+    for name in *b"abc" {
+        write(&dead_letter, name, Content::Document(b"{\"stage\": 1.50}")).unwrap();
+    }
+    sift(&dead_letter, "a", "b", &mut || write(&dead_letter, b'd', Content::Raw(b"x")).unwrap());
+    assert_eq!(ids(folder.path()), "bcd");
+    let changed = Entries::open(folder.path()).unwrap().next().unwrap().unwrap();
+    assert_eq!((&*changed.stage, &*changed.reason, &*changed.detail), ("sink", "another", "other \"words\""));
+    assert_eq!((changed.kept(), changed.replayed.is_some()), (Kept::Document("{\"stage\": 1.50}"), true));
+    // The next entry goes into the file that has the name, and the limit knows what has become free.
+    write(&dead_letter, b'e', Content::Reference).unwrap();
+    dead_letter.sync().unwrap();
+    assert_eq!(ids(folder.path()), "bcde");
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let metadata = fs_err::metadata(path).unwrap();
+    assert_eq!((dead_letter.state().bytes, metadata.permissions().mode() & 0o777), (metadata.len(), 0o600));
+    // A line that is settled does not come back as long as the process lives.
+    write(&dead_letter, b'a', Content::Reference).unwrap();
+    assert_eq!(ids(folder.path()), "bcde");
+    sift(&dead_letter, "bcde", "", &mut || {});
+    assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "an empty file is none");
+}
+
+#[test]
+fn damaged_lines_stay_and_a_file_removed_by_hand_is_not_brought_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = open(folder.path());
+    write(&dead_letter, b'a', Content::Reference).unwrap();
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let text = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, format!("damaged\n{text}torn")).unwrap();
+    sift(&dead_letter, "a", "", &mut || {});
+    assert_eq!(fs_err::read_to_string(&path).unwrap(), "damaged\ntorn");
+    fs_err::write(&path, &text).unwrap();
+    sift(&dead_letter, "", "a", &mut || fs_err::remove_file(&path).unwrap());
+    assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_judge_that_stops_leaves_the_rest_and_a_crash_leaves_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = DeadLetter::open(
+        folder.path(),
+        Options { keep_raw: true, bytes_max: 1 << 30 },
+        Telemetry::default().pipeline("p"),
+    )
+    .unwrap();
+    let long = vec![b'x'; 1_500_000];
+    for name in *b"abcdef" {
+        write(&dead_letter, name, Content::Raw(&long)).unwrap();
+    }
+    let mut nothing = || {};
+    let mut judge = Letters { leave: "abcdef", change: "", meanwhile: &mut nothing, windows: 0, windows_max: 2 };
+    dead_letter.sift(&mut judge).unwrap();
+    assert_eq!(ids(folder.path()), "ef", "two entries a window, for their size");
+    // As a crash leaves it: the new file is half written, the old one is there.
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    fs_err::write(path.with_extension("tmp"), "{\"id\":\"half").unwrap();
+    open(folder.path());
+    assert_eq!((ids(folder.path()).as_str(), path.with_extension("tmp").exists()), ("ef", false));
 }

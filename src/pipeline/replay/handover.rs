@@ -14,6 +14,7 @@
 //! mended there counts. A request that is there when a run starts is removed: whoever waits for it asks again, and if
 //! nobody waits nobody wants it. When the run ends in the middle, whoever asked gets the lock and does the rest.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -80,7 +81,7 @@ impl Files {
     }
 
     fn write_request(&self, request: &Request) -> io::Result<()> {
-        let temporary = self.request.with_extension("tmp");
+        let temporary = self.request.with_extension(format!("{}.tmp", request.token));
         let mut file = private(&temporary)?;
         file.write_all(&serde_json::to_vec(request)?)?;
         fs_err::rename(&temporary, &self.request)
@@ -88,6 +89,17 @@ impl Files {
 
     fn request(&self) -> Option<Request> {
         serde_json::from_slice(&std::fs::read(&self.request).ok()?).ok()
+    }
+
+    /// Whether the request is this one: another process may ask as well.
+    fn asks(&self, token: &str) -> bool {
+        self.request().is_some_and(|request| request.token == token)
+    }
+
+    fn withdraw(&self, token: &str) {
+        if self.asks(token) {
+            let _ = std::fs::remove_file(&self.request);
+        }
     }
 
     fn remove(&self) {
@@ -114,7 +126,10 @@ pub(super) fn ask(
     let request = Request { version: VERSION, token, digest: pipeline.digest.clone(), selection: selection.clone() };
     let asked = wait(folder, &files, &request, goes_on, report);
     // Whatever came of it: nobody waits any more.
-    files.remove();
+    files.withdraw(&request.token);
+    if Answer::open(&files, &request.token).is_some() {
+        let _ = std::fs::remove_file(&files.answer);
+    }
     asked
 }
 
@@ -135,7 +150,7 @@ fn wait(
             _ => {}
         }
         if !goes_on() && interrupted.is_none() {
-            let _ = std::fs::remove_file(&files.request);
+            files.withdraw(&request.token);
             interrupted = Some(Instant::now());
         }
         match interrupted {
@@ -149,12 +164,12 @@ fn wait(
                     Err(BuildError::Locked { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
-                // A run that has just started has removed it.
+                // A run that has just started has removed it; that of another process goes first.
                 if !answer.is_taken() && !files.request.exists() {
                     let failed = |source| ReplayError::Handover { folder: folder.to_owned(), source };
                     files.write_request(request).map_err(failed)?;
                 }
-                if answer.is_taken() {
+                if answer.is_taken() || !files.asks(&request.token) {
                     asked = Instant::now();
                 } else if asked.elapsed() >= TAKEN_WITHIN {
                     return Err(ReplayError::NotTaken { folder: folder.to_owned() });
@@ -177,6 +192,14 @@ impl Answer {
         self.reader.is_some()
     }
 
+    /// The answer to this request, behind its first line.
+    fn open(files: &Files, token: &str) -> Option<BufReader<File>> {
+        let mut reader = BufReader::new(File::open(&files.answer).ok()?);
+        let mut first = String::new();
+        reader.read_line(&mut first).ok()?;
+        (serde_json::from_str::<Line>(&first).ok()? == Line::Token(token.to_owned())).then_some(reader)
+    }
+
     /// Reads what there is by now; gives the last line of the answer when it has come.
     fn read(&mut self, files: &Files, token: &str, report: &mut dyn FnMut(&Outcome)) -> Option<Line> {
         if !files.answer.exists() {
@@ -185,13 +208,7 @@ impl Answer {
             self.line.clear();
         }
         if self.reader.is_none() {
-            let mut reader = BufReader::new(File::open(&files.answer).ok()?);
-            let mut first = String::new();
-            reader.read_line(&mut first).ok()?;
-            if serde_json::from_str::<Line>(&first).ok()? != Line::Token(token.to_owned()) {
-                return None;
-            }
-            self.reader = Some(reader);
+            self.reader = Some(Answer::open(files, token)?);
         }
         while let Some(line) = self.next_line() {
             match line {
@@ -232,7 +249,7 @@ pub(in super::super) fn serve(
             if let Err(error) = carry_out(&request, &files, pipeline, data_dir, dead_letter, counters, stop) {
                 tracing::warn!(pipeline = name, %error, "cannot answer a request to replay the dead letter");
             }
-            let _ = std::fs::remove_file(&files.request);
+            files.withdraw(&request.token);
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
@@ -254,7 +271,15 @@ fn carry_out(
         answer.flush()
     };
     write(&Line::Token(request.token.clone()))?;
-    let goes_on = || !stop.is_asked() && files.request().is_some_and(|present| present.token == request.token);
+    // It is asked for each entry; the request is looked at now and then.
+    let looked = Cell::new((Instant::now(), true));
+    let goes_on = || {
+        let (last, wanted) = looked.get();
+        if wanted && last.elapsed() >= READ_INTERVAL {
+            looked.set((Instant::now(), files.asks(&request.token)));
+        }
+        !stop.is_asked() && looked.get().1
+    };
     let mut written = Ok(());
     let ended = match present(pipeline, request) {
         Ok(pipeline) => {

@@ -328,6 +328,7 @@ impl Replayer<'_> {
     }
 
     fn tell(&mut self, entry: &Found, from: From, outcome: &str, why: Option<String>) {
+        self.counters.replayed(outcome).inc();
         let (id, from, outcome) = (entry.id.clone(), from.as_str().to_owned(), outcome.to_owned());
         (self.report)(&Outcome { id, from, outcome, why });
     }
@@ -404,10 +405,23 @@ fn nothing_kept(entry: &Found, line_bytes_max: u64) -> &'static str {
     "its line is gone, and nothing of it was kept"
 }
 
-/// The line's place as the processors know it. The time of the reading is about that of the entry, so that a record
-/// without a time of its own gets the same one whenever it is replayed.
+/// The line's place as the processors know it. The time of the reading is that of the document that was made of it, or
+/// that of the entry, so that a record without a time of its own gets the same one whenever it is replayed.
 fn source<'s>(entry: &Found, file: &'s Arc<SourceFile>) -> Source<'s> {
-    Source { file, offset_bytes: entry.origin.offset_bytes, read_us: entry.time.timestamp_micros() }
+    let of_document = if let Kept::Document(document) = entry.kept() { time_of(document) } else { None };
+    let read_us = of_document.unwrap_or_else(|| entry.time.timestamp_micros());
+    Source { file, offset_bytes: entry.origin.offset_bytes, read_us }
+}
+
+/// The `@timestamp` of a document, in microseconds since 1970.
+fn time_of(document: &str) -> Option<i64> {
+    let mut space = Space::default();
+    let record = Record::parse(document, &mut space).ok()?;
+    let raw = record.first("@timestamp")?;
+    let text = json::unescape(raw);
+    let reading = if raw.starts_with('"') { Reading::Text(&text) } else { Reading::Number(raw) };
+    let time = time::parse(reading, None).ok()?;
+    Some(time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000)
 }
 
 fn place(entry: &Found) -> Origin {
@@ -417,19 +431,11 @@ fn place(entry: &Found) -> Origin {
 
 /// The document that an entry keeps, as it is.
 fn kept_document(entry: &Found, id: Id, document: &str) -> Document {
-    let mut space = Space::default();
-    let record = Record::parse(document, &mut space).ok();
-    let own = record.as_ref().and_then(|record| record.first("@timestamp")).and_then(|raw| {
-        let text = json::unescape(raw);
-        let reading = if raw.starts_with('"') { Reading::Text(&text) } else { Reading::Number(raw) };
-        time::parse(reading, None).ok()
-    });
-    let micros = own.map(|time| time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000);
     let file = origin::source_file(&entry.origin).unwrap_or_else(|| {
         let (path, inode, generation) = (entry.origin.file.clone(), entry.origin.inode, entry.origin.generation);
         Arc::new(SourceFile { path, inode, generation, first_line_sha256: [0; 32] })
     });
-    let timestamp_us = micros.unwrap_or_else(|| entry.time.timestamp_micros());
+    let timestamp_us = time_of(document).unwrap_or_else(|| entry.time.timestamp_micros());
     Document { id, timestamp_us, file, origin: place(entry), bytes: document.as_bytes().to_vec() }
 }
 
