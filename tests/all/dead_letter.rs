@@ -336,11 +336,43 @@ fn a_sink_that_takes_nothing_leaves_everything_as_it_is() {
     let ended = replay(&place, &[]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(place.dead_letters(), before);
-    // Somebody else holds the lock, and is no run that answers: nothing is taken over.
+    // Nobody reads what it writes: nothing is known of any document.
+    place.set_pipeline(&made("", &[], "stdout"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = place.inferlog(&["dead-letter", "replay", "p.yaml", "--data-dir", "data"]);
+    let output =
+        command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("closed by its reader"), "{output:?}");
+    assert_eq!(place.dead_letters(), before);
     assert_eq!(verb(&place, &["replay", "none.yaml"]).code, Some(2));
     assert_eq!(verb(&place, &["list", "--pipeline", "q"]).code, Some(2));
     let nowhere = start(place.inferlog(&["dead-letter", "list", "--data-dir", "nowhere"])).wait();
     assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_dead_letter() {
+    const COUNT: u64 = 60_000;
+    let place = Place::new(&made("", &["hash: { fields: [features], into: h }"], STORE));
+    let padding = "x".repeat(700);
+    let line =
+        |n| format!("{{\"n\":{n},\"request_id\":\"r{n}\",\"pad\":\"{padding}\",\"features\":{{\"a\":1,\"a\":2}}}}\n");
+    place.append((0..COUNT).map(line).collect::<String>());
+    place.run_once_to(1);
+    fs::remove_file(place.log()).unwrap();
+    let entries = fs::read_dir(place.path("data/p/dead_letter")).unwrap();
+    let bytes: u64 = entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let (ended, listing_bytes) = start(place.inferlog(&["dead-letter", "list", "--data-dir", "data"])).wait_and_weigh();
+    assert!(ended.stdout.contains(&COUNT.to_string()), "{ended:?}");
+    let (ended, replaying_bytes) = start_replay(&place, &[]).wait_and_weigh();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    place.store().must_hold_each_once(COUNT);
+    assert!(
+        bytes > 60 << 20 && listing_bytes < 30 << 20 && replaying_bytes < 48 << 20,
+        "{bytes} bytes of entries; {listing_bytes} to list them, {replaying_bytes} to replay them"
+    );
 }
 
 #[tokio::test]
@@ -377,6 +409,9 @@ async fn a_mapping_conflict_in_elasticsearch_is_mended_and_replayed() {
     assert_eq!(fates, ["document remains document_parsing_exception (sink)", "line indexed "]);
     assert_eq!(node.count(stream, "{\"match_all\":{}}").await, 6);
     assert_eq!(node.count(stream, "{\"term\":{\"latency_text\":\"slow\"}}").await, 1);
+    // Under the id that it had, though the file would give it another one by now.
+    let first = before.iter().find(|entry| entry["origin"]["file"].as_str().unwrap().ends_with("a.ndjson")).unwrap();
+    assert_eq!(node.count(stream, &json!({ "ids": { "values": [first["id"]] } }).to_string()).await, 1);
 
     // The mapping is mended: a new backing index takes text.
     let own = json!({
