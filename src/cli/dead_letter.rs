@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::harmless::harmless;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, say, start_log};
+use crate::config::model::Sink;
 use crate::pipeline::build::state_folder;
 use crate::pipeline::dead_letter::read::{Found, Kept};
 use crate::pipeline::dead_letter::{self, Entries};
@@ -298,8 +299,10 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
     let mut code = 0;
     let mut found: Vec<String> = Vec::new();
     for pipeline in &pipelines {
+        // Where documents go to standard output, words do not.
+        let print_line = if pipeline.sinks.iter().any(|sink| matches!(sink, Sink::Stdout)) { say } else { print };
         let mut report = |outcome: &Outcome| {
-            tell(&pipeline.name, outcome, format);
+            tell(&pipeline.name, outcome, format, print_line);
             if selection.ids.contains(&outcome.id) && !found.contains(&outcome.id) {
                 found.push(outcome.id.clone());
             }
@@ -319,13 +322,13 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
 }
 
 /// Says what became of one entry: in words only when it remains.
-fn tell(pipeline: &str, outcome: &Outcome, format: Format) {
+fn tell(pipeline: &str, outcome: &Outcome, format: Format, print_line: fn(&str)) {
     let Outcome { id, from, outcome, why } = outcome;
     if format == Format::Json {
         let line = json!({ "pipeline": pipeline, "id": id, "from": from, "outcome": outcome, "why": why });
-        print(&line.to_string());
+        print_line(&line.to_string());
     } else if outcome == "remains" {
-        print(&format!("{}  remains: {}", harmless(id), harmless(why.as_deref().unwrap_or_default())));
+        print_line(&format!("{}  remains: {}", harmless(id), harmless(why.as_deref().unwrap_or_default())));
     }
 }
 

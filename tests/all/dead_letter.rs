@@ -353,6 +353,35 @@ fn a_sink_that_takes_nothing_leaves_everything_as_it_is() {
 }
 
 #[test]
+fn documents_on_standard_output_stand_alone_and_a_run_that_waits_at_the_limit_goes_on_after_a_replay() {
+    let place = Place::new(&made(SHORT, &[], "stdout"));
+    place.append(records(0..2));
+    place.append("text\n");
+    place.run_once_to(1);
+    place.set_pipeline(&made("", &[], "stdout"));
+    let ended = replay(&place, &[]);
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(1), 2), "{ended:?}");
+    assert!(ended.stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{ended:?}");
+    assert!(ended.stderr.contains("remains: not_an_object (decode)"), "{ended:?}");
+
+    // 1 MiB is the least that a dead letter may have: some three thousand entries.
+    let limited = |files: &str| made(files, &[], STORE) + "dead_letter: { bytes_max: 1MiB }\n";
+    let place = Place::new(&limited(SHORT));
+    place.append(records(0..4_000));
+    let running = place.run();
+    wait_for("the dead letter to be full", || running.stderr().contains("has reached its").then_some(()));
+    place.set_pipeline(&limited(""));
+    let before = place.dead_letters().len();
+    let ended = replay(&place, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // The run still has the old limit of a line: what it read meanwhile is there now.
+    wait_for("the rest to be read", || (place.dead_letters().len() + before == 4_000).then_some(()));
+    assert_eq!(replay(&place, &[]).code, Some(0));
+    running.stop();
+    place.store().must_hold_each_once(4_000);
+}
+
+#[test]
 fn memory_does_not_grow_with_the_dead_letter() {
     const COUNT: u64 = 60_000;
     let place = Place::new(&made("", &["hash: { fields: [features], into: h }"], STORE));
@@ -399,8 +428,10 @@ async fn a_mapping_conflict_in_elasticsearch_is_mended_and_replayed() {
     fs::remove_file(place.path("logs/b.ndjson")).unwrap();
 
     // The pipeline file is mended: the line gets through, the document that was kept does not.
-    let mended = pipeline(&sink)
-        .replace("sink:", "  - rename: { fields: { latency_ms: latency_text }, when: \"was : *\" }\nsink:");
+    let processors =
+        ["rename: { fields: { latency_ms: latency_text }, when: \"was : *\" }", "id: { from: [request_id] }"];
+    let processors = processors.map(|processor| format!("  - {processor}\n")).concat();
+    let mended = pipeline(&sink).replace("sink:", &format!("{processors}sink:"));
     place.set_pipeline(&mended);
     let ended = replay(&place, &["--format", "json"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
