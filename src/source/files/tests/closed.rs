@@ -159,6 +159,18 @@ fn a_closed_file_with_other_content_is_a_new_generation() {
     }
     let seen = look_until_served(&mut bench);
     assert_eq!(seen, [line(1, 0, "a"), line(1, 0, "b"), line(1, 0, "other"), line(1, 2, "2")]);
+    // Only the beginning is another one: what stands before the end is what was there.
+    let long = "x".repeat(TAIL_BYTES_MAX);
+    append(&bench.path("3.log"), format!("{long}\n").as_bytes());
+    assert_eq!(look_until_served(&mut bench), [line(0, 2, &long)]);
+    for number in [7, 8, 9] {
+        append(&bench.path(&format!("{number}.log")), b"so that the other is closed\n");
+    }
+    look_until_served(&mut bench);
+    assert!(bench.files.closed.under(&bench.path("3.log")).is_some());
+    fs_err::write(bench.path("3.log"), format!("c\n{long}\n4\n")).unwrap();
+    let seen = look_until_served(&mut bench);
+    assert_eq!(seen, [line(1, 0, "c"), line(1, 2, &long), line(1, 3 + TAIL_BYTES_MAX as u64, "4")]);
 }
 
 #[test]
