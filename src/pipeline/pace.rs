@@ -6,11 +6,12 @@
 //! | --- | --- | --- |
 //! | takes all | one more after each round of them; before the first trouble after each answer | at once |
 //! | takes all, but has become slow | one less after each round of them | at once |
-//! | is busy: 429, 503, a timeout, no answer, for the whole request or for some items | halved | after a pause, whosoever it is |
+//! | is busy: 429, 503, a timeout, no answer, for the whole request or for some items | halved | where one was too many, after a pause, whosoever it is |
 //! | says of the records alone that they are wrong, fail or have no target | as before | at once |
 //!
 //! The pause is the sink's, not a request's: doubled each time until an answer is good, spread, and never less than what
-//! the server asks for (`Retry-After`). So a sink that is down is asked by one request every `retry.max`, however many
+//! the server asks for (`Retry-After`). As long as there is something to halve, that is enough: a pause of all would
+//! leave idle what the sink does take. So a sink that is down is asked by one request every `retry.max`, however many
 //! wait. Requests that were sent before the last decrease tell of the same moment: they decrease nothing again. As many
 //! as were too many the last time are tried again only after [`PROBE_ROUNDS`], so that few requests are refused where the
 //! sink takes the same all day.
@@ -101,7 +102,7 @@ struct Pace {
     too_many: usize,
     /// No answer was busy or slow yet: how much the sink takes is still being found out.
     starting: bool,
-    /// How often it was busy since an answer was good.
+    /// How often it was busy with one request at a time since an answer was good.
     busy: u32,
     /// When there was a decrease last.
     decreased: Option<Instant>,
@@ -150,10 +151,11 @@ impl Pace {
         match load {
             Load::Busy(at_least) => {
                 if is_news {
+                    self.busy += u32::from(self.at_a_time == 1);
                     self.decrease(self.at_a_time / 2, now);
-                    self.busy += 1;
                 }
-                let pause = backoff(&self.policy, self.busy.saturating_sub(1), random);
+                let tries = self.busy.checked_sub(1);
+                let pause = tries.map_or(Duration::ZERO, |tries| backoff(&self.policy, tries, random));
                 let until = now + pause.max(at_least.min(RETRY_AFTER_MAX));
                 self.paused_until = self.paused_until.max(Some(until));
             }

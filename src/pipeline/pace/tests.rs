@@ -120,8 +120,12 @@ fn what_was_not_used_proves_nothing() {
 #[test]
 fn the_pause_is_doubled_until_an_answer_is_good_and_is_everybodys() {
     let mut stand = Stand::new();
-    for _ in 0..3 {
+    for _ in 0..2 {
         stand.round(Load::Takes, 10);
+    }
+    for at_a_time in [4, 2] {
+        assert_eq!((stand.round(BUSY, 10), stand.pause_ms()), (at_a_time, 0), "half as many may try");
+        stand.after_the_pause();
     }
     for pause_ms in [1_000, 2_000, 4_000, 8_000, 8_000] {
         stand.round(BUSY, 10);
@@ -144,13 +148,13 @@ fn requests_of_before_tell_of_the_same_moment() {
     assert_eq!(sent.len(), 8);
     stand.now += Duration::from_millis(10);
     stand.pace.answered(sent[0], BUSY, stand.now, 1.0);
-    assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 1_000));
+    assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 0));
     // Seven others are under way: as they are answered, nothing is halved again, and good news are old news.
     stand.now += Duration::from_millis(600);
     stand.pace.answered(sent[1], BUSY, stand.now, 1.0);
-    assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 1_000), "the pause begins anew, no longer than it was");
+    assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 0));
     stand.pace.answered(sent[2], Load::Takes, stand.now, 1.0);
-    assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 1_000));
+    assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 0));
     stand.after_the_pause();
     assert_eq!(stand.pace.may(stand.now), May::GoNext, "five are under way still");
     sent[3..5].iter().for_each(|sent| stand.pace.answered(*sent, Load::Unknown, stand.now, 1.0));
