@@ -187,7 +187,7 @@ impl Counters {
 
     /// Counts the entries of the dead letter that were replayed, by what became of them.
     pub fn replayed(&self, outcome: &str) -> Counter {
-        self.replayed.get_or_create_owned(&vec![("pipeline", self.pipeline.clone()), ("outcome", outcome.to_owned())])
+        self.replayed.get_or_create_owned(&self.labels("outcome", outcome))
     }
 
     /// How many records went to the dead letter.

@@ -13,7 +13,7 @@ use inferlog::sink::Sink;
 use inferlog::sink::elasticsearch::Elasticsearch;
 use serde_json::json;
 
-use crate::support::{self, Method, Node, TIME_US, batch, deliver, id, outcomes};
+use crate::support::{self, Method, Node, TIME_US, batch, deliver, id, outcomes, outcomes_in_the_end};
 
 fn stream(name: &str) -> Target {
     Target::data_stream(&format!("logs-ml.inference-{name}")).unwrap()
@@ -392,9 +392,9 @@ async fn a_missing_privilege_is_the_targets_trouble_and_reading_is_not_needed() 
     let batch = batch(&[("a", r#""n":1"#)]);
     let sink = shipper.sink(&allowed);
     sink.probe().await.unwrap();
-    assert_eq!(kinds(&outcomes(&sink, &batch).await), ["indexed"]);
+    assert_eq!(kinds(&outcomes_in_the_end(&sink, &batch).await), ["indexed"]);
     let elsewhere = shipper.sink(&stream("forbidden"));
-    assert_eq!(kinds(&outcomes(&elsewhere, &batch).await), ["target security_exception"]);
+    assert_eq!(kinds(&outcomes_in_the_end(&elsewhere, &batch).await), ["target security_exception"]);
     let error = setup::plan(&shipper.client, &allowed).await.unwrap_err();
     assert!(error.hint().unwrap().contains("manage_ilm"), "{error}");
 }

@@ -113,6 +113,21 @@ pub(crate) async fn deliver(sink: &dyn Sink, batch: &Arc<Batch>, selection: Opti
     sink.deliver(&Request { batch: Arc::clone(batch), selection }).await
 }
 
+/// The outcomes of a delivery to a node that may be too busy with others' requests at first.
+pub(crate) async fn outcomes_in_the_end(sink: &dyn Sink, batch: &Arc<Batch>) -> Vec<Outcome> {
+    for _ in 0..600 {
+        match deliver(sink, batch, None).await {
+            Answer::Items(outcomes) if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Retry(_))) => {
+                return outcomes;
+            }
+            Answer::Items(_) | Answer::Wait(_) | Answer::WaitAtLeast(..) => {}
+            other => panic!("not answered item by item: {other:?}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the node was busy for a minute");
+}
+
 /// The outcomes of a delivery that was answered item by item.
 pub(crate) async fn outcomes(sink: &dyn Sink, batch: &Arc<Batch>) -> Vec<Outcome> {
     match deliver(sink, batch, None).await {
