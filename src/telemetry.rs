@@ -69,6 +69,8 @@ pub struct Counters {
     pub delivery_requests_total: Counter,
     /// Times that a checkpoint was written.
     pub checkpoint_saves_total: Counter,
+    /// Entries that a full dead letter dropped, as the pipeline file chooses.
+    pub dead_letter_discarded_entries_total: Counter,
     /// All that went to the dead letter, whatever the reason; not shown, it is the sum of what is.
     dead_lettered_total: Counter,
     dropped: Counts,
@@ -275,6 +277,8 @@ impl Telemetry {
         let observe_capped_labels_total =
             count("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`");
         let delivery_requests_total = count("inferlog_delivery_requests", "Requests sent to sinks");
+        let dead_letter_discarded_entries_total =
+            count("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen");
         let checkpoint_saves_total = count("inferlog_checkpoint_saves", "Checkpoints written");
         let mut gauge = |name, help| self.gauges(name, help).get_or_create_owned(&labels);
         Counters {
@@ -310,6 +314,7 @@ impl Telemetry {
             ),
             delivery_requests_total,
             checkpoint_saves_total,
+            dead_letter_discarded_entries_total,
             dead_lettered_total: Counter::default(),
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),

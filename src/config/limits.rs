@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use super::field::Field;
-use super::model::{BatchLimits, DeadLetter, QueueLimits, RateLimit, RawLine};
+use super::model::{BatchLimits, DeadLetter, QueueLimits, RateLimit, RawLine, WhenFull};
 use super::section::Section;
 
 const KIB: u64 = 1 << 10;
@@ -73,15 +73,18 @@ pub(super) fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
 }
 
 /// What holds when the file says nothing.
-pub(super) const DEAD_LETTER: DeadLetter = DeadLetter { raw: RawLine::Keep, bytes_max: 256 * MIB };
+pub(super) const DEAD_LETTER: DeadLetter =
+    DeadLetter { raw: RawLine::Keep, bytes_max: 256 * MIB, when_full: WhenFull::Pause };
 
 pub(super) fn dead_letter(field: &Field<'_>) -> Option<DeadLetter> {
     let mut section = field.section()?;
     let raw = section.optional("raw", |field| field.word(&["keep", "omit"]));
     let bytes_max = section.optional("bytes_max", |field| field.bytes(MIB..=TIB));
+    let when_full = section.optional("when_full", |field| field.word(&["pause", "drop_oldest"]));
     section.finish();
     Some(DeadLetter {
         raw: if raw == Some("omit") { RawLine::Omit } else { DEAD_LETTER.raw },
         bytes_max: bytes_max.unwrap_or(DEAD_LETTER.bytes_max),
+        when_full: if when_full == Some("drop_oldest") { WhenFull::DropOldest } else { DEAD_LETTER.when_full },
     })
 }

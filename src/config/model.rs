@@ -317,6 +317,17 @@ pub struct DeadLetter {
     pub raw: RawLine,
     /// The most bytes on disk: 1 Mi to 1 Ti.
     pub bytes_max: u64,
+    /// What happens when that much is there.
+    pub when_full: WhenFull,
+}
+
+/// What happens when the dead letter has reached its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The pipeline waits: nothing is lost.
+    Pause,
+    /// The oldest entries are dropped, counted, and said.
+    DropOldest,
 }
 
 /// What is kept of a line that could not be decoded.

@@ -231,7 +231,8 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
 }
 
 pub(super) fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
-    dead_letter::Options { keep_raw: options.raw == model::RawLine::Keep, bytes_max: options.bytes_max }
+    let model::DeadLetter { raw, bytes_max, when_full } = options;
+    dead_letter::Options { keep_raw: raw == model::RawLine::Keep, bytes_max, when_full }
 }
 
 fn batch_limits(limits: model::BatchLimits) -> BatchLimits {

@@ -198,6 +198,10 @@ impl Running {
         ended
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn must_run(&mut self) {
         if let Some(status) = self.process.try_wait().unwrap() {
             panic!("it ended: {:?}", self.ended(status));

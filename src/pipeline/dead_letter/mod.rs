@@ -11,6 +11,9 @@
 //!  "replayed":"2026-11-24T09:00:00Z"}                the last time that a replay of it failed, for this reason
 //! ```
 //!
+//! With `when_full: drop_oldest` a file that has become large is renamed to `<day>.<number>.ndjson`, so that the oldest
+//! entries can be dropped file by file. Otherwise a full dead letter makes the pipeline wait.
+//!
 //! With `raw: omit`, for a line that is too long, and where a redaction failed, neither is kept: the origin says where
 //! the line is. An entry is unique by its id and origin. Readers pass over members that they do not know, and over a last
 //! line that is not whole yet.

@@ -54,8 +54,7 @@ struct Window {
 }
 
 /// One file on its way.
-struct Sifted<'d> {
-    path: &'d Path,
+struct Sifted {
     temporary: PathBuf,
     source: BufReader<std::fs::File>,
     kept: BufWriter<std::fs::File>,
@@ -90,7 +89,7 @@ impl DeadLetter {
         let source = BufReader::new(std::fs::File::open(path)?);
         let kept = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         let kept = BufWriter::new(kept);
-        let mut file = Sifted { path, temporary, source, kept, read_bytes: 0, changed: false, empty: true };
+        let mut file = Sifted { temporary, source, kept, read_bytes: 0, changed: false, empty: true };
         let sifted = file.sift(judge).and_then(|()| self.replace(&mut file));
         if sifted.is_err() || !file.changed {
             fs_err::remove_file(&file.temporary)?;
@@ -99,27 +98,28 @@ impl DeadLetter {
     }
 
     /// Puts what is kept in the place of a file, with what was added to it meanwhile.
-    fn replace(&self, file: &mut Sifted<'_>) -> io::Result<()> {
+    fn replace(&self, file: &mut Sifted) -> io::Result<()> {
         // Nobody adds an entry meanwhile, so that what is behind the place reached are whole lines.
         let mut state = self.state();
         let source = file.source.get_mut();
-        if !file.changed || !is_at(source, file.path) {
-            // One that was removed by hand is not brought back.
+        // It may have got another name meanwhile. One that was removed by hand is not brought back.
+        let path = files(&self.folder)?.into_iter().find(|path| is_at(source, path));
+        let Some(path) = path.filter(|_| file.changed) else {
             file.changed = false;
             return Ok(());
-        }
+        };
         source.seek(io::SeekFrom::Start(file.read_bytes))?;
         let added_bytes = io::copy(source, &mut file.kept)?;
         file.kept.flush()?;
         file.kept.get_ref().sync_all()?;
         if file.empty && added_bytes == 0 {
             fs_err::remove_file(&file.temporary)?;
-            fs_err::remove_file(file.path)?;
+            fs_err::remove_file(&path)?;
         } else {
-            fs_err::rename(&file.temporary, file.path)?;
+            fs_err::rename(&file.temporary, &path)?;
         }
         fs_err::File::open(&self.folder)?.sync_all()?;
-        if state.file.as_ref().is_some_and(|(open, _)| open == file.path) {
+        if state.file.as_ref().is_some_and(|(open, _)| *open == path) {
             state.file = None;
             state.unsynced = false;
         }
@@ -128,7 +128,7 @@ impl DeadLetter {
     }
 }
 
-impl Sifted<'_> {
+impl Sifted {
     /// Reads to the last whole line, and writes what stays.
     fn sift(&mut self, judge: &mut dyn Judge) -> io::Result<()> {
         let mut line = Vec::new();

@@ -6,10 +6,11 @@ use super::read::Kept;
 use super::sift::{Judge, Judgement};
 use super::*;
 use crate::batch::{ID_CHARACTERS, Id, SourceFile};
+use crate::config::model::WhenFull;
 use crate::reject::{Reject, Stage};
 use crate::telemetry::Telemetry;
 
-const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000 };
+const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000, when_full: WhenFull::Pause };
 
 fn open(folder: &Path) -> DeadLetter {
     DeadLetter::open(folder, OPTIONS, Telemetry::default().pipeline("p")).unwrap()
@@ -257,19 +258,19 @@ fn damaged_lines_stay_and_a_file_removed_by_hand_is_not_brought_back() {
     sift(&dead_letter, "a", "", &mut || {});
     assert_eq!(fs_err::read_to_string(&path).unwrap(), "damaged\ntorn");
     fs_err::write(&path, &text).unwrap();
-    sift(&dead_letter, "", "a", &mut || fs_err::remove_file(&path).unwrap());
+    let other = path.with_file_name("2026-01-01.ndjson");
+    sift(&dead_letter, "", "a", &mut || fs_err::rename(&path, &other).unwrap());
+    assert!(!path.exists() && Entries::open(folder.path()).unwrap().all(|entry| entry.unwrap().replayed.is_some()));
+    sift(&dead_letter, "", "a", &mut || fs_err::remove_file(&other).unwrap());
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_judge_that_stops_leaves_the_rest_and_a_crash_leaves_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let dead_letter = DeadLetter::open(
-        folder.path(),
-        Options { keep_raw: true, bytes_max: 1 << 30 },
-        Telemetry::default().pipeline("p"),
-    )
-    .unwrap();
+    let dead_letter =
+        DeadLetter::open(folder.path(), Options { bytes_max: 1 << 30, ..OPTIONS }, Telemetry::default().pipeline("p"))
+            .unwrap();
     let long = vec![b'x'; 1_500_000];
     for name in *b"abcdef" {
         write(&dead_letter, name, Content::Raw(&long)).unwrap();
@@ -283,4 +284,29 @@ fn a_judge_that_stops_leaves_the_rest_and_a_crash_leaves_the_file() {
     fs_err::write(path.with_extension("tmp"), "{\"id\":\"half").unwrap();
     open(folder.path());
     assert_eq!((ids(folder.path()).as_str(), path.with_extension("tmp").exists()), ("ef", false));
+}
+
+#[test]
+fn the_oldest_entries_are_dropped_and_counted_if_that_is_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let counters = Telemetry::default().pipeline("p");
+    let options = Options { bytes_max: 10_000, when_full: WhenFull::DropOldest, ..OPTIONS };
+    let names = (b'A'..=b'Z').chain(b'a'..=b'z');
+    let all: String = names.clone().map(char::from).collect();
+    let dead_letter = DeadLetter::open(folder.path(), options, counters.clone()).unwrap();
+    for name in names {
+        write(&dead_letter, name, Content::Raw(b"some text")).unwrap();
+    }
+    let left = ids(folder.path());
+    assert!(all.ends_with(&left) && left.len() > 10, "the newest in their order: {left}");
+    assert_eq!(counters.dead_letter_discarded_entries_total.get(), (all.len() - left.len()) as u64);
+    let bytes = write::used_bytes(folder.path()).unwrap();
+    assert!(bytes < 11_000 && bytes > 7_000, "{bytes} bytes of at most 10,000 and an entry");
+    // Another process goes on with them, and a replay sifts all of them.
+    let again = DeadLetter::open(folder.path(), options, counters).unwrap();
+    write(&again, b'+', Content::Reference).unwrap();
+    assert!(ids(folder.path()).ends_with("z+"));
+    let leave: &'static str = Box::leak((all + "+").into_boxed_str());
+    sift(&again, leave, "", &mut || {});
+    assert_eq!(ids(folder.path()), "");
 }

@@ -15,17 +15,23 @@ use serde_json::value::RawValue;
 
 use super::{files, sift};
 use crate::batch::{Id, SourceFile};
+use crate::config::model::WhenFull;
 use crate::digest::hexadecimal;
 use crate::reject::Reject;
 use crate::telemetry::Counters;
+
+/// With `when_full: drop_oldest` the entries are in about this many files.
+const PARTS: u64 = 8;
 
 /// How much of the dead letter there may be, and what of undecodable lines is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Keep undecodable lines, after pattern redaction; otherwise only where they are.
     pub keep_raw: bool,
-    /// The most that all entries may take on disk, in bytes. When it is reached the pipeline waits.
+    /// The most that all entries may take on disk, in bytes.
     pub bytes_max: u64,
+    /// What happens when that much is there.
+    pub when_full: WhenFull,
 }
 
 /// What could not be delivered.
@@ -175,6 +181,9 @@ impl DeadLetter {
             // Files may have been removed since they were counted.
             state.bytes = used_bytes(&self.folder).map_err(|source| self.failed(source))?;
         }
+        if self.options.when_full == WhenFull::DropOldest {
+            self.drop_oldest(&mut state).map_err(|source| self.failed(source))?;
+        }
         if state.bytes >= self.options.bytes_max {
             return Err(DeadLetterError::Full { folder: self.folder.clone(), bytes_max: self.options.bytes_max });
         }
@@ -212,7 +221,44 @@ impl DeadLetter {
         !self.state().unsynced
     }
 
+    /// Makes room by dropping the oldest files, as the pipeline file chooses.
+    fn drop_oldest(&self, state: &mut State) -> io::Result<()> {
+        while state.bytes >= self.options.bytes_max {
+            let Some(oldest) = files(&self.folder)?.into_iter().next() else { return Ok(()) };
+            let entries = count_lines(&oldest)?;
+            if state.file.as_ref().is_some_and(|(open, _)| *open == oldest) {
+                state.file = None;
+            }
+            fs_err::remove_file(&oldest)?;
+            state.bytes = used_bytes(&self.folder)?;
+            self.counters.dead_letter_discarded_entries_total.inc_by(entries);
+            let hint = "replay or raise `dead_letter.bytes_max` in time, or choose `when_full: pause`";
+            tracing::warn!(folder = %self.folder.display(), entries, hint, "the dead letter is full: dropped its oldest entries");
+        }
+        Ok(())
+    }
+
+    /// Gives the file that is written to a name of its own when it is large: files are dropped as a whole.
+    fn set_aside(&self, state: &mut State) -> io::Result<()> {
+        if self.options.when_full != WhenFull::DropOldest {
+            return Ok(());
+        }
+        let Some((path, file)) = &state.file else { return Ok(()) };
+        if file.metadata()?.len() < self.options.bytes_max / PARTS {
+            return Ok(());
+        }
+        file.sync_data()?;
+        // In the order of names they stand in the order of their entries, before the one that is written to.
+        let parts = files(&self.folder)?;
+        let last = parts.iter().filter_map(|part| part_number(part, path)).max();
+        let number = last.map_or(0, |last| last + 1);
+        fs_err::rename(path, path.with_extension(format!("{number:06}.ndjson")))?;
+        state.file = None;
+        Ok(())
+    }
+
     fn append(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
+        self.set_aside(state)?;
         let path = self.folder.join(format!("{}.ndjson", Utc::now().format("%Y-%m-%d")));
         if state.file.as_ref().is_none_or(|(open, file)| *open != path || !is_at(file, &path)) {
             if let Some((_, file)) = &state.file {
@@ -246,6 +292,27 @@ impl DeadLetter {
 pub(super) fn is_at(file: &std::fs::File, path: &Path) -> bool {
     let (Ok(open), Ok(named)) = (file.metadata(), fs_err::metadata(path)) else { return false };
     (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+/// The number of a part that was set aside of the file of a day.
+fn part_number(part: &Path, day: &Path) -> Option<u64> {
+    let rest = part.file_name()?.to_str()?.strip_prefix(day.file_stem()?.to_str()?)?;
+    rest.strip_prefix('.')?.strip_suffix(".ndjson")?.parse().ok()
+}
+
+/// How many whole lines a file has.
+fn count_lines(path: &Path) -> io::Result<u64> {
+    let mut file = BufReader::new(fs_err::File::open(path)?);
+    let mut lines = 0;
+    loop {
+        let block = file.fill_buf()?;
+        if block.is_empty() {
+            return Ok(lines);
+        }
+        lines += memchr::memchr_iter(b'\n', block).count() as u64;
+        let bytes = block.len();
+        file.consume(bytes);
+    }
 }
 
 /// How much all entries take, in bytes.
