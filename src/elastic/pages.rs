@@ -43,11 +43,16 @@ pub struct Hit {
     pub id: String,
     /// Its members, as far as they were asked for.
     #[serde(rename = "_source", default)]
-    pub source: Option<Box<RawValue>>,
+    source: Option<Box<RawValue>>,
     sort: Vec<Value>,
 }
 
 impl Hit {
+    /// The document, if it reads as one of these.
+    pub fn document<T: for<'d> Deserialize<'d>>(&self) -> Option<T> {
+        serde_json::from_str(self.source.as_ref()?.get()).ok()
+    }
+
     /// What it was sorted by.
     pub fn sort_values(&self) -> &[Value] {
         &self.sort
@@ -66,44 +71,38 @@ struct Hits {
     hits: Vec<Hit>,
 }
 
-/// The pages of one question.
-#[derive(Debug)]
-pub struct Pages<'c> {
-    client: &'c Client,
-    question: Question,
-    /// `None` when there is nothing to read (any more).
-    point_in_time: Option<String>,
-    after: Option<Vec<Value>>,
+/// Visits every document that a question finds.
+///
+/// # Errors
+/// When Elasticsearch does not answer, or refuses.
+pub async fn each(client: &Client, question: &Question, mut visit: impl FnMut(Hit)) -> Result<(), Trouble> {
+    #[derive(Deserialize)]
+    struct Opened {
+        id: String,
+    }
+    let path = format!("{}/_pit?keep_alive={KEEP_ALIVE}", question.index);
+    let reply = client.send(Method::Post, &path, &Body::None).await?;
+    if reply.status == 404 {
+        return Ok(());
+    }
+    let mut point_in_time = read::<Opened>(&reply)?.id;
+    let visited = each_page(client, question, &mut point_in_time, &mut visit).await;
+    // Elasticsearch would give it up by itself after some minutes.
+    let _ = ask(client, Method::Delete, "_pit", &json!({ "id": point_in_time })).await;
+    visited
 }
 
-impl<'c> Pages<'c> {
-    /// Opens a point in time.
-    ///
-    /// # Errors
-    /// When Elasticsearch does not answer, or refuses.
-    pub async fn open(client: &'c Client, question: Question) -> Result<Pages<'c>, Trouble> {
-        #[derive(Deserialize)]
-        struct Opened {
-            id: String,
-        }
-        let path = format!("{}/_pit?keep_alive={KEEP_ALIVE}", question.index);
-        let reply = client.send(Method::Post, &path, &Body::None).await?;
-        let point_in_time = match reply.status {
-            404 => None,
-            _ => Some(read::<Opened>(&reply)?.id),
-        };
-        Ok(Pages { client, question, point_in_time, after: None })
-    }
-
-    /// The next page; an empty one is the end, and closes the point in time.
-    ///
-    /// # Errors
-    /// When Elasticsearch does not answer, or refuses.
-    pub async fn next(&mut self) -> Result<Vec<Hit>, Trouble> {
-        let Some(point_in_time) = &self.point_in_time else { return Ok(Vec::new()) };
-        let Question { query, sort, source, .. } = &self.question;
-        let mut sort = sort.clone();
-        sort.push(json!({ "_shard_doc": "asc" }));
+async fn each_page(
+    client: &Client,
+    question: &Question,
+    point_in_time: &mut String,
+    visit: &mut impl FnMut(Hit),
+) -> Result<(), Trouble> {
+    let Question { query, sort, source, .. } = question;
+    let mut sort = sort.clone();
+    sort.push(json!({ "_shard_doc": "asc" }));
+    let mut after: Option<Vec<Value>> = None;
+    loop {
         let mut search = json!({
             "size": PAGE_DOCUMENTS,
             "query": query,
@@ -112,23 +111,16 @@ impl<'c> Pages<'c> {
             "_source": source,
             "track_total_hits": false,
         });
-        if let Some(after) = &self.after {
-            search["search_after"] = Value::Array(after.clone());
+        if let Some(after) = after.take() {
+            search["search_after"] = Value::Array(after);
         }
-        let found: Found = read(&ask(self.client, Method::Post, &format!("_search?{WHOLE}"), &search).await?)?;
-        self.point_in_time = found.pit_id.or(self.point_in_time.take());
-        match found.hits.hits.last() {
-            Some(last) => self.after = Some(last.sort.clone()),
-            None => self.close().await,
+        let found: Found = read(&ask(client, Method::Post, &format!("_search?{WHOLE}"), &search).await?)?;
+        if let Some(newer) = found.pit_id {
+            *point_in_time = newer;
         }
-        Ok(found.hits.hits)
-    }
-
-    /// Gives back what Elasticsearch holds for this; it would by itself after some minutes.
-    pub async fn close(&mut self) {
-        if let Some(id) = self.point_in_time.take() {
-            let _ = ask(self.client, Method::Delete, "_pit", &json!({ "id": id })).await;
-        }
+        let Some(last) = found.hits.hits.last() else { return Ok(()) };
+        after = Some(last.sort.clone());
+        found.hits.hits.into_iter().for_each(&mut *visit);
     }
 }
 

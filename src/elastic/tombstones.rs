@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::Client;
-use super::pages::{Pages, Question};
+use super::pages::{self, Question};
 use crate::answer::Trouble;
 use crate::batch::Id;
 
@@ -42,16 +42,9 @@ pub async fn all(client: &Client, accounts: &str) -> Result<Vec<Tombstone>, Trou
         sort: Vec::new(),
         source: json!(["tombstone.id", "inferlog.file", "log.offset"]),
     };
-    let mut pages = Pages::open(client, question).await?;
     let mut all = Vec::new();
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        let sources = page.iter().filter_map(|hit| hit.source.as_ref());
-        all.extend(sources.filter_map(|source| serde_json::from_str::<Tombstone>(source.get()).ok()));
-    }
+    pages::each(client, &question, |hit| all.extend(hit.document::<Tombstone>())).await?;
+    Ok(all)
 }
 
 /// The ids of all records that were erased.

@@ -449,7 +449,7 @@ pub fn of_checkpoint(saved: &Value) -> Vec<Account> {
     let Ok(state) = State::deserialize(saved) else { return Vec::new() };
     let waiting = state.pending.iter().filter_map(|pending| Account::deserialize(&pending.document).ok());
     let open = Account {
-        kind: "open".to_owned(),
+        kind: String::new(),
         state: state.state.clone(),
         sequence: state.sequence,
         time: state.since,
@@ -463,7 +463,7 @@ pub fn of_checkpoint(saved: &Value) -> Vec<Account> {
 /// An account that was read back, as far as a proof needs it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Account {
-    /// `start`, `interval` or `stop`.
+    /// `start`, `interval` or `stop`; empty for what is in no account yet.
     #[serde(rename = "account.kind")]
     pub kind: String,
     /// Which folder of state it is of.

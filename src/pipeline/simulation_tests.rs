@@ -8,7 +8,7 @@
 //!
 //! The oracle: of the records that had to be delivered, each is in exactly one place, indexed or dead-lettered or dropped
 //! by the rule; no record is anywhere twice, or altered; and where nothing was destroyed, that is every record written,
-//! and observers have counted each exactly once. `HISTORIES=n` runs more, `HISTORIES_SEED=n` replays one.
+//! observers have counted each exactly once, and the accounts add up to it. `HISTORIES=n` runs more, `HISTORIES_SEED=n` replays one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write as _;
@@ -18,12 +18,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::accounts::{self, Account};
 use super::build::{Built, build};
+use super::dead_letter::Entries;
 use super::delivery::Policy;
 use super::{Limits, Pipeline, Stop, Turn};
 use crate::answer::{Answer, Outcome, Reason, Trouble};
+use crate::batch::{Destination, Id};
 use crate::config::{self, model};
 use crate::sink::{Request, Sink, SinkFuture};
+use crate::tally::{IdSum, Tally};
 use crate::telemetry::Telemetry;
 
 const STEPS: usize = 30;
@@ -82,6 +86,8 @@ fn number_of(text: &str) -> u64 {
 struct Held {
     random: fastrand::Rng,
     documents: HashMap<String, u64>,
+    /// The pipeline's own accounts, by their ids.
+    accounts: HashMap<String, Value>,
     /// How often something goes wrong, in percent.
     faults: u32,
     requests: u64,
@@ -106,6 +112,12 @@ impl Scripted {
         }
         let mut outcomes = Vec::new();
         for item in request.items() {
+            if request.batch.destination() == Destination::Accounts {
+                let account = serde_json::from_slice(request.batch.document(item)).unwrap();
+                let known = held.accounts.insert(item.id.as_str().to_owned(), account).is_some();
+                outcomes.push(if known { Outcome::Duplicate } else { Outcome::Indexed });
+                continue;
+            }
             let number = number_of(&String::from_utf8_lossy(request.batch.document(item)));
             outcomes.push(match () {
                 () if goes_wrong(&mut held) => Outcome::Retry(reason("busy")),
@@ -217,7 +229,8 @@ impl Up {
     /// Ends in good order.
     fn stop(mut self) {
         self.drain();
-        self.stop.ask();
+        // Nobody drives the deliveries from here on: the last account stays in the checkpoint.
+        self.stop.give_up();
         let ended = self.pipeline.run();
         assert!(ended.drained, "{ended:?}");
     }
@@ -257,7 +270,8 @@ impl History {
         fs_err::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
         let mut pipelines = config::load(&[folder.path().join("p.yaml")]).unwrap_or_else(|report| panic!("{report}"));
         let faults = [0, 10, 30][random.usize(..3)];
-        let held = Held { random: random.fork(), documents: HashMap::new(), faults, requests: 0 };
+        let held =
+            Held { random: random.fork(), documents: HashMap::new(), accounts: HashMap::new(), faults, requests: 0 };
         History {
             folder,
             pipeline: pipelines.remove(0),
@@ -491,7 +505,35 @@ impl History {
             assert_eq!(self.due.len() + unfinished, self.written as usize, "all that was written is due");
             let inferences = |number: &&u64| matches!(fate(**number), Fate::Indexed | Fate::Refused);
             assert_eq!(self.counted(), self.due.iter().filter(inferences).count() as u64, "counted by observers");
+            self.judge_accounts();
         }
+    }
+
+    /// The accounts, in the sink and still in the checkpoint, tell of every line once, and of the ids that are held.
+    fn judge_accounts(&self) {
+        let held = self.sink.0.lock().unwrap();
+        let text = fs_err::read(self.folder.path().join("state/p/checkpoint.json")).unwrap();
+        let checkpoint: Value = serde_json::from_slice(&text).unwrap();
+        let mut accounts: BTreeMap<u64, Account> = BTreeMap::new();
+        let in_sink = held.accounts.values().filter(|account| account["account.kind"] != "configuration");
+        let in_sink = in_sink.map(|account| serde_json::from_value::<Account>(account.clone()).unwrap());
+        for account in in_sink.chain(accounts::of_checkpoint(&checkpoint["accounts"])) {
+            let known = accounts.insert(account.sequence, account.clone());
+            assert!(known.is_none_or(|known| known.files == account.files), "account {} twice", account.sequence);
+        }
+        let mut told = Tally::default();
+        accounts.values().flat_map(|account| &account.files).for_each(|range| told.join(&range.tally));
+        let of_fate = |wanted: Fate| self.due.iter().filter(|number| fate(**number) == wanted).count() as u64;
+        let kept = of_fate(Fate::Indexed) + of_fate(Fate::Undecodable) + of_fate(Fate::Refused);
+        let mut ids = IdSum::default();
+        held.documents.keys().chain(&self.dead_ids()).for_each(|id| ids.add(&Id::read(id).unwrap()));
+        let expected = (self.due.len() as u64, of_fate(Fate::Dropped), kept, ids);
+        assert_eq!((told.lines, told.dropped.total(), told.kept, told.ids), expected, "accounts");
+    }
+
+    fn dead_ids(&self) -> Vec<String> {
+        let entries = Entries::open(&self.folder.path().join("state/p/dead_letter")).unwrap();
+        entries.map(|entry| entry.unwrap().id).collect()
     }
 }
 

@@ -211,7 +211,7 @@ fn one_record_is_explained_member_by_member() {
 "#;
     assert_eq!(way, expected);
     for part in [
-        "agent.type: \"inferlog\"",
+        "inferlog.file: \"0-0\"",
         "\n  observe  counted as an inference\n",
         "\n  id       ",
         "\n  time     2026-11-23T10:00:00.000000Z\n",

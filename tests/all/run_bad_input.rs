@@ -291,25 +291,37 @@ fn what_is_redacted_leaves_no_copy_anywhere() {
     // What is not UTF-8 would be kept in base64, where a search does not see it.
     assert!(place.dead_letters().iter().all(|entry| entry.get("raw_base64").is_none()));
     must_not_hold(&place, &ended.stdout, &ended.stderr);
+    // Nor in what tells of it: the accounts are among the files, and hold the configuration without its key.
+    for verb in [&["reconcile", "p.yaml"][..], &["reconcile", "p.yaml", "--format", "json"], &["dead-letter", "list"]] {
+        let ended = start(place.inferlog(&[verb, &["--data-dir", "data"]].concat())).wait();
+        assert!(ended.code == Some(0) && !ended.stdout.is_empty(), "{ended:?}");
+        must_not_hold(&place, &ended.stdout, &ended.stderr);
+    }
+    let running = place.run();
+    let (_, metrics) = running.get("/metrics");
+    assert!(metrics.contains("inferlog_settled_dead_letter_records_total{"), "{metrics}");
+    must_not_hold(&place, &metrics, &running.stop().stderr);
+    assert_eq!(files_with(&place.path("data"), "0123456789abcdef"), 0);
+    assert!(files_with(&place.path("data"), "[secret]") > 0, "the configuration is kept");
     for (document, n) in place.store().documents().iter().zip(1..) {
         assert!(document.contains(&format!("\"a\":{n}")) && document.contains("[redacted]"), "{document}");
     }
     // The search itself works.
     place.append(records[6].replace("CANARY", CANARY) + "\n");
     let ended = place.run_once_to(0);
-    assert!(ended.stdout.contains(CANARY) && files_with_canary(&place.path("data")) > 0);
+    assert!(ended.stdout.contains(CANARY) && files_with(&place.path("data"), CANARY) > 0);
 }
 
 fn must_not_hold(place: &Place, stdout: &str, stderr: &str) {
     assert!(!stdout.contains(CANARY), "{stdout}");
     assert!(!stderr.contains(CANARY), "{stderr}");
-    assert_eq!(files_with_canary(&place.path("data")), 0);
+    assert_eq!(files_with(&place.path("data"), CANARY), 0);
 }
 
-/// The number of files in which the canary stands.
-fn files_with_canary(folder: &Path) -> usize {
+/// The number of files in which a text stands.
+fn files_with(folder: &Path, text: &str) -> usize {
     let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|file| file.file_type().is_file());
-    files.filter(|file| memchr::memmem::find(&fs::read(file.path()).unwrap(), CANARY.as_bytes()).is_some()).count()
+    files.filter(|file| memchr::memmem::find(&fs::read(file.path()).unwrap(), text.as_bytes()).is_some()).count()
 }
 
 #[test]

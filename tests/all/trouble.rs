@@ -46,7 +46,7 @@ async fn after_all_trouble_everything_is_accounted_for_and_every_counter_agrees(
     }
     let written = writer.join().unwrap();
     proxy.calm();
-    running.stop();
+    running.kill();
     assert!(matches!(workshop.start(&["--once"]).code(), Some(0 | 1)), "{}", workshop.last_words());
 
     let reconciled = workshop.carry_out(&["reconcile", "p.yaml", "--data-dir", "data", "--format", "json"]);

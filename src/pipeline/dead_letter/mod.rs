@@ -24,7 +24,7 @@ pub mod read;
 pub mod sift;
 pub mod write;
 
-pub use read::{Entries, Found};
+pub use read::{Entries, Found, ReadError};
 pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options};
 
 use std::io;

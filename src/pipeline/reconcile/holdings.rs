@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::answer::Trouble;
 use crate::batch::Id;
 use crate::elastic::client::Client;
-use crate::elastic::pages::{self, Pages, Question};
+use crate::elastic::pages::{self, Question};
 use crate::elastic::target::Target;
 use crate::elastic::tombstones;
 use crate::pipeline::accounts::Account;
@@ -109,17 +109,11 @@ impl Holdings {
                 sort: vec![json!({ "log.offset": "asc" })],
                 source: json!(["log.offset"]),
             };
-            let mut pages = Pages::open(&searched.client, question).await?;
-            loop {
-                let page = pages.next().await?;
-                if page.is_empty() {
-                    break;
-                }
-                for hit in page {
-                    let offset_bytes = hit.sort_values().first().and_then(Value::as_u64).unwrap_or_default();
-                    visit(Place { file: file.clone(), offset_bytes, id: hit.id });
-                }
-            }
+            let visit = |hit: pages::Hit| {
+                let offset_bytes = hit.sort_values().first().and_then(Value::as_u64).unwrap_or_default();
+                visit(Place { file: file.clone(), offset_bytes, id: hit.id });
+            };
+            pages::each(&searched.client, &question, visit).await?;
         }
         Ok(())
     }
@@ -139,16 +133,9 @@ impl Holdings {
         ] } });
         let question =
             Question { index: searched.accounts.clone(), query, sort: Vec::new(), source: Value::Bool(true) };
-        let mut pages = Pages::open(&searched.client, question).await?;
-        let mut accounts: Vec<Account> = Vec::new();
-        loop {
-            let page = pages.next().await?;
-            if page.is_empty() {
-                return Ok(accounts);
-            }
-            let sources = page.iter().filter_map(|hit| hit.source.as_ref());
-            accounts.extend(sources.filter_map(|source| serde_json::from_str::<Account>(source.get()).ok()));
-        }
+        let mut accounts = Vec::new();
+        pages::each(&searched.client, &question, |hit| accounts.extend(hit.document::<Account>())).await?;
+        Ok(accounts)
     }
 
     /// The records that orders have erased.

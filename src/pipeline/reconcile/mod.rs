@@ -15,14 +15,14 @@
 
 mod holdings;
 mod lines;
+mod report;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use serde::Serialize;
-
-use super::accounts::{self, Account, Range};
-use super::dead_letter::read::{Entries, ReadError};
+use super::accounts;
+use super::dead_letter::{Entries, ReadError};
 use crate::answer::Trouble;
 use crate::batch::Id;
 use crate::checkpoint::{self, CheckpointError, FileEntry};
@@ -34,6 +34,8 @@ use crate::source::files::locate::locate;
 use crate::tally::{IdSum, Tally};
 use holdings::{Bounds, Holdings, Searched};
 use lines::{Fate, Judge, Judged};
+pub use report::{Finding, Proof, Report, Row};
+use told::{Decided, Told, expected_of, has_gaps, span, told_by};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
@@ -74,112 +76,6 @@ pub enum ReconcileError {
         /// Why.
         source: std::io::Error,
     },
-}
-
-/// How a row was proven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Proof {
-    /// Line by line: the file is there.
-    Lines,
-    /// By the accounts: the file is gone.
-    Accounts,
-    /// Neither.
-    None,
-}
-
-/// What became of the lines of one file.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// Its path, where it was seen last.
-    pub path: String,
-    /// Inode and generation, as documents have it in `inferlog.file`.
-    pub file: String,
-    /// How the row was proven.
-    pub proof: Proof,
-    /// Where the judged range begins, in bytes.
-    pub from_bytes: u64,
-    /// Where it ends, in bytes: the committed offset.
-    pub to_bytes: u64,
-    /// Lines that are not empty.
-    pub lines: u64,
-    /// Those that are records.
-    pub records: u64,
-    /// Documents in the sink.
-    pub indexed: u64,
-    /// Dropped by a rule.
-    pub dropped: u64,
-    /// Erased by order.
-    pub erased: u64,
-    /// Older than what the store's retention has deleted.
-    pub expired: u64,
-    /// In the dead letter.
-    pub dead_lettered: u64,
-    /// Nowhere.
-    pub missing: u64,
-    /// In the sink as of this file, and not made of a line of it.
-    pub unexpected: u64,
-    /// Not found, and perhaps dropped by a configuration that is no longer in force.
-    pub undecidable: u64,
-    /// What there is to say about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-}
-
-impl Row {
-    /// A row of nothing.
-    pub fn empty(proof: Proof) -> Row {
-        Row {
-            path: String::new(),
-            file: String::new(),
-            proof,
-            from_bytes: 0,
-            to_bytes: 0,
-            lines: 0,
-            records: 0,
-            indexed: 0,
-            dropped: 0,
-            erased: 0,
-            expired: 0,
-            dead_lettered: 0,
-            missing: 0,
-            unexpected: 0,
-            undecidable: 0,
-            note: None,
-        }
-    }
-}
-
-/// A line or document that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// `missing`, `unexpected` or `undecidable`.
-    pub what: &'static str,
-    /// The file's path.
-    pub path: String,
-    /// The start of the line, in bytes from the start of the file.
-    pub offset_bytes: u64,
-    /// The id, where there is a document.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-/// What was found out about one sink.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
-    /// The sink's name.
-    pub sink: &'static str,
-    /// One row a file.
-    pub rows: Vec<Row>,
-    /// The lines that are not as they should be, where they are known one by one.
-    pub findings: Vec<Finding>,
-}
-
-impl Report {
-    /// Whether every line is accounted for.
-    pub fn is_complete(&self) -> bool {
-        self.rows.iter().all(|row| row.missing == 0 && row.unexpected == 0 && row.undecidable == 0)
-    }
 }
 
 /// Compares what a pipeline has read with what each of its sinks holds. `progress` is told how many bytes of how many
@@ -273,32 +169,6 @@ async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
         }
     }
     Ok(erased)
-}
-
-/// A range that an account tells of, with the folder of state and the configuration that it is of.
-#[derive(Clone, Debug)]
-struct Told {
-    state: String,
-    config: String,
-    range: Range,
-}
-
-/// What the accounts tell of each file, in the order of its bytes; an account that is told twice counts once.
-fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
-    let mut seen = HashSet::new();
-    let mut told_by: BTreeMap<String, Vec<Told>> = BTreeMap::new();
-    for Account { state, sequence, config, files, .. } in accounts {
-        // Configurations have no number, and no files.
-        if files.is_empty() || !seen.insert((state.clone(), sequence)) {
-            continue;
-        }
-        for range in files {
-            let told = Told { state: state.clone(), config: config.clone(), range };
-            told_by.entry(format!("{}-{}", told.range.inode, told.range.generation)).or_default().push(told);
-        }
-    }
-    told_by.values_mut().for_each(|told| told.sort_by_key(|told| told.range.from_bytes));
-    told_by
 }
 
 struct Prover<'p> {
@@ -547,48 +417,6 @@ impl Fate {
     }
 }
 
-/// Which lines of a file were decided on by today's configuration, and what was found of the others.
-struct Decided<'t> {
-    /// Ranges that another configuration decided on, with what was found of them.
-    old: Vec<(&'t Range, u64, IdSum)>,
-    missing: Vec<(u64, Id)>,
-}
-
-impl<'t> Decided<'t> {
-    fn new(told: Option<&'t Vec<Told>>, config: &str) -> Decided<'t> {
-        let old = told.into_iter().flatten().filter(|told| told.config != config);
-        Decided { old: old.map(|told| (&told.range, 0, IdSum::default())).collect(), missing: Vec::new() }
-    }
-
-    fn range_of(&self, offset_bytes: u64) -> Option<usize> {
-        let place = self.old.partition_point(|(range, ..)| range.from_bytes <= offset_bytes).checked_sub(1)?;
-        (offset_bytes < self.old[place].0.to_bytes).then_some(place)
-    }
-
-    fn is_old(&self, offset_bytes: u64) -> bool {
-        !self.old.is_empty() && self.range_of(offset_bytes).is_some()
-    }
-
-    fn found(&mut self, offset_bytes: u64, id: &Id) {
-        if let Some(place) = self.range_of(offset_bytes) {
-            let (_, count, sum) = &mut self.old[place];
-            *count += 1;
-            sum.add(id);
-        }
-    }
-
-    /// Those of the lines that are nowhere of which no account says that they were dropped; the others are counted.
-    fn undecidable(&self, nowhere: Vec<u64>, row: &mut Row) -> Vec<u64> {
-        let is_proven =
-            |(range, count, sum): &(&Range, u64, IdSum)| (range.tally.kept, range.tally.ids) == (*count, *sum);
-        let (dropped, undecidable): (Vec<u64>, Vec<u64>) = nowhere
-            .into_iter()
-            .partition(|offset_bytes| self.range_of(*offset_bytes).is_some_and(|place| is_proven(&self.old[place])));
-        row.dropped += dropped.len() as u64;
-        undecidable
-    }
-}
-
 fn key(entry: &FileEntry) -> String {
     format!("{}-{}", entry.inode, entry.generation)
 }
@@ -596,35 +424,4 @@ fn key(entry: &FileEntry) -> String {
 fn row(entry: &FileEntry, proof: Proof) -> Row {
     let (from_bytes, to_bytes) = (entry.passed_over_bytes, entry.committed.offset_bytes);
     Row { path: entry.path.clone(), file: key(entry), from_bytes, to_bytes, ..Row::empty(proof) }
-}
-
-/// What the accounts expect of a file. A folder of state that was lost begins its accounts anew, and tells again of the
-/// same lines, or of another file with the same inode: so each folder by itself and all together are held against what
-/// is found, and the first that agrees is taken; else the one that tells of most.
-fn expected_of(told: &[Told], found: u64, sum: IdSum) -> Tally {
-    let mut by_state: BTreeMap<&str, Tally> = BTreeMap::new();
-    let mut all = Tally::default();
-    for Told { state, range, .. } in told {
-        by_state.entry(state).or_default().join(&range.tally);
-        all.join(&range.tally);
-    }
-    let agrees = |tally: &&Tally| (tally.kept, tally.ids) == (found, sum);
-    let largest = by_state.values().max_by_key(|tally| tally.kept);
-    by_state.values().chain([&all]).find(agrees).or(largest).cloned().unwrap_or_default()
-}
-
-fn span(told: &[Told]) -> (u64, u64) {
-    let from = told.iter().map(|told| told.range.from_bytes).min();
-    let to = told.iter().map(|told| told.range.to_bytes).max();
-    (from.unwrap_or_default(), to.unwrap_or_default())
-}
-
-/// Whether the ranges leave something out.
-fn has_gaps(told: &[Told]) -> bool {
-    let mut reached = told.first().map_or(0, |told| told.range.from_bytes);
-    told.iter().any(|told| {
-        let gap = told.range.from_bytes > reached;
-        reached = reached.max(told.range.to_bytes);
-        gap
-    })
 }
