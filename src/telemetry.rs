@@ -412,7 +412,18 @@ mod tests {
     #[test]
     fn every_metric_is_documented_and_every_documented_one_exists() {
         let mut telemetry = Telemetry::default();
-        let _ = telemetry.pipeline("p");
+        let counters = telemetry.pipeline("p");
+        // A family without a series is not shown.
+        counters.sink("store").observe_request(Duration::ZERO);
+        counters.dropped("rule").inc();
+        counters.unusable("field").inc();
+        counters.replayed("indexed").inc();
+        counters.count_dead_letter(&Reject::new(Stage::Decode, "invalid_json", String::new()));
+        let mut settled = Totals::default();
+        settled.dropped.add("rule", 1);
+        settled.dead_lettered.add("decode/invalid_json", 1);
+        settled.add_documents("store", &crate::tally::Delivered::default());
+        counters.count_settled(&settled);
         let text = telemetry.text();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
         let mut names: Vec<String> =

@@ -58,7 +58,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let serving = serving.clone();
-                std::thread::spawn(move || serving.serve(stream));
+                std::thread::spawn(move || serving.serve(&stream));
             }
         });
         proxy
@@ -82,20 +82,27 @@ impl Proxy {
         format!("{} bulk requests, {faults} of them spoilt ({})", state.requests, kinds.join(", "))
     }
 
-    /// One request a connection.
-    fn serve(&self, mut stream: TcpStream) -> Option<()> {
-        let request = read_request(&stream)?;
+    /// Serves one request after the other until either side goes away.
+    fn serve(&self, stream: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream);
+        loop {
+            let request = read_request(&mut reader)?;
+            self.answer(stream, &request)?;
+        }
+    }
+
+    fn answer(&self, mut stream: &TcpStream, request: &[u8]) -> Option<()> {
         let fault = if request.windows(7).take(200).any(|part| part == b"/_bulk?") { self.next_fault() } else { None };
         match fault {
             Some(Fault::CutBefore) => return None,
-            Some(Fault::Status(status)) => return answer(&mut stream, status),
+            Some(Fault::Status(status)) => return refuse(stream, status),
             _ => {}
         }
-        let reply = self.ask(&request)?;
+        let reply = self.ask(request)?;
         match fault {
             Some(Fault::CutAfter) => None,
-            Some(Fault::StatusAfter(status)) => answer(&mut stream, status),
-            Some(Fault::Half) => stream.write_all(&reply[..reply.len() / 2]).ok(),
+            Some(Fault::StatusAfter(status)) => refuse(stream, status),
+            Some(Fault::Half) => stream.write_all(&reply[..reply.len() / 2]).ok().filter(|()| false),
             Some(Fault::Slow) => {
                 std::thread::sleep(Duration::from_millis(300));
                 stream.write_all(&reply).ok()
@@ -125,9 +132,8 @@ impl Proxy {
     }
 }
 
-/// A request as it came, but for the connection, which ends with its answer.
-fn read_request(stream: &TcpStream) -> Option<Vec<u8>> {
-    let mut reader = BufReader::new(stream);
+/// A request as it came, but for the connection to Elasticsearch, which ends with its answer.
+fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
     let (mut request, mut length) = (Vec::new(), 0);
     loop {
         let mut line = String::new();
@@ -150,6 +156,6 @@ fn read_request(stream: &TcpStream) -> Option<Vec<u8>> {
     Some(request)
 }
 
-fn answer(stream: &mut TcpStream, status: u16) -> Option<()> {
-    stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).ok()
+fn refuse(mut stream: &TcpStream, status: u16) -> Option<()> {
+    stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").as_bytes()).ok()
 }

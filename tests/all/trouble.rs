@@ -50,7 +50,7 @@ async fn after_all_trouble_everything_is_accounted_for_and_every_counter_agrees(
     assert!(matches!(workshop.start(&["--once"]).code(), Some(0 | 1)), "{}", workshop.last_words());
 
     let reconciled = workshop.carry_out(&["reconcile", "p.yaml", "--data-dir", "data", "--format", "json"]);
-    let found: Value = serde_json::from_slice(&reconciled.stdout).unwrap();
+    let found: Value = serde_json::from_slice(&reconciled.stdout).unwrap_or_else(|_| panic!("{reconciled:?}"));
     let sum =
         |column: &str| found["rows"].as_array().unwrap().iter().map(|row| row[column].as_u64().unwrap()).sum::<u64>();
     // A real Elasticsearch refuses none.
@@ -121,7 +121,7 @@ fn growth(resident: &[(u64, u64)]) -> String {
     };
     let (Some(second_minute), Some(last_minute)) = (peak(60, 120), peak(last_second.saturating_sub(60), u64::MAX))
     else {
-        return format!("{:?} KiB at most", resident.iter().map(|(_, kib)| *kib).max());
+        return format!("{} KiB at most", resident.iter().map(|(_, kib)| *kib).max().unwrap_or(0));
     };
     assert!(last_minute <= second_minute * 11 / 10, "{second_minute} KiB, then {last_minute} KiB");
     format!("{second_minute} KiB in the second minute, {last_minute} KiB in the last")

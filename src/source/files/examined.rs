@@ -23,7 +23,7 @@ use crate::checkpoint::{FileEntry, HEAD_BYTES_MAX};
 const EXAMINED_BYTES: u64 = 1 << 20;
 
 /// A file that was written to within this time may still be in the making.
-const EXAMINED_AFTER: Duration = Duration::from_secs(1);
+pub(super) const EXAMINED_AFTER: Duration = Duration::from_secs(1);
 
 /// Where the content of an examined file is found.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,8 +75,8 @@ impl Files {
 
     /// True when nobody seems to write to it any more.
     fn is_at_rest(&self, file: &TailedFile) -> bool {
-        let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age >= EXAMINED_AFTER);
-        file.modified().is_some_and(is_old) || file.changed.elapsed() >= self.decided_after.min(EXAMINED_AFTER)
+        let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age >= self.examined_after);
+        file.modified().is_some_and(is_old) || file.changed.elapsed() >= self.decided_after.min(self.examined_after)
     }
 
     /// Finds the content of a compressed file. Before it is examined nothing is found, but what is to be compared is noted.

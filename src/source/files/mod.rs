@@ -184,6 +184,7 @@ pub struct Files {
     final_after: Duration,
     renamed_closed_after: Duration,
     decided_after: Duration,
+    examined_after: Duration,
     salvaged_after: Duration,
     salvage_bytes_max: u64,
     /// Salvage files that are delivered, to be removed when the checkpoint says so.
@@ -253,6 +254,7 @@ impl Files {
             final_after: FINAL_AFTER,
             renamed_closed_after: RENAMED_CLOSED_AFTER,
             decided_after: DECIDED_AFTER,
+            examined_after: examined::EXAMINED_AFTER,
             salvaged_after: salvage::SALVAGED_AFTER,
             salvage_bytes_max: salvage::SALVAGE_BYTES_MAX,
             spent_salvage: Vec::new(),
@@ -411,6 +413,8 @@ impl Files {
         let wait = if has_passed { Duration::ZERO } else { Duration::from_secs(3_600) };
         (self.final_after, self.renamed_closed_after) = (wait, wait);
         (self.decided_after, self.salvaged_after) = (wait, wait);
+        // Archives are made in one go here.
+        self.examined_after = Duration::ZERO;
         self.notifications = Notifications::default();
         self.next_scan = Instant::now();
     }
