@@ -18,6 +18,8 @@ pub mod line;
 pub mod observe;
 pub mod pattern_redaction;
 pub mod pipeline;
+pub mod query;
+pub mod question;
 pub mod queue;
 pub mod reasons;
 pub mod record;

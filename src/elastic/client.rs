@@ -102,6 +102,24 @@ impl Client {
     /// Sends one request and gives the answer, whatever its status. `path` is relative to the host's own path and may
     /// hold a query. Fails when no host answered; that text holds no secret and no part of a body.
     pub async fn send(&self, method: Method, path: &str, body: &Body) -> Result<Reply, Trouble> {
+        self.try_all(method, path, body).await.map_err(|failure| failure.trouble)
+    }
+
+    /// The same for one who can ask for less: `None` when the answer is longer than [`ANSWER_BYTES_MAX`].
+    pub async fn send_unless_too_long(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Body,
+    ) -> Result<Option<Reply>, Trouble> {
+        match self.try_all(method, path, body).await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(failure) if failure.too_long => Ok(None),
+            Err(failure) => Err(failure.trouble),
+        }
+    }
+
+    async fn try_all(&self, method: Method, path: &str, body: &Body) -> Result<Reply, Failure> {
         let (headers, bytes) = self.encode(body);
         let mut tries = self.hosts.len();
         loop {
@@ -114,9 +132,12 @@ impl Client {
                     return Ok(reply);
                 }
                 Err(failure) => {
+                    if failure.too_long {
+                        return Err(failure);
+                    }
                     self.note(host, Some(&failure.trouble));
                     if tries == 0 || failure.time_is_up {
-                        return Err(failure.trouble);
+                        return Err(failure);
                     }
                 }
             }
@@ -148,6 +169,7 @@ impl Client {
         let failed = |error: elasticsearch::Error| Failure {
             trouble: describe::no_answer(&host.name(), &error, self.request_timeout),
             time_is_up: error.is_timeout(),
+            too_long: false,
         };
         let answer = host.transport.send(method, path, headers, None::<&()>, body, None).await.map_err(failed)?;
         if host.url.join(path.trim_start_matches('/')).ok().as_ref() != Some(answer.url()) {
@@ -219,19 +241,20 @@ impl Host {
 struct Failure {
     trouble: Trouble,
     time_is_up: bool,
+    too_long: bool,
 }
 
 impl Failure {
     fn redirected(host: &str, other: &str) -> Failure {
         let problem = format!("{host} redirects to {other}");
         let hint = Some("name the address that answers itself in `hosts`".to_owned());
-        Failure { trouble: Trouble { problem, hint }, time_is_up: false }
+        Failure { trouble: Trouble { problem, hint }, time_is_up: false, too_long: false }
     }
 
     fn too_long(host: &str) -> Failure {
         let problem = format!("the answer of {host} is longer than {ANSWER_BYTES_MAX} bytes");
         let hint = Some("is this Elasticsearch?".to_owned());
-        Failure { trouble: Trouble { problem, hint }, time_is_up: false }
+        Failure { trouble: Trouble { problem, hint }, time_is_up: false, too_long: true }
     }
 }
 

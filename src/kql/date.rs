@@ -1,6 +1,6 @@
-//! Which moments does a written date mean? The forms are those of Elasticsearch's `strict_date_optional_time`: from
-//! `2026` to `2026-11-23T10:00:00.123456789+01:00`, in UTC where no zone is given. Does not know a clock: date math is
-//! only recognised.
+//! Which moments does a written date mean? The forms are those of Elasticsearch's `strict_date_optional_time`, from
+//! `2026` to `2026-11-23T10:00:00.123456789+01:00`, in UTC where no zone is given, and `epoch_millis`. Does not know a
+//! clock: date math is only recognised here, `date_math` reads it.
 
 use chrono::NaiveDate;
 
@@ -17,8 +17,12 @@ pub struct Span {
     pub last: Instant,
 }
 
-/// Reads a date as far as it is written.
+/// Reads a date as far as it is written, or a number of milliseconds since 1970. Four digits are a year.
 pub(super) fn read(text: &str) -> Option<Span> {
+    read_date(text).or_else(|| read_milliseconds(text))
+}
+
+fn read_date(text: &str) -> Option<Span> {
     let mut digits = Digits(text.as_bytes());
     let year = digits.take(4)?;
     let month = if digits.eat(b'-') { Some(digits.take(2)?) } else { None };
@@ -40,9 +44,15 @@ pub(super) fn read(text: &str) -> Option<Span> {
     if digits.0.is_empty() { Some(Span { first: moment(first)?, last: moment(last)? }) } else { None }
 }
 
-/// Reads the moment of a record's own text, which must have its day.
-pub(super) fn read_instant(text: &str) -> Option<Instant> {
-    if text.len() < "2026-11-23".len() { None } else { read(text).map(|span| span.first) }
+/// Whole milliseconds since 1970, which is what Elasticsearch keeps of a date.
+pub(super) fn milliseconds((seconds, nanos): Instant) -> i64 {
+    seconds.saturating_mul(1000).saturating_add(i64::from(nanos / 1_000_000))
+}
+
+fn read_milliseconds(text: &str) -> Option<Span> {
+    let all: i64 = text.parse().ok()?;
+    let moment = (all.div_euclid(1000), u32::try_from(all.rem_euclid(1000)).ok()? * 1_000_000);
+    Some(Span { first: moment, last: moment })
 }
 
 /// Whether Elasticsearch would take the text as date math: `now`, `now-1d/d`, `2026-11-23||+1M`.
@@ -147,6 +157,8 @@ mod tests {
             ("2026-11-23T00:00:00.0-0200", (day + 7_200, 0), (day + 7_200, 0)),
             ("2026-11", (day - 22 * 86_400, 0), (day - 21 * 86_400 - 1, 999_999_999)),
             ("1970", (0, 0), (86_399, 999_999_999)),
+            ("1795392000123", (day, 123_000_000), (day, 123_000_000)),
+            ("-1", (-1, 999_000_000), (-1, 999_000_000)),
         ];
         for (text, first, last) in cases {
             assert_eq!(read(text), Some(Span { first, last }), "{text}");
@@ -157,8 +169,8 @@ mod tests {
     fn other_texts_are_no_dates() {
         let cases = [
             "",
-            "202",
-            "20261123",
+            "-",
+            "99999999999999999999",
             "2026-13-01",
             "2026-02-30",
             "2026-1-1",

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::fmt;
 
 /// A decimal number as it is written: `1`, `1.0` and `10e-1` are equal.
 #[derive(Clone, Debug)]
@@ -47,6 +48,11 @@ impl<'a> Decimal<'a> {
         Decimal { negative: self.negative, magnitude: self.magnitude, digits: Cow::Owned(self.digits.into_owned()) }
     }
 
+    /// Whether it is below zero.
+    pub fn is_negative(&self) -> bool {
+        self.sign() < 0
+    }
+
     fn sign(&self) -> i8 {
         match (self.digits.is_empty(), self.negative) {
             (true, _) => 0,
@@ -72,6 +78,20 @@ fn read_exponent(text: &str) -> Option<i64> {
 
 fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// In scientific notation, as JSON has it: `1.5e2`.
+impl fmt::Display for Decimal<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.sign() == 0 {
+            return formatter.write_str("0");
+        }
+        let digits: String = self.digits.chars().filter(|character| *character != '.').collect();
+        let (first, rest) = digits.split_at(1);
+        let point = if rest.is_empty() { "" } else { "." };
+        write!(formatter, "{}{first}{point}{rest}", if self.negative { "-" } else { "" })?;
+        if self.magnitude == 0 { Ok(()) } else { write!(formatter, "e{}", self.magnitude) }
+    }
 }
 
 impl Ord for Decimal<'_> {
@@ -136,6 +156,23 @@ mod tests {
             let (a, b) = (Decimal::read(left).unwrap(), Decimal::read(right).unwrap());
             assert_eq!(a.cmp(&b), expected, "{left} against {right}");
             assert_eq!(b.cmp(&a), expected.reverse(), "{right} against {left}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_printed_as_json_has_them() {
+        for (text, expected) in [
+            ("0.60", "6e-1"),
+            ("-12.50", "-1.25e1"),
+            ("7", "7"),
+            ("007.5", "7.5"),
+            ("1e400", "1e400"),
+            ("-0.0", "0"),
+            ("12345678901234567890", "1.234567890123456789e19"),
+        ] {
+            let number = Decimal::read(text).unwrap();
+            assert_eq!(number.to_string(), expected, "{text}");
+            assert_eq!(Decimal::read(expected), Some(number), "{text}");
         }
     }
 

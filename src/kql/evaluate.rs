@@ -1,21 +1,22 @@
 //! Does a record meet a condition?
 //!
-//! A record is compared as Elasticsearch would after dynamic mapping: JSON strings are `keyword`, numbers are `double`
-//! (only exact), booleans are `boolean`. An array matches if any element does. So, for `field : value`:
-//! - a string equals exactly its text, letter case included, and `*` stands for any characters; so a date in a text
-//!   equals only its own spelling (a field mapped as `date` would equal its moment: ask for that with a range);
-//! - a number equals a value that reads as the same number (`1`, `1.0`, `"1e0"`);
-//! - a boolean equals `true` or `false`; null and objects equal nothing (bare `null` is the word "null").
+//! A record is compared as Elasticsearch does with our mappings, which `Kind::of_field` knows; in any other field as
+//! dynamic mapping takes each value by itself: strings are keywords, numbers are numbers (only exact), booleans are
+//! booleans. An array matches if any element does.
 //!
-//! And for ranges:
-//! - numbers compare with a value that reads as a number;
-//! - strings compare as dates if both sides are dates (what a date leaves out is filled in as Elasticsearch does), else
-//!   byte by byte, as keywords do;
-//! - but a string does not compare with a bare number: `"9" < 10` would be false byte by byte and true as a number, and
-//!   which one Elasticsearch says hangs on the mapping. A quoted bound (`zip < "10"`) asks for the order of texts.
+//! | kind | values | `field : value` | `field < value` |
+//! | --- | --- | --- | --- |
+//! | keyword | strings; numbers and booleans by their text | exactly this text, letter case included; `*` stands for any characters | byte by byte |
+//! | number | numbers; strings that read as one | the same number (`1`, `1.0`, `"1e0"`) | as numbers |
+//! | boolean | `true`, `false`, and the strings of these | `true` or `false` | false before true |
+//! | date | strings and milliseconds since 1970 | a moment within what is written (`2026-11-23` is the whole day) | in milliseconds |
+//!
+//! So `zip < 10` and `timestamp > 2026-11-23` compare texts where the values are texts, as Kibana does; moments are
+//! compared in `@timestamp`. What a date leaves out is filled in as Elasticsearch does. Null and objects equal nothing (bare
+//! `null` is the word "null").
 //!
 //! A comparison that no value of the field can take part in is unknown; `matches` takes that as false, as Kibana does.
-//! Existence and free text are never unknown. Date math compares with nothing: it needs a clock.
+//! Existence and free text are never unknown. Date math is a moment only after `Expression::at`.
 //!
 //! Fields in braces (`items : { a : x and b : y }`) are asked of the whole array, as Elasticsearch does with objects that
 //! are not mapped as `nested`: different elements may answer.
@@ -24,9 +25,10 @@
 
 use std::cmp::Ordering;
 
-use super::date;
+use super::date::{self, Span};
 use super::decimal::Decimal;
 use super::literal::Literal;
+use super::mapped::Kind;
 use super::syntax::{Comparison, Field, Node, Operator};
 use super::{Fields, Value};
 
@@ -47,14 +49,17 @@ fn evaluate(node: &Node, record: &dyn Fields, unknown: Option<bool>) -> Option<b
         Node::And(nodes) => first_of(nodes, record, unknown, false),
         Node::Not(inner) => evaluate(inner, record, unknown).map(|answer| !answer),
         Node::Nested { inner, .. } => evaluate(inner, record, unknown),
-        Node::Exists(field) => Some(any(field, record, &mut |value| *value != Value::Null)),
+        Node::Exists(field) => Some(any(field, record, &mut |_, value| *value != Value::Null)),
         Node::Is { field, value: comparison } => {
-            any_comparable(field, record, |value| equals(value, comparison)).or(unknown)
+            any_comparable(field, record, |kind, value| equals(kind, value, comparison)).or(unknown)
         }
         Node::Range { field, operator, literal } => {
-            any_comparable(field, record, |value| Some(operator.holds(order(value, *operator, literal)?))).or(unknown)
+            any_comparable(field, record, |kind, value| Some(operator.holds(order(kind, value, *operator, literal)?)))
+                .or(unknown)
         }
-        Node::Text(comparison) => Some(record.any_leaf(&mut |_, value| equals(&value, comparison) == Some(true))),
+        Node::Text(comparison) => {
+            Some(record.any_leaf(&mut |name, value| equals(Kind::of_field(name), &value, comparison) == Some(true)))
+        }
     }
 }
 
@@ -72,58 +77,104 @@ fn first_of(nodes: &[Node], record: &dyn Fields, unknown: Option<bool>, settling
 }
 
 /// Whether a value of the field passes the test; unknown if none can be tested.
-fn any_comparable(field: &Field, record: &dyn Fields, test: impl Fn(&Value<'_>) -> Option<bool>) -> Option<bool> {
+fn any_comparable(
+    field: &Field,
+    record: &dyn Fields,
+    test: impl Fn(Option<Kind>, &Value<'_>) -> Option<bool>,
+) -> Option<bool> {
     let mut comparable = false;
-    let found = any(field, record, &mut |value| {
-        let answer = test(value);
+    let found = any(field, record, &mut |kind, value| {
+        let answer = test(kind, value);
         comparable |= answer.is_some();
         answer == Some(true)
     });
     if comparable { Some(found) } else { None }
 }
 
-fn any(field: &Field, record: &dyn Fields, visit: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+/// Visits the values of a field with what kind our mappings give them.
+fn any(field: &Field, record: &dyn Fields, visit: &mut dyn FnMut(Option<Kind>, &Value<'_>) -> bool) -> bool {
     match field.path().plain() {
-        Some(name) => record.any(name, &mut |value| visit(&value)),
-        None => record.any_leaf(&mut |name, value| field.path().matches(name) && visit(&value)),
+        Some(name) => record.any(name, &mut |value| visit(field.kind(), &value)),
+        None => record.any_leaf(&mut |name, value| field.path().matches(name) && visit(Kind::of_field(name), &value)),
     }
 }
 
-fn equals(value: &Value<'_>, comparison: &Comparison) -> Option<bool> {
-    let literal = match (comparison, value) {
-        (Comparison::Pattern(pattern), Value::String(text)) => return Some(pattern.matches(text)),
-        (Comparison::Pattern(_), _) => return None,
-        (Comparison::Literal(literal), _) if literal.date_math() && !literal.quoted() => return None,
-        (Comparison::Literal(literal), _) => literal,
+/// The kind that a value is compared as; `None` for what equals nothing.
+fn kind_of(mapped: Option<Kind>, value: &Value<'_>) -> Option<Kind> {
+    let own = match value {
+        Value::String(_) => Kind::Keyword,
+        Value::Number(_) => Kind::Number,
+        Value::Boolean(_) => Kind::Boolean,
+        Value::Null | Value::Object => return None,
     };
+    Some(mapped.unwrap_or(own))
+}
+
+fn equals(mapped: Option<Kind>, value: &Value<'_>, comparison: &Comparison) -> Option<bool> {
+    let kind = kind_of(mapped, value)?;
+    let literal = match comparison {
+        Comparison::Pattern(pattern) if kind == Kind::Keyword => return Some(pattern.matches(text_of(value)?)),
+        Comparison::Pattern(_) => return None,
+        Comparison::Literal(literal) => literal,
+    };
+    Some(match kind {
+        Kind::Keyword => text_of(value)? == literal.text(),
+        Kind::Number => number_of(value)? == *literal.number()?,
+        Kind::Boolean => boolean_of(value)? == literal.boolean()?,
+        Kind::Date => {
+            let (moment_ms, span) = (moment_ms_of(value)?, literal.date()?);
+            (date::milliseconds(span.first)..=date::milliseconds(span.last)).contains(&moment_ms)
+        }
+    })
+}
+
+/// How a value stands to the bound of a range.
+fn order(mapped: Option<Kind>, value: &Value<'_>, operator: Operator, bound: &Literal) -> Option<Ordering> {
+    Some(match kind_of(mapped, value)? {
+        Kind::Keyword => text_of(value)?.as_bytes().cmp(bound.text().as_bytes()),
+        Kind::Number => number_of(value)?.cmp(bound.number()?),
+        Kind::Boolean => boolean_of(value)?.cmp(&bound.boolean()?),
+        Kind::Date => moment_ms_of(value)?.cmp(&operator.bound_ms(bound.date()?)),
+    })
+}
+
+/// The text that Elasticsearch indexes in a keyword.
+fn text_of<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     match value {
-        Value::String(text) => Some(text == literal.text()),
-        Value::Number(text) => Some(Decimal::read(text)? == *literal.number()?),
-        Value::Boolean(boolean) => Some(*boolean == literal.boolean()?),
+        Value::String(text) => Some(text),
+        Value::Number(text) => Some(text),
+        Value::Boolean(boolean) => Some(if *boolean { "true" } else { "false" }),
         Value::Null | Value::Object => None,
     }
 }
 
-/// How a value stands to the bound of a range.
-fn order(value: &Value<'_>, operator: Operator, bound: &Literal) -> Option<Ordering> {
+fn number_of<'v>(value: &'v Value<'_>) -> Option<Decimal<'v>> {
     match value {
-        Value::Number(text) => Some(Decimal::read(text)?.cmp(bound.number()?)),
-        Value::String(_) if bound.date_math() => None,
-        Value::String(text) => {
-            if let Some(span) = bound.date()
-                && let Some(instant) = date::read_instant(text)
-            {
-                let last = matches!(operator, Operator::Greater | Operator::LessOrEqual);
-                return Some(instant.cmp(if last { &span.last } else { &span.first }));
-            }
-            let bare_number = bound.number().is_some() && !bound.quoted();
-            if bare_number { None } else { Some(text.as_bytes().cmp(bound.text().as_bytes())) }
-        }
-        Value::Null | Value::Boolean(_) | Value::Object => None,
+        Value::String(text) => Decimal::read(text),
+        Value::Number(text) => Decimal::read(text),
+        _ => None,
     }
 }
 
+fn boolean_of(value: &Value<'_>) -> Option<bool> {
+    match value {
+        Value::Boolean(boolean) => Some(*boolean),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn moment_ms_of(value: &Value<'_>) -> Option<i64> {
+    date::read(text_of(value)?).map(|span| date::milliseconds(span.first))
+}
+
 impl Operator {
+    /// The moment that a date's span stands for: `>` and `<=` look at its end, as Elasticsearch does.
+    pub fn bound_ms(self, span: &Span) -> i64 {
+        let last = matches!(self, Operator::Greater | Operator::LessOrEqual);
+        date::milliseconds(if last { span.last } else { span.first })
+    }
+
     fn holds(self, order: Ordering) -> bool {
         match self {
             Operator::Less => order.is_lt(),

@@ -1,6 +1,9 @@
 //! A value as it is written in an expression, classified once when it is read, so that evaluation only compares.
 
+use chrono::{DateTime, Utc};
+
 use super::date::{self, Span};
+use super::date_math;
 use super::decimal::Decimal;
 
 /// A value without wildcards.
@@ -27,6 +30,12 @@ impl Literal {
         }
     }
 
+    /// The same, with what date math means at `now`.
+    pub(super) fn at(&self, now: DateTime<Utc>) -> Literal {
+        let date = if self.date_math { date_math::read(&self.text, now) } else { self.date.clone() };
+        Literal { date, ..self.clone() }
+    }
+
     /// The text, unescaped.
     pub fn text(&self) -> &str {
         &self.text
@@ -47,7 +56,8 @@ impl Literal {
         self.boolean
     }
 
-    /// The date that it reads as; a bare year is one.
+    /// The date that it reads as; a bare year is one. Date math is one only in an expression that knows the time, see
+    /// [`Expression::at`](super::Expression::at).
     pub fn date(&self) -> Option<&Span> {
         self.date.as_ref()
     }

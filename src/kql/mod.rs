@@ -8,10 +8,13 @@
 //! text overflows the stack.
 
 mod date;
+mod date_math;
 mod decimal;
+pub mod dsl;
 mod error;
 mod evaluate;
 mod literal;
+mod mapped;
 mod parse;
 mod print;
 mod scan;
@@ -22,10 +25,13 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+
 pub use date::{Instant, Span};
 pub use decimal::Decimal;
 pub use error::{Error, Problem};
 pub use literal::Literal;
+pub use mapped::Kind;
 pub use syntax::{Comparison, Field, Node, Operator, Pattern};
 
 /// Deepest nesting of `(` and `{`.
@@ -82,6 +88,30 @@ impl Expression {
     /// Says what was expected, and where.
     pub fn parse_condition(text: &str) -> Result<Expression, Error> {
         Ok(Expression { text: text.to_owned(), tree: parse::parse(text, parse::Use::Condition)? })
+    }
+
+    /// The same question asked at a given time, which date math needs: without it `@timestamp > now-1h` compares with
+    /// nothing. The text stays.
+    #[must_use]
+    pub fn at(&self, now: DateTime<Utc>) -> Expression {
+        Expression { text: self.text.clone(), tree: self.tree.at(now) }
+    }
+
+    /// Records that meet both.
+    #[must_use]
+    pub fn and(self, other: Expression) -> Expression {
+        let tree = match (self.tree, other.tree) {
+            (Node::All, tree) | (tree, Node::All) => tree,
+            (one, other) => Node::And(vec![one, other]),
+        };
+        Expression { text: tree.to_string(), tree }
+    }
+
+    /// Records that do not meet it.
+    #[must_use]
+    pub fn negated(self) -> Expression {
+        let tree = Node::Not(Box::new(self.tree));
+        Expression { text: tree.to_string(), tree }
     }
 
     /// Whether the record matches, in Kibana's two-valued logic: a comparison with a missing field is false, so its

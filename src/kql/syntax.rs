@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::literal::Literal;
+use super::mapped::Kind;
 
 /// An expression or a part of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +140,7 @@ pub struct Field {
     name: Pattern,
     path: Pattern,
     path_text: String,
+    kind: Option<Kind>,
 }
 
 impl Field {
@@ -148,7 +152,13 @@ impl Field {
             first.insert_str(0, &outer.path_text);
         }
         let path_text = path.pieces.join("*");
-        Field { name, path, path_text }
+        let kind = path.plain().and_then(Kind::of_field);
+        Field { name, path, path_text, kind }
+    }
+
+    /// The kind of its values, where our mappings name the field.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// The name as it is written, relative to the braces around it.
@@ -167,7 +177,33 @@ impl Field {
     }
 }
 
+impl Comparison {
+    fn at(&self, now: DateTime<Utc>) -> Comparison {
+        match self {
+            Comparison::Literal(literal) => Comparison::Literal(literal.at(now)),
+            Comparison::Pattern(_) => self.clone(),
+        }
+    }
+}
+
 impl Node {
+    /// The same with every date math taken as it is meant at `now`.
+    pub(super) fn at(&self, now: DateTime<Utc>) -> Node {
+        let all = |nodes: &[Node]| nodes.iter().map(|node| node.at(now)).collect();
+        match self {
+            Node::All | Node::Exists(_) => self.clone(),
+            Node::Or(nodes) => Node::Or(all(nodes)),
+            Node::And(nodes) => Node::And(all(nodes)),
+            Node::Not(inner) => Node::Not(Box::new(inner.at(now))),
+            Node::Nested { path, inner } => Node::Nested { path: Arc::clone(path), inner: Box::new(inner.at(now)) },
+            Node::Is { field, value } => Node::Is { field: Arc::clone(field), value: value.at(now) },
+            Node::Range { field, operator, literal } => {
+                Node::Range { field: Arc::clone(field), operator: *operator, literal: literal.at(now) }
+            }
+            Node::Text(value) => Node::Text(value.at(now)),
+        }
+    }
+
     /// Visits the fields that are asked for, in the order of the text.
     pub(super) fn visit_fields<'a>(&'a self, visit: &mut impl FnMut(&'a Field)) {
         match self {

@@ -39,14 +39,22 @@ pub fn value(raw: &str) -> Value<'_> {
     }
 }
 
-/// Calls `visit` with the value, or with each element of an array however deep, until it returns true. An empty array
-/// or object is nothing.
+/// Calls `visit` with the value, or with each element of an array however deep, until it returns true. An array or
+/// object in which nothing but `null` is found is nothing, as it is to Elasticsearch.
 pub fn any_value(raw: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
     if raw.starts_with('[') {
         return super::path::elements(raw).any(|element| any_value(element.as_raw_str(), visit));
     }
-    let empty_object = raw.starts_with('{') && raw[1..].trim_start().starts_with('}');
-    !empty_object && visit(value(raw))
+    (!raw.starts_with('{') || has_leaf(raw)) && visit(value(raw))
+}
+
+/// Whether a value holds a scalar other than `null`.
+fn has_leaf(raw: &str) -> bool {
+    match raw.as_bytes().first() {
+        Some(b'{') => sonic_rs::to_object_iter(raw).flatten().any(|(_, member)| has_leaf(member.as_raw_str())),
+        Some(b'[') => super::path::elements(raw).any(|element| has_leaf(element.as_raw_str())),
+        first => !matches!(first, Some(b'n') | None),
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +70,19 @@ mod tests {
             assert_eq!(unescape(&raw), text);
         }
         assert_eq!(unescape(r#""\ud800""#), r"\ud800");
+    }
+
+    #[test]
+    fn what_holds_nothing_is_nothing() {
+        for (raw, expected) in [
+            (r#"{"a":1}"#, true),
+            (r#"{ "a" : null , "b" : [ { } , [ ] ] }"#, false),
+            (r#"[{"a":{"b":[null,false]}}]"#, true),
+            ("{ }", false),
+            ("[]", false),
+            ("\"\"", true),
+        ] {
+            assert_eq!(any_value(raw, &mut |_| true), expected, "{raw}");
+        }
     }
 }

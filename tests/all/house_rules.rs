@@ -17,7 +17,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const STAGES: [&str; 5] = ["source", "decode", "enrich", "queue", "sink"];
 
 /// What is above the stages.
-const ABOVE: [&str; 5] = ["pipeline", "config", "server", "cli", "demo"];
+const ABOVE: [&str; 6] = ["pipeline", "config", "server", "cli", "demo", "query"];
 
 /// Who may use what it otherwise must not, and why.
 const EXCEPTIONS: [(&str, &str, &str); 2] = [
@@ -97,6 +97,8 @@ fn may_use(user: &str, used: &str) -> bool {
         "cli" | "lib" | "main" => true,
         "pipeline" | "server" => !matches!(used, "cli" | "server" | "demo" | "pipeline"),
         "config" => !is_above(used),
+        // What is found in the sinks is shown; nothing is run.
+        "query" => !is_above(used),
         "demo" => !is_above(used) && !is_stage(used) && used != "elastic",
         // Stages know the vocabulary alone; so does what knows Elasticsearch; the vocabulary knows itself.
         _ => !is_stage(used) && !is_above(used) && used != "elastic",

@@ -1,6 +1,7 @@
 //! The language as tables: text to tree, text to error.
 
 mod answers;
+mod dsl;
 mod properties;
 
 use super::*;

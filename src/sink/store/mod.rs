@@ -12,6 +12,7 @@ mod error;
 mod reader;
 mod retention;
 mod schema;
+mod search;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -11,8 +11,8 @@ use crate::batch::{Id, SourceFile};
 /// A store opened for reading.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
-    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
 }
 
 /// A document: its file as [`SourceFile::key`] names it, the start of its line there in bytes, its id.

@@ -1,0 +1,1 @@
+//! Queries: how is what was shipped found again, and shown?

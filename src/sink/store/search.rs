@@ -1,0 +1,254 @@
+//! Searching the store: which documents does a condition select?
+//!
+//! The evaluator decides on the document itself, so that the answer is the evaluator's, always. But reading a document
+//! costs more than reading the index `records_by_time`, so each tree is first turned into two conditions in SQL on its
+//! columns: `may` holds of every record that can match, and `must` only of records that do. A document is read and asked
+//! only between the two. What the columns cannot tell is `may` 1 and `must` 0, and `not` swaps the two.
+//!
+//! A column holds what SQLite extracts: text, integer, real, NULL for `null` and nothing, 1 and 0 for booleans, and JSON
+//! text for arrays and objects, known by its first character. `prediction` is left out: it is not in the index. Neither
+//! condition is ever NULL.
+
+use rusqlite::types::Value;
+use rusqlite::{Row as SqlRow, params_from_iter};
+
+use super::{Reader, StoreError};
+use crate::kql::{Comparison, Field, Kind, Literal, Node, Operator};
+use crate::question::{Order, OrderBy, Question, Row, Visit};
+use crate::record::{Record, Space};
+
+/// The columns of the index that hold a heart field of the same name.
+const COLUMNS: [&str; 9] = [
+    "confidence",
+    "input_hash",
+    "latency_ms",
+    "model_name",
+    "model_version",
+    "request_id",
+    "stage",
+    "status",
+    "subject",
+];
+
+impl Reader {
+    /// Gives every document that is asked for, in order, until `visit` breaks off.
+    ///
+    /// # Errors
+    /// When SQLite cannot read the file.
+    pub fn search(&self, question: &Question, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let found = self.try_search(question, visit);
+        found.map_err(|source| StoreError::sqlite(&self.path, source))
+    }
+
+    /// The number of documents that are asked for.
+    ///
+    /// # Errors
+    /// When SQLite cannot read the file.
+    pub fn count_of(&self, question: &Question) -> Result<u64, StoreError> {
+        let counted = self.try_count(question);
+        counted.map_err(|source| StoreError::sqlite(&self.path, source))
+    }
+
+    fn try_search(&self, question: &Question, visit: &mut Visit<'_>) -> rusqlite::Result<()> {
+        let filter = Filter::of(question);
+        let (key, order) = ordering(question.order);
+        let sql = format!(
+            "SELECT {}, document, id, {key} AS key FROM records WHERE {} ORDER BY {order}",
+            filter.must, filter.may
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query(params_from_iter(filter.parameters))?;
+        let mut space = Space::default();
+        while let Some(row) = rows.next()? {
+            let document = row.get_ref(1)?.as_str()?;
+            if is_sure(row)? || meets(question, document, &mut space) {
+                let row = Row { key: row.get(3)?, id: row.get_ref(2)?.as_str()?, document };
+                if visit(row).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn try_count(&self, question: &Question) -> rusqlite::Result<u64> {
+        let filter = Filter::of(question);
+        // A document is read only where it is asked: its pages are most of the file.
+        let sql = format!(
+            "SELECT {0}, CASE WHEN {0} THEN NULL ELSE document END FROM records WHERE {1}",
+            filter.must, filter.may
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query(params_from_iter(filter.parameters))?;
+        let (mut count, mut space) = (0, Space::default());
+        while let Some(row) = rows.next()? {
+            count += u64::from(is_sure(row)? || meets(question, row.get_ref(1)?.as_str()?, &mut space));
+        }
+        Ok(count)
+    }
+}
+
+fn is_sure(row: &SqlRow<'_>) -> rusqlite::Result<bool> {
+    row.get(0)
+}
+
+/// What the evaluator says of a document. One that cannot be read is none of ours, and matches nothing.
+fn meets(question: &Question, document: &str, space: &mut Space) -> bool {
+    Record::parse(document, space).is_ok_and(|record| question.condition.matches(&record))
+}
+
+/// What rows are ordered by, and how SQLite says it.
+fn ordering(order: Order) -> (String, String) {
+    let direction = if order.descending { "DESC" } else { "ASC" };
+    match order.by {
+        // The floor of a division, also before 1970.
+        OrderBy::Time => (
+            "(timestamp_us - ((timestamp_us % 1000) + 1000) % 1000) / 1000.0".to_owned(),
+            format!("timestamp_us {direction}"),
+        ),
+        OrderBy::Confidence | OrderBy::Latency => {
+            let column = order.by.field();
+            let number =
+                format!("CASE typeof({column}) WHEN 'text' THEN CAST({column} AS REAL) ELSE {column} + 0.0 END");
+            (number, format!("key {direction} NULLS LAST"))
+        }
+    }
+}
+
+/// Two conditions in SQL with their parameters, which are numbered, so that each may stand anywhere and twice.
+struct Filter {
+    may: String,
+    must: String,
+    parameters: Vec<Value>,
+}
+
+/// A condition that holds of all that can match, and one that holds only of what does.
+struct Bounds {
+    may: String,
+    must: String,
+}
+
+impl Filter {
+    fn of(question: &Question) -> Filter {
+        let mut parameters = Vec::new();
+        let bounds = bounds(question.condition.tree(), &mut parameters);
+        let mut may = bounds.may;
+        let edges = [(">=", question.from_ms), ("<", question.until_ms)];
+        for (sign, edge_ms) in edges.into_iter().filter_map(|(sign, edge)| edge.map(|edge| (sign, edge))) {
+            let place = parameter(&mut parameters, Value::Integer(edge_ms.saturating_mul(1000)));
+            may = format!("timestamp_us {sign} {place} AND {may}");
+        }
+        Filter { may, must: bounds.must, parameters }
+    }
+}
+
+/// Keeps a parameter; gives its name.
+fn parameter(parameters: &mut Vec<Value>, value: Value) -> String {
+    parameters.push(value);
+    format!("?{}", parameters.len())
+}
+
+impl Bounds {
+    fn unknown() -> Bounds {
+        Bounds { may: "1".to_owned(), must: "0".to_owned() }
+    }
+
+    fn joined(parts: Vec<Bounds>, word: &str) -> Bounds {
+        let (may, must): (Vec<String>, Vec<String>) = parts.into_iter().map(|part| (part.may, part.must)).unzip();
+        Bounds { may: joined(&may, word), must: joined(&must, word) }
+    }
+}
+
+/// Joins in halves, because SQLite limits how deep an expression is: a list of a thousand values is ten deep so.
+fn joined(parts: &[String], word: &str) -> String {
+    match parts {
+        [one] => one.clone(),
+        _ => {
+            let (left, right) = parts.split_at(parts.len() / 2);
+            format!("({}{word}{})", joined(left, word), joined(right, word))
+        }
+    }
+}
+
+fn bounds(node: &Node, parameters: &mut Vec<Value>) -> Bounds {
+    match node {
+        Node::All => Bounds { may: "1".to_owned(), must: "1".to_owned() },
+        Node::Or(nodes) => Bounds::joined(nodes.iter().map(|node| bounds(node, parameters)).collect(), " OR "),
+        Node::And(nodes) => Bounds::joined(nodes.iter().map(|node| bounds(node, parameters)).collect(), " AND "),
+        Node::Not(inner) => {
+            let Bounds { may, must } = bounds(inner, parameters);
+            Bounds { may: format!("NOT {must}"), must: format!("NOT {may}") }
+        }
+        Node::Nested { inner, .. } => bounds(inner, parameters),
+        Node::Exists(field) => column_of(field).map_or_else(Bounds::unknown, exists),
+        Node::Is { field, value: Comparison::Literal(literal) } => {
+            column_of(field).and_then(|column| is(column, literal, parameters)).unwrap_or_else(Bounds::unknown)
+        }
+        Node::Range { field, operator, literal } => {
+            range(field, *operator, literal, parameters).unwrap_or_else(Bounds::unknown)
+        }
+        Node::Is { value: Comparison::Pattern(_), .. } | Node::Text(_) => Bounds::unknown(),
+    }
+}
+
+fn column_of(field: &Field) -> Option<&str> {
+    field.path().plain().filter(|name| COLUMNS.contains(name))
+}
+
+/// Whether a column holds an array or an object, or a text that looks like one.
+fn is_composite(column: &str) -> String {
+    format!("(typeof({column}) = 'text' AND substr({column}, 1, 1) IN ('[', '{{'))")
+}
+
+fn exists(column: &str) -> Bounds {
+    Bounds {
+        may: format!("({column} IS NOT NULL)"),
+        must: format!("({column} IS NOT NULL AND NOT {})", is_composite(column)),
+    }
+}
+
+fn is(column: &str, literal: &Literal, parameters: &mut Vec<Value>) -> Option<Bounds> {
+    if Kind::of_field(column) == Some(Kind::Number) {
+        return number(column, "=", literal, parameters);
+    }
+    // SQLite reads such texts in its own way.
+    if literal.text().contains(['\0', '\\', '\u{fffd}']) {
+        return None;
+    }
+    let place = parameter(parameters, Value::Text(literal.text().to_owned()));
+    let (same, composite) = (format!("typeof({column}) = 'text' AND {column} = {place}"), is_composite(column));
+    Some(Bounds {
+        may: format!("({same} OR typeof({column}) IN ('integer', 'real') OR {composite})"),
+        must: format!("({same} AND NOT {composite})"),
+    })
+}
+
+fn range(field: &Field, operator: Operator, bound: &Literal, parameters: &mut Vec<Value>) -> Option<Bounds> {
+    if field.path().plain() == Some("@timestamp") {
+        let bound_us = operator.bound_ms(bound.date()?).saturating_mul(1000);
+        // A millisecond more on either side: times are compared in milliseconds.
+        let (sign, edge_us) = match operator {
+            Operator::Less | Operator::LessOrEqual => ("<", bound_us.saturating_add(1000)),
+            Operator::Greater | Operator::GreaterOrEqual => (">=", bound_us),
+        };
+        let place = parameter(parameters, Value::Integer(edge_us));
+        return Some(Bounds { may: format!("timestamp_us {sign} {place}"), must: "0".to_owned() });
+    }
+    let column = column_of(field).filter(|column| Kind::of_field(column) == Some(Kind::Number))?;
+    number(column, operator.sign(), bound, parameters)
+}
+
+/// Compares numbers. Both sides lose digits, but never their order: what is less as a double is less, and only what is
+/// equal as a double is left to the evaluator.
+fn number(column: &str, sign: &str, bound: &Literal, parameters: &mut Vec<Value>) -> Option<Bounds> {
+    let bound: f64 = bound.number()?.to_string().parse().ok()?;
+    let place = parameter(parameters, Value::Real(bound));
+    let strict = sign.trim_end_matches('=');
+    let may = format!(
+        "(typeof({column}) IN ('integer', 'real') AND {column} {strict}= {place} OR typeof({column}) = 'text')"
+    );
+    // 0 and 1 may be booleans, which are no numbers.
+    let is_number = format!("(typeof({column}) = 'real' OR typeof({column}) = 'integer' AND {column} NOT IN (0, 1))");
+    let must = if strict.is_empty() { "0".to_owned() } else { format!("({is_number} AND {column} {strict} {place})") };
+    Some(Bounds { may, must })
+}
