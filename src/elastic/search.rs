@@ -263,9 +263,7 @@ fn types(fields: BTreeMap<String, BTreeMap<String, Cap>>) -> Types {
     let mut types = Types::default();
     for (field, caps) in fields {
         for (name, cap) in caps.into_iter().filter(|(_, cap)| cap.searchable && !cap.metadata_field) {
-            if let Some(field_type) = FieldType::named(&name, cap.indices) {
-                types.add(&field, field_type);
-            }
+            types.add(&field, FieldType::named(&name, cap.indices));
         }
     }
     types

@@ -9,7 +9,7 @@ use super::date::{self, Span};
 /// Reads date math as it is meant at `now`; `None` if it is none, or leaves the calendar.
 pub(super) fn read(text: &str, now: DateTime<Utc>) -> Option<Span> {
     let at = |last: bool| {
-        let (moment, steps) = base(text, now, last)?;
+        let (moment, steps) = base(text, now)?;
         let moment = walk(moment, steps, last)?;
         Some((moment.timestamp(), moment.timestamp_subsec_nanos()))
     };
@@ -17,13 +17,13 @@ pub(super) fn read(text: &str, now: DateTime<Utc>) -> Option<Span> {
 }
 
 /// The moment before the steps, and the steps.
-fn base(text: &str, now: DateTime<Utc>, last: bool) -> Option<(DateTime<Utc>, &str)> {
+fn base(text: &str, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &str)> {
     if let Some(steps) = text.strip_prefix("now") {
         return Some((now, steps));
     }
     let (date, steps) = text.split_once("||")?;
-    let span = date::read(date)?;
-    let (seconds, nanos) = if last { span.last } else { span.first };
+    // What this date leaves out is its first moment for either end, to Elasticsearch too.
+    let (seconds, nanos) = date::read(date)?.first;
     Some((DateTime::from_timestamp(seconds, nanos)?, steps))
 }
 
@@ -107,9 +107,10 @@ mod tests {
             ("now/m+1s", "2026-11-24T10:20:01.000", "2026-11-24T10:21:00.999"),
             ("now/s", "2026-11-24T10:20:30.000", "2026-11-24T10:20:30.999"),
             ("now+10M-3d", "2027-09-21T10:20:30.500", "2027-09-21T10:20:30.500"),
-            ("2026-01-31||+1M", "2026-02-28T00:00:00.000", "2026-02-28T23:59:59.999"),
-            ("2026-11-23||", "2026-11-23T00:00:00.000", "2026-11-23T23:59:59.999"),
-            ("2026-11-23T05:00Z||-2H", "2026-11-23T03:00:00.000", "2026-11-23T03:00:59.999"),
+            ("2026-01-31||+1M", "2026-02-28T00:00:00.000", "2026-02-28T00:00:00.000"),
+            ("2026-11-23||", "2026-11-23T00:00:00.000", "2026-11-23T00:00:00.000"),
+            ("2026-11-24||-12h/h", "2026-11-23T12:00:00.000", "2026-11-23T12:59:59.999"),
+            ("2026-11-23T05:00Z||-2H", "2026-11-23T03:00:00.000", "2026-11-23T03:00:00.000"),
             ("now-y", "2025-11-24T10:20:30.500", "2025-11-24T10:20:30.500"),
         ];
         for (text, first, last) in cases {

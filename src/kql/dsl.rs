@@ -28,8 +28,8 @@ use super::syntax::{Comparison, Field, Node, Operator, Pattern};
 /// A type that a field has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldType {
-    /// How its values are compared.
-    pub kind: Kind,
+    /// How its values are compared; `None` for a type of which our queries know only that a value is there.
+    pub kind: Option<Kind>,
     /// The largest number that it can hold; a larger one in a query is an error to Elasticsearch.
     pub number_max: f64,
     /// In which indices, where it has another type in others.
@@ -37,20 +37,24 @@ pub struct FieldType {
 }
 
 impl FieldType {
-    /// Reads Elasticsearch's name of a type; `None` for one that our queries do not know.
-    pub fn named(name: &str, indices: Option<Vec<String>>) -> Option<FieldType> {
+    /// Reads Elasticsearch's name of a type.
+    pub fn named(name: &str, indices: Option<Vec<String>>) -> FieldType {
         let (kind, number_max) = match name {
-            "keyword" | "constant_keyword" | "wildcard" => (Kind::Keyword, 0.0),
-            "double" | "float" | "half_float" | "scaled_float" => (Kind::Number, f64::MAX),
-            "long" | "unsigned_long" => (Kind::Number, 9.2e18),
-            "integer" => (Kind::Number, 2_147_483_647.0),
-            "short" => (Kind::Number, 32_767.0),
-            "byte" => (Kind::Number, 127.0),
-            "boolean" => (Kind::Boolean, 0.0),
-            "date" | "date_nanos" => (Kind::Date, 0.0),
-            _ => return None,
+            "keyword" | "constant_keyword" | "wildcard" => (Some(Kind::Keyword), 0.0),
+            "double" | "float" | "half_float" | "scaled_float" => (Some(Kind::Number), f64::MAX),
+            "long" | "unsigned_long" => (Some(Kind::Number), 9.2e18),
+            "integer" => (Some(Kind::Number), 2_147_483_647.0),
+            "short" => (Some(Kind::Number), 32_767.0),
+            "byte" => (Some(Kind::Number), 127.0),
+            "boolean" => (Some(Kind::Boolean), 0.0),
+            "date" | "date_nanos" => (Some(Kind::Date), 0.0),
+            _ => (None, 0.0),
         };
-        Some(FieldType { kind, number_max, indices })
+        FieldType { kind, number_max, indices }
+    }
+
+    fn is_floating(&self) -> bool {
+        self.number_max == f64::MAX
     }
 }
 
@@ -82,7 +86,12 @@ pub fn field_names(tree: &Node) -> Vec<String> {
 
 fn collect_names(node: &Node, names: &mut Vec<String>) {
     match node {
-        Node::All | Node::Exists(_) => {}
+        Node::All => {}
+        Node::Exists(field) => {
+            if field.path().plain().is_none() {
+                names.push(field.path_text().to_owned());
+            }
+        }
         Node::Text(_) => names.push("*".to_owned()),
         Node::Or(nodes) | Node::And(nodes) => nodes.iter().for_each(|node| collect_names(node, names)),
         Node::Not(inner) | Node::Nested { inner, .. } => collect_names(inner, names),
@@ -100,7 +109,7 @@ pub fn query(tree: &Node, types: &Types) -> Value {
         }
         Node::Not(inner) => json!({"bool": {"must_not": [query(inner, types)]}}),
         Node::Nested { inner, .. } => query(inner, types),
-        Node::Exists(field) => exists(field),
+        Node::Exists(field) => exists(field, types),
         Node::Is { field, value } => leaves(field.path(), types, |name, of| is(name, of, value)),
         Node::Range { field, operator, literal } => {
             leaves(field.path(), types, |name, of| range(name, of, *operator, literal))
@@ -136,13 +145,12 @@ fn leaves(path: &Pattern, types: &Types, leaf: impl Fn(&str, &FieldType) -> Opti
     any_of(queries.collect())
 }
 
-fn exists(field: &Field) -> Value {
+fn exists(field: &Field, types: &Types) -> Value {
     let Some(name) = field.path().plain() else {
-        let pattern = field.path_text();
-        return any_of(vec![
-            json!({"exists": {"field": pattern}}),
-            json!({"wildcard": {"_ignored": {"value": escaped(field.path())}}}),
-        ]);
+        // Elasticsearch would take the pattern, and mean its own `_version` by `*_version` as well.
+        let named = types.of(field.path()).map(|(name, _)| json!({"exists": {"field": name}}));
+        let ignored = json!({"wildcard": {"_ignored": {"value": escaped(field.path())}}});
+        return any_of(named.chain([ignored]).collect());
     };
     any_of(vec![
         json!({"exists": {"field": name}}),
@@ -154,15 +162,19 @@ fn exists(field: &Field) -> Value {
 
 fn is(name: &str, of: &FieldType, value: &Comparison) -> Option<Value> {
     let literal = match value {
-        Comparison::Pattern(pattern) if of.kind == Kind::Keyword => {
+        Comparison::Pattern(pattern) if of.kind == Some(Kind::Keyword) => {
             return Some(json!({"wildcard": {name: {"value": escaped(pattern)}}}));
         }
         Comparison::Pattern(_) => return None,
         Comparison::Literal(literal) => literal,
     };
-    match of.kind {
+    match of.kind? {
         Kind::Keyword => Some(json!({"term": {name: literal.text()}})),
-        Kind::Number => held(literal.number()?, of).map(|number| json!({"term": {name: number}})),
+        Kind::Number => match held(literal.number()?, of)?.as_str() {
+            // To Elasticsearch -0.0 is another number, less than 0.
+            "0" if of.is_floating() => Some(json!({"range": {name: {"gte": "-0.0", "lte": "0"}}})),
+            number => Some(json!({"term": {name: number}})),
+        },
         Kind::Boolean => Some(json!({"term": {name: literal.boolean()?}})),
         Kind::Date => {
             let span = literal.date()?;
@@ -173,13 +185,14 @@ fn is(name: &str, of: &FieldType, value: &Comparison) -> Option<Value> {
 }
 
 fn range(name: &str, of: &FieldType, operator: Operator, bound: &Literal) -> Option<Value> {
-    let bound = match of.kind {
+    let bound = match of.kind? {
         Kind::Keyword => json!(bound.text()),
         Kind::Boolean => json!(bound.boolean()?),
         Kind::Date => json!(moment(operator.bound_ms(bound.date()?))?),
         Kind::Number => {
             let number = bound.number()?;
             match held(number, of) {
+                Some(text) if text == "0" && of.is_floating() && operator.is_below_zero() => json!("-0.0"),
                 Some(text) => json!(text),
                 // Larger than any number that is indexed: all of them are on one side of it.
                 None if number.is_negative() == operator.is_upward() => {
@@ -201,6 +214,11 @@ impl Operator {
             Operator::Greater => "gt",
             Operator::GreaterOrEqual => "gte",
         }
+    }
+
+    /// Whether the edge of a range at zero lies below -0.0 as well.
+    fn is_below_zero(self) -> bool {
+        matches!(self, Operator::Less | Operator::GreaterOrEqual)
     }
 
     /// Whether it asks for what is greater.

@@ -49,7 +49,7 @@ fn evaluate(node: &Node, record: &dyn Fields, unknown: Option<bool>) -> Option<b
         Node::And(nodes) => first_of(nodes, record, unknown, false),
         Node::Not(inner) => evaluate(inner, record, unknown).map(|answer| !answer),
         Node::Nested { inner, .. } => evaluate(inner, record, unknown),
-        Node::Exists(field) => Some(any(field, record, &mut |_, value| *value != Value::Null)),
+        Node::Exists(field) => Some(exists(field, record)),
         Node::Is { field, value: comparison } => {
             any_comparable(field, record, |kind, value| equals(kind, value, comparison)).or(unknown)
         }
@@ -74,6 +74,11 @@ fn first_of(nodes: &[Node], record: &dyn Fields, unknown: Option<bool>, settling
         }
     }
     answer
+}
+
+fn exists(field: &Field, record: &dyn Fields) -> bool {
+    any(field, record, &mut |_, value| *value != Value::Null)
+        || field.path().plain().is_some_and(|name| record.has_below(name))
 }
 
 /// Whether a value of the field passes the test; unknown if none can be tested.

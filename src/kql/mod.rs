@@ -55,13 +55,23 @@ pub enum Value<'a> {
     Object,
 }
 
+/// The first moment that a date or date math means at `now`, in milliseconds since 1970: `2026-11-23`, `now-1h/h`.
+pub fn moment_ms(text: &str, now: DateTime<Utc>) -> Option<i64> {
+    let span = date_math::read(text, now).or_else(|| date::read(text))?;
+    Some(date::milliseconds(span.first))
+}
+
 /// What conditions are asked of.
 pub trait Fields {
     /// Calls `visit` with each value of the field, in any of its spellings (`{"a":{"b":1}}`, `{"a.b":1}`, `{"a":[{"b":1}]}`
     /// are all `a.b`), arrays element by element, until it returns true. Returns whether it did.
     fn any(&self, field: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool;
 
-    /// The same for every leaf of the record, with its dotted path.
+    /// Whether the record has a value in a field below this one whose name reaches beyond it: `{"a.b":1}` and
+    /// `{"a":{"b.c":1}}` have one below `a` and `a.b`, which `any` does not see.
+    fn has_below(&self, field: &str) -> bool;
+
+    /// The same as `any` for every leaf of the record, with its dotted path.
     fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool;
 }
 

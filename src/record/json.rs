@@ -49,7 +49,7 @@ pub fn any_value(raw: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
 }
 
 /// Whether a value holds a scalar other than `null`.
-fn has_leaf(raw: &str) -> bool {
+pub(super) fn has_leaf(raw: &str) -> bool {
     match raw.as_bytes().first() {
         Some(b'{') => sonic_rs::to_object_iter(raw).flatten().any(|(_, member)| has_leaf(member.as_raw_str())),
         Some(b'[') => super::path::elements(raw).any(|element| has_leaf(element.as_raw_str())),

@@ -357,6 +357,10 @@ impl Fields for Record<'_> {
         Record::any(self, field, &mut |raw| json::any_value(raw, visit))
     }
 
+    fn has_below(&self, field: &str) -> bool {
+        self.members().any(|member| path::has_below(self.name(member), self.value(member), field))
+    }
+
     fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool {
         let mut path = String::new();
         self.members().any(|member| {

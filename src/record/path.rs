@@ -68,6 +68,24 @@ pub(super) fn any_inside(raw: &str, path: &str, visit: &mut dyn FnMut(&str) -> b
     }
 }
 
+/// Whether a member has a value below a path that ends within a name: `{"a.b":1}` has one below `a`.
+pub(super) fn has_below(name: &str, raw: &str, path: &str) -> bool {
+    if let Some(beyond) = name.strip_prefix(path) {
+        return beyond.starts_with('.') && super::json::has_leaf(raw);
+    }
+    below(path, name).is_some_and(|rest| has_below_inside(raw, rest))
+}
+
+fn has_below_inside(raw: &str, path: &str) -> bool {
+    match raw.as_bytes().first() {
+        Some(b'{') => {
+            sonic_rs::to_object_iter(raw).flatten().any(|(name, value)| has_below(&name, value.as_raw_str(), path))
+        }
+        Some(b'[') => elements(raw).any(|element| has_below_inside(element.as_raw_str(), path)),
+        _ => false,
+    }
+}
+
 /// The elements of a JSON array that is known to be valid.
 pub(super) fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
     sonic_rs::to_array_iter(raw).flatten()
@@ -140,6 +158,23 @@ mod tests {
             assert!(any_inside(raw, "user.email", &mut |value| value == "7"), "{raw}");
         }
         assert!(!any_inside(r#"{"user":{"mail":7},"email":7}"#, "user.email", &mut |_| true));
+    }
+
+    #[test]
+    fn what_is_below_a_path_is_seen_in_names_that_reach_beyond_it() {
+        for (name, raw, path, expected) in [
+            ("a.b", "1", "a", true),
+            ("a.b", "null", "a", false),
+            ("a.b", "{}", "a", false),
+            ("ab", "1", "a", false),
+            ("a", "{\"b\":1}", "a", false),
+            ("a", "{\"b.c\":1}", "a.b", true),
+            ("a", "[{\"b.c.d\":[1]}]", "a.b.c", true),
+            ("a.b", "{\"c.d\":1}", "a.b.c", true),
+            ("a.b.c", "1", "a.b.x", false),
+        ] {
+            assert_eq!(has_below(name, raw, path), expected, "{path} in {name}: {raw}");
+        }
     }
 
     #[test]

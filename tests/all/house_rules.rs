@@ -276,7 +276,7 @@ fn nothing_tells_of_a_developers_machine() {
     let root = fs::read_dir(ROOT).unwrap().map(|entry| entry.unwrap().path());
     // Cargo.lock names its registry in a form of its own; the others are not tracked.
     let mut all: Vec<PathBuf> = root.filter(|path| path.is_file() && !path.ends_with("Cargo.lock")).collect();
-    for folder in ["src", "tests", "pipelines", "mappings", "examples", "benches", ".ci"] {
+    for folder in ["src", "tests", "pipelines", "mappings", "examples", "benches", "docs", "dashboards", ".ci"] {
         if Path::new(ROOT).join(folder).is_dir() {
             all.extend(files(folder, &[""]));
         }

@@ -18,6 +18,8 @@ mod flow;
 mod fuzz_smoke;
 mod house_rules;
 mod kills;
+mod kql_corpus;
+mod kql_differential;
 mod model_server;
 mod numbered;
 mod own_tests;

@@ -57,6 +57,11 @@ impl Fields for Record {
         walk(&self.0, field, visit)
     }
 
+    fn has_below(&self, field: &str) -> bool {
+        let below = format!("{field}.");
+        leaves(&self.0, "", &mut |name, value| name.starts_with(&below) && value != Value::Null)
+    }
+
     fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool {
         leaves(&self.0, "", visit)
     }
@@ -143,6 +148,9 @@ F nothing : *
 F gone : *
 T features : *
 F hollow : *
+T model : *
+T features.amount : *
+F mod : *
 F none : *
 F features.empty : *
 F nulls : *

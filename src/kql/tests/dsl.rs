@@ -17,10 +17,10 @@ fn types() -> Types {
         ("features.country", "keyword"),
         ("place", "geo_point"),
     ] {
-        FieldType::named(of, None).into_iter().for_each(|of| types.add(name, of));
+        types.add(name, FieldType::named(of, None));
     }
     for (of, index) in [("keyword", "i-1"), ("double", "i-2")] {
-        types.add("mixed", FieldType::named(of, Some(vec![index.to_owned()])).unwrap());
+        types.add("mixed", FieldType::named(of, Some(vec![index.to_owned()])));
     }
     types
 }
@@ -47,6 +47,12 @@ fn texts_become_queries() {
         ("model_version < 3", range("model_version", "lt", json!("3"))),
         ("confidence : 0.60", term("confidence", json!("6e-1"))),
         ("confidence : high", none()),
+        ("confidence : -0.0", json!({"range": {"confidence": {"gte": "-0.0", "lte": "0"}}})),
+        ("confidence < 0", range("confidence", "lt", json!("-0.0"))),
+        ("confidence <= 0", range("confidence", "lte", json!("0"))),
+        ("confidence > 0", range("confidence", "gt", json!("0"))),
+        ("confidence >= 0", range("confidence", "gte", json!("-0.0"))),
+        ("log.offset : 0", term("log.offset", json!("0"))),
         ("confidence : 0*", none()),
         ("confidence < 0.6", range("confidence", "lt", json!("6e-1"))),
         ("confidence < high", none()),
@@ -84,7 +90,15 @@ fn texts_become_queries() {
                 json!({"prefix": {"_ignored": "features."}}),
             ]),
         ),
-        ("feat* : *", any(vec![json!({"exists": {"field": "feat*"}}), wildcard("_ignored", "feat*")])),
+        (
+            "feat* : *",
+            any(vec![
+                json!({"exists": {"field": "features.amount"}}),
+                json!({"exists": {"field": "features.country"}}),
+                wildcard("_ignored", "feat*"),
+            ]),
+        ),
+        ("pl*e : *", any(vec![json!({"exists": {"field": "place"}}), wildcard("_ignored", "pl*e")])),
         (
             "features : { country : DE and not amount < 3 }",
             json!({"bool": {"filter": [
@@ -113,6 +127,6 @@ fn texts_become_queries() {
 #[test]
 fn the_types_of_all_fields_that_are_compared_are_asked_for() {
     let names = |text: &str| dsl::field_names(Expression::parse(text).unwrap().tree());
-    assert_eq!(names("b : 1 and not (a < 2 or i : { c* : x }) and d : *"), ["a", "b", "i.c*"]);
+    assert_eq!(names("b : 1 and not (a < 2 or i : { c* : x }) and d : * and e* : *"), ["a", "b", "e*", "i.c*"]);
     assert_eq!(names("a : 1 and free"), ["*", "a"]);
 }

@@ -372,3 +372,80 @@ async fn delivers_as_a_sink_readable_meanwhile_by_its_user_alone() {
     assert!(!place.folder.path().join("store.sqlite-wal").exists(), "the log is folded in at the end");
     assert_eq!(place.reader().count().expect("a count"), 750);
 }
+
+/// What the columns of the index can tell of dirty values, and what they cannot: the answer is the evaluator's.
+#[test]
+fn a_search_selects_what_the_evaluator_selects() {
+    let place = Place::new();
+    let documents: Vec<String> = [
+        "0.5",
+        "0.6",
+        "1",
+        "0",
+        "true",
+        "false",
+        "\"0.5\"",
+        "\"x\"",
+        "[0.1,0.9]",
+        "[]",
+        "{\"a\":1}",
+        "null",
+        "1e400",
+        "\"[\"",
+        "12345678901234567890",
+        "12345678901234567891",
+        "\"\\u0061\"",
+        "\"a\"",
+        "-0.0",
+        "0.60000000000000000001",
+    ]
+    .iter()
+    .flat_map(|value| ["confidence", "status"].map(|name| format!("{{\"{name}\":{value}}}")))
+    .collect();
+    let rows = documents.iter().enumerate().map(|(n, text)| (n, n as i64 * HOUR_US + 1_500, text.as_bytes()));
+    outcomes(place.writer(Retention::default()).deliver(&request(rows), 0));
+    let reader = place.reader();
+    let values =
+        ["0.5", "0.6", "1", "0", "true", "false", "x", "a", "\"[\"", "\"[]\"", "12345678901234567890", "0.1", "1e400"];
+    let mut texts =
+        vec!["confidence : *".to_owned(), "status : *".to_owned(), "*".to_owned(), "status : 0*".to_owned()];
+    for (field, value) in ["confidence", "status"].iter().flat_map(|field| values.map(|value| (field, value))) {
+        texts.push(format!("{field} : {value}"));
+        texts.extend(["<", "<=", ">", ">="].map(|sign| format!("{field} {sign} {value}")));
+    }
+    let (mut asked, mut selected) = (0, 0);
+    for text in
+        texts.iter().flat_map(|text| [text.clone(), format!("not {text}"), format!("({text} or status : a) and *")])
+    {
+        let condition = crate::kql::Expression::parse(&text).expect("KQL");
+        let meets = |document: &&String| {
+            let mut space = crate::record::Space::default();
+            crate::record::Record::parse(document, &mut space).is_ok_and(|record| condition.matches(&record))
+        };
+        let expected: Vec<&String> = documents.iter().rev().filter(meets).collect();
+        let order = crate::question::Order::NEWEST_FIRST;
+        let question = crate::question::Question { condition: condition.clone(), from_ms: None, until_ms: None, order };
+        let mut found = Vec::new();
+        let search = reader.search(&question, &mut |row| {
+            assert_eq!(row.key.map(|key| key % 3_600_000.0), Some(1.0), "whole milliseconds");
+            found.push(row.document.to_owned());
+            std::ops::ControlFlow::Continue(())
+        });
+        search.expect("rows");
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{text}");
+        assert_eq!(reader.count_of(&question).expect("a count"), expected.len() as u64, "{text}");
+        (asked, selected) = (asked + 1, selected + expected.len());
+    }
+    assert!(asked > 350 && selected > 2_000, "{asked} {selected}");
+}
+
+#[test]
+fn a_list_of_a_thousand_values_is_not_too_deep() {
+    let place = Place::new();
+    outcomes(place.writer(Retention::default()).deliver(&request([(1, 0, &b"{\"status\":\"s999\"}"[..])]), 0));
+    let text = format!("status : ({})", (0..1_000).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" or "));
+    let condition = crate::kql::Expression::parse(&text).expect("KQL");
+    let order = crate::question::Order::NEWEST_FIRST;
+    let question = crate::question::Question { condition, from_ms: Some(0), until_ms: Some(1), order };
+    assert_eq!(place.reader().count_of(&question).expect("a count"), 1);
+}
