@@ -8,6 +8,8 @@ mod dead_letter;
 mod demo;
 mod explain;
 mod harmless;
+mod query;
+mod query_source;
 mod reconcile;
 mod run;
 mod setup;
@@ -55,6 +57,8 @@ enum Verb {
     Setup(setup::Arguments),
     /// Say whether everything that was read is accounted for: indexed, dropped by a rule, erased, or in the dead letter
     Reconcile(reconcile::Arguments),
+    /// Find records in what was shipped, by KQL
+    Query(query::Arguments),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::DeadLetter(arguments) => dead_letter::run(arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Reconcile(arguments) => reconcile::run(arguments),
+        Verb::Query(arguments) => query::run(&arguments),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut std::io::stdout());
             Ok(())

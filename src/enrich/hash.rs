@@ -37,6 +37,20 @@ impl Hash {
         record.set(&self.into, std::str::from_utf8(&raw).unwrap_or_default()).map(|_| ())
     }
 
+    /// The digest of a record's members in hexadecimal, without setting it; `None` when none of the fields is there.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a value has no canonical form.
+    pub fn digest_of(&self, record: &Record<'_>) -> Result<Option<String>, Reject> {
+        let mut canonical = Vec::new();
+        if !self.canonical(record, &mut Context::default(), &mut canonical)? {
+            return Ok(None);
+        }
+        let mut digits = [b'0'; 64];
+        write_hexadecimal(&self.digest(&canonical), &mut digits);
+        Ok(Some(digits.iter().map(|digit| char::from(*digit)).collect()))
+    }
+
     /// Writes what is hashed to `out`; false when none of the fields is there.
     fn canonical(&self, record: &Record<'_>, context: &mut Context, out: &mut Vec<u8>) -> Result<bool, Reject> {
         if let [field] = self.fields.as_slice() {

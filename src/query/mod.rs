@@ -1,1 +1,14 @@
 //! Queries: how is what was shipped found again, and shown?
+//!
+//! `inferlog query` puts a [`Question`](crate::question::Question) to the embedded store or to Elasticsearch. Both give rows
+//! by its order; `order` makes that order the same everywhere, `output` writes them, `groups` sums them up, and
+//! `completeness` says whether anything may be missing. `saved` are the questions that have names.
+
+pub mod ask;
+pub mod cell;
+pub mod completeness;
+pub mod groups;
+pub mod order;
+pub mod output;
+pub mod saved;
+mod table;

@@ -26,6 +26,7 @@ mod own_tests;
 mod place;
 mod power_loss;
 mod proxy;
+mod query;
 mod reconcile;
 mod rotation;
 mod run;

@@ -1,0 +1,186 @@
+//! Which sink does `inferlog query` ask, what is known of its pipelines, and how do they hash an input?
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::{COULD_NOT_LOOK, Failure, complain, load};
+use crate::config::model::{self, Pipeline};
+use crate::elastic::client::Client;
+use crate::enrich::Hash;
+use crate::kql::{Expression, Field, Pattern};
+use crate::pipeline::build::{state_folder, store_path};
+use crate::pipeline::supervisor::data_dir;
+use crate::query::ask::Source;
+use crate::query::completeness::{Completeness, local_state};
+use crate::question::Question;
+use crate::record::{self, Record, Space};
+use crate::sink::store::Store;
+
+/// The kinds of sinks that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Kind {
+    /// The embedded store
+    Store,
+    /// Elasticsearch
+    Elasticsearch,
+}
+
+/// A sink that can be asked.
+pub(super) struct Opened {
+    pub(super) source: Source,
+    /// For people: "the store `inference`".
+    pub(super) name: String,
+    pipeline: Option<Pipeline>,
+    /// The pipeline's name and folder of state.
+    state: (String, PathBuf),
+}
+
+/// Opens the sink of a pipeline file, or the only store in the folder of state.
+pub(super) fn open(file: Option<&Path>, kind: Option<Kind>, flag: Option<PathBuf>) -> Result<Opened, Failure> {
+    let data_dir = data_dir(flag);
+    match file {
+        Some(file) => of_pipeline(file, kind, &data_dir),
+        None if kind == Some(Kind::Elasticsearch) => {
+            complain("which Elasticsearch?", Some("name the pipeline that ships into it: `--pipeline FILE`"));
+            Err(Failure(COULD_NOT_LOOK))
+        }
+        None => {
+            let name = only_store(&data_dir)?;
+            let path = state_folder(&data_dir, &name).join("store.sqlite");
+            open_store(&path, name, None, &data_dir)
+        }
+    }
+}
+
+fn of_pipeline(file: &Path, kind: Option<Kind>, data_dir: &Path) -> Result<Opened, Failure> {
+    let mut pipelines = load(&[file.to_owned()])?;
+    let (Some(pipeline), true) = (pipelines.pop(), pipelines.is_empty()) else {
+        complain(&format!("`{}` is not one pipeline", file.display()), Some("name one file, not a folder"));
+        return Err(Failure(COULD_NOT_LOOK));
+    };
+    let store = pipeline.sinks.iter().find_map(|sink| match sink {
+        model::Sink::Store(store) if kind != Some(Kind::Elasticsearch) => Some(store),
+        _ => None,
+    });
+    if let Some(store) = store {
+        let path = store_path(data_dir, &pipeline.name, store);
+        return open_store(&path, pipeline.name.clone(), Some(pipeline), data_dir);
+    }
+    let options = pipeline.sinks.iter().find_map(|sink| match sink {
+        model::Sink::Elasticsearch(options) if kind != Some(Kind::Store) => Some(options),
+        _ => None,
+    });
+    let Some(options) = options else {
+        let wanted = match kind {
+            Some(Kind::Store) => "a store",
+            Some(Kind::Elasticsearch) => "Elasticsearch",
+            None => "a sink that can be asked",
+        };
+        complain(&format!("pipeline `{}` does not ship into {wanted}", pipeline.name), None);
+        return Err(Failure(COULD_NOT_LOOK));
+    };
+    let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
+    let name = format!("`{}` of Elasticsearch", options.target.searched());
+    let source = Source::Elasticsearch(client, options.target.clone());
+    let state = (pipeline.name.clone(), state_folder(data_dir, &pipeline.name));
+    Ok(Opened { source, name, pipeline: Some(pipeline), state })
+}
+
+fn open_store(
+    path: &Path,
+    pipeline_name: String,
+    pipeline: Option<Pipeline>,
+    data_dir: &Path,
+) -> Result<Opened, Failure> {
+    let reader = Store::open_read_only(path).map_err(|error| {
+        Failure::new(&error, Some("has the pipeline run? Name its folder of state with `--data-dir`"))
+    })?;
+    let name = format!("the store `{pipeline_name}`");
+    let folder = state_folder(data_dir, &pipeline_name);
+    Ok(Opened { source: Source::Store(Box::new(reader)), name, pipeline, state: (pipeline_name, folder) })
+}
+
+/// The name of the only pipeline that has a store here.
+fn only_store(data_dir: &Path) -> Result<String, Failure> {
+    let folders = std::fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = folders
+        .filter(|folder| folder.path().join("store.sqlite").is_file())
+        .map(|folder| folder.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    match names.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => {
+            let hint = "name the pipeline whose sink is to be asked: `--pipeline FILE`; or its folder of state: `--data-dir DIR`";
+            complain(&format!("there is no store in `{}`", data_dir.display()), Some(hint));
+            Err(Failure(COULD_NOT_LOOK))
+        }
+        several => {
+            let hint = "name the pipeline whose store is to be asked: `--pipeline FILE`";
+            complain(
+                &format!("there are several stores in `{}`: {}", data_dir.display(), several.join(", ")),
+                Some(hint),
+            );
+            Err(Failure(COULD_NOT_LOOK))
+        }
+    }
+}
+
+impl Opened {
+    /// Whether an answer may lack something, as far as this machine knows.
+    pub(super) fn completeness(&self, question: &Question, now: DateTime<Utc>) -> Completeness {
+        let (name, folder) = &self.state;
+        let states: Vec<_> = local_state(folder, name, question.from_ms, question.until_ms).into_iter().collect();
+        Completeness::of(&states, question.until_ms.and_then(DateTime::from_timestamp_millis), now)
+    }
+
+    /// The predictions that were made on an input: those with its hash, as the pipeline makes it.
+    pub(super) fn made_on(&self, input: &str) -> Result<Expression, Failure> {
+        let not_input = |problem: &str| {
+            let hint =
+                "`--input` takes the JSON of what is hashed: the value of the one field, or an object with the fields";
+            complain(problem, Some(hint));
+            Failure(COULD_NOT_LOOK)
+        };
+        let mut condition: Option<String> = None;
+        for hash in self.hashes() {
+            let line = match hash.fields.as_slice() {
+                [one] => {
+                    let mut name = String::new();
+                    record::json::write_string(one.as_str(), &mut name);
+                    format!("{{{name}:{input}}}")
+                }
+                _ => input.to_owned(),
+            };
+            let mut space = Space::default();
+            let record = Record::parse(line.trim(), &mut space).map_err(|reject| not_input(&reject.detail))?;
+            let digest = hash.digest_of(&record).map_err(|reject| not_input(&reject.detail))?;
+            let Some(digest) = digest else { return Err(not_input("the input has none of the hashed fields")) };
+            let field = Field::new(Pattern::new(vec![hash.into.as_str().to_owned()]), None);
+            let one = format!("{field} : \"{digest}\"");
+            condition = Some(condition.map_or(one.clone(), |before| format!("{before} or {one}")));
+        }
+        super::query::parse(&condition.unwrap_or_default())
+    }
+
+    /// The hashes of the pipeline that go into `input_hash`, else all of them; without a pipeline file the usual one.
+    fn hashes(&self) -> Vec<Hash> {
+        let steps = self.pipeline.iter().flat_map(|pipeline| &pipeline.enrich);
+        let all: Vec<Hash> = steps
+            .filter_map(|step| match step {
+                model::Step::Hash(it) => {
+                    Some(Hash { fields: it.fields.clone(), into: it.into.clone(), key: it.key.clone() })
+                }
+                _ => None,
+            })
+            .collect();
+        let of_input: Vec<Hash> = all.iter().filter(|hash| hash.into.as_str() == "input_hash").cloned().collect();
+        let found = if of_input.is_empty() { all } else { of_input };
+        let path = |text| record::Path::new(text).ok();
+        match (path("features"), path("input_hash")) {
+            (Some(features), Some(into)) if found.is_empty() => vec![Hash { fields: vec![features], into, key: None }],
+            _ => found,
+        }
+    }
+}

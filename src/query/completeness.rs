@@ -1,0 +1,262 @@
+//! Completeness: up to which time is an answer complete, and whose records may be missing?
+//!
+//! The input is one [`PipelineState`] for each pipeline that ships into what was asked. Where it comes from is not decided
+//! here: [`local_state`] reads it from the folder of state on this machine.
+//!
+//! An answer is complete through the earliest time at which a pipeline was last known to have delivered everything, and not
+//! later than now. A record that its model server has not written yet is nobody's gap.
+
+use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::checkpoint::{Checkpoint, FileEntry};
+use crate::time::{self, Reading};
+use crate::units::format_bytes;
+
+/// What is known of one pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PipelineState {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs now; `None` where that cannot be known.
+    pub is_running: Option<bool>,
+    /// When it last gave account of itself; `None` if it never did.
+    pub last_account: Option<DateTime<Utc>>,
+    /// Bytes that are in its files and not delivered.
+    pub lag_bytes: u64,
+    /// Since when the oldest of them have been waiting.
+    pub oldest_waiting: Option<DateTime<Utc>>,
+    /// Records in the range that went to the dead letter.
+    pub dead_letters: u64,
+}
+
+/// How complete an answer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completeness {
+    /// Nothing up to here is missing, as far as is known; `None` if nothing is known.
+    pub through: Option<DateTime<Utc>>,
+    /// Why an answer for the range may lack something: each pipeline that lags, fell silent, or has dead letters in it.
+    pub gaps: Vec<String>,
+}
+
+impl Completeness {
+    /// Judges an answer for records up to `until`, or up to now.
+    pub fn of(states: &[PipelineState], until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Completeness {
+        let until = until.map_or(now, |until| until.min(now));
+        if states.is_empty() {
+            let gap = "nothing is known of the pipelines: no folder of state here is theirs".to_owned();
+            return Completeness { through: None, gaps: vec![gap] };
+        }
+        let through = states.iter().map(|state| state.delivered_through(now)).min().flatten().map(|t| t.min(until));
+        let gaps = states.iter().flat_map(|state| state.gaps(until, now)).collect();
+        Completeness { through, gaps }
+    }
+
+    /// Whether nothing is known to be missing.
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    /// For the manifest.
+    pub fn json(&self) -> Value {
+        json!({"complete": self.is_complete(), "through": self.through.map(text), "gaps": self.gaps})
+    }
+}
+
+impl PipelineState {
+    /// Up to when it has delivered everything; `None` if that is not known.
+    fn delivered_through(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match (self.lag_bytes, self.is_running) {
+            (0, Some(true)) => Some(now),
+            (0, _) => self.last_account,
+            _ => self.oldest_waiting,
+        }
+    }
+
+    fn gaps(&self, until: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
+        let mut gaps = Vec::new();
+        let name = &self.name;
+        if self.lag_bytes > 0 && self.oldest_waiting.is_none_or(|waiting| waiting < until) {
+            let since = self.oldest_waiting.map_or("a time that is not known".to_owned(), text);
+            let bytes = format_bytes(self.lag_bytes);
+            gaps.push(format!("pipeline `{name}` lags: {bytes} of its files are not delivered, since {since}"));
+        }
+        if self.is_running != Some(true) && self.delivered_through(now).is_none_or(|through| through < until) {
+            let last =
+                self.last_account.map_or("it never ran".to_owned(), |last| format!("last heard of {}", text(last)));
+            let how = if self.is_running.is_none() { "cannot be seen to run" } else { "does not run" };
+            gaps.push(format!("pipeline `{name}` {how}: {last}"));
+        }
+        if self.dead_letters > 0 {
+            let count = self.dead_letters;
+            gaps.push(format!(
+                "pipeline `{name}` has {count} dead letters in this range: see `inferlog dead-letter list`"
+            ));
+        }
+        gaps
+    }
+}
+
+fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// What the folder of state of a pipeline says; `None` if there is none. Locks nothing and changes nothing.
+pub fn local_state(folder: &Path, name: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Option<PipelineState> {
+    let path = folder.join("checkpoint.json");
+    let checkpoint: Option<Checkpoint> =
+        std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if checkpoint.is_none() && !folder.join("lock").exists() {
+        return None;
+    }
+    let written = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok().map(DateTime::<Utc>::from);
+    let files = checkpoint.map(|checkpoint| checkpoint.files).unwrap_or_default();
+    let lagging: Vec<(u64, DateTime<Utc>)> =
+        files.iter().map(|entry| (undelivered_bytes(entry), entry.updated)).filter(|(bytes, _)| *bytes > 0).collect();
+    Some(PipelineState {
+        name: name.to_owned(),
+        is_running: is_locked(&folder.join("lock")),
+        last_account: written,
+        lag_bytes: lagging.iter().map(|(bytes, _)| bytes).sum(),
+        oldest_waiting: lagging.iter().map(|(_, updated)| *updated).min(),
+        dead_letters: dead_letters(&folder.join("dead_letter"), from_ms, until_ms),
+    })
+}
+
+/// What is in a file behind what was delivered: by the file itself where it still stands under its name.
+fn undelivered_bytes(entry: &FileEntry) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let there = std::fs::metadata(&entry.path).ok().filter(|metadata| metadata.ino() == entry.inode);
+    let known = if entry.finished { 0 } else { entry.undelivered_bytes() };
+    match there {
+        Some(metadata) if entry.compressed_bytes.is_none() => {
+            known.max(metadata.len().saturating_sub(entry.committed.offset_bytes))
+        }
+        _ => known,
+    }
+}
+
+/// Whether a process holds the lock, by the kernel's table of locks: taking it to find out would be in the way of a start.
+/// `None` where there is no such table.
+fn is_locked(lock: &Path) -> Option<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = std::fs::metadata(lock) else { return Some(false) };
+    let table = std::fs::read_to_string("/proc/locks").ok()?;
+    let inode = metadata.ino().to_string();
+    // 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
+    Some(table.lines().any(|line| {
+        line.split_whitespace().any(|word| word.rsplit(':').next() == Some(&inode) && word.matches(':').count() == 2)
+    }))
+}
+
+/// How many entries of the dead letter are of the range: by the time of their document, or else by their own.
+fn dead_letters(folder: &Path, from_ms: Option<i64>, until_ms: Option<i64>) -> u64 {
+    let Ok(files) = std::fs::read_dir(folder) else { return 0 };
+    let paths =
+        files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "ndjson"));
+    let is_in_range = |line: &str| {
+        let Some(time_ms) = time_of_entry(line) else { return true };
+        from_ms.is_none_or(|from_ms| time_ms >= from_ms) && until_ms.is_none_or(|until_ms| time_ms < until_ms)
+    };
+    paths.map(|path| count_lines(&path, is_in_range)).sum()
+}
+
+fn count_lines(path: &Path, wanted: impl Fn(&str) -> bool) -> u64 {
+    use std::io::{BufRead as _, BufReader};
+    let Ok(file) = std::fs::File::open(path) else { return 0 };
+    let lines = BufReader::new(file).lines().map_while(Result::ok);
+    lines.filter(|line| line.starts_with('{') && wanted(line)).count() as u64
+}
+
+fn time_of_entry(line: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Entry {
+        time: Option<String>,
+        document: Option<Document>,
+    }
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "@timestamp")]
+        timestamp: Option<String>,
+    }
+    let entry: Entry = serde_json::from_str(line).ok()?;
+    let time = entry.document.and_then(|document| document.timestamp).or(entry.time)?;
+    let time = time::parse(Reading::Text(&time), None).ok()?;
+    Some(time.seconds * 1000 + i64::from(time.nanoseconds / 1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("2026-11-24T{text}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn who_lags_is_silent_or_has_dead_letters_is_named() {
+        let well = || PipelineState {
+            name: "p".to_owned(),
+            is_running: Some(true),
+            last_account: Some(at("09:00:00")),
+            ..PipelineState::default()
+        };
+        let lagging = || PipelineState { lag_bytes: 4096, oldest_waiting: Some(at("08:30:00")), ..well() };
+        let silent = || PipelineState { is_running: Some(false), ..well() };
+        type Case = (Vec<PipelineState>, &'static str, Option<&'static str>, &'static [&'static str]);
+        let cases: [Case; 8] = [
+            (vec![well()], "10:00:00", Some("10:00:00"), &[]),
+            (vec![well()], "23:00:00", Some("12:00:00"), &[]),
+            (vec![lagging()], "10:00:00", Some("08:30:00"), &["lags: 4KiB"]),
+            (vec![lagging()], "08:00:00", Some("08:00:00"), &[]),
+            (
+                vec![well(), silent()],
+                "10:00:00",
+                Some("09:00:00"),
+                &["does not run: last heard of 2026-11-24T09:00:00Z"],
+            ),
+            (vec![silent()], "08:59:00", Some("08:59:00"), &[]),
+            (vec![PipelineState { dead_letters: 3, ..well() }], "10:00:00", Some("10:00:00"), &["3 dead letters"]),
+            (vec![], "10:00:00", None, &["nothing is known"]),
+        ];
+        for (states, until, through, gaps) in cases {
+            let found = Completeness::of(&states, Some(at(until)), at("12:00:00"));
+            assert_eq!(found.through, through.map(at), "{states:?}");
+            assert_eq!(found.gaps.len(), gaps.len(), "{found:?}");
+            assert!(found.gaps.iter().zip(gaps).all(|(gap, words)| gap.contains(words)), "{found:?}");
+        }
+        let never = PipelineState { is_running: Some(false), last_account: None, ..well() };
+        let found = Completeness::of(&[well(), never], None, at("12:00:00"));
+        assert_eq!((found.through, found.gaps.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_folder_of_state_says_what_is_not_delivered() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(local_state(folder.path(), "p", None, None), None);
+        std::fs::create_dir(folder.path().join("dead_letter")).unwrap();
+        let entries = "{\"time\":\"2026-11-23T10:00:00Z\",\"document\":{\"@timestamp\":\"2026-11-20T10:00:00Z\"}}\n\
+                       {\"time\":\"2026-11-23T10:00:00Z\",\"raw\":\"x\"}\n";
+        std::fs::write(folder.path().join("dead_letter/2026-11-23.ndjson"), entries).unwrap();
+        let log = folder.path().join("a.ndjson");
+        std::fs::write(&log, "x".repeat(100)).unwrap();
+        use std::os::unix::fs::MetadataExt as _;
+        let inode = std::fs::metadata(&log).unwrap().ino();
+        let checkpoint = json!({"version": 1, "files": [{
+            "path": log, "inode": inode, "device": 1, "generation": 0, "head": {"length_bytes": 0, "sha256": ""},
+            "committed": {"offset_bytes": 60, "tail": {"length_bytes": 0, "sha256": ""}}, "observed_offset_bytes": 60,
+            "size_bytes": 60, "finished": false, "updated": "2026-11-23T10:00:00Z"}]});
+        std::fs::write(folder.path().join("checkpoint.json"), checkpoint.to_string()).unwrap();
+        let lock = std::fs::File::create(folder.path().join("lock")).unwrap();
+        let day = |day: i64| Some(1_795_392_000_000 + (day - 23) * 86_400_000);
+        let state = local_state(folder.path(), "p", day(23), day(24)).unwrap();
+        assert_eq!((state.is_running, state.lag_bytes, state.dead_letters), (Some(false), 40, 1));
+        assert_eq!(state.oldest_waiting, Some("2026-11-23T10:00:00Z".parse().unwrap()));
+        assert_eq!(local_state(folder.path(), "p", None, None).unwrap().dead_letters, 2);
+        lock.try_lock().unwrap();
+        assert_eq!(local_state(folder.path(), "p", None, None).unwrap().is_running, Some(true));
+    }
+}

@@ -1,0 +1,345 @@
+//! `inferlog query`: the same rows from the store and from Elasticsearch, in every format, and what is said about them.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::place::{Ended, Place, pipeline, pipeline_of, record, records, start, wait_for};
+use crate::support::{Method, Node};
+
+/// A day's records, some of which are odd in one way each.
+fn log() -> String {
+    let odd = [
+        r#"{"event":"inference","request_id":"tie-b","confidence":0.1,"timestamp":"2026-11-23T20:00:00.000200Z"}"#,
+        r#"{"event":"inference","request_id":"tie-a","confidence":0.1,"timestamp":"2026-11-23T20:00:00.000900Z"}"#,
+        r#"{"event":"inference","request_id":"tie-c","confidence":0.1,"timestamp":"2026-11-23T20:00:00.000200Z"}"#,
+        r#"{"event":"inference","request_id":"text","confidence":"0.25","latency_ms":"1500","timestamp":"2026-11-23T21:00:00Z"}"#,
+        r#"{"event":"inference","request_id":"none","confidence":null,"latency_ms":2500.50,"timestamp":"2026-11-23T21:00:01Z"}"#,
+        r#"{"event":"inference","request_id":"shadow","stage":"shadow","confidence":0.2,"timestamp":"2026-11-23T21:00:02Z"}"#,
+        r#"{"event":"inference","request_id":"=1+1","prediction":"a\u001b[2Jb,\"c\"","status":"error","confidence":0.5,"timestamp":"2026-11-23T21:00:03Z"}"#,
+        r#"{"event":"inference", "request_id":"input","features":{"amount":12.50,"country":"DE"},"subject":"s-1","confidence":0.9,"timestamp":"2026-11-23T21:00:04Z"}"#,
+    ];
+    records(0..200) + &odd.map(|line| format!("{line}\n")).concat()
+}
+
+/// A place with `log()` shipped into a store.
+fn stored() -> Place {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    place.append(log());
+    place.run_once_to(0);
+    place
+}
+
+fn ask(place: &Place, arguments: &[&str]) -> Ended {
+    start(place.inferlog(&[&["query", "--data-dir", "data"], arguments].concat())).wait()
+}
+
+/// The answer to a question, which must have been answered.
+fn answered(place: &Place, arguments: &[&str]) -> String {
+    let ended = ask(place, arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+    ended.stdout
+}
+
+/// The `request_id` of each line of JSON.
+fn request_ids(lines: &str) -> Vec<String> {
+    let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["request_id"].as_str().unwrap().to_owned();
+    lines.lines().map(id).collect()
+}
+
+#[test]
+fn documents_come_back_byte_for_byte_the_newest_first() {
+    let place = stored();
+    let mut documents = place.store().documents();
+    assert_eq!(documents.len(), 208);
+    documents.retain(|document| !document.contains("\"shadow\""));
+    let found = answered(&place, &["", "--format", "json"]);
+    let mut lines: Vec<&str> = found.lines().collect();
+    assert_eq!(request_ids(&found)[..4], ["input", "=1+1", "none", "text"]);
+    let ties = request_ids(&found).into_iter().filter(|id| id.starts_with("tie")).collect::<Vec<_>>();
+    assert_eq!(ties[0], "tie-a", "by all digits of the time");
+    lines.sort_unstable();
+    documents.sort_unstable();
+    assert_eq!(lines, documents);
+}
+
+#[test]
+fn questions_are_narrowed_counted_limited_and_ranged() {
+    let place = stored();
+    let ids = |arguments: &[&str]| request_ids(&answered(&place, &[arguments, &["--format", "json"]].concat()));
+    assert_eq!(ids(&["confidence < 0.3 and latency_ms > 1000"]), ["text"]);
+    assert_eq!(ids(&["stage : shadow"]), ["shadow"], "a query that names the stage means it");
+    assert_eq!(ids(&["confidence : 0.2"]), [""; 0]);
+    assert_eq!(ids(&["confidence : 0.2", "--include-shadow"]), ["shadow"]);
+    assert_eq!(ids(&["not confidence : *"]), ["none"]);
+    assert_eq!(ids(&["*", "--limit", "2"]), ["input", "=1+1"]);
+    assert_eq!(ids(&["*", "--from", "2026-11-23T21:00:03Z", "--to", "2026-11-23T21:00:04Z"]), ["=1+1"]);
+    assert_eq!(ids(&["@timestamp >= 2026-11-23||+21h and @timestamp < \"2026-11-23T21:00:01Z\""]), ["text"]);
+    assert_eq!(ids(&["--saved", "slow", "--from", "2026-11-23"]), ["none", "text"], "the slowest first");
+    assert_eq!(ids(&["request_id : none", "--saved", "slow", "--from", "2026-11-23"]), ["none"]);
+    assert_eq!(answered(&place, &["confidence : 0.1", "--count"]), "3\n");
+    let ended = ask(&place, &["confidence : 0.1", "--count", "--from", "2026-11-23T20:00", "--to", "2026-11-23T22:00"]);
+    assert!(
+        ended.stderr.contains("3 records in the store `p`, from 2026-11-23T20:00:00Z to 2026-11-23T22:00:00Z; 1 records there have no confidence; shadow records are left out"),
+        "{ended:?}"
+    );
+    assert_eq!(ids(&["*", "--last", "1ms"]), [""; 0]);
+}
+
+#[test]
+fn csv_and_tables_are_safe() {
+    let place = stored();
+    let csv = answered(
+        &place,
+        &["request_id : \"=1+1\"", "--format", "csv", "--columns", "request_id,prediction,confidence"],
+    );
+    assert_eq!(csv, "request_id,prediction,confidence\r\n'=1+1,\"a\u{1b}[2Jb,\"\"c\"\"\",0.5\r\n");
+    let table = answered(&place, &["status : error"]);
+    assert!(table.contains("a\\u001b[2Jb,\"c\"") && !table.contains('\u{1b}'), "{table}");
+    let narrow = start({
+        let mut command = place.inferlog(&["query", "*", "--data-dir", "data"]);
+        command.env("COLUMNS", "60");
+        command
+    })
+    .wait();
+    assert!(narrow.stdout.lines().count() == 208 && narrow.stdout.lines().all(|line| line.chars().count() <= 60));
+    let usual = answered(&place, &["features.country : DE and request_id : input", "--format", "csv"]);
+    assert!(usual.starts_with("_id,@timestamp,request_id,") && usual.contains(",features.country\r\n"), "{usual}");
+}
+
+#[test]
+fn an_input_finds_the_predictions_that_were_made_on_it() {
+    let place = stored();
+    let ids = |arguments: &[&str]| request_ids(&answered(&place, &[arguments, &["--format", "json"]].concat()));
+    let input = r#"{ "country" : "DE", "amount" : 12.5 }"#;
+    assert_eq!(ids(&["--saved", "one-subject", "--input", input]), ["input"], "without a pipeline file, as usual");
+    assert_eq!(ids(&["--input", input, "--pipeline", "p.yaml"]), ["input"]);
+    assert_eq!(ids(&["confidence < 0.5", "--input", input]), [""; 0]);
+    let wrong = ask(&place, &["--input", "{1}"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("`--input` takes the JSON"), "{wrong:?}");
+
+    let keyed = Place::new(&pipeline_of(
+        "paths: [\"logs/*.ndjson\"]",
+        "- hash: { fields: [features.country, subject], into: who, key: s3cret }",
+        "{ store: {} }",
+    ));
+    keyed.append(log());
+    keyed.run_once_to(0);
+    let hash =
+        serde_json::from_str::<Value>(&answered(&keyed, &["subject : s-1", "--format", "json"])).unwrap()["input_hash"]
+            .clone();
+    let found =
+        answered(&keyed, &["--input", input, "--pipeline", "p.yaml", "--format", "csv", "--columns", "input_hash"]);
+    assert_eq!(found, format!("input_hash\r\n{}\r\n", hash.as_str().unwrap()));
+}
+
+#[test]
+fn groups_have_counts_and_figures() {
+    let place = stored();
+    let csv =
+        answered(&place, &["request_id : (tie-a or tie-b or tie-c or text)", "--by", "latency_ms", "--format", "csv"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[1], ",3,0.1,0.1,0.1,,,,2026-11-23T20:00:00.000200Z,2026-11-23T20:00:00.000900Z");
+    assert_eq!(lines[2], "1500,1,0.25,0.25,0.25,1500,1500,1500,2026-11-23T21:00:00.000Z,2026-11-23T21:00:00.000Z");
+    let json = answered(&place, &["--saved", "new-model-version", "--from", "2026-11-23", "--format", "json"]);
+    let counts: u64 =
+        json.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["count"].as_u64().unwrap()).sum();
+    assert_eq!((json.lines().count(), counts), (3, 200), "{json}");
+}
+
+#[test]
+fn every_saved_query_runs() {
+    let place = stored();
+    let names = answered(&place, &["--saved", "list"]);
+    assert_eq!(names.lines().count(), 7, "{names}");
+    for name in names.lines().map(|line| line.split(' ').next().unwrap()) {
+        answered(&place, &["--saved", name]);
+        answered(&place, &["--saved", name, "--from", "2026-11-23", "--format", "csv"]);
+    }
+    std::fs::write(place.path("mine.yaml"), "title: mine\nkql: 'request_id : text'\ncolumns: [request_id]\n").unwrap();
+    assert_eq!(answered(&place, &["--saved", "mine.yaml", "--format", "csv"]), "request_id\r\ntext\r\n");
+}
+
+#[test]
+fn what_cannot_be_asked_is_said_and_exits_2() {
+    let place = stored();
+    let says = |arguments: &[&str], words: &str| {
+        let ended = ask(&place, arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(words), "no `{words}` in {ended:?}");
+    };
+    says(&["confidence <"], "expected a value after `<`\n  confidence <\n              ^");
+    says(&[], "nothing is asked");
+    says(&["*", "--saved", "nothing"], "no saved query is called `nothing`");
+    says(&["*", "--from", "yesterday"], "`--from yesterday` is no time");
+    says(&["*", "--source", "elasticsearch"], "--pipeline FILE");
+    says(&["*", "--source", "elasticsearch", "--pipeline", "p.yaml"], "does not ship into Elasticsearch");
+    says(&["*", "--pipeline", "nowhere.yaml"], "no pipeline is here");
+    says(&["*", "--last", "1h", "--from", "2026-11-23"], "cannot be used with");
+    let nowhere = start(place.inferlog(&["query", "*", "--data-dir", "elsewhere"])).wait();
+    assert!(nowhere.code == Some(2) && nowhere.stderr.contains("there is no store in `elsewhere`"), "{nowhere:?}");
+    std::fs::create_dir(place.path("data/q")).unwrap();
+    std::fs::copy(place.path("data/p/store.sqlite"), place.path("data/q/store.sqlite")).unwrap();
+    says(&["*"], "there are several stores in `data`: p, q");
+    assert_eq!(answered(&place, &["*", "--count", "--pipeline", "p.yaml"]), "207\n");
+}
+
+#[test]
+fn an_answer_says_through_when_it_is_complete_and_a_manifest_proves_it() {
+    let place = stored();
+    let arguments = [
+        "confidence < 0.6",
+        "--format",
+        "csv",
+        "--manifest",
+        "m.json",
+        "--require-complete",
+        "--to",
+        "2026-11-23T22:00:00Z",
+    ];
+    let ended = ask(&place, &arguments);
+    assert_eq!(ended.code, Some(0), "delivered after the range: {ended:?}");
+    assert!(ended.stderr.contains("complete through 2026-11-23T22:00:00Z\n"), "{ended:?}");
+    let manifest: Value = serde_json::from_str(&std::fs::read_to_string(place.path("m.json")).unwrap()).unwrap();
+    let sha256: String = Sha256::digest(&ended.stdout).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(manifest["output"]["sha256"], sha256);
+    assert_eq!(manifest["output"]["bytes"], ended.stdout.len());
+    assert_eq!(manifest["count"], ended.stdout.lines().count() - 1);
+    assert_eq!(manifest["query"], "confidence < 0.6");
+    assert_eq!(manifest["range"]["to"], "2026-11-23T22:00:00Z");
+    assert_eq!(manifest["completeness"]["complete"], true, "{manifest}");
+
+    let open = ask(&place, &["*", "--count", "--require-complete"]);
+    assert!(open.code == Some(1) && open.stderr.contains("pipeline `p` does not run: last heard of "), "{open:?}");
+    place.append(record(500));
+    let behind = ask(&place, &["*", "--count", "--require-complete", "--to", "2027-01-01"]);
+    assert!(behind.code == Some(1) && behind.stderr.contains("pipeline `p` lags: "), "{behind:?}");
+    place.append("no record\n");
+    assert_eq!(place.run_once().code, Some(1));
+    let dead = ask(&place, &["*", "--count", "--require-complete"]);
+    assert!(dead.code == Some(1) && dead.stderr.contains("pipeline `p` has 1 dead letters in this range"), "{dead:?}");
+    assert!(!ask(&place, &["*", "--count", "--to", "2026-01-01"]).stderr.contains("dead letters"));
+
+    let running = place.run();
+    let well = ask(&place, &["*", "--count", "--require-complete", "--from", "2026-11-23", "--to", "2026-11-23T23:00"]);
+    assert_eq!(well.code, Some(0), "{well:?}");
+    running.stop();
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = stored();
+    let script = format!("{:?} query '*' --data-dir data --format json | head -n 1", env!("CARGO_BIN_EXE_inferlog"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(place.path("."));
+    let ended = start(command).wait();
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{ended:?}");
+    assert!(!ended.stderr.contains("error"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_store_and_elasticsearch_give_the_same_rows() {
+    let Some(node) = Node::plain("the same rows") else { return };
+    let stream = "logs-ml.inference-query";
+    node.forget(stream).await;
+    let host = node.options.hosts[0].as_str();
+    let sinks = format!("[{{ store: {{}} }}, {{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {stream} }} }}]");
+    let place = Place::new(&pipeline(&sinks));
+    assert_eq!(start(place.inferlog(&["setup", "apply", "p.yaml"])).wait().code, Some(0));
+    place.append(log());
+    place.append(records(200..3_000));
+    place.run_once_to(0);
+    node.ask(Method::Post, &format!("{stream}/_refresh"), "").await;
+    let both = |arguments: &[&str]| {
+        let of = |source| {
+            let more = ["--pipeline", "p.yaml", "--manifest", "m.json", "--source", source];
+            let found = answered(&place, &[arguments, &more].concat());
+            let manifest: Value =
+                serde_json::from_str(&std::fs::read_to_string(place.path("m.json")).unwrap()).unwrap();
+            (found, manifest["without_confidence"].clone(), manifest["source"]["indices"].as_array().unwrap().len())
+        };
+        let (store, elastic) = (of("store"), of("elasticsearch"));
+        assert_eq!(store.0, elastic.0, "{arguments:?}");
+        assert_eq!(store.1, elastic.1, "{arguments:?}");
+        (store.0, elastic.2)
+    };
+    let (all, indices) = both(&["*", "--format", "json"]);
+    assert_eq!((all.lines().count(), indices), (3_007, 1));
+    for arguments in [
+        &["confidence < 0.6 and features.country : (DE or F*)", "--format", "json"][..],
+        &["confidence < 0.6 or not confidence : *", "--format", "csv", "--limit", "150"],
+        &["*", "--include-shadow", "--count"],
+        &["request_id : tie-*", "--format", "json"],
+        &["--saved", "slow", "--from", "2026-11-23", "--format", "json"],
+        &["--saved", "low-confidence-or-unknown", "--from", "2026-11-23", "--to", "2026-11-23T21:00:03Z"],
+        &["features : *", "--by", "features.country", "--format", "csv"],
+        &["--input", r#"{"country":"DE","amount":12.5}"#, "--format", "json"],
+        &["nothing : here", "--format", "csv"],
+        &["log.offset < 4096 and log.file.path : *a.ndjson", "--format", "json"],
+    ] {
+        both(arguments);
+    }
+}
+
+/// An Elasticsearch that opens a view and then does not come with any documents; notes what it was asked.
+fn slow_server() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let noted = Arc::clone(&noted);
+            std::thread::spawn(move || answer_slowly(stream, &noted));
+        }
+    });
+    (url, asked)
+}
+
+fn answer_slowly(stream: TcpStream, noted: &Mutex<Vec<String>>) -> Option<()> {
+    let mut writer = stream.try_clone().ok()?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        reader.read_line(&mut head).ok().filter(|count| *count > 0)?;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        noted.lock().unwrap().push(format!("{} {}", head.trim(), String::from_utf8_lossy(&body)));
+        if head.contains("_search") {
+            // Until the client goes away.
+            let _ = reader.read_line(&mut head);
+            return None;
+        }
+        let answer = r#"{"indices":["i"],"fields":{},"id":"v13w","succeeded":true}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-elastic-product: Elasticsearch";
+        writer.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).as_bytes()).ok()?;
+    }
+}
+
+#[test]
+fn ctrl_c_closes_the_view() {
+    let (url, asked) = slow_server();
+    let place = Place::new(&pipeline(&format!("{{ elasticsearch: {{ hosts: [\"{url}\"], data_stream: logs-x }} }}")));
+    let running = start(place.inferlog(&["query", "*", "--pipeline", "p.yaml", "--data-dir", "data"]));
+    let was_asked = |words: &str| asked.lock().unwrap().iter().any(|request| request.contains(words));
+    wait_for("the search", || was_asked("POST /_search").then_some(()));
+    running.signal("INT");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(was_asked("DELETE /_pit HTTP/1.1 {\"id\":\"v13w\"}"), "{asked:?}");
+    assert_eq!(ended.stderr, "interrupted: what was printed is not all\n");
+}
