@@ -3,12 +3,13 @@
 //! The evaluator decides on the document itself, so that the answer is the evaluator's, always. But reading a document
 //! costs more than reading the index `records_by_time`, so each tree is first turned into two conditions in SQL on its
 //! columns: `may` holds of every record that can match, and `must` only of records that do. A document is read and asked
-//! only between the two. What the columns cannot tell is `may` 1 and `must` 0, and `not` swaps the two.
+//! only between the two, and parsed only if it has the text in it that it must have. What the columns cannot tell is `may` 1 and `must` 0, and `not` swaps the two.
 //!
 //! A column holds what SQLite extracts: text, integer, real, NULL for `null` and nothing, 1 and 0 for booleans, and JSON
 //! text for arrays and objects, known by its first character. `prediction` is left out: it is not in the index. Neither
 //! condition is ever NULL.
 
+use memchr::memmem::Finder;
 use rusqlite::types::Value;
 use rusqlite::{Row as SqlRow, params_from_iter};
 
@@ -58,10 +59,10 @@ impl Reader {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(filter.parameters))?;
-        let mut space = Space::default();
+        let mut decider = Decider::new(question);
         while let Some(row) = rows.next()? {
             let document = row.get_ref(1)?.as_str()?;
-            if is_sure(row)? || meets(question, document, &mut space) {
+            if is_sure(row)? || decider.meets(document) {
                 let row = Row { key: row.get(3)?, id: row.get_ref(2)?.as_str()?, document };
                 if visit(row).is_break() {
                     return Ok(());
@@ -80,9 +81,9 @@ impl Reader {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(filter.parameters))?;
-        let (mut count, mut space) = (0, Space::default());
+        let (mut count, mut decider) = (0, Decider::new(question));
         while let Some(row) = rows.next()? {
-            count += u64::from(is_sure(row)? || meets(question, row.get_ref(1)?.as_str()?, &mut space));
+            count += u64::from(is_sure(row)? || decider.meets(row.get_ref(1)?.as_str()?));
         }
         Ok(count)
     }
@@ -92,9 +93,48 @@ fn is_sure(row: &SqlRow<'_>) -> rusqlite::Result<bool> {
     row.get(0)
 }
 
-/// What the evaluator says of a document. One that cannot be read is none of ours, and matches nothing.
-fn meets(question: &Question, document: &str, space: &mut Space) -> bool {
-    Record::parse(document, space).is_ok_and(|record| question.condition.matches(&record))
+/// The evaluator, asked about documents.
+struct Decider<'q> {
+    question: &'q Question,
+    /// A text that every document that matches has in it, unless it has it in another spelling, with a `\\`.
+    needle: Option<Finder<'q>>,
+    space: Space,
+}
+
+impl<'q> Decider<'q> {
+    fn new(question: &'q Question) -> Decider<'q> {
+        let needle = needle(question.condition.tree()).map(Finder::new);
+        Decider { question, needle, space: Space::default() }
+    }
+
+    /// What the evaluator says. A document that cannot be read is none of ours, and matches nothing.
+    fn meets(&mut self, document: &str) -> bool {
+        let bytes = document.as_bytes();
+        let lacks = |needle: &Finder<'_>| needle.find(bytes).is_none() && memchr::memchr(b'\\', bytes).is_none();
+        if self.needle.as_ref().is_some_and(lacks) {
+            return false;
+        }
+        Record::parse(document, &mut self.space).is_ok_and(|record| self.question.condition.matches(&record))
+    }
+}
+
+/// The longest text that a matching document must have in it. Looking for it costs a fiftieth of parsing.
+fn needle(node: &Node) -> Option<&str> {
+    let is_plain = |text: &&str| text.len() > 1 && !text.contains(|c: char| c.is_control() || c == '"' || c == '\\');
+    match node {
+        Node::And(nodes) => nodes.iter().filter_map(needle).max_by_key(|text| text.len()),
+        Node::Nested { inner, .. } => needle(inner),
+        Node::Is { value: Comparison::Pattern(pattern), .. } => {
+            pattern.pieces().iter().map(String::as_str).filter(is_plain).max_by_key(|text| text.len())
+        }
+        // A number or a date may be written in other ways.
+        Node::Is { value: Comparison::Literal(literal), field } => {
+            let is_text =
+                field.kind() == Some(Kind::Keyword) || (literal.number().is_none() && literal.date().is_none());
+            Some(literal.text()).filter(|_| is_text && field.kind() != Some(Kind::Date)).filter(is_plain)
+        }
+        _ => None,
+    }
 }
 
 /// What rows are ordered by, and how SQLite says it.

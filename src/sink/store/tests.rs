@@ -395,6 +395,8 @@ fn a_search_selects_what_the_evaluator_selects() {
         "12345678901234567890",
         "12345678901234567891",
         "\"\\u0061\"",
+        "\"\\u0061bc\"",
+        "\"abc\"",
         "\"a\"",
         "-0.0",
         "0.60000000000000000001",
@@ -405,8 +407,22 @@ fn a_search_selects_what_the_evaluator_selects() {
     let rows = documents.iter().enumerate().map(|(n, text)| (n, n as i64 * HOUR_US + 1_500, text.as_bytes()));
     outcomes(place.writer(Retention::default()).deliver(&request(rows), 0));
     let reader = place.reader();
-    let values =
-        ["0.5", "0.6", "1", "0", "true", "false", "x", "a", "\"[\"", "\"[]\"", "12345678901234567890", "0.1", "1e400"];
+    let values = [
+        "0.5",
+        "0.6",
+        "1",
+        "0",
+        "true",
+        "false",
+        "x",
+        "a",
+        "\"[\"",
+        "\"[]\"",
+        "abc",
+        "12345678901234567890",
+        "0.1",
+        "1e400",
+    ];
     let mut texts =
         vec!["confidence : *".to_owned(), "status : *".to_owned(), "*".to_owned(), "status : 0*".to_owned()];
     for (field, value) in ["confidence", "status"].iter().flat_map(|field| values.map(|value| (field, value))) {
