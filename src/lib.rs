@@ -13,6 +13,7 @@ pub mod demo;
 pub mod digest;
 pub mod elastic;
 pub mod enrich;
+pub mod harmless;
 pub mod kql;
 pub mod line;
 pub mod observe;

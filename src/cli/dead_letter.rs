@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::harmless::harmless;
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, print_table, say, start_log};
 use crate::config::model::Sink;
+use crate::harmless::harmless;
 use crate::pipeline::build::state_folder;
 use crate::pipeline::dead_letter::read::{Found, Kept};
 use crate::pipeline::dead_letter::{self, Entries};
@@ -189,22 +189,12 @@ fn print_groups_as_json(groups: &BTreeMap<(String, String, String), Group>) {
 }
 
 fn print_groups(groups: &BTreeMap<(String, String, String), Group>) {
-    let head = ["pipeline", "stage", "reason", "count", "first", "last"].map(str::to_owned);
-    let mut rows = vec![head];
-    for ((pipeline, stage, reason), Group { count, first, last }) in groups {
-        let words = [pipeline, stage, reason].map(|text| harmless(text));
-        let [pipeline, stage, reason] = words;
-        rows.push([pipeline, stage, reason, count.to_string(), shown_time(*first), shown_time(*last)]);
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    for row in &rows {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
-            3 => format!("{cell:>width$}"),
-            _ => format!("{cell:<width$}"),
-        });
-        print(cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    let row = |((pipeline, stage, reason), group): (&(String, String, String), &Group)| {
+        let Group { count, first, last } = group;
+        let words = [pipeline, stage, reason].map(String::clone);
+        words.into_iter().chain([count.to_string(), shown_time(*first), shown_time(*last)]).collect()
+    };
+    print_table(&["pipeline", "stage", "reason", "count", "first", "last"], groups.iter().map(row));
 }
 
 fn shown_time(time: DateTime<Utc>) -> String {
@@ -248,7 +238,7 @@ fn not_one(id: &str, ids: &[String]) -> Failure {
         );
         return Failure(NOT_SO);
     }
-    let named: Vec<String> = ids.iter().take(NAMED_MAX).map(|id| harmless(id)).collect();
+    let named: Vec<String> = ids.iter().take(NAMED_MAX).map(|id| harmless(id).into_owned()).collect();
     let more = if ids.len() > NAMED_MAX { " and more" } else { "" };
     complain(
         &format!("several ids begin with `{}`: {}{more}", harmless(id), named.join(", ")),
@@ -313,7 +303,8 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
             Err(error) => Failure::new(&error, None).0,
         });
     }
-    let missing: Vec<String> = selection.ids.iter().filter(|id| !found.contains(id)).map(|id| harmless(id)).collect();
+    let missing = selection.ids.iter().filter(|id| !found.contains(id)).map(|id| harmless(id));
+    let missing: Vec<_> = missing.collect();
     if code == 0 && !missing.is_empty() {
         say(&format!("no entry has the id {}", missing.join(", ")));
         code = NOT_SO;

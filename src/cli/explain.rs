@@ -10,12 +10,12 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::harmless::harmless;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, start_log};
 use crate::batch::SourceFile;
 use crate::config::model::{Pipeline, Sink, Step};
 use crate::elastic::target::Target;
 use crate::enrich::Source;
+use crate::harmless::harmless;
 use crate::line::Line;
 use crate::pipeline::build;
 use crate::pipeline::trial::{Trial, Tried};

@@ -7,7 +7,6 @@ mod check;
 mod dead_letter;
 mod demo;
 mod explain;
-mod harmless;
 mod query;
 mod query_source;
 mod reconcile;
@@ -24,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, model::Pipeline};
 use crate::pipeline::chain;
+use crate::query::table::Table;
 
 /// Looked, and it is not so: a check failed, something was dead-lettered, not everything was delivered.
 const NOT_SO: u8 = 1;
@@ -133,6 +133,28 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Failure> {
 /// One runtime on this thread: deliveries wait for the network, they do not compute.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(&error, None))
+}
+
+/// A table, to stdout: as wide as the terminal, elsewhere as wide as it needs to be.
+fn print_table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut table =
+        Table::new(head.iter().map(|&name| name.to_owned()).collect(), terminal_width().unwrap_or(usize::MAX));
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    for row in rows {
+        let cells: Vec<&str> = row.iter().map(String::as_str).collect();
+        let _ = table.row(&cells, &mut text);
+    }
+    let _ = table.finish(&mut text);
+    if !text.is_empty() {
+        print(String::from_utf8_lossy(&text).trim_end());
+    }
+}
+
+/// The width of the terminal, if standard output is one.
+fn terminal_width() -> Option<usize> {
+    let of_terminal = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    if std::io::stdout().is_terminal() { of_terminal() } else { None }
 }
 
 fn complain(problem: &str, hint: Option<&str>) {

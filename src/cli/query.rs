@@ -1,7 +1,7 @@
 //! `inferlog query`: which records meet this? Rows to stdout; on stderr how many they are, how many in the range had no
 //! confidence, and through which time the answer is complete.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::query_source::{self, Opened};
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, print, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, print, runtime, say, start_log, terminal_width};
+use crate::harmless::harmless;
 use crate::kql::{self, Expression};
 use crate::query::ask::{AskError, Told};
-use crate::query::cell::{ID_COLUMN, harmless};
+use crate::query::cell::ID_COLUMN;
 use crate::query::completeness::Completeness;
 use crate::query::groups::Groups;
 use crate::query::output::{Format, Output, Written};
@@ -345,10 +346,8 @@ async fn interrupted() {
 
 /// The width of the terminal.
 fn width() -> usize {
-    let of_terminal = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
-    let known = if io::stdout().is_terminal() { of_terminal() } else { None };
-    known.or_else(columns).unwrap_or(TABLE_WIDTH)
+    terminal_width().or_else(columns).unwrap_or(TABLE_WIDTH)
 }
 
 /// Says on stderr what there is to know about the answer, and writes the manifest.

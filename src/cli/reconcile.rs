@@ -3,12 +3,10 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::harmless::harmless;
-use super::{Failure, NOT_SO, State, load, print, runtime, say, start_log};
+use super::{Failure, NOT_SO, State, load, print, print_table, runtime, say, start_log};
+use crate::harmless::harmless;
 use crate::pipeline::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
 use crate::pipeline::supervisor::data_dir;
 use crate::units::format_bytes;
@@ -104,15 +102,9 @@ const COLUMNS: [&str; 13] = [
 ];
 
 fn show(pipeline: &str, report: &Report) {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(COLUMNS);
-    table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    for row in &report.rows {
-        table.add_row(cells(harmless(&row.path), proof(row.proof), row));
-    }
     let sum = sum(&report.rows);
-    table.add_row(cells(format!("{} files", report.rows.len()), "", &sum));
-    print(&table.to_string());
+    let rows = report.rows.iter().map(|row| cells(row.path.clone(), proof(row.proof), row));
+    print_table(&COLUMNS, rows.chain([cells(format!("{} files", report.rows.len()), "", &sum)]));
     for row in &report.rows {
         if let Some(note) = &row.note {
             print(&format!("{}: {note}", harmless(&row.path)));

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::harmless::harmless;
 use super::{Failure, NOT_SO, load, print, say, start_log};
 use crate::config::model::{Pipeline, Step, TestCase};
+use crate::harmless::harmless;
 use crate::pipeline::self_test::{self, Difference, Reach, Report};
 
 #[derive(Debug, clap::Args)]

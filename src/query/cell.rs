@@ -54,28 +54,6 @@ impl Cell {
     }
 }
 
-/// The text for a terminal: control characters, and those that turn the direction of writing, are shown by their number.
-pub fn harmless(text: &str) -> Cow<'_, str> {
-    let is_harmful = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    if !text.contains(is_harmful) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::new();
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
-            '\r' => shown.push_str("\\r"),
-            _ if is_harmful(character) => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => shown.push(character),
-        }
-    }
-    Cow::Owned(shown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,11 +78,5 @@ mod tests {
             let cell = Cell::of(&record, "@id", column);
             assert_eq!((cell.text(), &*cell.for_spreadsheet()), (text, in_spreadsheet), "{column}");
         }
-    }
-
-    #[test]
-    fn a_terminal_is_shown_harmless_text() {
-        assert_eq!(harmless("é 名 😀"), "é 名 😀");
-        assert_eq!(harmless("a\u{1b}[2J\n\u{202e}b\u{9b}"), "a\\u001b[2J\\n\\u202eb\\u009b");
     }
 }

@@ -11,4 +11,4 @@ pub mod groups;
 pub mod order;
 pub mod output;
 pub mod saved;
-mod table;
+pub(crate) mod table;

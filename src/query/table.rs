@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::cell::harmless;
+use crate::harmless::harmless;
 
 /// How many rows are looked at before the first is written.
 const ROWS_LOOKED_AT: usize = 200;
@@ -17,7 +17,7 @@ const COLUMN_WIDTH_MIN: usize = 6;
 
 /// A table under way.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     width: usize,
     head: Vec<String>,
     waiting: Vec<Vec<String>>,
@@ -27,7 +27,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A table of these columns, as wide as the terminal.
-    pub(super) fn new(head: Vec<String>, width: usize) -> Table {
+    pub(crate) fn new(head: Vec<String>, width: usize) -> Table {
         Table { width, head, waiting: Vec::new(), widths: None }
     }
 
@@ -35,7 +35,7 @@ impl Table {
     ///
     /// # Errors
     /// When `out` takes no more.
-    pub(super) fn row(&mut self, cells: &[&str], out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn row(&mut self, cells: &[&str], out: &mut impl Write) -> io::Result<()> {
         let cells: Vec<String> = cells.iter().map(|cell| harmless(cell).into_owned()).collect();
         match &self.widths {
             Some(widths) => write_row(&cells, widths, out),
@@ -50,7 +50,7 @@ impl Table {
     ///
     /// # Errors
     /// When `out` takes no more.
-    pub(super) fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
         if self.widths.is_none() && !self.waiting.is_empty() { self.begin(out) } else { Ok(()) }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_need_and_the_widest_gives_way() {
         assert_eq!(shown(80, &[["a", "bcd"], ["ef", ""]]), "name  text\na     bcd\nef\n");
-        assert_eq!(shown(14, &[["a", "0123456789"], ["b", "\u{1b}x"]]), "name  text\na     0123456…\nb     \\u001bx\n");
+        assert_eq!(shown(14, &[["a", "0123456789"], ["b", "\u{1b}x"]]), "name  text\na     0123456…\nb     \\u{1b}x\n");
         assert_eq!(shown(14, &[["名名", "名名名名名名"]]), "name  text\n名名  名名名…\n");
         assert_eq!(shown(5, &[["1234567", "12345678"]]), "name    text\n12345…  12345…\n");
         assert_eq!(shown(80, &[]), "");

@@ -99,7 +99,7 @@ fn csv_and_tables_are_safe() {
     );
     assert_eq!(csv, "request_id,prediction,confidence\r\n'=1+1,\"a\u{1b}[2Jb,\"\"c\"\"\",0.5\r\n");
     let table = answered(&place, &["status : error"]);
-    assert!(table.contains("a\\u001b[2Jb,\"c\"") && !table.contains('\u{1b}'), "{table}");
+    assert!(table.contains("a\\u{1b}[2Jb,\"c\"") && !table.contains('\u{1b}'), "{table}");
     let narrow = start({
         let mut command = place.inferlog(&["query", "*", "--data-dir", "data"]);
         command.env("COLUMNS", "60");

@@ -1,16 +1,22 @@
 //! Text of others on a terminal: what could move the cursor, recolour or reorder it is shown by its number.
 
+use std::borrow::Cow;
+
 /// The text with every control and reordering character as `\u{…}`; harmless text as it is.
-pub(super) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |character: char| character.is_control() || is_invisible(character);
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() || is_invisible(character) {
+        if is_harmful(character) {
             shown.push_str(&format!("\\u{{{:x}}}", u32::from(character)));
         } else {
             shown.push(character);
         }
     }
-    shown
+    Cow::Owned(shown)
 }
 
 /// Characters that change the order or the place of others: directional marks, line and paragraph separators, no width.
