@@ -360,7 +360,7 @@ async fn conclude(arguments: &Arguments, asked: &Asked, opened: &Opened, answer:
     let without = if asked.shadow == "left out" { without.and(parse("stage : shadow")?.negated()) } else { without };
     let without = Question { condition: without, ..question.clone() };
     let unknown = opened.source.count(&without).await.map_err(|error| could_not_ask(&error))?;
-    let completeness = opened.completeness(question, asked.now);
+    let completeness = opened.completeness(question, asked.now).await;
     say_summary(arguments, asked, opened, answer, unknown);
     say_completeness(&completeness);
     if let Some(path) = &arguments.manifest {

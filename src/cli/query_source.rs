@@ -9,8 +9,9 @@ use crate::config::model::{self, Pipeline};
 use crate::elastic::client::Client;
 use crate::enrich::Hash;
 use crate::kql::{Expression, Field, Pattern};
-use crate::pipeline::build::{state_folder, store_path};
+use crate::pipeline::build::{host_name, state_folder, store_path};
 use crate::pipeline::supervisor::data_dir;
+use crate::query::accounted;
 use crate::query::ask::Source;
 use crate::query::completeness::{Completeness, local_state};
 use crate::question::Question;
@@ -128,11 +129,23 @@ fn only_store(data_dir: &Path) -> Result<String, Failure> {
 }
 
 impl Opened {
-    /// Whether an answer may lack something, as far as this machine knows.
-    pub(super) fn completeness(&self, question: &Question, now: DateTime<Utc>) -> Completeness {
+    /// Whether an answer may lack something: by the folder of state, where it is on this machine, and by the accounts of
+    /// all other pipelines that ship there. Where those cannot be read, that is a gap, too.
+    pub(super) async fn completeness(&self, question: &Question, now: DateTime<Utc>) -> Completeness {
         let (name, folder) = &self.state;
-        let states: Vec<_> = local_state(folder, name, question.from_ms, question.until_ms).into_iter().collect();
-        Completeness::of(&states, question.until_ms.and_then(DateTime::from_timestamp_millis), now)
+        let until = question.until_ms.and_then(DateTime::from_timestamp_millis);
+        let local = local_state(folder, name, question.from_ms, question.until_ms);
+        let host = host_name();
+        let but = local.is_some().then_some((host.as_str(), name.as_str()));
+        let accounted = accounted::states(&self.source, but, question.from_ms, question.until_ms).await;
+        let (others, problem) = match accounted {
+            Ok(others) => (others, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let states: Vec<_> = local.into_iter().chain(others).collect();
+        let mut completeness = Completeness::of(&states, until, now);
+        completeness.gaps.extend(problem.map(|problem| format!("the accounts of pipelines cannot be read: {problem}")));
+        completeness
     }
 
     /// The predictions that were made on an input: those with its hash, as the pipeline makes it.

@@ -137,6 +137,15 @@ pub async fn count(client: &Client, index: &str, query: &Value) -> Result<u64, T
     if reply.status == 404 { Ok(0) } else { Ok(read::<Counted>(&reply)?.count) }
 }
 
+/// Puts one search; `None` where the index does not exist.
+///
+/// # Errors
+/// When Elasticsearch does not answer, or refuses.
+pub async fn search(client: &Client, index: &str, body: &Value) -> Result<Option<Value>, Trouble> {
+    let reply = ask(client, Method::Post, &format!("{index}/_search?{WHOLE}"), body).await?;
+    if reply.status == 404 { Ok(None) } else { read(&reply).map(Some) }
+}
+
 /// Those of some ids, at most 10,000, that documents have.
 ///
 /// # Errors

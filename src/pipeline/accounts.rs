@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! {"@timestamp":"…","host.name":"gpu-7","inferlog.pipeline":"inference","inferlog.config":"31ad…","agent.version":"0.1.0",
-//!  "account.kind":"interval","account.state":"…","account.sequence":12,"account.since":"…",
+//!  "account.kind":"interval","account.targets":["logs-ml.inference-default"],"account.state":"…","account.sequence":12,"account.since":"…",
 //!  "account.lines":100,"account.records":99,"account.kept":95,"account.ids":"…32 digits…",
 //!  "account.dropped":5,"account.dropped_by":{"noise":5},
 //!  "account.dead_lettered":1,"account.dead_lettered_by":{"decode/invalid_json":1},
@@ -57,6 +57,8 @@ pub struct Subject {
     pub config: String,
     /// The configuration's text, without secrets.
     pub config_text: String,
+    /// Where the records go: the names of data streams and indices, or of the sinks.
+    pub targets: Vec<String>,
 }
 
 /// Why an account is written.
@@ -295,6 +297,7 @@ impl Accounts {
         let latency = waiting.latency.iter().map(|(sink, latency)| ((*sink).to_owned(), milliseconds(*latency)));
         let members = json!({
             "account.since": time(self.state.since),
+            "account.targets": self.subject.targets,
             "account.lines": sum.lines,
             "account.records": sum.records,
             "account.kept": sum.kept,

@@ -220,6 +220,7 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
         host: host_name(),
         config: pipeline.digest.clone(),
         config_text: pipeline.text.clone(),
+        targets: pipeline.sinks.iter().map(target).collect(),
     };
     let (accounts, is_readable) = Accounts::start(subject, saved.unwrap_or_default());
     if !is_readable {
@@ -258,6 +259,15 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
         open_files_max: files.open_files_max as usize,
         poll_interval: files.poll_interval,
         salvage: Some(folder.join("salvage")),
+    }
+}
+
+/// Where a sink keeps its documents, in a word.
+fn target(sink: &model::Sink) -> String {
+    match sink {
+        model::Sink::Elasticsearch(options) => options.target.searched(),
+        model::Sink::Store(_) => "store".to_owned(),
+        model::Sink::Stdout => "stdout".to_owned(),
     }
 }
 

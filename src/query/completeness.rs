@@ -1,14 +1,14 @@
 //! Completeness: up to which time is an answer complete, and whose records may be missing?
 //!
 //! The input is one [`PipelineState`] for each pipeline that ships into what was asked. Where it comes from is not decided
-//! here: [`local_state`] reads it from the folder of state on this machine.
+//! here: [`local_state`] reads it from the folder of state on this machine, `accounted` from accounts in the sink.
 //!
 //! An answer is complete through the earliest time at which a pipeline was last known to have delivered everything, and not
 //! later than now. A record that its model server has not written yet is nobody's gap.
 
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,12 +16,15 @@ use crate::checkpoint::{Checkpoint, FileEntry};
 use crate::time::{self, Reading};
 use crate::units::format_bytes;
 
+/// A pipeline that gives account once a minute is silent after this long without one.
+const SILENT_AFTER: TimeDelta = TimeDelta::minutes(3);
+
 /// What is known of one pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PipelineState {
     /// Its name.
     pub name: String,
-    /// Whether it runs now; `None` where that cannot be known.
+    /// Whether it runs now; `None` where that cannot be known, as on another machine.
     pub is_running: Option<bool>,
     /// When it last gave account of itself; `None` if it never did.
     pub last_account: Option<DateTime<Utc>>,
@@ -87,7 +90,12 @@ impl PipelineState {
         if self.is_running != Some(true) && self.delivered_through(now).is_none_or(|through| through < until) {
             let last =
                 self.last_account.map_or("it never ran".to_owned(), |last| format!("last heard of {}", text(last)));
-            let how = if self.is_running.is_none() { "cannot be seen to run" } else { "does not run" };
+            let is_silent = self.last_account.is_none_or(|last| now - last > SILENT_AFTER);
+            let how = match self.is_running {
+                Some(_) => "does not run",
+                None if is_silent => "fell silent",
+                None => "is known by its accounts alone",
+            };
             gaps.push(format!("pipeline `{name}` {how}: {last}"));
         }
         if self.dead_letters > 0 {

@@ -2,8 +2,9 @@
 //!
 //! `inferlog query` puts a [`Question`](crate::question::Question) to the embedded store or to Elasticsearch. Both give rows
 //! by its order; `order` makes that order the same everywhere, `output` writes them, `groups` sums them up, and
-//! `completeness` says whether anything may be missing. `saved` are the questions that have names.
+//! `completeness` says whether anything may be missing, by this machine's state and by what `accounted` reads in the sink. `saved` are the questions that have names.
 
+pub mod accounted;
 pub mod ask;
 pub mod cell;
 pub mod completeness;

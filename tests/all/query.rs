@@ -343,3 +343,36 @@ fn ctrl_c_closes_the_view() {
     assert!(was_asked("DELETE /_pit HTTP/1.1 {\"id\":\"v13w\"}"), "{asked:?}");
     assert_eq!(ended.stderr, "interrupted: what was printed is not all\n");
 }
+
+#[tokio::test]
+async fn pipelines_elsewhere_are_known_by_their_accounts() {
+    let Some(node) = Node::plain("completeness by accounts") else { return };
+    let stream = "logs-ml.inference-elsewhere";
+    node.forget(stream).await;
+    node.forget("metrics-ml.pipeline-elsewhere").await;
+    let host = node.options.hosts[0].as_str();
+    let place =
+        Place::new(&pipeline(&format!("{{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {stream} }} }}")));
+    assert_eq!(start(place.inferlog(&["setup", "apply", "p.yaml"])).wait().code, Some(0));
+    place.append(record(1) + "no record\n");
+    place.run_once_to(1);
+    node.ask(Method::Post, &format!("{stream},metrics-ml.pipeline-elsewhere/_refresh"), "").await;
+    let ask = |data: &str, to: &str| {
+        let arguments = ["query", "*", "--pipeline", "p.yaml", "--count", "--require-complete", "--data-dir", data];
+        start(place.inferlog(&[&arguments[..], &["--to", to]].concat())).wait()
+    };
+    // A folder of state that is not there stands for another machine.
+    let told = ask("elsewhere", "now");
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(
+        told.stderr.contains("pipeline `p` on `") && told.stderr.contains("is known by its accounts alone"),
+        "{told:?}"
+    );
+    assert!(told.stderr.contains("has 1 dead letters in this range"), "{told:?}");
+    let before = ask("elsewhere", "2026-11-23T23:00");
+    assert_eq!(before.code, Some(0), "the account is later, and its dead letter is not of this range: {before:?}");
+    assert!(before.stderr.contains("complete through 2026-11-23T23:00:00Z"), "{before:?}");
+    // Here more is known, and it is not told twice.
+    let here = ask("data", "now");
+    assert!(here.stderr.contains("does not run") && !here.stderr.contains("accounts alone"), "{here:?}");
+}

@@ -38,10 +38,7 @@ pub(super) struct Searched {
 
 impl Searched {
     pub(super) fn new(client: Client, target: &Target, host: &str, pipeline: &str) -> Searched {
-        let records = match target {
-            Target::DataStream(stream) => stream.clone(),
-            Target::Index(pattern) => pattern.wildcard(),
-        };
+        let records = target.searched();
         let (host, pipeline) = (host.to_owned(), pipeline.to_owned());
         Searched { client, records, accounts: target.accounts(), host, pipeline }
     }
