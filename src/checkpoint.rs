@@ -16,7 +16,7 @@
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
 //! it holds digests only, and the observers' counts with the values of their labels.
 
-use std::io::{BufWriter, ErrorKind, Write as _};
+use std::io::{BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::digest::sha256_hexadecimal;
@@ -183,15 +183,10 @@ pub enum Loaded {
 /// # Errors
 /// When the file system fails, or a newer version wrote it. A damaged file is not an error: it is moved aside.
 pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
-    let text = match fs_err::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Loaded::Absent),
-        Err(source) => return Err(CheckpointError::Io { action: "read", path: path.to_owned(), source }),
-    };
-    refuse_newer(path, &text)?;
-    match serde_json::from_slice(&text) {
-        Ok(checkpoint) => Ok(Loaded::Found(checkpoint)),
-        Err(_) => set_aside(path).map(Loaded::Damaged),
+    match parse(path)? {
+        None => Ok(Loaded::Absent),
+        Some(Ok(checkpoint)) => Ok(Loaded::Found(checkpoint)),
+        Some(Err(_)) => set_aside(path).map(Loaded::Damaged),
     }
 }
 
@@ -200,22 +195,34 @@ pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
 /// # Errors
 /// When it cannot be read, is damaged, or was written by a newer version.
 pub fn read(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
-    let failed = |source| CheckpointError::Io { action: "read", path: path.to_owned(), source };
-    let text = match fs_err::read(path) {
-        Ok(text) => text,
+    parse(path)?.transpose().map_err(|damage| cannot_read(path, damage.into()))
+}
+
+/// What stands in the file, which is not held in memory as a whole; `None` when there is none.
+fn parse(path: &Path) -> Result<Option<serde_json::Result<Checkpoint>>, CheckpointError> {
+    let failed = |source| cannot_read(path, source);
+    let mut file = match fs_err::File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed(source)),
     };
-    refuse_newer(path, &text)?;
-    serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into()))
+    // The version by itself first: what else a newer one means by its members is not known here.
+    match serde_json::from_reader::<_, Version>(BufReader::new(&mut file)) {
+        Ok(Version { version }) if version > VERSION => {
+            return Err(CheckpointError::Newer { path: path.to_owned(), version });
+        }
+        Err(error) if error.is_io() => return Err(failed(error.into())),
+        _ => {}
+    }
+    file.rewind().map_err(failed)?;
+    match serde_json::from_reader(BufReader::new(file)) {
+        Err(error) if error.is_io() => Err(failed(error.into())),
+        parsed => Ok(Some(parsed)),
+    }
 }
 
-/// The version by itself first: what else a newer one means by its members is not known here.
-fn refuse_newer(path: &Path, text: &[u8]) -> Result<(), CheckpointError> {
-    match serde_json::from_slice::<Version>(text) {
-        Ok(Version { version }) if version > VERSION => Err(CheckpointError::Newer { path: path.to_owned(), version }),
-        _ => Ok(()),
-    }
+fn cannot_read(path: &Path, source: std::io::Error) -> CheckpointError {
+    CheckpointError::Io { action: "read", path: path.to_owned(), source }
 }
 
 /// Moves a damaged file to the first free name beside it.

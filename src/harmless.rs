@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The text with every control and reordering character as `\u{…}`; harmless text as it is.
+/// The text with every control and reordering character as `\n`, `\t`, `\r` or `\u{…}`; harmless text as it is.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmful = |character: char| character.is_control() || is_invisible(character);
     if !text.contains(is_harmful) {
@@ -10,10 +10,12 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_harmful(character) {
-            shown.push_str(&format!("\\u{{{:x}}}", u32::from(character)));
-        } else {
-            shown.push(character);
+        match character {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            _ if is_harmful(character) => shown.push_str(&format!("\\u{{{:x}}}", u32::from(character))),
+            _ => shown.push(character),
         }
     }
     Cow::Owned(shown)
@@ -31,6 +33,6 @@ mod tests {
     #[test]
     fn what_moves_the_cursor_is_shown_by_its_number() {
         let text = "a\u{1b}[2Jb\n\r\u{9b}31m\u{202e}é \u{200b}日本";
-        assert_eq!(harmless(text), "a\\u{1b}[2Jb\\u{a}\\u{d}\\u{9b}31m\\u{202e}é \\u{200b}日本");
+        assert_eq!(harmless(text), "a\\u{1b}[2Jb\\n\\r\\u{9b}31m\\u{202e}é \\u{200b}日本");
     }
 }

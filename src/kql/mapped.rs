@@ -26,7 +26,7 @@ const OTHERS: [(&str, Kind); 5] = [
 ];
 
 /// Those that are, sorted by name.
-const KEYWORDS: [&str; 24] = [
+const KEYWORDS: [&str; 25] = [
     "agent.name",
     "agent.type",
     "agent.version",
@@ -37,6 +37,7 @@ const KEYWORDS: [&str; 24] = [
     "event",
     "host.name",
     "inferlog.config",
+    "inferlog.file",
     "inferlog.notes",
     "inferlog.pipeline",
     "input_hash",

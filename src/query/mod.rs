@@ -12,4 +12,4 @@ pub mod groups;
 pub mod order;
 pub mod output;
 pub mod saved;
-pub(crate) mod table;
+pub mod table;

@@ -17,7 +17,7 @@ const COLUMN_WIDTH_MIN: usize = 6;
 
 /// A table under way.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     width: usize,
     head: Vec<String>,
     waiting: Vec<Vec<String>>,
@@ -27,7 +27,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table of these columns, as wide as the terminal.
-    pub(crate) fn new(head: Vec<String>, width: usize) -> Table {
+    pub fn new(head: Vec<String>, width: usize) -> Table {
         Table { width, head, waiting: Vec::new(), widths: None }
     }
 
@@ -35,7 +35,7 @@ impl Table {
     ///
     /// # Errors
     /// When `out` takes no more.
-    pub(crate) fn row(&mut self, cells: &[&str], out: &mut impl Write) -> io::Result<()> {
+    pub fn row(&mut self, cells: &[&str], out: &mut impl Write) -> io::Result<()> {
         let cells: Vec<String> = cells.iter().map(|cell| harmless(cell).into_owned()).collect();
         match &self.widths {
             Some(widths) => write_row(&cells, widths, out),
@@ -50,7 +50,7 @@ impl Table {
     ///
     /// # Errors
     /// When `out` takes no more.
-    pub(crate) fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
+    pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
         if self.widths.is_none() && !self.waiting.is_empty() { self.begin(out) } else { Ok(()) }
     }
 

@@ -34,7 +34,8 @@ impl Remembered {
     /// Remembers a file that is not open.
     pub(super) fn insert(&mut self, entry: FileEntry) {
         self.note_generation(entry.inode, entry.generation);
-        self.by_holder.entry(entry.holder_inode()).or_default().push(entry);
+        // Nearly always there is one alone, and thousands of inodes.
+        self.by_holder.entry(entry.holder_inode()).or_insert_with(|| Vec::with_capacity(1)).push(entry);
     }
 
     /// Keeps in mind that an inode had content of this generation.
