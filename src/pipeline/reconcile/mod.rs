@@ -156,7 +156,8 @@ fn dead(folder: &Path) -> Result<Dead, ReadError> {
 
 /// What was erased of each file, and all of it.
 struct Erased {
-    by_file: HashMap<String, Vec<Id>>,
+    /// The starts of their lines, and their ids.
+    by_file: HashMap<String, Vec<(u64, Id)>>,
     all: HashSet<Id>,
 }
 
@@ -165,7 +166,7 @@ async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
     for place in holdings.tombstones().await? {
         if let Some(id) = Id::read(&place.id) {
             erased.all.insert(id);
-            erased.by_file.entry(place.file).or_default().push(id);
+            erased.by_file.entry(place.file).or_default().push((place.offset_bytes, id));
         }
     }
     Ok(erased)
@@ -358,7 +359,10 @@ impl Prover<'_> {
             return Ok(Row { path, file, note, undecidable: 1, ..Row::empty(Proof::None) });
         };
         let (indexed, mut sum) = in_sink;
-        let dead: Vec<Id> = self.dead.get(&file).map(|dead| dead.values().copied().collect()).unwrap_or_default();
+        let (from_bytes, to_bytes) = span(told);
+        // What is not accounted for yet is not judged.
+        let dead = self.dead.get(&file).into_iter().flat_map(|dead| dead.range(..to_bytes));
+        let dead: Vec<Id> = dead.map(|(_, id)| *id).collect();
         let mut dead_lettered = 0;
         for ids in dead.chunks(LOOKED_UP) {
             let present = self.holdings.present(ids).await.map_err(|trouble| self.failed(trouble))?;
@@ -368,10 +372,11 @@ impl Prover<'_> {
             }
         }
         let erased = self.erased.by_file.get(&file).map(Vec::as_slice).unwrap_or_default();
+        let erased = erased.iter().filter(|(offset_bytes, _)| *offset_bytes < to_bytes).map(|(_, id)| id);
+        let erased: Vec<&Id> = erased.collect();
         erased.iter().for_each(|id| sum.add(id));
         let found = indexed + dead_lettered + erased.len() as u64;
         let expected = expected_of(told, found, sum);
-        let (from_bytes, to_bytes) = span(told);
         let Tally { lines, records, kept, ids, dropped, .. } = &expected;
         let mut row =
             Row { path, file, from_bytes, to_bytes, lines: *lines, records: *records, ..Row::empty(Proof::Accounts) };
