@@ -250,18 +250,18 @@ fn summarise(
     print(&by_model(&reader).map_err(|error| failed(&error))?);
     let program = std::env::args().next().unwrap_or_else(|| "inferlog".to_owned());
     let file = pipelines.first().map_or_else(PathBuf::new, |pipeline| pipeline.path.clone());
+    let (file, logs, data_dir) =
+        (file.display(), folders.files.join("logs"), format!("--data-dir {}", folders.data_dir.display()));
     print(&format!(
         "\nWhat to try next:\n  \
-         the pipeline that did it   {}\n  \
+         the pipeline that did it   {file}\n  \
          the logs that it read      {}\n  \
-         what it makes of a log     {program} check {} --sample {}\n  \
-         ask the store              sqlite3 {} \"SELECT document FROM records WHERE confidence < 0.6 LIMIT 3\"\n  \
+         what it makes of a log     {program} check {file} --sample {}\n  \
+         ask the store              {program} query 'confidence < 0.6' --limit 5 --pipeline {file} {data_dir}\n  \
+         is this all of it?         {program} reconcile {file} {data_dir}\n  \
          ship your own logs         edit pipelines/inference.yaml, then: {program} run pipelines/",
-        file.display(),
-        folders.files.join("logs").display(),
-        file.display(),
-        folders.files.join("logs/chatbot-api.ndjson").display(),
-        store.display(),
+        logs.display(),
+        logs.join("chatbot-api.ndjson").display(),
     ));
     if count + dead_lettered == written && ended.iter().all(|(_, ended)| ended.drained) {
         return Ok(());

@@ -2,6 +2,7 @@
 //! and stops when asked.
 
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 use crate::place::{Ended, Place, Running, Store, start, wait_for};
@@ -67,13 +68,23 @@ fn a_demo_of_some_records_ends_with_all_of_them_in_the_store_and_can_be_run_agai
 #[test]
 fn what_the_demo_says_to_try_works() {
     let place = Place::new("");
-    assert_eq!(demo(&place, &["--records", "500"]).wait().code, Some(0));
-    let log = place.path("data/demo-files/logs/chatbot-api.ndjson");
-    let arguments = ["check", "data/demo-files/demo.yaml", "--sample", log.to_str().unwrap()];
-    let ended = start(place.inferlog(&arguments)).wait();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.starts_with('{') && ended.stderr.contains("would be shipped"), "{ended:?}");
-    assert!(!ended.stderr.contains("dead letter"), "{ended:?}");
+    let told = demo(&place, &["--records", "500"]).wait();
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let commands = told.stdout.lines().filter_map(|line| Some(&line[line.find(env!("CARGO_BIN_EXE_inferlog"))?..]));
+    let commands: Vec<&str> = commands.filter(|command| !command.ends_with(" run pipelines/")).collect();
+    let [check, query, reconcile] = commands[..] else { panic!("{commands:?}") };
+    let carry_out = |command: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(place.path(""));
+        let ended = start(shell).wait();
+        assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
+        ended
+    };
+    let checked = carry_out(check);
+    assert!(checked.stdout.starts_with('{') && checked.stderr.contains("would be shipped"), "{checked:?}");
+    assert!(!checked.stderr.contains("dead letter"), "{checked:?}");
+    assert_eq!(carry_out(query).stdout.lines().count(), 6, "a head and five rows");
+    assert!(carry_out(reconcile).stderr.contains("all 500 lines are accounted for"));
 }
 
 #[test]
