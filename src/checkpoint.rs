@@ -16,6 +16,7 @@
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
 //! it holds digests only, and the observers' counts with the values of their labels.
 
+use std::borrow::Cow;
 use std::io::{BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -119,6 +120,21 @@ impl FileEntry {
     pub fn undelivered_bytes(&self) -> u64 {
         self.size_bytes.saturating_sub(self.committed.offset_bytes)
     }
+}
+
+/// All of the state, to be saved: the same as a [`Checkpoint`].
+#[derive(Debug, Serialize)]
+pub struct Saved<'s> {
+    /// The format's version.
+    pub version: u32,
+    /// The files.
+    pub files: Vec<Cow<'s, FileEntry>>,
+    /// See [`Checkpoint::observers`].
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub observers: serde_json::Value,
+    /// See [`Checkpoint::accounts`].
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub accounts: serde_json::Value,
 }
 
 /// All of the state.
@@ -243,7 +259,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, CheckpointError> {
 ///
 /// # Errors
 /// When the file system fails; the old checkpoint is then still there.
-pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+pub fn save(path: &Path, checkpoint: &Saved<'_>) -> Result<(), CheckpointError> {
     write_atomically(path, checkpoint).map_err(|source| CheckpointError::Io {
         action: "write",
         path: path.to_owned(),
@@ -251,7 +267,7 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError>
     })
 }
 
-fn write_atomically(path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
+fn write_atomically(path: &Path, checkpoint: &Saved<'_>) -> std::io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     let mut file = BufWriter::new(fs_err::File::create(&temporary)?);
     serde_json::to_writer_pretty(&mut file, checkpoint)?;
@@ -290,13 +306,19 @@ mod tests {
         Checkpoint { version: VERSION, files: vec![entry], observers, accounts: serde_json::json!({ "sequence": 3 }) }
     }
 
+    fn save(path: &Path, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
+        let Checkpoint { version, files, observers, accounts } = checkpoint;
+        let files = files.into_iter().map(Cow::Owned).collect();
+        super::save(path, &Saved { version, files, observers, accounts })
+    }
+
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.json");
         assert!(matches!(load(&path).unwrap(), Loaded::Absent));
-        save(&path, &example()).unwrap();
-        save(&path, &example()).unwrap();
+        save(&path, example()).unwrap();
+        save(&path, example()).unwrap();
         let Loaded::Found(found) = load(&path).unwrap() else { panic!("not found") };
         assert_eq!(found, example());
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1, "the temporary file is gone");
@@ -306,7 +328,7 @@ mod tests {
     fn a_damaged_one_is_kept_aside_whatever_is_left_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.json");
-        save(&path, &example()).unwrap();
+        save(&path, example()).unwrap();
         let whole = fs_err::read(&path).unwrap();
         for length in 0..whole.len() - 2 {
             fs_err::write(&path, &whole[..length]).unwrap();

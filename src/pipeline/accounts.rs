@@ -40,8 +40,11 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 /// One account tells of at most this many ranges; what is over goes into a further one.
 const RANGES_PER_ACCOUNT_MAX: usize = 1_000;
 
-/// The most ranges that wait for an account. When no sink takes accounts for so long, the oldest are given up.
-const RANGES_MAX: usize = 10_000;
+/// With so many ranges an account is due before its time.
+const RANGES_DUE: usize = 5_000;
+
+/// The most ranges that wait for an account. When no sink takes accounts for so long, further ones are given up.
+const RANGES_MAX: usize = 20_000;
 
 /// The most accounts that wait for a sink.
 const PENDING_MAX: usize = 100;
@@ -153,6 +156,8 @@ pub struct Accounts {
     /// How many of those are on their way.
     sent: usize,
     is_dirty: bool,
+    /// Ranges were given up, and it was said.
+    gave_up: bool,
     next_due: Instant,
     next_send: Instant,
 }
@@ -177,8 +182,9 @@ impl Accounts {
             ranges.into_iter().map(|range| ((range.inode, range.generation, range.from_bytes), range)).collect();
         let (unsaved, saved) = (Totals::default(), state.pending.len());
         let (next_due, next_send) = (Instant::now() + INTERVAL, Instant::now());
+        let (sent, is_dirty, gave_up) = (0, true, false);
         let mut accounts =
-            Accounts { subject, state, ranges, unsaved, saved, sent: 0, is_dirty: true, next_due, next_send };
+            Accounts { subject, state, ranges, unsaved, saved, sent, is_dirty, gave_up, next_due, next_send };
         if accounts.state.config != accounts.subject.config {
             if !accounts.ranges.is_empty() {
                 // What was settled before was decided by the configuration before.
@@ -222,12 +228,16 @@ impl Accounts {
             return last.tally.join(&mark.tally);
         }
         if self.ranges.len() >= RANGES_MAX {
-            self.ranges.pop_first();
-            tracing::warn!(
-                pipeline = self.subject.pipeline,
-                hint = "see why the sink does not take the pipeline's accounts; records are not concerned",
-                "no account could be written for so long that a settled range is given up"
-            );
+            if !std::mem::replace(&mut self.gave_up, true) {
+                let hint = "see why the sink does not take the pipeline's accounts; records are not concerned";
+                let pipeline = &self.subject.pipeline;
+                tracing::warn!(
+                    pipeline,
+                    hint,
+                    "no account could be delivered for so long that settled ranges are given up"
+                );
+            }
+            return;
         }
         let range = Range {
             path: mark.source.path.clone(),
@@ -252,9 +262,10 @@ impl Accounts {
         }
     }
 
-    /// Writes an account when a minute has passed and no other one waits.
+    /// Writes an account when a minute has passed, or there is much to tell, and no other one waits.
     pub fn close_if_due(&mut self, waiting: impl FnOnce() -> Waiting) {
-        if Instant::now() >= self.next_due && self.state.pending.is_empty() {
+        let is_due = Instant::now() >= self.next_due || self.ranges.len() >= RANGES_DUE;
+        if is_due && self.state.pending.is_empty() {
             self.close(Kind::Interval, Utc::now(), &waiting());
         }
     }
@@ -409,7 +420,7 @@ impl Accounts {
             // One that was damaged by hand is sent under another id rather than kept for ever.
             id.bytes().zip(&mut characters).for_each(|(byte, character)| *character = byte);
             batch.push(Id(characters), *timestamp_us, None, |body| {
-                body.extend_from_slice(document.to_string().as_bytes())
+                body.extend_from_slice(document.to_string().as_bytes());
             });
         }
         self.sent = self.saved;
@@ -487,4 +498,104 @@ pub struct Account {
     /// Bytes that waited to be delivered.
     #[serde(rename = "account.waiting_bytes", default)]
     pub waiting_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ack::FileNumber;
+    use crate::batch::SourceFile;
+    use crate::checkpoint::{Fingerprint, Position};
+
+    fn subject(config: &str) -> Subject {
+        let (pipeline, host, targets) = ("p".to_owned(), "h".to_owned(), vec!["store".to_owned()]);
+        Subject { pipeline, host, config: config.to_owned(), config_text: "source: …".to_owned(), targets }
+    }
+
+    fn settled(inode: u64, end: u64) -> Settled {
+        let mut mark = Mark::of_line(inode as FileNumber, Position { offset_bytes: end, tail: Fingerprint::default() });
+        mark.source = Arc::new(SourceFile { inode, ..SourceFile::default() });
+        mark.tally.keep(&Id([b'a'; ID_CHARACTERS]));
+        let delivered = Delivered { indexed: 1, ..Delivered::default() };
+        Settled { destination: Destination::Records, marks: vec![mark], delivered: vec![("store", delivered)] }
+    }
+
+    /// A kind of account, and its ranges as inode, beginning and end.
+    type Shown = (String, Vec<(u64, u64, u64)>);
+
+    /// The accounts that are sent now.
+    fn sent(accounts: &mut Accounts) -> Vec<Shown> {
+        let Some(batch) = accounts.next_batch() else { return Vec::new() };
+        let read = |item| {
+            let account: Account = serde_json::from_slice(batch.document(item)).unwrap();
+            let range = |range: &Range| (range.inode, range.from_bytes, range.to_bytes);
+            (account.kind, account.files.iter().map(range).collect())
+        };
+        batch.items().iter().map(read).collect()
+    }
+
+    fn answer(accounts: &mut Accounts, indexed: u64) {
+        let delivered = vec![("store", Delivered { indexed, ..Delivered::default() })];
+        accounts.add(&Settled { destination: Destination::Accounts, marks: Vec::new(), delivered });
+    }
+
+    #[test]
+    fn an_account_is_sent_when_it_is_saved_and_until_it_is_taken() {
+        let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
+        assert!(accounts.is_urgent() && sent(&mut accounts).is_empty(), "it is not on disk");
+        accounts.saved();
+        let kinds = |sent: Vec<(String, Vec<_>)>| sent.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        assert_eq!(kinds(sent(&mut accounts)), ["configuration", "start"]);
+        assert!(sent(&mut accounts).is_empty(), "they are on their way");
+        answer(&mut accounts, 1);
+        assert!(accounts.is_pending() && !accounts.is_hopeful() && sent(&mut accounts).is_empty(), "in a minute again");
+        // A crash: the same ones are sent again, under the same ids, with the next start.
+        let ids =
+            |state: &Value| state["pending"].as_array().unwrap().iter().map(|p| p["id"].clone()).collect::<Vec<_>>();
+        let before = accounts.state();
+        let (mut accounts, is_readable) = Accounts::start(subject("one"), before.clone());
+        assert!(is_readable && ids(&accounts.state())[..2] == ids(&before)[..]);
+        accounts.saved();
+        assert_eq!(kinds(sent(&mut accounts)), ["configuration", "start", "start"]);
+        answer(&mut accounts, 3);
+        assert!(!accounts.is_pending());
+    }
+
+    #[test]
+    fn ranges_grow_and_are_told_once_and_of_the_configuration_that_decided_them() {
+        let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
+        accounts.saved();
+        sent(&mut accounts);
+        answer(&mut accounts, 2);
+        [(7, 1), (7, 2), (8, 5), (7, 3)].into_iter().for_each(|(inode, end)| accounts.add(&settled(inode, end)));
+        let news = accounts.saved();
+        assert_eq!((news.lines, news.sinks["store"].indexed), (4, 4));
+        // What the checkpoint holds goes on, under another configuration.
+        let (mut accounts, _) = Accounts::start(subject("two"), accounts.state());
+        assert_eq!(accounts.totals().lines, 4);
+        let open = of_checkpoint(&accounts.state());
+        let by_config: Vec<_> = open.iter().filter(|account| !account.files.is_empty()).map(|a| &*a.config).collect();
+        assert_eq!(by_config, ["one"]);
+        accounts.saved();
+        let told = sent(&mut accounts);
+        assert_eq!(told[0], ("interval".to_owned(), vec![(7, 0, 3), (8, 4, 5)]));
+        assert_eq!(told[1..].iter().map(|(kind, _)| &**kind).collect::<Vec<_>>(), ["configuration", "start"]);
+    }
+
+    #[test]
+    fn many_ranges_are_told_early_in_several_accounts_and_none_is_given_up() {
+        let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
+        accounts.saved();
+        sent(&mut accounts);
+        answer(&mut accounts, 2);
+        (0..RANGES_DUE as u64).for_each(|inode| accounts.add(&settled(inode, 9)));
+        accounts.close_if_due(Waiting::default);
+        accounts.saved();
+        let told = sent(&mut accounts);
+        assert_eq!(told.iter().map(|(_, files)| files.len()).collect::<Vec<_>>(), [RANGES_PER_ACCOUNT_MAX; 5]);
+        let (accounts, is_readable) = Accounts::start(subject("one"), json!({ "sequence": "damaged" }));
+        assert!(!is_readable && accounts.is_pending(), "what cannot be read is begun anew");
+    }
 }

@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ack::FileNumber;
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Saved};
 use crate::source::files::{Chunk, Files};
 use crate::telemetry::{Counters, now_seconds};
 use crate::wake::Wake;
@@ -286,7 +286,7 @@ impl Pipeline {
             let (files, observers) = (self.source.entries(), self.stages.observers.state());
             let accounts = self.accounts.state();
             let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
-                let checkpoint = Checkpoint { version: checkpoint::VERSION, files, observers, accounts };
+                let checkpoint = Saved { version: checkpoint::VERSION, files, observers, accounts };
                 checkpoint::save(&self.checkpoint.path, &checkpoint).map_err(|error| chain(&error))
             });
             match saved {

@@ -65,7 +65,7 @@ impl Holdings {
     /// Those of some ids that documents have; at most 10,000 are asked for.
     pub(super) async fn present(&self, ids: &[Id]) -> Result<HashSet<Id>, Trouble> {
         match self {
-            Holdings::Store(reader) => reader.present(ids).map_err(told),
+            Holdings::Store(reader) => reader.present(ids).map_err(|error| told(&error)),
             Holdings::Elasticsearch(searched) => {
                 let ids: Vec<&str> = ids.iter().map(Id::as_str).collect();
                 let present = pages::present(&searched.client, &searched.records, &ids).await?;
@@ -80,7 +80,7 @@ impl Holdings {
         match self {
             Holdings::Store(reader) => {
                 let count = |place: Place| *counts.entry(place.file).or_default() += 1;
-                reader.each_place(bounds, count).map_err(told)?;
+                reader.each_place(bounds, count).map_err(|error| told(&error))?;
             }
             Holdings::Elasticsearch(searched) => {
                 for (file, to_bytes) in bounds {
@@ -96,7 +96,7 @@ impl Holdings {
     /// Visits every document that files have before their bounds.
     pub(super) async fn each_place(&self, bounds: &Bounds, mut visit: impl FnMut(Place)) -> Result<(), Trouble> {
         let searched = match self {
-            Holdings::Store(reader) => return reader.each_place(bounds, visit).map_err(told),
+            Holdings::Store(reader) => return reader.each_place(bounds, visit).map_err(|error| told(&error)),
             Holdings::Elasticsearch(searched) => searched,
         };
         for (file, to_bytes) in bounds {
@@ -119,7 +119,7 @@ impl Holdings {
     pub(super) async fn accounts(&self) -> Result<Vec<Account>, Trouble> {
         let searched = match self {
             Holdings::Store(reader) => {
-                let documents = reader.accounts().map_err(told)?;
+                let documents = reader.accounts().map_err(|error| told(&error))?;
                 return Ok(documents.iter().filter_map(|text| serde_json::from_str(text).ok()).collect());
             }
             Holdings::Elasticsearch(searched) => searched,
@@ -138,7 +138,7 @@ impl Holdings {
     /// The records that orders have erased.
     pub(super) async fn tombstones(&self) -> Result<Vec<Place>, Trouble> {
         match self {
-            Holdings::Store(reader) => reader.tombstones().map_err(told),
+            Holdings::Store(reader) => reader.tombstones().map_err(|error| told(&error)),
             Holdings::Elasticsearch(searched) => {
                 let tombstones = tombstones::all(&searched.client, &searched.accounts).await?;
                 let place = |tombstone: tombstones::Tombstone| {
@@ -153,12 +153,12 @@ impl Holdings {
     /// Records with a time up to this, in microseconds since 1970, may have been deleted by retention.
     pub(super) fn expired_until_us(&self) -> Result<Option<i64>, Trouble> {
         match self {
-            Holdings::Store(reader) => reader.expired_until_us().map_err(told),
+            Holdings::Store(reader) => reader.expired_until_us().map_err(|error| told(&error)),
             Holdings::Elasticsearch(_) => Ok(None),
         }
     }
 }
 
-fn told(error: StoreError) -> Trouble {
+fn told(error: &StoreError) -> Trouble {
     error.trouble()
 }

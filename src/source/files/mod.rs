@@ -19,6 +19,7 @@ mod renamed;
 mod salvage;
 mod scan;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::Metadata;
 use std::io;
@@ -419,14 +420,15 @@ impl Files {
         self.next_scan = Instant::now();
     }
 
-    /// The entries for the checkpoint.
-    pub fn entries(&mut self) -> Vec<FileEntry> {
+    /// The entries for the checkpoint. There may be thousands, and they are saved often: what is remembered is not copied.
+    pub fn entries(&mut self) -> Vec<Cow<'_, FileEntry>> {
         self.remembered.forget();
         // A compressed file of which it is not known yet whose copy it is has nothing to go on with after a restart.
         let is_decided = |file: &&TailedFile| !(file.undecided && file.is_compressed());
         let open = self.files.values().filter(is_decided).map(|file| file.entry(false));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
-        self.remembered.iter().chain(replaced).cloned().chain(open).chain(self.closed.entries()).collect()
+        let kept = self.remembered.iter().chain(replaced).map(Cow::Borrowed);
+        kept.chain(open.chain(self.closed.entries()).map(Cow::Owned)).collect()
     }
 
     /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, or it waits

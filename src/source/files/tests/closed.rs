@@ -58,7 +58,7 @@ fn every_file_is_read_on_where_it_ended() {
     }
     assert_eq!(bench.counters.source_lost_bytes_total.get(), 0);
     // The checkpoint knows them all.
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     assert_eq!(entries.iter().filter(|entry| entry.committed.offset_bytes == 8).count(), 10);
     bench.restart(&entries);
     assert_eq!(look_until_served(&mut bench), []);

@@ -38,7 +38,7 @@ fn copytruncate_goes_on_in_the_copy() {
         assert_eq!(bench.counters.source_lost_bytes_total.get(), 0);
         // Acknowledgements of what was read before count for the copy.
         bench.commit_all();
-        let entries = bench.files.entries();
+        let entries = bench.saved_entries();
         bench.restart(&entries);
         bench.seen.clear();
         bench.look_later();
@@ -241,7 +241,7 @@ fn compressed_rotations_are_read_once() {
         let first = bench.seen.pop().unwrap();
         // Not shipped to its end, and compressed while down: read on in the compressed file, with the same origin.
         append(&bench.path("a.log"), b"2\n3");
-        let entries = bench.files.entries();
+        let entries = bench.saved_entries();
         bench.restart(&entries);
         let compressed = format!("a.log.1.{end}");
         compress(&bench, "a.log", &compressed);
@@ -261,7 +261,7 @@ fn compressed_rotations_are_read_once() {
         bench.look_later();
         assert_eq!(bench.counters.source_lost_bytes_total.get(), 0);
         // Known ever after, whatever its name; one that was never seen is read.
-        let entries = bench.files.entries();
+        let entries = bench.saved_entries();
         bench.restart(&entries);
         fs_err::rename(bench.path(&compressed), bench.path(&format!("a.log.2.{end}"))).unwrap();
         append(&bench.path("x"), b"other\nlines\n");
@@ -271,7 +271,7 @@ fn compressed_rotations_are_read_once() {
         bench.commit_all();
         bench.look_later();
         assert_eq!(bench.files.open_files(), 1, "{end}: what is delivered is closed");
-        let entries = bench.files.entries();
+        let entries = bench.saved_entries();
         bench.restart(&entries);
         bench.look_later();
         assert_eq!(texts(&mut bench), [], "{end}");
@@ -359,7 +359,7 @@ fn an_archive_that_is_known_is_examined_once_however_often_one_starts() {
     bench.look();
     append(&bench.path("a.log"), b"not delivered\n");
     bench.commit_all();
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     fs_err::remove_file(bench.path("a.log")).unwrap();
     write_archive(&bench.path("a.log.1.gz"), "first\n", count);
     // Others that begin in other ways, in the globs and beside.
@@ -376,7 +376,7 @@ fn an_archive_that_is_known_is_examined_once_however_often_one_starts() {
     bench.commit_all();
     bench.look_later();
     assert_eq!(bench.files.open_files(), 0);
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     bench.restart(&entries);
     bench.seen.clear();
     assert_eq!((turns(&mut bench), bench.seen.len()), (0, 0), "nothing is decompressed again");
@@ -393,7 +393,7 @@ fn a_missing_file_is_looked_for_in_archives_that_begin_alike() {
     // Not delivered when inferlog stops; rotated and compressed meanwhile, beside many older archives.
     append(&bench.path("a.log"), b"2\n");
     bench.look();
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     for number in 2..20 {
         write_archive(&bench.path(&format!("a.log.{number}.gz")), &format!("{number}\n"), 1_000);
     }
@@ -426,7 +426,7 @@ fn archives_are_passed_over_at_a_first_start_at_the_end() {
     bench.files.decided_after = Duration::ZERO;
     bench.look();
     assert_eq!((bench.chunks, bench.files.open_files()), (0, 0));
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     bench.restart(&entries);
     bench.files.decided_after = Duration::ZERO;
     bench.look();

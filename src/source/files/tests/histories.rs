@@ -210,7 +210,7 @@ impl History {
             committed: known.committed.clone(),
             finished: false,
         });
-        self.saved = (self.bench.files.entries(), self.remembered.iter().cloned().chain(open).collect());
+        self.saved = (self.bench.saved_entries(), self.remembered.iter().cloned().chain(open).collect());
         self.bench.files.saved();
     }
 

@@ -9,7 +9,7 @@ fn check_lost(steps: &[Step], expected_bytes: u64) {
     let mut bench = check(steps);
     assert_eq!(bench.counters.source_lost_bytes_total.get(), expected_bytes, "{steps:#?}");
     bench.commit_all();
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     bench.restart(&entries);
     bench.look();
     assert_eq!(bench.counters.source_lost_bytes_total.get(), expected_bytes, "again after {steps:#?}");
@@ -131,9 +131,9 @@ fn what_was_in_flight_when_its_file_was_overwritten_is_reported_after_a_crash() 
         Look(&[("a.log", 1, 0, "2"), ("a.log", 1, 2, "3")]),
     ];
     let mut bench = check(&steps);
-    let crashed = bench.files.entries();
+    let crashed = bench.saved_entries();
     bench.commit(1);
-    let delivered = bench.files.entries();
+    let delivered = bench.saved_entries();
     for (entries, expected_bytes) in [(delivered, 0), (crashed, 2)] {
         bench.restart(&entries);
         bench.look();

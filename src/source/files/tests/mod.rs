@@ -40,6 +40,11 @@ struct Bench {
 }
 
 impl Bench {
+    /// What a checkpoint would keep.
+    fn saved_entries(&mut self) -> Vec<FileEntry> {
+        self.files.entries().into_iter().map(Cow::into_owned).collect()
+    }
+
     fn new(paths: &[&str], exclude: &[&str], first_seen: FirstSeen, line_bytes_max: usize) -> Bench {
         Bench::over(tempfile::tempdir().unwrap(), paths, exclude, first_seen, line_bytes_max)
     }

@@ -12,7 +12,7 @@ fn texts(bench: &mut Bench) -> Vec<String> {
 
 fn restart(bench: &mut Bench) {
     bench.commit_all();
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     bench.restart(&entries);
 }
 

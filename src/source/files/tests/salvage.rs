@@ -45,7 +45,7 @@ fn the_rest_of_a_deleted_file_is_salvaged() {
             bench.files.salvage(true);
         }
         let before: Vec<Seen> = bench.seen.drain(1..).collect();
-        let entries = bench.files.entries();
+        let entries = bench.saved_entries();
         bench.restart(&entries);
         let file = fs_err::read_dir(bench.path("state/salvage")).unwrap().next().unwrap().unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -54,7 +54,7 @@ fn the_rest_of_a_deleted_file_is_salvaged() {
         assert_eq!(bench.seen, before, "after a while: {after_a_while}, grows: {grows}");
         bench.commit_all();
         bench.look();
-        let entries = bench.files.entries();
+        let entries = bench.saved_entries();
         assert_eq!(salvaged(&bench), 1, "the checkpoint on disk may want it");
         bench.files.saved();
         assert_eq!((salvaged(&bench), bench.files.open_files()), (0, 0));

@@ -79,7 +79,7 @@ fn simple(bench: &mut Bench, step: &Step) {
         Folder(name) => fs_err::create_dir(bench.path(name)).unwrap(),
         Commit => bench.commit_all(),
         Restart => {
-            let entries = bench.files.entries();
+            let entries = bench.saved_entries();
             bench.restart(&entries);
         }
         step => unreachable!("{step:?} is done elsewhere"),
@@ -196,7 +196,7 @@ fn replaced_content_is_a_new_generation() {
             assert_eq!(lines, regrown.lines().collect::<Vec<_>>(), "restart: {restart}");
             assert!(bench.seen.iter().all(|seen| seen.file.generation == 1), "restart: {restart}");
             assert!(bench.files.is_urgent(), "ids hang on the generation");
-            bench.files.entries();
+            bench.saved_entries();
             assert!(bench.files.is_urgent(), "taken, but not on disk yet");
             bench.files.saved();
             assert!(!bench.files.is_urgent() && !bench.files.is_dirty());
@@ -269,7 +269,7 @@ fn deleted_files_are_read_to_their_end() {
     bench.look_later();
     assert_eq!(bench.files.open_files(), 1);
     assert!(bench.files.is_dirty());
-    assert_eq!(bench.files.entries().iter().filter(|entry| entry.finished).count(), 1);
+    assert_eq!(bench.saved_entries().iter().filter(|entry| entry.finished).count(), 1);
 }
 
 #[test]
@@ -470,7 +470,7 @@ fn checkpoints_resume_where_delivery_ended() {
     bench.files.observed(number, 6);
     bench.files.observed(number, 4);
     assert_eq!(bench.files.lag_bytes(), 2);
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     assert_eq!((entries[0].committed.offset_bytes, entries[0].observed_offset_bytes), (4, 6));
     bench.restart(&entries);
     bench.files.next_scan = Instant::now();
@@ -494,7 +494,7 @@ fn checkpoints_resume_where_delivery_ended() {
         bench.seen.iter().map(|seen| (seen.file.generation, seen.offset_bytes)).collect::<Vec<_>>(),
         [(4, 0), (4, 2), (4, 4)]
     );
-    assert_eq!(bench.files.entries().len(), 2, "the other content stays known");
+    assert_eq!(bench.saved_entries().len(), 2, "the other content stays known");
 }
 
 #[test]
@@ -503,21 +503,21 @@ fn marks_of_replaced_content_do_not_move_the_new_one() {
     fs_err::write(bench.path("a.log"), "3\n4\n5\n").unwrap();
     bench.look();
     bench.commit(1);
-    assert_eq!(bench.files.entries().last().unwrap().committed.offset_bytes, 0);
+    assert_eq!(bench.saved_entries().last().unwrap().committed.offset_bytes, 0);
     bench.commit_all();
-    assert_eq!(bench.files.entries().last().unwrap().committed.offset_bytes, 6);
+    assert_eq!(bench.saved_entries().last().unwrap().committed.offset_bytes, 6);
 }
 
 #[test]
 fn old_entries_are_forgotten_and_their_number_is_limited() {
     let mut bench = check(&[Append("a.log", "1\n"), Look(&[("a.log", 0, 0, "1")])]);
-    let entry = FileEntry { inode: u64::MAX, ..bench.files.entries()[0].clone() };
+    let entry = FileEntry { inode: u64::MAX, ..bench.saved_entries().remove(0) };
     let aged = |age: TimeDelta| FileEntry { updated: Utc::now() - age, ..entry.clone() };
     let many = (0..ENTRIES_KEPT_MAX as i64 + 10).map(|seconds| aged(TimeDelta::seconds(seconds)));
     bench.restart(&[aged(TimeDelta::days(29)), aged(TimeDelta::days(31))]);
-    assert_eq!(bench.files.entries().len(), 1);
+    assert_eq!(bench.saved_entries().len(), 1);
     bench.restart(&many.collect::<Vec<_>>());
-    let kept = bench.files.entries();
+    let kept = bench.saved_entries();
     assert_eq!(kept.len(), ENTRIES_KEPT_MAX);
     assert!(kept.iter().all(|entry| entry.updated > Utc::now() - TimeDelta::seconds(ENTRIES_KEPT_MAX as i64 + 9)));
 }

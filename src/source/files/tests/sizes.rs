@@ -40,7 +40,7 @@ fn ten_thousand_files_are_read_and_quiet_ones_cost_one_look() {
     bench.look();
     assert_eq!((bench.seen.len(), bench.chunks), (20_001, 10_001));
     bench.commit_all();
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     bench.restart(&entries);
     bench.look();
     assert_eq!((bench.seen.len(), bench.files.open_files()), (20_001, 10_000));
@@ -65,7 +65,7 @@ fn a_long_line_is_not_held_in_memory() {
     assert_eq!(lengths[1..], [(long, format!("<{} bytes>", 20 << 20)), (long + (20 << 20) + 1, "next".to_owned())]);
     assert!(bench.files.buffer.len() <= LIMIT + 1 + TAIL_BYTES_MAX, "{}", bench.files.buffer.len());
     bench.commit_all();
-    let entries = bench.files.entries();
+    let entries = bench.saved_entries();
     bench.restart(&entries);
     append(&path, b"\nlast\n");
     bench.seen.clear();
