@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, print_table, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, print, print_table, say, start_log};
 use crate::config::model::Sink;
 use crate::harmless::harmless;
 use crate::pipeline::build::state_folder;
@@ -43,7 +43,7 @@ struct List {
     filter: Filter,
     /// How to print; `json` is one line a group
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: TableFormat,
     #[command(flatten)]
     state: State,
 }
@@ -74,7 +74,7 @@ struct Replay {
     all: bool,
     /// How to print; `json` is one line an entry
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: TableFormat,
     #[command(flatten)]
     state: State,
 }
@@ -96,12 +96,6 @@ impl Filter {
     fn selection(&self, ids: Vec<String>) -> Selection {
         Selection { stage: self.stage.clone(), reason: self.reason.clone(), ids }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -171,9 +165,9 @@ fn list(arguments: List) -> Result<(), Failure> {
         })?;
     }
     match arguments.format {
-        Format::Json => print_groups_as_json(&groups),
-        Format::Table if groups.is_empty() => say("no entries"),
-        Format::Table => print_groups(&groups),
+        TableFormat::Json => print_groups_as_json(&groups),
+        TableFormat::Table if groups.is_empty() => say("no entries"),
+        TableFormat::Table => print_groups(&groups),
     }
     Ok(())
 }
@@ -313,9 +307,9 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
 }
 
 /// Says what became of one entry: in words only when it remains.
-fn tell(pipeline: &str, outcome: &Outcome, format: Format, print_line: fn(&str)) {
+fn tell(pipeline: &str, outcome: &Outcome, format: TableFormat, print_line: fn(&str)) {
     let Outcome { id, from, outcome, why } = outcome;
-    if format == Format::Json {
+    if format == TableFormat::Json {
         let line = json!({ "pipeline": pipeline, "id": id, "from": from, "outcome": outcome, "why": why });
         print_line(&line.to_string());
     } else if outcome == "remains" {

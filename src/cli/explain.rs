@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, start_log};
 use crate::batch::SourceFile;
 use crate::config::model::{Pipeline, Sink, Step};
 use crate::elastic::target::Target;
@@ -35,13 +35,7 @@ pub(super) struct Arguments {
     file: PathBuf,
     /// How to print; `json` is one line a record
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    format: TextFormat,
 }
 
 /// One line, and all that is known of its way.
@@ -80,8 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             rejected |= result.is_err();
             let way = Way { pipeline, trial: &trial, number, line, walk, result };
             match arguments.format {
-                Format::Text => print(&way.text()),
-                Format::Json => print(&way.json().to_string()),
+                TextFormat::Text => print(&way.text()),
+                TextFormat::Json => print(&way.json().to_string()),
             }
         }
         offset_bytes += bytes.len() as u64;

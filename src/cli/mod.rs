@@ -66,6 +66,20 @@ enum Verb {
     },
 }
 
+/// How an answer that is a table is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum TableFormat {
+    Table,
+    Json,
+}
+
+/// How an answer in words is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum TextFormat {
+    Text,
+    Json,
+}
+
 /// Where state is kept; every verb that reads state takes it.
 #[derive(Debug, clap::Args)]
 struct State {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, NOT_SO, State, load, print, print_table, runtime, say, start_log};
+use super::{Failure, NOT_SO, State, TableFormat, load, print, print_table, runtime, say, start_log};
 use crate::harmless::harmless;
 use crate::pipeline::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
 use crate::pipeline::supervisor::data_dir;
@@ -20,16 +20,10 @@ pub(super) struct Arguments {
     #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// How to print: a table, or JSON with everything in it, one line a sink
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    format: TableFormat,
     #[command(flatten)]
     state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -49,8 +43,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         for report in reports.map_err(|error| Failure::new(&error, hint(&error)))? {
             is_complete &= report.is_complete();
             match arguments.format {
-                Format::Table => show(&pipeline.name, &report),
-                Format::Json => print(&json(&pipeline.name, &report)),
+                TableFormat::Table => show(&pipeline.name, &report),
+                TableFormat::Json => print(&json(&pipeline.name, &report)),
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
 use crate::config::model::{Elasticsearch, Pipeline, Sink};
 use crate::elastic::client::Client;
 use crate::elastic::setup::{self, Action, SetupError, Step};
@@ -30,13 +30,7 @@ struct Of {
     file: PathBuf,
     /// How to print the steps
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    format: TextFormat,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -83,10 +77,10 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&Elasticsearch>, Fa
     Ok(sinks)
 }
 
-fn show(step: &Step, format: Format) {
+fn show(step: &Step, format: TextFormat) {
     match format {
-        Format::Text => print(&format!("{:<8}{:<20}{}", step.action.to_string(), step.kind.to_string(), step.name)),
-        Format::Json => {
+        TextFormat::Text => print(&format!("{:<8}{:<20}{}", step.action.to_string(), step.kind.to_string(), step.name)),
+        TextFormat::Json => {
             let step = json!({
                 "kind": step.kind.to_string(), "name": step.name, "action": step.action.to_string(),
             });

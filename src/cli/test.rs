@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Failure, NOT_SO, load, print, say, start_log};
+use super::{Failure, NOT_SO, TextFormat, load, print, say, start_log};
 use crate::config::model::{Pipeline, Step, TestCase};
 use crate::harmless::harmless;
 use crate::pipeline::self_test::{self, Difference, Reach, Report};
@@ -19,13 +19,7 @@ pub(super) struct Arguments {
     require_coverage: bool,
     /// How to print the results; `json` is one line a test
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    format: TextFormat,
 }
 
 /// Of all pipelines together.
@@ -44,16 +38,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for pipeline in &pipelines {
         let report = self_test::run(pipeline);
         match arguments.format {
-            Format::Text => print_text(pipeline, &report),
-            Format::Json => print_json(pipeline, &report),
+            TextFormat::Text => print_text(pipeline, &report),
+            TextFormat::Json => print_json(pipeline, &report),
         }
         totals.add(&report);
     }
     let Totals { passed, failed, covered, processors } = totals;
     let summary = format!("{passed} passed, {failed} failed; {covered} of {processors} processors covered");
     match arguments.format {
-        Format::Text => print(&format!("\n{summary}")),
-        Format::Json => say(&summary),
+        TextFormat::Text => print(&format!("\n{summary}")),
+        TextFormat::Json => say(&summary),
     }
     let well = failed == 0 && (covered == processors || !arguments.require_coverage);
     if well { Ok(()) } else { Err(Failure(NOT_SO)) }
