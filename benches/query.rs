@@ -17,15 +17,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use inferlog::answer::{Answer, Outcome};
-use inferlog::batch::{Batch, ID_CHARACTERS, Id, Origin, SourceFile};
 use inferlog::elastic::client::{Body, Client};
 use inferlog::elastic::options::ClientOptions;
 use inferlog::elastic::search::Search;
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
+use inferlog::flow::answer::{Answer, Outcome};
+use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin, SourceFile};
+use inferlog::flow::question::{Order, Question};
 use inferlog::kql::Expression;
-use inferlog::question::{Order, Question};
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
 use inferlog::sink::store::{self, Retention, Store};
 use inferlog::sink::{Request, Sink};

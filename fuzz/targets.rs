@@ -9,15 +9,15 @@
 use std::collections::HashSet;
 use std::path::Path as FilePath;
 
-use inferlog::answer::{Answer, Outcome};
-use inferlog::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
 use inferlog::config::{Environment, Problem, load_with};
 use inferlog::elastic::bulk::read_answer;
 use inferlog::elastic::client::Reply;
+use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::kql::{Expression, TEXT_BYTES_MAX};
 use inferlog::record::canonical::{CanonicalError, Scratch, canonicalize};
 use inferlog::record::{NESTING_DEPTH_MAX, Path, Record, Space};
 use inferlog::source::framing::Lines;
+use inferlog::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -16,8 +16,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use prometheus_client::metrics::gauge::Gauge;
 
-use crate::reject::Reject;
-use crate::tally::Totals;
+use crate::flow::reject::Reject;
+use crate::flow::tally::Totals;
 
 type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Counter>;
@@ -407,7 +407,7 @@ fn family<F: Metric + Clone>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reject::Stage;
+    use crate::flow::reject::Stage;
 
     #[test]
     fn every_metric_is_documented_and_every_documented_one_exists() {
@@ -422,7 +422,7 @@ mod tests {
         let mut settled = Totals::default();
         settled.dropped.add("rule", 1);
         settled.dead_lettered.add("decode/invalid_json", 1);
-        settled.add_documents("store", &crate::tally::Delivered::default());
+        settled.add_documents("store", &crate::flow::tally::Delivered::default());
         counters.count_settled(&settled);
         let text = telemetry.text();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

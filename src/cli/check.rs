@@ -8,15 +8,15 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
-use crate::batch::SourceFile;
 use crate::config::model::Pipeline;
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source};
+use crate::flow::batch::SourceFile;
 use crate::pipeline::build;
 use crate::record::Space;
 use crate::source::framing::Lines;
 use crate::telemetry::Telemetry;
-use crate::units::format_bytes;
+use crate::text::units::format_bytes;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -114,7 +114,7 @@ fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
 }
 
 fn outcome(
-    line: &crate::line::Line<'_>,
+    line: &crate::flow::line::Line<'_>,
     source: Source<'_>,
     enrichment: &mut Enrichment,
     space: &mut Space,

@@ -17,7 +17,7 @@ use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers}
 use crate::pipeline::supervisor::{Supervisor, data_dir};
 use crate::pipeline::{Ended, build};
 use crate::sink::store::{Reader, Store};
-use crate::units::format_bytes;
+use crate::text::units::format_bytes;
 
 /// The pipeline of the demo, as a user would write it.
 const PIPELINE: &str = include_str!("demo.yaml");

@@ -11,19 +11,19 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, start_log};
-use crate::batch::SourceFile;
 use crate::config::model::{Pipeline, Sink, Step};
 use crate::elastic::target::Target;
 use crate::enrich::Source;
-use crate::harmless::harmless;
-use crate::line::Line;
+use crate::flow::batch::SourceFile;
+use crate::flow::line::Line;
+use crate::flow::reasons;
+use crate::flow::reject::{Reject, Stage};
 use crate::pipeline::build;
 use crate::pipeline::trial::{Trial, Tried};
 use crate::pipeline::walk::{Change, Seen, Walk};
-use crate::reasons;
 use crate::record::{Record, Space};
-use crate::reject::{Reject, Stage};
 use crate::telemetry::Telemetry;
+use crate::text::harmless::harmless;
 
 /// The longest line that is read, in bytes: four times what a pipeline may allow.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::query_source::{self, Opened};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, print, runtime, say, start_log, terminal_width};
-use crate::harmless::harmless;
+use crate::flow::question::{Order, Question, Row};
 use crate::kql::{self, Expression};
 use crate::query::ask::{AskError, Told};
 use crate::query::cell::ID_COLUMN;
@@ -18,9 +18,9 @@ use crate::query::completeness::Completeness;
 use crate::query::groups::Groups;
 use crate::query::output::{Format, Output, Written};
 use crate::query::saved::{self, Saved, SavedError};
-use crate::question::{Order, Question, Row};
 use crate::record::{Record, Space};
-use crate::units::parse_duration;
+use crate::text::harmless::harmless;
+use crate::text::units::parse_duration;
 
 /// The exit code of what Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

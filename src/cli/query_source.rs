@@ -8,13 +8,13 @@ use super::{COULD_NOT_LOOK, Failure, complain, load};
 use crate::config::model::{self, Pipeline};
 use crate::elastic::client::Client;
 use crate::enrich::Hash;
+use crate::flow::question::Question;
 use crate::kql::{Expression, Field, Pattern};
 use crate::pipeline::build::{host_name, state_folder, store_path};
 use crate::pipeline::supervisor::data_dir;
 use crate::query::accounted;
 use crate::query::ask::Source;
 use crate::query::completeness::{Completeness, local_state};
-use crate::question::Question;
 use crate::record::{self, Record, Space};
 use crate::sink::store::Store;
 

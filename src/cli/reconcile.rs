@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, NOT_SO, State, TableFormat, load, print, print_table, runtime, say, start_log};
-use crate::harmless::harmless;
 use crate::pipeline::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
 use crate::pipeline::supervisor::data_dir;
-use crate::units::format_bytes;
+use crate::text::harmless::harmless;
+use crate::text::units::format_bytes;
 
 /// Findings that a table lists; `--format json` lists all.
 const FINDINGS_LISTED_MAX: usize = 100;

@@ -13,7 +13,7 @@ use crate::pipeline::health::Health;
 use crate::pipeline::supervisor::{Running, Supervisor, data_dir};
 use crate::pipeline::{Ended, Limits};
 use crate::server::{self, Served};
-use crate::units::format_bytes;
+use crate::text::units::format_bytes;
 
 /// Where the server listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:9614";

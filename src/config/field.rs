@@ -13,8 +13,8 @@ use super::section::{Context, Section, did_you_mean};
 use super::yaml::{Entry, Kind, Node, Scalar, Value};
 use crate::kql::Expression;
 use crate::record::Path;
-use crate::secret::Secret;
-use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
+use crate::text::secret::Secret;
+use crate::text::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
 /// A key's value, or an item of a list.
 pub(super) struct Field<'a> {

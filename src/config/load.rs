@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::digest::sha256_hexadecimal;
+use crate::text::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
 use super::model::{Pipeline, Sink};

@@ -15,11 +15,11 @@ use regex::Regex;
 use super::report::Position;
 use crate::elastic::options::ClientOptions;
 use crate::elastic::target::Target;
+use crate::flow::reject::Stage;
 use crate::kql::Expression;
 use crate::record::Path;
-use crate::reject::Stage;
-use crate::secret::Secret;
 use crate::sink::store::Retention;
+use crate::text::secret::Secret;
 
 /// One pipeline file.
 #[derive(Clone)]

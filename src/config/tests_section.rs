@@ -8,8 +8,8 @@ use super::field::Field;
 use super::model::{Expectation, ExpectedMembers, Step, TestCase};
 use super::section::{Section, did_you_mean};
 use super::yaml::{Node, Value};
-use crate::reasons;
-use crate::reject::Stage;
+use crate::flow::reasons;
+use crate::flow::reject::Stage;
 
 /// The stages that turn lines away before a sink sees them.
 const STAGES: [Stage; 3] = [Stage::Source, Stage::Decode, Stage::Enrich];

@@ -2,9 +2,9 @@
 //!
 //! One way to decode now, JSON: the line is one JSON object. Others become files of this folder.
 
-use crate::line::Line;
+use crate::flow::line::Line;
+use crate::flow::reject::{Reject, Stage};
 use crate::record::{Record, Space};
-use crate::reject::{Reject, Stage};
 
 /// How lines become records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::digest::sha256_hexadecimal;
+use crate::text::digest::sha256_hexadecimal;
 use serde_json::{Map, Value, json};
 
 use super::target::Target;

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::client::Reply;
 use super::describe;
-use crate::answer::{Answer, Outcome, Reason, Trouble};
+use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 
 /// The parts of a bulk answer that are read; Elasticsearch leaves out the rest, which cuts the answer from about 150 to
 /// 26 bytes an item.

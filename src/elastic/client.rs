@@ -30,7 +30,7 @@ use url::Url;
 
 use super::describe;
 use super::options::{self, ClientOptions, OptionsError};
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
 
 /// Longest answer that is taken, in bytes. A bulk answer has 26 bytes an item, and some hundreds where one failed.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use crate::answer::{Reason, Trouble};
+use crate::flow::answer::{Reason, Trouble};
 
 /// Longest quotation of a server's words, in characters.
 const QUOTE_CHARACTERS_MAX: usize = 300;

@@ -17,7 +17,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::describe;
-use crate::secret::Secret;
+use crate::text::secret::Secret;
 
 /// Who we are to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::bulk;
 use super::client::{Body, Client, Reply};
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
 
 /// Documents in a page.
 const PAGE_DOCUMENTS: usize = 5_000;

@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use super::bulk::trouble_of;
 use super::client::{Body, Client, Reply};
 use super::target::Target;
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
+use crate::flow::question::{Question, Row};
 use crate::kql::dsl::{self, FieldType, Types};
-use crate::question::{Question, Row};
 
 /// How much of documents a slice shall have, in bytes.
 pub const SLICE_BYTES: usize = 4 * 1024 * 1024;
@@ -242,7 +242,7 @@ impl Slice {
     ///
     /// # Errors
     /// When the answer is garbled.
-    pub fn visit(&self, visit: &mut crate::question::Visit<'_>) -> Result<bool, Trouble> {
+    pub fn visit(&self, visit: &mut crate::flow::question::Visit<'_>) -> Result<bool, Trouble> {
         for hit in self.found()?.hits.hits {
             let sort: Vec<Value> = serde_json::from_str(hit.sort.get()).map_err(|_| garbled(&self.host))?;
             let row = Row { key: sort.first().and_then(Value::as_f64), id: &hit.id, document: hit.source.get() };

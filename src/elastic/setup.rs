@@ -15,7 +15,7 @@ use super::bulk::{trouble_of, whole_reason};
 use super::client::{Body, Client, Reply};
 use super::describe;
 use super::target::Target;
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
 
 /// What is to be done with an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

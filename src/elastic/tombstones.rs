@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::client::Client;
 use super::pages::{self, Question};
-use crate::answer::Trouble;
-use crate::batch::Id;
+use crate::flow::answer::Trouble;
+use crate::flow::batch::Id;
 
 /// A record that was erased.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Tombstone {
     /// The id that it had.
     #[serde(rename = "tombstone.id")]
     pub id: String,
-    /// The file that it came from, as [`crate::batch::SourceFile::key`] names it.
+    /// The file that it came from, as [`crate::flow::batch::SourceFile::key`] names it.
     #[serde(rename = "inferlog.file", default)]
     pub file: String,
     /// The start of its line, in bytes from the start of the file.

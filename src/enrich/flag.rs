@@ -1,8 +1,8 @@
 //! `flag`: a boolean by a condition, such as `low_confidence`.
 
+use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Path, Record};
-use crate::reject::Reject;
 
 /// Sets a member to whether a condition holds. It is left out when that cannot be decided, for want of a member.
 #[derive(Clone, Debug)]

@@ -8,10 +8,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
+use crate::flow::reject::{Reject, Stage};
 use crate::record::canonical::{canonicalize, canonicalize_members};
 use crate::record::{Path, Record};
-use crate::reject::{Reject, Stage};
-use crate::secret::Secret;
+use crate::text::secret::Secret;
 
 /// Hashes members into another one.
 #[derive(Clone, Debug, PartialEq, Eq)]

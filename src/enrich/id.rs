@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, Source};
-use crate::batch::{ID_CHARACTERS, Id, SourceFile};
+use crate::flow::batch::{ID_CHARACTERS, Id, SourceFile};
 use crate::record::{Path, Record};
 
 /// What an id is made of, beside the time.

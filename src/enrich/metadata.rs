@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{Source, path};
-use crate::batch::SourceFile;
+use crate::flow::batch::SourceFile;
 use crate::record::{Path, Record, Room, json};
 
 /// How much of the digest of the configuration is shown.

@@ -30,10 +30,10 @@ pub use rename::Rename;
 pub use timestamp::Timestamp;
 pub use watch::{Decided, Nobody, Watch};
 
-use crate::batch::{Id, SourceFile};
+use crate::flow::batch::{Id, SourceFile};
+use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Path, Record, canonical};
-use crate::reject::Reject;
 use crate::telemetry::Counters;
 
 /// One processor with its condition.

@@ -1,7 +1,7 @@
 //! `redact`: members whose content nobody may see.
 
+use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
-use crate::reject::Reject;
 
 /// Replaces members, in every spelling of their paths, by a fixed text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `rename`: members under another name.
 
+use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
-use crate::reject::Reject;
 
 /// Renames members; an existing target is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::record::Space;
-use crate::secret::Secret;
 use crate::telemetry::Telemetry;
+use crate::text::secret::Secret;
 
 /// 2026-11-23T12:00:00.250Z, when the lines are read.
 const READ_US: i64 = 1_795_435_200_250_000;

@@ -7,10 +7,10 @@
 use chrono_tz::Tz;
 
 use super::{Context, Source, path};
+use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room, json};
-use crate::reject::Reject;
 use crate::telemetry::Counters;
-use crate::time::{self, Reading};
+use crate::text::time::{self, Reading};
 
 const TIMESTAMP: &str = "@timestamp";
 

@@ -29,9 +29,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::ack::{Mark, Settled};
-use crate::batch::{Batch, Destination, ID_CHARACTERS, Id};
-use crate::tally::{Delivered, Tally, Totals};
+use crate::flow::ack::{Mark, Settled};
+use crate::flow::batch::{Batch, Destination, ID_CHARACTERS, Id};
+use crate::flow::tally::{Delivered, Tally, Totals};
 use crate::telemetry::Latency;
 
 /// How often an account is written.

@@ -18,11 +18,11 @@ use super::health::Health;
 use super::outlet::{Outlet, RateLimit};
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, SavedCheckpoint, Stop};
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
 use crate::config::model;
 use crate::decode::Decode;
 use crate::elastic::options::OptionsError;
 use crate::enrich::{self, Action, Enrichment, Identity, Metadata, Step};
+use crate::flow::wake::Wake;
 use crate::observe::{self, Observers, Shown};
 use crate::queue::Queue;
 use crate::record::json;
@@ -31,8 +31,8 @@ use crate::sink::stdout::Stdout;
 use crate::sink::store::{Store, StoreError};
 use crate::sink::{self, Sink};
 use crate::source::files::{self, Files, FirstSeen};
+use crate::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
 use crate::telemetry::Counters;
-use crate::wake::Wake;
 
 /// The most buffers that are kept to be filled again. More would all grow to the size of the largest batch in time.
 const SPENT_BATCHES_MAX: usize = 4;

@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use super::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use super::health::Health;
 use super::pace::{Turns, backoff, load};
-use crate::answer::{Answer, Outcome, Reason, Trouble};
-use crate::batch::{Batch, Destination, Item};
+use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
+use crate::flow::batch::{Batch, Destination, Item};
+use crate::flow::reject::{Reject, Stage};
+use crate::flow::tally::Delivered;
 use crate::queue::{Parcel, Queue};
-use crate::reject::{Reject, Stage};
 use crate::sink::{Request, Sink};
-use crate::tally::Delivered;
 use crate::telemetry::{Counters, SinkCounters};
 
 /// How long the first delivery waits for what the sink says of itself.

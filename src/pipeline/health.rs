@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
 use crate::telemetry::SinkCounters;
 
 /// The same trouble is repeated in the log after this long, however often the sink answered in between.

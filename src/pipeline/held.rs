@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::ack::FileNumber;
-use crate::batch::SourceFile;
-use crate::checkpoint::Position;
+use crate::flow::ack::FileNumber;
+use crate::flow::batch::SourceFile;
 use crate::source::files::{Chunk, Content};
+use crate::state::checkpoint::Position;
 
 /// The rest of a chunk.
 #[derive(Debug)]

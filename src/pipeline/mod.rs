@@ -35,11 +35,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::ack::FileNumber;
-use crate::checkpoint::{self, Saved};
+use crate::flow::ack::FileNumber;
+use crate::flow::wake::Wake;
 use crate::source::files::{Chunk, Files};
+use crate::state::checkpoint::{self, Saved};
 use crate::telemetry::{Counters, now_seconds};
-use crate::wake::Wake;
 use accounts::{Accounts, Kind, Waiting};
 use dead_letter::DeadLetter;
 use held::Held;

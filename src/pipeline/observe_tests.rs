@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::build::{Built, build};
 use super::{Limits, Turn};
-use crate::checkpoint::{self, Loaded};
 use crate::config::{self, Environment};
 use crate::observe::ModelSeries;
+use crate::state::checkpoint::{self, Loaded};
 use crate::telemetry::Telemetry;
 
 const LINES: u64 = 12_000;

@@ -9,10 +9,10 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 
 use super::stages::Sealed;
-use crate::ack::{Ack, Ledger, Settled};
-use crate::batch::{Batch, Destination};
+use crate::flow::ack::{Ack, Ledger, Settled};
+use crate::flow::batch::{Batch, Destination};
+use crate::flow::wake::Wake;
 use crate::queue::Queue;
-use crate::wake::Wake;
 
 /// How fast documents may be sent; what is over it waits, nothing is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Batch, ID_CHARACTERS, Id, Origin};
+    use crate::flow::batch::{Batch, ID_CHARACTERS, Id, Origin};
 
     fn sealed(documents: usize) -> Sealed {
         let mut batch = Batch::default();

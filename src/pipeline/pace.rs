@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::delivery::Policy;
-use crate::answer::{Answer, Outcome};
+use crate::flow::answer::{Answer, Outcome};
 use crate::telemetry::Gauge;
 
 /// An answer is slow when it takes so many times as long as the quickest one to a request of about this size…

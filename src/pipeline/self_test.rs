@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::trial::{Trial, Tried};
 use super::walk::Walk;
-use crate::batch::SourceFile;
 use crate::config::model::{Expectation, ExpectedMembers, Pipeline, TestCase};
 use crate::enrich::Source;
+use crate::flow::batch::SourceFile;
+use crate::flow::line::Line;
+use crate::flow::reject::Reject;
 use crate::kql::Decimal;
-use crate::line::Line;
 use crate::record::{Record, Space, json};
-use crate::reject::Reject;
 use crate::telemetry::Telemetry;
 
 /// The host of a test that names none.

@@ -23,11 +23,11 @@ use super::build::{Built, build};
 use super::dead_letter::Entries;
 use super::delivery::Policy;
 use super::{Limits, Pipeline, Stop, Turn};
-use crate::answer::{Answer, Outcome, Reason, Trouble};
-use crate::batch::{Destination, Id};
 use crate::config::{self, model};
+use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
+use crate::flow::batch::{Destination, Id};
+use crate::flow::tally::{IdSum, Tally};
 use crate::sink::{Request, Sink, SinkFuture};
-use crate::tally::{IdSum, Tally};
 use crate::telemetry::Telemetry;
 
 const STEPS: usize = 30;

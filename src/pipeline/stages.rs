@@ -9,21 +9,21 @@ use chrono::Utc;
 
 use super::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
 use super::trial::too_long;
-use crate::ack::Mark;
-use crate::batch::{Batch, Id, Origin};
-use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::decode::Decode;
-use crate::digest::sha256_hexadecimal;
 use crate::enrich::{Enrichment, Source, Verdict};
-use crate::line::Line;
+use crate::flow::ack::Mark;
+use crate::flow::batch::{Batch, Id, Origin};
+use crate::flow::line::Line;
+use crate::flow::reject::Reject;
+use crate::flow::tally::Tally;
 use crate::observe::Observers;
-use crate::pattern_redaction;
 use crate::record::{Record, Space};
-use crate::reject::Reject;
 use crate::source::files::{Chunk, Content};
 use crate::source::framing::Lines;
-use crate::tally::Tally;
+use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::Counters;
+use crate::text::digest::sha256_hexadecimal;
+use crate::text::pattern_redaction;
 
 /// When a batch is sealed: whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

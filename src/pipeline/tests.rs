@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::answer::{Answer, Outcome, Trouble};
-use crate::batch::Destination;
-use crate::checkpoint::Loaded;
 use crate::config;
+use crate::flow::answer::{Answer, Outcome, Trouble};
+use crate::flow::batch::Destination;
 use crate::sink::{Request, Sink, SinkFuture};
+use crate::state::checkpoint::Loaded;
 use crate::telemetry::Telemetry;
 
 /// What the sink does now.

@@ -7,10 +7,10 @@ use super::build;
 use crate::config::model;
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source, Verdict, Watch};
+use crate::flow::line::Line;
+use crate::flow::reject::{Reject, Stage};
 use crate::kql::Expression;
-use crate::line::Line;
 use crate::record::{Record, Space};
-use crate::reject::{Reject, Stage};
 use crate::telemetry::Counters;
 
 /// Decode and enrich of one pipeline.
@@ -66,7 +66,7 @@ impl Trial {
     }
 
     /// The id that a line has while it is no document.
-    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> crate::batch::Id {
+    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> crate::flow::batch::Id {
         self.enrichment.id_of_line(line, source)
     }
 

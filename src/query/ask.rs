@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::ops::ControlFlow;
 
-use crate::answer::Trouble;
 use crate::elastic::client::Client;
 use crate::elastic::search::Search;
 use crate::elastic::target::Target;
-use crate::question::{Question, Row, Visit};
+use crate::flow::answer::Trouble;
+use crate::flow::question::{Question, Row, Visit};
 use crate::sink::store::{Reader, StoreError};
 
 use super::order::InOrder;

@@ -12,9 +12,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::checkpoint::{Checkpoint, FileEntry};
-use crate::time::{self, Reading};
-use crate::units::format_bytes;
+use crate::state::checkpoint::{Checkpoint, FileEntry};
+use crate::text::time::{self, Reading};
+use crate::text::units::format_bytes;
 
 /// A pipeline that gives account once a minute is silent after this long without one.
 const SILENT_AFTER: TimeDelta = TimeDelta::minutes(3);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::cell::Cell;
 use super::order::time_of_record;
 use crate::record::Record;
-use crate::time::write_rfc3339;
+use crate::text::time::write_rfc3339;
 
 /// The most different values that are told apart.
 pub const GROUPS_MAX: usize = 10_000;

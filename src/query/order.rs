@@ -7,9 +7,9 @@
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
-use crate::question::{Order, OrderBy, Row, Visit};
+use crate::flow::question::{Order, OrderBy, Row, Visit};
 use crate::record::{Record, Space, json};
-use crate::time::{self, Reading};
+use crate::text::time::{self, Reading};
 
 /// The most that rows of one key may take, in bytes.
 pub const TIES_BYTES_MAX: usize = 64 * 1024 * 1024;

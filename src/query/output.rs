@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::cell::Cell;
 use super::groups::{COLUMNS, Summary};
 use super::table::Table;
-use crate::question::Row;
+use crate::flow::question::Row;
 use crate::record::{Record, Space};
 
 /// How rows are written.
@@ -158,7 +158,7 @@ fn csv(out: &mut impl Write, cells: &[Cow<'_, str>]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::sha256_hexadecimal;
+    use crate::text::digest::sha256_hexadecimal;
 
     fn written(format: Format, documents: &[&str]) -> String {
         let columns = ["_id", "a", "b.c"].map(str::to_owned).to_vec();

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 
+use crate::flow::question::{Order, OrderBy};
 use crate::kql::Expression;
-use crate::question::{Order, OrderBy};
-use crate::units::parse_duration;
+use crate::text::units::parse_duration;
 
 macro_rules! carried {
     ($($name:literal),* $(,)?) => {

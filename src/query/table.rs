@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::harmless::harmless;
+use crate::text::harmless::harmless;
 
 /// How many rows are looked at before the first is written.
 const ROWS_LOOKED_AT: usize = 200;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::ack::Ack;
-use crate::batch::Batch;
-use crate::wake::Wake;
+use crate::flow::ack::Ack;
+use crate::flow::batch::Batch;
+use crate::flow::wake::Wake;
 
 /// A batch on its way to one sink.
 #[derive(Debug)]
@@ -117,8 +117,8 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ack::Ledger;
-    use crate::batch::{ID_CHARACTERS, Id, Origin};
+    use crate::flow::ack::Ledger;
+    use crate::flow::batch::{ID_CHARACTERS, Id, Origin};
 
     fn batch(bytes: usize) -> Arc<Batch> {
         let mut batch = Batch::default();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::path;
-use crate::reject::{Reject, Stage};
+use crate::flow::reject::{Reject, Stage};
 
 /// What is done to each value at a path.
 #[derive(Clone, Copy, Debug)]

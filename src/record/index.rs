@@ -4,7 +4,7 @@
 //! recurses once per level of nesting, so a line that nests deeper than [`NESTING_DEPTH_MAX`] is turned away before it.
 
 use super::{Member, Place, Space, Span};
-use crate::reject::{Reject, Stage};
+use crate::flow::reject::{Reject, Stage};
 
 /// How deep a line may nest, its own object included. Elasticsearch has the same limit.
 pub const NESTING_DEPTH_MAX: usize = 1_000;

@@ -17,8 +17,8 @@ mod render;
 pub use index::NESTING_DEPTH_MAX;
 pub use path::{Path, Room};
 
+use crate::flow::reject::Reject;
 use crate::kql::{Fields, Value};
-use crate::reject::Reject;
 use edit::Edit;
 
 /// The buffers of a record, reused from line to line.

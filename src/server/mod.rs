@@ -15,7 +15,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
 use crate::pipeline::health::Health;
 use crate::telemetry::Telemetry;
 

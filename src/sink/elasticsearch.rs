@@ -12,14 +12,14 @@ use elasticsearch::http::Method;
 use serde_json::Value;
 
 use super::{Request, Sink, SinkFuture};
-use crate::answer::{Answer, Outcome, Reason, Trouble};
-use crate::batch::{Batch, Destination, Id};
 use crate::elastic::assets::MANAGED_BY;
 use crate::elastic::bulk;
 use crate::elastic::client::{Body, Client};
 use crate::elastic::options::{ClientOptions, OptionsError};
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;
+use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
+use crate::flow::batch::{Batch, Destination, Id};
 
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
@@ -216,7 +216,7 @@ fn out_of_range() -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Id, Origin};
+    use crate::flow::batch::{Id, Origin};
 
     const DAY_US: i64 = 86_400_000_000;
 
@@ -224,7 +224,7 @@ mod tests {
         let mut batch = Batch::default();
         for (n, &time_us) in times_us.iter().enumerate() {
             let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
-            let id = Id([b'a' + n as u8; crate::batch::ID_CHARACTERS]);
+            let id = Id([b'a' + n as u8; crate::flow::batch::ID_CHARACTERS]);
             batch.push(id, time_us, origin, |body| body.extend_from_slice(format!("{{\"n\": {n}}}").as_bytes()));
         }
         Arc::new(batch)

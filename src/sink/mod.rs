@@ -11,8 +11,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::answer::{Answer, Trouble};
-use crate::batch::{Batch, Item};
+use crate::flow::answer::{Answer, Trouble};
+use crate::flow::batch::{Batch, Item};
 
 /// Some items of a batch, for one try.
 #[derive(Clone, Debug)]

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Request, Sink, SinkFuture};
-use crate::answer::{Answer, Outcome, Trouble};
-use crate::batch::Destination;
+use crate::flow::answer::{Answer, Outcome, Trouble};
+use crate::flow::batch::Destination;
 
 /// Standard output.
 pub struct Stdout {
@@ -115,7 +115,7 @@ fn answer(error: &io::Error) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Batch, Id, Origin, SourceFile};
+    use crate::flow::batch::{Batch, Id, Origin, SourceFile};
 
     /// Takes `room` bytes, three at a time, then fails once with `failure`, then takes everything.
     struct Pipe {

@@ -4,7 +4,7 @@
 //! any record. UTF-8 is proven once per block; only in a block that fails is each line proven by itself, so that one
 //! line in another encoding costs its neighbours nothing.
 
-use crate::line::Line;
+use crate::flow::line::Line;
 
 /// Whole lines of one file.
 #[derive(Clone, Copy, Debug)]

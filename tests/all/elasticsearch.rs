@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use inferlog::answer::{Answer, Outcome, Trouble};
 use inferlog::elastic::bulk;
 use inferlog::elastic::client::Body;
 use inferlog::elastic::options::{Auth, ClientOptions};
 use inferlog::elastic::setup::{self, Action, SetupError};
 use inferlog::elastic::target::Target;
-use inferlog::secret::Secret;
+use inferlog::flow::answer::{Answer, Outcome, Trouble};
 use inferlog::sink::Sink;
 use inferlog::sink::elasticsearch::Elasticsearch;
+use inferlog::text::secret::Secret;
 use serde_json::json;
 
 use crate::support::{self, Method, Node, TIME_US, batch, deliver, id, outcomes, outcomes_in_the_end};

@@ -5,11 +5,11 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use inferlog::answer::{Answer, Outcome};
 use inferlog::elastic::client::Client;
 use inferlog::elastic::options::{ClientOptions, Proxy};
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
+use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::sink::Sink;
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
 use url::Url;

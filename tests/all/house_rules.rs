@@ -75,7 +75,7 @@ fn source_lines() -> Vec<Line> {
     lines
 }
 
-/// The module of `src` that a file belongs to: `sink` of `src/sink/store/mod.rs`, `ack` of `src/ack.rs`.
+/// The module of `src` that a file belongs to: `sink` of `src/sink/store/mod.rs`, `telemetry` of `src/telemetry.rs`.
 fn module_of(path: &str) -> &str {
     path.trim_start_matches("src/").split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
@@ -155,7 +155,7 @@ fn the_command_line_uses_the_public_library() {
 #[test]
 fn uses_are_seen_and_judged() {
     assert_eq!(used_modules("use crate::source::framing::Lines; // crate::sink"), ["source"]);
-    assert_eq!(used_modules("    fn f(a: crate::ack::Ack, b: crate::batch::Batch) {"), ["ack", "batch"]);
+    assert_eq!(used_modules("    fn f(a: crate::flow::ack::Ack, b: crate::flow::batch::Batch) {"), ["ack", "batch"]);
     for (user, used, expected) in [
         ("decode", "source", false),
         ("sink", "pipeline", false),
@@ -336,7 +336,7 @@ fn every_reason_is_explained() {
         reasons.extend(reasons_in(code).into_iter().map(|reason| (reason, path.clone())));
     }
     assert!(reasons.len() >= 12, "only {reasons:?}: does the test still see them?");
-    let known: BTreeSet<&str> = inferlog::reasons::EXPLANATIONS.iter().map(|row| row.reason).collect();
+    let known: BTreeSet<&str> = inferlog::flow::reasons::EXPLANATIONS.iter().map(|row| row.reason).collect();
     let missing: Vec<_> = reasons.iter().filter(|(reason, _)| !known.contains(&**reason)).collect();
-    assert!(missing.is_empty(), "src/reasons.rs does not explain these: {missing:?}");
+    assert!(missing.is_empty(), "src/flow/reasons.rs does not explain these: {missing:?}");
 }

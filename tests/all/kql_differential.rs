@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use fastrand::Rng;
-use inferlog::batch::{Batch, Origin, SourceFile};
 use inferlog::elastic::client::Body;
 use inferlog::elastic::search::Search;
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
+use inferlog::flow::batch::{Batch, Origin, SourceFile};
+use inferlog::flow::question::{Order, Question};
 use inferlog::kql::{Comparison, Expression, Literal, Node};
-use inferlog::question::{Order, Question};
 use inferlog::record::{Record, Space};
 use inferlog::sink::store::{Options, Reader, Retention, Store};
 use serde_json::{Value, json};

@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use inferlog::answer::{Answer, Outcome};
-use inferlog::batch::{Batch, ID_CHARACTERS, Id, Origin};
 use inferlog::elastic::client::{Body, Client};
 use inferlog::elastic::options::{Auth, ClientOptions};
 use inferlog::elastic::target::Target;
-use inferlog::secret::Secret;
+use inferlog::flow::answer::{Answer, Outcome};
+use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin};
 use inferlog::sink::elasticsearch::{Elasticsearch, Options};
 use inferlog::sink::{Request, Sink};
+use inferlog::text::secret::Secret;
 use serde_json::Value;
 use url::Url;
 

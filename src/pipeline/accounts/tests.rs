@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::ack::FileNumber;
-use crate::batch::SourceFile;
-use crate::checkpoint::{Fingerprint, Position};
+use crate::flow::ack::FileNumber;
+use crate::flow::batch::SourceFile;
+use crate::state::checkpoint::{Fingerprint, Position};
 
 fn subject(config: &str) -> Subject {
     let (pipeline, host, targets) = ("p".to_owned(), "h".to_owned(), vec!["store".to_owned()]);

@@ -20,7 +20,7 @@ pub struct Found {
     pub id: String,
     /// When it was entered.
     pub time: DateTime<Utc>,
-    /// The stage that turned it away, as [`crate::reject::Stage::as_str`] says it.
+    /// The stage that turned it away, as [`crate::flow::reject::Stage::as_str`] says it.
     pub stage: String,
     /// Why, in a word.
     pub reason: String,

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use super::read::{Found, next_line};
 use super::write::{is_at, used_bytes};
 use super::{DeadLetter, DeadLetterError, files};
+use crate::flow::reject::Reject;
 use crate::record::{Path as Member, Record, Space, json};
-use crate::reject::Reject;
 
 /// Entries are judged together up to this many bytes of them.
 const WINDOW_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::read::Kept;
 use super::sift::{Judge, Judgement};
 use super::*;
-use crate::batch::{ID_CHARACTERS, Id, SourceFile};
 use crate::config::model::WhenFull;
-use crate::reject::{Reject, Stage};
+use crate::flow::batch::{ID_CHARACTERS, Id, SourceFile};
+use crate::flow::reject::{Reject, Stage};
 use crate::telemetry::Telemetry;
 
 const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000, when_full: WhenFull::Pause };

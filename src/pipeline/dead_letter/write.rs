@@ -14,11 +14,11 @@ use chrono::Utc;
 use serde_json::value::RawValue;
 
 use super::{files, sift};
-use crate::batch::{Id, SourceFile};
 use crate::config::model::WhenFull;
-use crate::digest::hexadecimal;
-use crate::reject::Reject;
+use crate::flow::batch::{Id, SourceFile};
+use crate::flow::reject::Reject;
 use crate::telemetry::Counters;
+use crate::text::digest::hexadecimal;
 
 /// With `when_full: drop_oldest` the entries are in about this many files.
 const PARTS: u64 = 8;

@@ -10,13 +10,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::super::dead_letter;
 use super::*;
-use crate::ack::{Ledger, Mark};
-use crate::batch::{ID_CHARACTERS, Id, Origin, SourceFile};
-use crate::checkpoint::{Fingerprint, Position};
 use crate::config::model::WhenFull;
+use crate::flow::ack::{Ledger, Mark};
+use crate::flow::batch::{ID_CHARACTERS, Id, Origin, SourceFile};
+use crate::flow::wake::Wake;
 use crate::sink::SinkFuture;
+use crate::state::checkpoint::{Fingerprint, Position};
 use crate::telemetry::Telemetry;
-use crate::wake::Wake;
 
 /// One answer, given what is asked for; `None` is no answer at all.
 type Reply = Box<dyn FnMut(&[u32]) -> Option<Answer> + Send>;

@@ -1,7 +1,7 @@
 //! The pace of a sink, by tables: a clock that the test moves, and answers of its choice.
 
 use super::*;
-use crate::answer::{Reason, Trouble};
+use crate::flow::answer::{Reason, Trouble};
 
 const BYTES: usize = 1_000_000;
 

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
-use crate::answer::Trouble;
-use crate::batch::Id;
 use crate::elastic::client::Client;
 use crate::elastic::pages::{self, Question};
 use crate::elastic::target::Target;
 use crate::elastic::tombstones;
+use crate::flow::answer::Trouble;
+use crate::flow::batch::Id;
 use crate::pipeline::accounts::Account;
 pub(super) use crate::sink::store::Place;
 use crate::sink::store::{Reader, StoreError};

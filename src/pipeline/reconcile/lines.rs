@@ -7,11 +7,11 @@ use std::io;
 
 use chrono::Utc;
 
-use crate::batch::Id;
 use crate::config::model;
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source};
-use crate::line::Line;
+use crate::flow::batch::Id;
+use crate::flow::line::Line;
 use crate::pipeline::build;
 use crate::record::Space;
 use crate::source::files::file::{TailedFile, Turn};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::report::Row;
-use crate::batch::Id;
+use crate::flow::batch::Id;
+use crate::flow::tally::{IdSum, Tally};
 use crate::pipeline::accounts::{Account, Range};
-use crate::tally::{IdSum, Tally};
 
 /// A range that an account tells of, with the folder of state and the configuration that it is of.
 #[derive(Clone, Debug)]

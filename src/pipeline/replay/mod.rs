@@ -31,16 +31,16 @@ use super::dead_letter::read::{Found, Kept};
 use super::dead_letter::sift::{Judge, Judgement};
 use super::dead_letter::{self, DeadLetter, DeadLetterError};
 use super::trial::{Trial, Tried};
-use crate::answer::Trouble;
-use crate::batch::{Batch, Id, Origin, SourceFile};
 use crate::config::model;
-use crate::digest::sha256_hexadecimal;
 use crate::enrich::{Nobody, Source};
-use crate::line::Line;
+use crate::flow::answer::Trouble;
+use crate::flow::batch::{Batch, Id, Origin, SourceFile};
+use crate::flow::line::Line;
+use crate::flow::reject::{Reject, Stage};
 use crate::record::{Record, Space, json};
-use crate::reject::{Reject, Stage};
 use crate::telemetry::{Counters, Telemetry};
-use crate::time::{self, Reading};
+use crate::text::digest::sha256_hexadecimal;
+use crate::text::time::{self, Reading};
 
 /// Which entries are replayed: those that meet all that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

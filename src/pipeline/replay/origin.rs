@@ -14,8 +14,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::super::dead_letter::read::{Found, FoundOrigin};
-use crate::batch::SourceFile;
-use crate::digest::sha256_hexadecimal;
+use crate::flow::batch::SourceFile;
+use crate::text::digest::sha256_hexadecimal;
 
 /// As much of a first line goes into ids, in bytes.
 const FIRST_LINE_BYTES_MAX: u64 = 64 * 1024;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::super::build::{self, BuildError};
 use super::super::delivery::Policy;
 use super::super::pace::backoff;
-use crate::answer::{Answer, Outcome, Reason, Trouble};
-use crate::batch::Batch;
 use crate::config::model;
+use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
+use crate::flow::batch::Batch;
 use crate::sink::{Request, Sink};
 use crate::telemetry::{Counters, SinkCounters};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::answer::Trouble;
+use crate::flow::answer::Trouble;
 
 /// Why the store cannot be used, or cannot be used now.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::{Request, Sink, SinkFuture};
-use crate::answer::{Answer, Trouble};
+use crate::flow::answer::{Answer, Trouble};
 pub use error::StoreError;
 pub use reader::{Place, Reader};
 pub use retention::{BYTES_MAX_MIN, Retention};

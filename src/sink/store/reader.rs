@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row};
 
 use super::{StoreError, schema};
-use crate::batch::{Id, SourceFile};
+use crate::flow::batch::{Id, SourceFile};
 
 /// A store opened for reading.
 #[derive(Debug)]

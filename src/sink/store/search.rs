@@ -14,8 +14,8 @@ use rusqlite::types::Value;
 use rusqlite::{Row as SqlRow, params_from_iter};
 
 use super::{Reader, StoreError};
+use crate::flow::question::{Order, OrderBy, Question, Row, Visit};
 use crate::kql::{Comparison, Field, Kind, Literal, Node, Operator};
-use crate::question::{Order, OrderBy, Question, Row, Visit};
 use crate::record::{Record, Space};
 
 /// The columns of the index that hold a heart field of the same name.

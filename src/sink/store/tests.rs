@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::*;
-use crate::answer::Outcome;
-use crate::batch::{Batch, Id, Origin, SourceFile};
+use crate::flow::answer::Outcome;
+use crate::flow::batch::{Batch, Id, Origin, SourceFile};
 
 const HOUR_US: i64 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -439,8 +439,9 @@ fn a_search_selects_what_the_evaluator_selects() {
             crate::record::Record::parse(document, &mut space).is_ok_and(|record| condition.matches(&record))
         };
         let expected: Vec<&String> = documents.iter().rev().filter(meets).collect();
-        let order = crate::question::Order::NEWEST_FIRST;
-        let question = crate::question::Question { condition: condition.clone(), from_ms: None, until_ms: None, order };
+        let order = crate::flow::question::Order::NEWEST_FIRST;
+        let question =
+            crate::flow::question::Question { condition: condition.clone(), from_ms: None, until_ms: None, order };
         let mut found = Vec::new();
         let search = reader.search(&question, &mut |row| {
             assert_eq!(row.key.map(|key| key % 3_600_000.0), Some(1.0), "whole milliseconds");
@@ -461,7 +462,7 @@ fn a_list_of_a_thousand_values_is_not_too_deep() {
     outcomes(place.writer(Retention::default()).deliver(&request([(1, 0, &b"{\"status\":\"s999\"}"[..])]), 0));
     let text = format!("status : ({})", (0..1_000).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" or "));
     let condition = crate::kql::Expression::parse(&text).expect("KQL");
-    let order = crate::question::Order::NEWEST_FIRST;
-    let question = crate::question::Question { condition, from_ms: Some(0), until_ms: Some(1), order };
+    let order = crate::flow::question::Order::NEWEST_FIRST;
+    let question = crate::flow::question::Question { condition, from_ms: Some(0), until_ms: Some(1), order };
     assert_eq!(place.reader().count_of(&question).expect("a count"), 1);
 }

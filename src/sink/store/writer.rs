@@ -10,8 +10,8 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionB
 
 use super::retention::used_bytes;
 use super::{Options, StoreError, schema};
-use crate::answer::{Answer, Outcome, Reason};
-use crate::batch::{Batch, Destination, Item};
+use crate::flow::answer::{Answer, Outcome, Reason};
+use crate::flow::batch::{Batch, Destination, Item};
 use crate::sink::Request;
 
 const INSERT: &str = "INSERT INTO records

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::copies::Beginning;
 use super::file::{FileId, Standing, TailedFile};
 use super::{Files, report_lost};
-use crate::ack::FileNumber;
-use crate::checkpoint::FileEntry;
+use crate::flow::ack::FileNumber;
+use crate::state::checkpoint::FileEntry;
 
 /// So many of the files that a process may open are left to sockets, the store, and the like.
 const OPEN_FILES_RESERVE: u64 = 64;

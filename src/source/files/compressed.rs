@@ -18,7 +18,7 @@ use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 use sha2::{Digest as _, Sha256};
 
-use crate::checkpoint::{HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
+use crate::state::checkpoint::{HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
 
 /// How much is decompressed in one step, in bytes.
 const STEP_BYTES: usize = 64 * 1024;

@@ -18,8 +18,8 @@ use std::path::Path;
 use super::Files;
 use super::file::{FileId, TailedFile};
 use super::remembered::Remembered;
-use crate::ack::FileNumber;
-use crate::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
+use crate::flow::ack::FileNumber;
+use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
 
 /// How much of two files is compared first, in bytes.
 const GLANCE_BYTES: usize = 256;

@@ -15,9 +15,9 @@ use super::copies::{Decision, is_named_alike};
 use super::file::TailedFile;
 use super::remembered::Remembered;
 use super::{Chunk, Content, Files};
-use crate::ack::FileNumber;
-use crate::batch::SourceFile;
-use crate::checkpoint::{FileEntry, HEAD_BYTES_MAX};
+use crate::flow::ack::FileNumber;
+use crate::flow::batch::SourceFile;
+use crate::state::checkpoint::{FileEntry, HEAD_BYTES_MAX};
 
 /// How much is decompressed in one turn to find out what a file is, in bytes of its content.
 const EXAMINED_BYTES: u64 = 1 << 20;

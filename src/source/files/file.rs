@@ -21,9 +21,9 @@ use super::compressed::{Decompressed, Examined};
 use chrono::Utc;
 use sha2::{Digest, Sha256};
 
-use crate::ack::FileNumber;
-use crate::batch::SourceFile;
-use crate::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
+use crate::flow::ack::FileNumber;
+use crate::flow::batch::SourceFile;
+use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
 
 /// How much of a long first line goes into its digest, in bytes.
 const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;

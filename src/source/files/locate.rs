@@ -9,8 +9,8 @@ use std::path::Path;
 use super::compressed::Examined;
 use super::copies::is_named_alike;
 use super::file::{FileId, TailedFile};
-use crate::ack::FileNumber;
-use crate::checkpoint::{FileEntry, Position};
+use crate::flow::ack::FileNumber;
+use crate::state::checkpoint::{FileEntry, Position};
 
 /// Finds the content of an entry, as far as the entry goes; `None` when it is gone.
 pub fn locate(entry: &FileEntry) -> Option<TailedFile> {

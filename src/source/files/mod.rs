@@ -27,11 +27,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::ack::{FileNumber, Mark};
-use crate::batch::SourceFile;
-use crate::checkpoint::{FileEntry, Position};
+use crate::flow::ack::{FileNumber, Mark};
+use crate::flow::batch::SourceFile;
+use crate::flow::wake::Wake;
+use crate::state::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;
-use crate::wake::Wake;
 use closed::Closed;
 use discover::{Discovery, Unreadable};
 use file::{FileId, Standing, TailedFile, Turn};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::wake::Wake;
+use crate::flow::wake::Wake;
 
 /// What happened since the last look.
 #[derive(Debug, Default)]

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::file::{FileId, TailedFile};
-use crate::ack::FileNumber;
-use crate::checkpoint::FileEntry;
+use crate::flow::ack::FileNumber;
+use crate::state::checkpoint::FileEntry;
 
 /// Entries of files that are gone are kept this long, so that a file that comes back, or a copy, is known.
 const ENTRY_KEPT_DAYS: i64 = 30;

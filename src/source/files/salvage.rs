@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::file::{Standing, TailedFile};
 use super::{Files, report_lost};
-use crate::ack::FileNumber;
-use crate::checkpoint::{FileEntry, TAIL_BYTES_MAX};
+use crate::flow::ack::FileNumber;
+use crate::state::checkpoint::{FileEntry, TAIL_BYTES_MAX};
 
 /// A deleted file is salvaged when it is not delivered after this long.
 pub(super) const SALVAGED_AFTER: Duration = Duration::from_secs(5);

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::source::framing::Lines;
+use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::Telemetry;
 
 const AN_HOUR: Duration = Duration::from_secs(3_600);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Id;
+use crate::flow::batch::Id;
 
 /// The sum of a set of ids: equal sets have equal sums, whatever their order, and sums of disjoint sets add up.
 ///
@@ -200,7 +200,7 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::ID_CHARACTERS;
+    use crate::flow::batch::ID_CHARACTERS;
 
     fn id(n: u8) -> Id {
         let mut id = [b'A'; ID_CHARACTERS];

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::io::{BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::digest::sha256_hexadecimal;
+use crate::text::digest::sha256_hexadecimal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 //! document. `inferlog dead-letter show`, `explain` and the checks of pipeline files read it. It knows no stage: a test of
 //! the source text sees to it that none of their reasons is missing.
 
-use crate::reject::Stage;
+use crate::flow::reject::Stage;
 
 /// What a reason means, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

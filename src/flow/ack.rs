@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::batch::{Destination, SourceFile};
-use crate::checkpoint::Fingerprint;
-use crate::tally::{Delivered, Tally};
-use crate::wake::Wake;
+use crate::flow::batch::{Destination, SourceFile};
+use crate::flow::tally::{Delivered, Tally};
+use crate::flow::wake::Wake;
+use crate::state::checkpoint::Fingerprint;
 
 /// A file as the running source numbers it; unique for the life of the process.
 pub type FileNumber = u32;
@@ -58,7 +58,7 @@ struct Word {
 impl Mark {
     /// A mark of one line that ends at a position.
     #[cfg(test)]
-    pub(crate) fn of_line(file: FileNumber, end: crate::checkpoint::Position) -> Mark {
+    pub(crate) fn of_line(file: FileNumber, end: crate::state::checkpoint::Position) -> Mark {
         let (source, tally) = (Arc::new(SourceFile::default()), Tally { lines: 1, ..Tally::default() });
         let start_bytes = end.offset_bytes.saturating_sub(1);
         Mark { file, source, start_bytes, offset_bytes: end.offset_bytes, tail: end.tail, tally }
@@ -210,7 +210,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Position;
+    use crate::state::checkpoint::Position;
 
     fn collected(ledger: &mut Ledger) -> Vec<u64> {
         let mut offsets = Vec::new();

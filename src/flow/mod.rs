@@ -1,0 +1,14 @@
+//! Flow: what travels between the stages?
+//!
+//! Lines and batches go right, acknowledgements and answers go left; rejects, reasons and tallies say what became of
+//! a line. Knows no stage.
+
+pub mod ack;
+pub mod answer;
+pub mod batch;
+pub mod line;
+pub mod question;
+pub mod reasons;
+pub mod reject;
+pub mod tally;
+pub mod wake;

@@ -1,0 +1,3 @@
+//! State: what lies on disk for a pipeline, and how does it survive a crash?
+
+pub mod checkpoint;

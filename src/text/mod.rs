@@ -1,0 +1,10 @@
+//! Text: how are values read and written?
+//!
+//! Times, sizes and durations, digests, secrets, and text of others that is to be shown without harm. Knows no stage.
+
+pub mod digest;
+pub mod harmless;
+pub mod pattern_redaction;
+pub mod secret;
+pub mod time;
+pub mod units;
