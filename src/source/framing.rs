@@ -1,7 +1,7 @@
 //! Framing: where do the lines of a block begin and end?
 //!
-//! A line ends with `\n`; a `\r` before it, a byte order mark at the start of the file, and empty lines are no part of
-//! any record. UTF-8 is proven once per block; only in a block that fails is each line proven by itself, so that one
+//! A line ends with `\n`; a `\r` before it, byte order marks at its start, and empty lines are no part of any record. A
+//! mark stands where a writer began, which may be in the middle of a file that it appends to. UTF-8 is proven once per block; only in a block that fails is each line proven by itself, so that one
 //! line in another encoding costs its neighbours nothing.
 
 use crate::flow::line::Line;
@@ -15,7 +15,8 @@ pub struct Lines<'b> {
     position: usize,
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What some writers put before their first line.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<'b> Lines<'b> {
     /// Frames `bytes`, which start at `offset_bytes` of the file, at the start of a line. Bytes after the last line end
@@ -40,7 +41,7 @@ impl<'b> Iterator for Lines<'b> {
             let length = memchr::memchr(b'\n', rest);
             let mut end = start + length.unwrap_or(rest.len());
             self.position = length.map_or(self.bytes.len(), |_| end + 1);
-            if self.offset_bytes + start as u64 == 0 && rest.starts_with(BYTE_ORDER_MARK) {
+            while self.bytes[start..].starts_with(BYTE_ORDER_MARK) {
                 start += BYTE_ORDER_MARK.len();
             }
             if end > start && self.bytes[end - 1] == b'\r' {
@@ -79,7 +80,11 @@ mod tests {
         check(b"a\r\nb\r\r\n", 0, &[(0, b"a", true), (3, b"b\r", true)]);
         check(b"\xef\xbb\xbfa\nb", 0, &[(3, b"a", true), (5, b"b", true)]);
         check(b"\xef\xbb\xbf\n", 0, &[]);
-        check(b"\xef\xbb\xbfa", 7, &[(7, b"\xef\xbb\xbfa", true)]);
+        check(b"\xef\xbb\xbfa", 7, &[(10, b"a", true)]);
+        check(b"a\n\xef\xbb\xbfb\n\xef\xbb\xbf\xef\xbb\xbfc", 0, &[(0, b"a", true), (5, b"b", true), (13, b"c", true)]);
+        check(b"\xff\n\xef\xbb\xbfb\n", 0, &[(0, b"\xff", false), (5, b"b", true)]);
+        check(b"a\xef\xbb\xbf\n\xef\xbb\n", 0, &[(0, b"a\xef\xbb\xbf", true), (5, b"\xef\xbb", false)]);
+        check(b"\xef\xbb\xbf\r\n\xef\xbb\xbf\n", 0, &[]);
         check("é\n€\n".as_bytes(), 0, &[(0, "é".as_bytes(), true), (3, "€".as_bytes(), true)]);
         check(b"ok\n\xff\xfe\nok\n", 0, &[(0, b"ok", true), (3, b"\xff\xfe", false), (6, b"ok", true)]);
         check(b"\xc3\n\xa9\n", 0, &[(0, b"\xc3", false), (2, b"\xa9", false)]);

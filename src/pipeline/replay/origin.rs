@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::dead_letter::read::{Found, FoundOrigin};
 use crate::flow::batch::SourceFile;
+use crate::source::framing::BYTE_ORDER_MARK;
 use crate::text::digest::sha256_hexadecimal;
 
 /// As much of a first line goes into ids, in bytes.
@@ -22,6 +23,9 @@ const FIRST_LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// At most this many files of a folder are looked at for one that was renamed.
 const FOLDER_FILES_MAX: usize = 10_000;
+
+/// As much before a line shows that it begins there, in bytes: a line end and some byte order marks.
+const BEFORE_BYTES_MAX: u64 = 13;
 
 /// Bytes that stand where the line of an entry stood.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ fn find(path: &Path, inode: u64) -> Option<File> {
 
 /// The bytes at a place, if they are one whole line.
 fn read_line(file: &File, origin: &FoundOrigin) -> io::Result<Option<Vec<u8>>> {
-    let before = origin.offset_bytes.min(1) as usize;
+    let before = origin.offset_bytes.min(BEFORE_BYTES_MAX) as usize;
     let mut bytes = vec![0; before + origin.length_bytes as usize + 2];
     let start = origin.offset_bytes - before as u64;
     let mut filled = 0;
@@ -124,10 +128,19 @@ fn read_line(file: &File, origin: &FoundOrigin) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let line = bytes[before..end].to_vec();
-    // A byte order mark stands before the first line, and is no part of it.
-    let begins = before == 0 || bytes[0] == b'\n' || origin.offset_bytes == 3;
-    let ends = matches!(bytes[end..], [] | [b'\n', ..] | [b'\r', b'\n']);
-    Ok((begins && ends && memchr::memchr(b'\n', &line).is_none()).then_some(line))
+    let ends = matches!(bytes[end..], [] | [b'\n', ..] | [b'\r', b'\n'] | [0, ..]);
+    let is_line = begins_line(&bytes[..before], origin.offset_bytes == before as u64) && ends;
+    Ok((is_line && memchr::memchr(b'\n', &line).is_none()).then_some(line))
+}
+
+/// Whether a line begins behind these bytes, of which the first is that of the file or not. Byte order marks stand before
+/// a line and are no part of it; NUL bytes are a gap in the file, behind which one begins.
+fn begins_line(before: &[u8], is_from_the_start: bool) -> bool {
+    let mut before = before;
+    while let Some(rest) = before.strip_suffix(BYTE_ORDER_MARK) {
+        before = rest;
+    }
+    matches!(before, [.., b'\n' | 0]) || (before.is_empty() && is_from_the_start)
 }
 
 fn first_line_sha256(file: &File) -> io::Result<[u8; 32]> {
@@ -155,4 +168,27 @@ fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&hexadecimal[start..start + 2], 16).ok()?;
     }
     Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_begins_behind_a_line_end_a_mark_or_a_gap() {
+        for (before, is_from_the_start, expected) in [
+            (&b""[..], true, true),
+            (b"", false, false),
+            (b"a\n", false, true),
+            (b"ab", true, false),
+            (b"\xef\xbb\xbf", true, true),
+            (b"\xef\xbb\xbf", false, false),
+            (b"a\n\xef\xbb\xbf", false, true),
+            (b"\n\xef\xbb\xbf\xef\xbb\xbf", false, true),
+            (b"a\xef\xbb\xbf", false, false),
+            (b"\0\0", true, true),
+        ] {
+            assert_eq!(begins_line(before, is_from_the_start), expected, "{}", before.escape_ascii());
+        }
+    }
 }

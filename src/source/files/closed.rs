@@ -269,7 +269,7 @@ impl Files {
             }
             Ok(false) => {}
             Err(error) => {
-                self.remembered.insert(entry);
+                self.remembered.remember(entry);
                 return Err(error);
             }
         }
@@ -277,7 +277,7 @@ impl Files {
         self.remembered.note_generation(entry.inode, entry.generation);
         if entry.committed.offset_bytes > 0 {
             let size_bytes = entry.committed.offset_bytes;
-            self.remembered.insert(FileEntry { size_bytes, replaced: true, ..entry });
+            self.remembered.remember(FileEntry { size_bytes, replaced: true, ..entry });
             // Written, copied and cut while it was closed: the copy may hold more than was delivered.
             self.missing_given_up = false;
             self.copies_wanted = true;
@@ -304,14 +304,14 @@ impl Files {
                 let id = FileId::of(&metadata);
                 // Renamed out of the globs: held open from now on, as the others that were.
                 if let Some(entry) = gone.remove(&id) {
-                    self.remembered.insert(entry);
+                    self.remembered.remember(entry);
                     let _ = self.open(&candidate.path());
                 }
             }
         }
         for entry in gone.into_values() {
             report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &self.counters);
-            self.remembered.insert(FileEntry { finished: true, ..entry });
+            self.remembered.remember(FileEntry { finished: true, ..entry });
         }
     }
 }

@@ -187,7 +187,7 @@ impl Files {
                 return Ok(Decision::Wait);
             }
         }
-        let may_be_cut_yet = file.changed.elapsed() < self.decided_after;
+        let may_be_cut_yet = file.changed.elapsed() < self.waits.decided_after;
         Ok(if may_be_cut_yet && self.closed.has_original_of(file)? { Decision::Wait } else { Decision::Own })
     }
 
@@ -202,7 +202,7 @@ impl Files {
             return Ok(continues);
         }
         let left_alone_for = if file.size_bytes > open.size_bytes { file.opened } else { file.changed }.elapsed();
-        Ok(left_alone_for < self.decided_after && (continues || file.begins_as(open)?))
+        Ok(left_alone_for < self.waits.decided_after && (continues || file.begins_as(open)?))
     }
 
     /// Begins with a file of which nothing is known.

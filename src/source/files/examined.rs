@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::compressed::Examined;
 use super::copies::{Decision, is_named_alike};
@@ -21,9 +21,6 @@ use crate::state::checkpoint::{FileEntry, HEAD_BYTES_MAX};
 
 /// How much is decompressed in one turn to find out what a file is, in bytes of its content.
 const EXAMINED_BYTES: u64 = 1 << 20;
-
-/// A file that was written to within this time may still be in the making.
-pub(super) const EXAMINED_AFTER: Duration = Duration::from_secs(1);
 
 /// Where the content of an examined file is found.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +60,7 @@ impl Files {
     }
 
     fn decide_on_broken(&mut self, file: &mut TailedFile) -> Decision {
-        if file.changed.elapsed() < self.decided_after {
+        if file.changed.elapsed() < self.waits.decided_after {
             return Decision::Wait;
         }
         if file.candidate {
@@ -75,8 +72,9 @@ impl Files {
 
     /// True when nobody seems to write to it any more.
     fn is_at_rest(&self, file: &TailedFile) -> bool {
-        let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age >= self.examined_after);
-        file.modified().is_some_and(is_old) || file.changed.elapsed() >= self.decided_after.min(self.examined_after)
+        let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age >= self.waits.examined_after);
+        file.modified().is_some_and(is_old)
+            || file.changed.elapsed() >= self.waits.decided_after.min(self.waits.examined_after)
     }
 
     /// Finds the content of a compressed file. Before it is examined nothing is found, but what is to be compared is noted.

@@ -45,15 +45,6 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// they are longer than what the digest of the first line is made of.
 const BUSY_TURNS_MAX: u32 = 16;
 
-/// The unterminated end of a file that was renamed or deleted is final after this long without a change.
-const FINAL_AFTER: Duration = Duration::from_secs(5);
-
-/// A file that begins as an open one does is one of its own after this long without a change.
-const DECIDED_AFTER: Duration = Duration::from_secs(5);
-
-/// A renamed file is closed after this long without a change: its writer may hold it open for a while.
-const RENAMED_CLOSED_AFTER: Duration = Duration::from_secs(60);
-
 /// Polling takes at most this part of the time where notifications do not come: 1/100.
 const POLL_SHARE: u32 = 100;
 
@@ -62,6 +53,45 @@ const POLL_SHARE_NOTIFIED: u32 = 500;
 
 /// Scanning because of notifications takes at most this part of the time: 1/10.
 const RESCAN_SHARE: u32 = 10;
+
+/// How long something is left alone before it is taken for what it seems to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Waits {
+    /// The unterminated end of a file that was renamed or deleted is final after this long without a change.
+    final_after: Duration,
+    /// A renamed file is closed after this long without a change: its writer may hold it open for a while.
+    renamed_closed_after: Duration,
+    /// A file that begins as an open one does is one of its own after this long without a change, and an archive that
+    /// ends too early is cut off.
+    decided_after: Duration,
+    /// An archive that was written to within this time may still be in the making.
+    examined_after: Duration,
+    /// A deleted file is salvaged when it is not delivered after this long.
+    salvaged_after: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits {
+            renamed_closed_after: Duration::from_secs(60),
+            examined_after: Duration::from_secs(1),
+            ..Waits::all(Duration::from_secs(5))
+        }
+    }
+}
+
+impl Waits {
+    /// All of them alike.
+    const fn all(wait: Duration) -> Waits {
+        Waits {
+            final_after: wait,
+            renamed_closed_after: wait,
+            decided_after: wait,
+            examined_after: wait,
+            salvaged_after: wait,
+        }
+    }
+}
 
 /// What to do with files that are there at the very first start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,11 +212,7 @@ pub struct Files {
     /// Notifications do not bring the next scan forward beyond this.
     earliest_scan: Instant,
     last_scan_took: Duration,
-    final_after: Duration,
-    renamed_closed_after: Duration,
-    decided_after: Duration,
-    examined_after: Duration,
-    salvaged_after: Duration,
+    waits: Waits,
     salvage_bytes_max: u64,
     /// Salvage files that are delivered, to be removed when the checkpoint says so.
     spent_salvage: Vec<String>,
@@ -252,11 +278,7 @@ impl Files {
             next_scan: Instant::now(),
             earliest_scan: Instant::now(),
             last_scan_took: Duration::ZERO,
-            final_after: FINAL_AFTER,
-            renamed_closed_after: RENAMED_CLOSED_AFTER,
-            decided_after: DECIDED_AFTER,
-            examined_after: examined::EXAMINED_AFTER,
-            salvaged_after: salvage::SALVAGED_AFTER,
+            waits: Waits::default(),
             salvage_bytes_max: salvage::SALVAGE_BYTES_MAX,
             spent_salvage: Vec::new(),
             unreadable: HashSet::new(),
@@ -317,7 +339,7 @@ impl Files {
             !file.news
                 && !file.undecided
                 && file.unread_bytes() > 0
-                && file.left_alone_for().is_some_and(|time| time >= self.final_after)
+                && file.left_alone_for().is_some_and(|time| time >= self.waits.final_after)
         };
         let finals: Vec<FileNumber> =
             self.leaving.iter().copied().filter(|number| self.files.get(number).is_some_and(is_final)).collect();
@@ -374,7 +396,7 @@ impl Files {
         if let Some((entry, _)) = self.replaced.remove(&number) {
             // Without a delivered byte there is nothing to know a copy by.
             if entry.committed.offset_bytes > 0 {
-                self.remembered.insert(FileEntry { finished: true, ..entry });
+                self.remembered.remember(FileEntry { finished: true, ..entry });
             }
         }
     }
@@ -412,17 +434,14 @@ impl Files {
     #[cfg(test)]
     pub(crate) fn look_next(&mut self, has_passed: bool) {
         let wait = if has_passed { Duration::ZERO } else { Duration::from_secs(3_600) };
-        (self.final_after, self.renamed_closed_after) = (wait, wait);
-        (self.decided_after, self.salvaged_after) = (wait, wait);
         // Archives are made in one go here.
-        self.examined_after = Duration::ZERO;
+        self.waits = Waits { examined_after: Duration::ZERO, ..Waits::all(wait) };
         self.notifications = Notifications::default();
         self.next_scan = Instant::now();
     }
 
     /// The entries for the checkpoint. There may be thousands, and they are saved often: what is remembered is not copied.
     pub fn entries(&mut self) -> Vec<Cow<'_, FileEntry>> {
-        self.remembered.forget();
         // A compressed file of which it is not known yet whose copy it is has nothing to go on with after a restart.
         let is_decided = |file: &&TailedFile| !(file.undecided && file.is_compressed());
         let open = self.files.values().filter(is_decided).map(|file| file.entry(false));

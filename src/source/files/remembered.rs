@@ -1,8 +1,9 @@
 //! What is remembered of files that are not open: how far was content delivered that is met again?
 //!
 //! Entries of the checkpoint, by inode, and those of files that were closed. Content is told by its inode and by digests
-//! of what was delivered of it; the path and the device, which change, only break ties. An entry is kept for a while
-//! when other content has its inode, and their number is limited.
+//! of what was delivered of it; the path and the device, which change, only break ties. Entries of files that are gone
+//! are kept, so that a file that comes back, or a copy, is known. Their number is limited, and nothing else: no clock says
+//! when an entry is too old, and what is there, or was not looked for yet, is not counted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::Metadata;
@@ -15,9 +16,6 @@ use super::file::{FileId, TailedFile};
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::FileEntry;
 
-/// Entries of files that are gone are kept this long, so that a file that comes back, or a copy, is known.
-const ENTRY_KEPT_DAYS: i64 = 30;
-
 /// Of entries of files that are gone at most this many are kept, the newest.
 pub(super) const ENTRIES_KEPT_MAX: usize = 10_000;
 
@@ -28,11 +26,20 @@ pub(super) struct Remembered {
     by_holder: BTreeMap<u64, Vec<FileEntry>>,
     /// The newest generation of each inode that an entry told of.
     generations: HashMap<u64, u32>,
+    /// The time of the newest entry. The next one is newer, whatever the clock says.
+    newest: DateTime<Utc>,
 }
 
 impl Remembered {
-    /// Remembers a file that is not open.
+    /// Remembers a file from now on.
+    pub(super) fn remember(&mut self, entry: FileEntry) {
+        let updated = Utc::now().max(self.newest + TimeDelta::microseconds(1));
+        self.insert(FileEntry { updated, ..entry });
+    }
+
+    /// Takes over what is remembered of a file that is not open.
     pub(super) fn insert(&mut self, entry: FileEntry) {
+        self.newest = self.newest.max(entry.updated);
         self.note_generation(entry.inode, entry.generation);
         // Nearly always there is one alone, and thousands of inodes.
         self.by_holder.entry(entry.holder_inode()).or_insert_with(|| Vec::with_capacity(1)).push(entry);
@@ -73,17 +80,10 @@ impl Remembered {
         salvaged.into_iter().filter_map(|entry| entry.salvage.clone().map(|name| (entry, name))).collect()
     }
 
-    /// Whether a compressed file is one that is delivered to its end. As long as it is there its entry does not grow old;
-    /// `touched` is set when that changes the entry.
-    pub(super) fn is_delivered_compressed(&mut self, metadata: &Metadata, touched: &mut bool) -> bool {
-        let is_it = |entry: &&mut FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());
-        let entries = self.by_holder.get_mut(&FileId::of(metadata).inode);
-        let Some(entry) = entries.and_then(|entries| entries.iter_mut().find(is_it)) else { return false };
-        if Utc::now() - entry.updated > TimeDelta::days(1) {
-            entry.updated = Utc::now();
-            *touched = true;
-        }
-        true
+    /// Whether a compressed file is one that is delivered to its end.
+    pub(super) fn is_delivered_compressed(&self, metadata: &Metadata) -> bool {
+        let is_it = |entry: &FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());
+        self.of_inode(FileId::of(metadata).inode).iter().any(is_it)
     }
 
     /// Whether there is an entry of content that this inode holds.
@@ -162,22 +162,20 @@ impl Remembered {
         Ok(false)
     }
 
-    /// Forgets what is too old or too much.
-    pub(super) fn forget(&mut self) {
-        let mut updated: Vec<DateTime<Utc>> = self.iter().map(|entry| entry.updated).collect();
-        let mut oldest = Utc::now() - TimeDelta::days(ENTRY_KEPT_DAYS);
-        if let Some(surplus) = updated.len().checked_sub(ENTRIES_KEPT_MAX + 1) {
-            oldest = oldest.max(*updated.select_nth_unstable(surplus).1);
-        }
-        let mut forgotten = false;
-        self.by_holder.retain(|_, entries| {
-            entries.retain(|entry| entry.updated > oldest);
-            forgotten |= entries.is_empty();
+    /// Forgets what is too much of the files that are delivered and gone, the oldest first. Call it after a scan: before it
+    /// nobody knows which files are there, which `is_there` says of an inode. Returns whether something was forgotten.
+    pub(super) fn forget(&mut self, is_there: impl Fn(u64) -> bool) -> bool {
+        let is_gone = |holder: u64, entry: &FileEntry| entry.finished && (entry.replaced || !is_there(holder));
+        let gone = self.numbered().filter(|(holder, _, entry)| is_gone(*holder, entry));
+        let mut updated: Vec<DateTime<Utc>> = gone.map(|(.., entry)| entry.updated).collect();
+        let Some(surplus) = updated.len().checked_sub(ENTRIES_KEPT_MAX + 1) else { return false };
+        let oldest = *updated.select_nth_unstable(surplus).1;
+        self.by_holder.retain(|holder, entries| {
+            entries.retain(|entry| entry.updated > oldest || !is_gone(*holder, entry));
             !entries.is_empty()
         });
-        if forgotten {
-            let remembered = self.by_holder.values().flatten().map(|entry| entry.inode).collect::<HashSet<u64>>();
-            self.generations.retain(|inode, _| remembered.contains(inode));
-        }
+        let remembered = self.by_holder.values().flatten().map(|entry| entry.inode).collect::<HashSet<u64>>();
+        self.generations.retain(|inode, _| remembered.contains(inode));
+        true
     }
 }

@@ -9,15 +9,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::time::Duration;
 
 use super::file::{Standing, TailedFile};
 use super::{Files, report_lost};
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, TAIL_BYTES_MAX};
-
-/// A deleted file is salvaged when it is not delivered after this long.
-pub(super) const SALVAGED_AFTER: Duration = Duration::from_secs(5);
 
 /// The limit of all salvage files of a pipeline, in bytes that are not delivered.
 pub(super) const SALVAGE_BYTES_MAX: u64 = 1 << 30;
@@ -31,7 +27,7 @@ impl Files {
     /// Salvages files that have no name any more and are not delivered. At a stop, what the limit leaves out is lost.
     pub fn salvage(&mut self, at_stop: bool) {
         let is_due = |file: &TailedFile| match file.standing {
-            Standing::Gone(since) => at_stop || since.elapsed() >= self.salvaged_after,
+            Standing::Gone(since) => at_stop || since.elapsed() >= self.waits.salvaged_after,
             _ => false,
         };
         let due = self

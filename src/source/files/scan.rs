@@ -93,6 +93,7 @@ impl Files {
             self.urgent = true;
         }
         self.scanned_before = true;
+        self.forget_what_is_gone(&present);
         self.complain(complaints);
         self.queue_news();
         self.serve_waiting();
@@ -122,10 +123,12 @@ impl Files {
             }
             return;
         }
-        // Known as delivered, or met again by a later scan when there is a place for it.
-        if compressed::is_named_compressed(&path)
-            && (self.remembered.is_delivered_compressed(metadata, &mut self.dirty) || self.free_places() == 0)
-        {
+        // Known as delivered; or met again by a later scan, when there is a place for it.
+        if self.remembered.is_delivered_compressed(metadata) {
+            present.insert(id, path);
+            return;
+        }
+        if compressed::is_named_compressed(&path) && self.free_places() == 0 {
             return;
         }
         match self.open(&path) {
@@ -147,7 +150,7 @@ impl Files {
         let id = file.id;
         if file.is_compressed() && self.very_first_scan && self.passes_over(&file) {
             // As one that is delivered.
-            self.remembered.insert(file.entry(true));
+            self.remembered.remember(file.entry(true));
             self.dirty = true;
             return Ok(id);
         }
@@ -265,7 +268,7 @@ impl Files {
     pub(super) fn close(&mut self, number: FileNumber) {
         if let Some(file) = self.files.remove(&number) {
             self.by_id.remove(&file.id);
-            self.remembered.insert(FileEntry { held_by_inode: file.holder_left(), ..file.entry(true) });
+            self.remembered.remember(FileEntry { held_by_inode: file.holder_left(), ..file.entry(true) });
             self.dirty = true;
             self.spent_salvage.extend(file.salvage().map(str::to_owned));
         }
@@ -299,6 +302,11 @@ impl Files {
         });
     }
 
+    fn forget_what_is_gone(&mut self, present: &BTreeMap<FileId, PathBuf>) {
+        let on_any_device = |inode| FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
+        self.dirty |= self.remembered.forget(|inode| present.range(on_any_device(inode)).next().is_some());
+    }
+
     pub(super) fn queue_news(&mut self) {
         for file in self.files.values_mut().filter(|file| file.news && !file.queued) {
             file.queued = true;
@@ -317,8 +325,8 @@ impl Files {
             && !file.news
             && file.unread_bytes() == 0
             && file.is_settled()
-            && left_alone_for >= self.final_after
-            && (left_alone_for >= self.renamed_closed_after || file.is_deleted())
+            && left_alone_for >= self.waits.final_after
+            && (left_alone_for >= self.waits.renamed_closed_after || file.is_deleted())
     }
 
     /// Says what is new among the things that cannot be read, and forgets those that can be again.

@@ -365,11 +365,11 @@ impl History {
     /// Long after: files that are gone and delivered are closed.
     fn settle(&mut self) {
         self.look();
-        self.bench.files.final_after = Duration::ZERO;
-        self.bench.files.renamed_closed_after = Duration::ZERO;
+        self.bench.files.waits.final_after = Duration::ZERO;
+        self.bench.files.waits.renamed_closed_after = Duration::ZERO;
         self.look();
-        self.bench.files.final_after = AN_HOUR;
-        self.bench.files.renamed_closed_after = AN_HOUR;
+        self.bench.files.waits.final_after = AN_HOUR;
+        self.bench.files.waits.renamed_closed_after = AN_HOUR;
         let on_disk = self.on_disk();
         let over = |inode: &u64, known: &Known| match on_disk.get(inode) {
             Some((name, content)) => name.ends_with(".old") && content.len() == known.committed.len(),

@@ -95,16 +95,12 @@ impl Bench {
     /// The same after the time when the unterminated ends of rotated files are final.
     fn look_later(&mut self) {
         self.look();
-        self.files.final_after = Duration::ZERO;
-        self.files.renamed_closed_after = Duration::ZERO;
-        self.files.decided_after = Duration::ZERO;
+        let waits = std::mem::replace(&mut self.files.waits, Waits::all(Duration::ZERO));
         self.look();
         while let Some(chunk) = self.files.next_final_end() {
             take(&chunk, &mut self.seen, &mut self.marks);
         }
-        self.files.final_after = FINAL_AFTER;
-        self.files.renamed_closed_after = RENAMED_CLOSED_AFTER;
-        self.files.decided_after = DECIDED_AFTER;
+        self.files.waits = waits;
     }
 
     /// Acknowledges what was given out first.

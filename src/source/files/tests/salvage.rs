@@ -33,7 +33,7 @@ fn the_rest_of_a_deleted_file_is_salvaged() {
         bench.look();
         assert_eq!(salvaged(&bench), 0, "it may be delivered yet");
         if after_a_while {
-            bench.files.salvaged_after = Duration::ZERO;
+            bench.files.waits.salvaged_after = Duration::ZERO;
             bench.look();
             assert_eq!(salvaged(&bench), 1);
         }

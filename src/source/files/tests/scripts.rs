@@ -285,13 +285,13 @@ fn the_end_of_a_rotated_file_is_final_after_a_while() {
     ]);
     // However long nothing was written before: the time counts from the rotation.
     let mut bench = check(&[Append("a.log", "half"), Look(&[])]);
-    bench.files.final_after = Duration::from_millis(50);
+    bench.files.waits.final_after = Duration::from_millis(50);
     std::thread::sleep(Duration::from_millis(60));
     let rotated = Instant::now();
     simple(&mut bench, &Rename("a.log", "old"));
     bench.look();
     let too_early = bench.files.next_final_end().is_some();
-    assert!(!too_early || rotated.elapsed() >= bench.files.final_after);
+    assert!(!too_early || rotated.elapsed() >= bench.files.waits.final_after);
 }
 
 #[test]
@@ -509,15 +509,47 @@ fn marks_of_replaced_content_do_not_move_the_new_one() {
 }
 
 #[test]
-fn old_entries_are_forgotten_and_their_number_is_limited() {
-    let mut bench = check(&[Append("a.log", "1\n"), Look(&[("a.log", 0, 0, "1")])]);
-    let entry = FileEntry { inode: u64::MAX, ..bench.saved_entries().remove(0) };
-    let aged = |age: TimeDelta| FileEntry { updated: Utc::now() - age, ..entry.clone() };
-    let many = (0..ENTRIES_KEPT_MAX as i64 + 10).map(|seconds| aged(TimeDelta::seconds(seconds)));
-    bench.restart(&[aged(TimeDelta::days(29)), aged(TimeDelta::days(31))]);
-    assert_eq!(bench.saved_entries().len(), 1);
-    bench.restart(&many.collect::<Vec<_>>());
+fn what_is_gone_is_forgotten_by_number_and_only_after_a_scan() {
+    let mut bench = check(&[Append("a.log", "1\n"), Look(&[("a.log", 0, 0, "1")]), Commit]);
+    let there = bench.saved_entries().remove(0);
+    let gone = |n: u64| FileEntry { inode: u64::MAX - n, path: "/gone".into(), finished: true, ..there.clone() };
+    let surplus = 10;
+    // Its entry is the oldest of all, since the clock jumped: it was written years ago.
+    let ages = (0..ENTRIES_KEPT_MAX as u64 + surplus).map(|n| (n, Utc::now() + TimeDelta::days(400 + n as i64)));
+    let mut entries: Vec<FileEntry> = ages.map(|(n, updated)| FileEntry { updated, ..gone(n) }).collect();
+    entries.push(FileEntry { updated: chrono::DateTime::UNIX_EPOCH, ..there.clone() });
+    bench.restart(&entries);
+    assert_eq!(bench.saved_entries().len(), entries.len(), "saved before the first scan, as after a start");
+    bench.seen.clear();
+    bench.look();
+    assert_eq!(bench.seen, [], "the file that is there is known");
     let kept = bench.saved_entries();
-    assert_eq!(kept.len(), ENTRIES_KEPT_MAX);
-    assert!(kept.iter().all(|entry| entry.updated > Utc::now() - TimeDelta::seconds(ENTRIES_KEPT_MAX as i64 + 9)));
+    assert_eq!(kept.len(), ENTRIES_KEPT_MAX + 1);
+    assert!(kept.iter().all(|entry| u64::MAX - entry.inode >= surplus), "the oldest are forgotten");
+    // What is remembered from now on is newer than that, whatever the clock says.
+    fs_err::remove_file(bench.path("a.log")).unwrap();
+    bench.look_later();
+    bench.look_later();
+    let newest = bench.saved_entries().into_iter().max_by_key(|entry| entry.updated).unwrap();
+    assert_eq!((newest.inode, newest.finished), (there.inode, true));
+}
+
+#[test]
+fn more_files_than_are_kept_when_gone_are_known_after_a_start() {
+    let mut bench = Bench::new(&["*.log"], &[], FirstSeen::End, 64);
+    let count = ENTRIES_KEPT_MAX + 50;
+    for n in 0..count {
+        fs_err::write(bench.path(&format!("{n}.log")), format!("{n}\n")).unwrap();
+    }
+    // No more are held open than a test may open.
+    bench.options.open_files_max = 100;
+    bench.restart(&[]);
+    bench.files.very_first_scan = true;
+    bench.look();
+    bench.commit_all();
+    let entries = bench.saved_entries();
+    bench.restart(&entries);
+    assert_eq!(bench.saved_entries().len(), count);
+    bench.look();
+    assert_eq!(bench.seen, [], "none of them ships a second time");
 }
