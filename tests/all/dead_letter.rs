@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::numbered::report;
-use crate::place::{Ended, Place, Running, append, pipeline, record, records, start, wait_for};
+use crate::place::{Ended, Place, Running, Signal, append, pipeline, record, records, start, wait_for};
 use crate::support::{Method, Node};
 
 /// Shorter than any record of the tests, so that every line goes to the dead letter by its place.
@@ -305,7 +305,7 @@ fn whoever_waits_does_the_rest_when_the_run_is_killed() {
     let running = place.run();
     let replaying = start_replay(&place, &[]);
     wait_for("it to be taken", || place.path("data/p/replay_answer.ndjson").exists().then_some(()));
-    running.signal("KILL");
+    running.signal(Signal::KILL);
     drop(running);
     let ended = replaying.wait();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -323,7 +323,7 @@ fn an_interrupt_ends_a_replay_in_good_order() {
         let running = beside_a_run.then(|| place.run());
         let replaying = start_replay(&place, &["--format", "json"]);
         wait_for("some to be delivered", || (place.store().count() > 0).then_some(()));
-        replaying.signal("INT");
+        replaying.signal(Signal::INT);
         let ended = replaying.wait();
         assert!(ended.code == Some(1) || place.dead_letters().is_empty(), "{:?} {}", ended.code, ended.stderr);
         let left = place.dead_letters().len() as u64;

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::place::{Ended, Place, Running, Store, start, wait_for};
+use crate::place::{Ended, Place, Running, Signal, Store, start, wait_for};
 
 /// What `--records` must reach at least, in records a second of the whole run.
 const RECORDS_PER_SECOND_MIN: f64 = 1_000.0;
@@ -89,7 +89,7 @@ fn what_the_demo_says_to_try_works() {
 
 #[test]
 fn an_endless_demo_ends_cleanly_when_it_is_asked_to() {
-    for signal in ["INT", "TERM"] {
+    for signal in [Signal::INT, Signal::TERM] {
         let place = Place::new("");
         let mut running = demo(&place, &[]);
         wait_for("some records", || {
@@ -111,6 +111,6 @@ fn a_demo_on_the_state_of_a_running_one_is_refused_and_does_not_harm_it() {
     assert_eq!(second.code, Some(2), "{second:?}");
     assert!(second.stderr.contains("another inferlog process uses"), "{second:?}");
     running.must_run();
-    running.signal("INT");
+    running.signal(Signal::INT);
     must_be_complete(&place, &running.wait());
 }

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::endpoint::{Endpoint, Room};
 use crate::numbered::{Found, Workshop, is_long, lines, number_of, report};
-use crate::place::{PATIENCE, Place, append, free_address, pipeline, records};
+use crate::place::{PATIENCE, Place, Signal, append, free_address, pipeline, records, send_signal};
 use crate::support::{Method, Node};
 
 /// Writes numbered records without end, so many every 20 ms, until told to stop; gives how many.
@@ -250,7 +250,7 @@ impl OwnNode {
     /// `kill -9`.
     fn kill(&self) {
         let pid = std::fs::read_to_string(self.data.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
+        send_signal(pid.trim().parse().unwrap(), Signal::KILL);
     }
 }
 

@@ -15,6 +15,7 @@ mod elasticsearch_load;
 mod elasticsearch_tls;
 mod endpoint;
 mod flow;
+mod fresh_machine;
 mod fuzz_smoke;
 mod house_rules;
 mod kills;

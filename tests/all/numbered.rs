@@ -15,6 +15,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::place::{Signal, send_signal};
+
 /// The longest that anything is waited for; far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -323,7 +325,7 @@ impl Running {
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
-        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
+        send_signal(self.process.id(), Signal::TERM);
     }
 
     /// Waits for its end; its exit code.

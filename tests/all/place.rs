@@ -11,8 +11,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use rustix::process::Signal;
 
 /// The longest that anything is waited for; far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -141,6 +144,12 @@ impl Place {
     }
 }
 
+/// Sends a signal to a process, by its number. There need be no program `kill` on the machine.
+pub(crate) fn send_signal(process: u32, signal: Signal) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
 /// Starts a command whose output is kept.
 pub(crate) fn start(mut command: Command) -> Running {
     let output = TempDir::new().unwrap();
@@ -184,15 +193,13 @@ impl Running {
         self.text("stderr")
     }
 
-    /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.process.id())]).status().unwrap();
-        assert!(status.success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        send_signal(self.process.id(), signal);
     }
 
     /// Sends SIGTERM; the process must drain and exit 0.
     pub(crate) fn stop(self) -> Ended {
-        self.signal("TERM");
+        self.signal(Signal::TERM);
         let ended = self.wait();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended

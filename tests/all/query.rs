@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::place::{Ended, Place, pipeline, pipeline_of, record, records, start, wait_for};
+use crate::place::{Ended, Place, Signal, pipeline, pipeline_of, record, records, start, wait_for};
 use crate::support::{Method, Node};
 
 /// A day's records, some of which are odd in one way each.
@@ -337,7 +337,7 @@ fn ctrl_c_closes_the_view() {
     let running = start(place.inferlog(&["query", "*", "--pipeline", "p.yaml", "--data-dir", "data"]));
     let was_asked = |words: &str| asked.lock().unwrap().iter().any(|request| request.contains(words));
     wait_for("the search", || was_asked("POST /_search").then_some(()));
-    running.signal("INT");
+    running.signal(Signal::INT);
     let ended = running.wait();
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(was_asked("DELETE /_pit HTTP/1.1 {\"id\":\"v13w\"}"), "{asked:?}");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::place::{Place, Running, append, free_address, http, pipeline, record, records, start, wait_for};
+use crate::place::{Place, Running, Signal, append, free_address, http, pipeline, record, records, start, wait_for};
 
 const LAG: &str = "inferlog_source_lag_bytes{pipeline=\"p\"}";
 const LINES: &str = "inferlog_source_read_lines_total{pipeline=\"p\"}";
@@ -50,7 +50,7 @@ fn lines_that_come_later_arrive_and_a_stop_drains_and_a_start_goes_on() {
 #[test]
 fn a_stop_amid_much_to_read_loses_nothing_and_the_next_start_reads_the_rest() {
     const COUNT: u64 = 100_000;
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let place = Place::new(&pipeline("{ store: {} }"));
         place.append(records(0..COUNT));
         let running = place.run();
@@ -217,7 +217,7 @@ fn stuck() -> (Place, Running) {
     place.append(records(0..10));
     let running = place.run();
     running.wait_for_metric(LINES, 10);
-    running.signal("TERM");
+    running.signal(Signal::TERM);
     wait_for("the stop to begin", || running.stderr().contains("stopping").then_some(()));
     (place, running)
 }
@@ -232,7 +232,7 @@ fn must_be_there_still(place: &Place) {
 #[test]
 fn a_second_signal_stops_at_once_and_nothing_is_lost() {
     let (place, running) = stuck();
-    running.signal("TERM");
+    running.signal(Signal::TERM);
     let ended = running.wait();
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("read again at the next start"), "{ended:?}");
