@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 
-use super::path;
+use super::json;
+use super::path::{self, Reach};
 use crate::flow::reject::{Reject, Stage};
 
-/// What is done to each value at a path.
+/// What is done to each value at a path, and to everything below it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Edit<'e> {
     Remove,
-    /// By this raw value.
+    /// By this raw value. Members below the path, such as `"user.email.work"` of `user.email`, become one member that is
+    /// called as the path says, so that nothing is left of their names either.
     Replace(&'e str),
 }
 
-/// Writes `raw` to `out` with the edit done at `path` inside it. Returns how many values were edited; when none was,
+/// Writes `raw` to `out` with the edit done at `path` inside it and below. Returns how many values were edited; when none was,
 /// `out` is of no use.
 pub(super) fn rewrite(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, Reject> {
     match raw.as_bytes().first() {
@@ -27,49 +29,103 @@ pub(super) fn rewrite(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -
 }
 
 fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, Reject> {
-    let members: Vec<(Cow<'_, str>, &str)> =
-        sonic_rs::to_object_iter(raw).flatten().map(|(name, value)| (name, place(raw, value.as_raw_str()))).collect();
+    let members: Vec<(Cow<'_, str>, &str)> = sonic_rs::to_object_iter(raw)
+        .flatten()
+        .map(|(name, value)| (name, path::place(raw, value.as_raw_str())))
+        .collect();
+    let mut rewriting = Rewriting { raw, out, copied: 1, first: true, comma_too_many: false };
     let mut edited = 0;
-    let mut copied = 1; // The opening brace is written below.
-    let mut first = true;
-    let mut comma_too_many = false;
-    out.push('{');
+    // Whether a member that is called as the path says stands already; asked for only where there is one below it.
+    let mut stands = None;
+    rewriting.out.push('{');
     for (name, value) in &members {
-        let value_start = value.as_ptr() as usize - raw.as_ptr() as usize;
-        let below = path::below(path, name);
-        let value_end = value_start + value.len();
-        if matches!((below, edit), (Some(""), Edit::Remove)) {
-            edited += 1;
-            copied = value_end;
-            comma_too_many = first;
+        let Some(reach) = path::reach(path, name) else {
+            rewriting.keep(value, |out| out.push_str(value));
             continue;
-        }
-        // What stands between this member and the one before it: a comma, white space, the name and its colon.
-        let lead = &raw[copied..value_start];
-        out.push_str(if comma_too_many { lead.trim_start_matches([',', ' ', '\t', '\r', '\n']) } else { lead });
-        (first, comma_too_many) = (false, false);
-        match (below, edit) {
-            (Some(""), Edit::Replace(new)) => {
-                out.push_str(new);
-                edited += 1;
+        };
+        let mut count = Ok(1);
+        match (reach, edit) {
+            (Reach::Above(rest), _) => rewriting.keep(value, |out| count = rewrite(value, rest, edit, out)),
+            (Reach::At, Edit::Replace(new)) => rewriting.keep(value, |out| out.push_str(new)),
+            (Reach::Below(_), Edit::Replace(new)) if !*stands.get_or_insert_with(|| is_named(&members, path)) => {
+                stands = Some(true);
+                rewriting.rename(value, path, new);
             }
-            (Some(rest), _) => edited += rewrite(value, rest, edit, out)?,
-            (None, _) => out.push_str(value),
+            (Reach::At | Reach::Below(_), _) => rewriting.leave_out(value),
         }
-        copied = value_end;
+        edited += count?;
     }
-    out.push_str(if first { "}" } else { &raw[copied..] });
+    rewriting.finish();
     if edited > 0 && repeats_a_name(&members) {
         return Err(repeated_name());
     }
     Ok(edited)
 }
 
+fn is_named(members: &[(Cow<'_, str>, &str)], path: &str) -> bool {
+    members.iter().any(|(name, _)| name == path)
+}
+
+/// An object that is being written anew, member by member.
+struct Rewriting<'r, 'o> {
+    raw: &'r str,
+    out: &'o mut String,
+    /// How far `raw` is dealt with.
+    copied: usize,
+    /// No member was written yet.
+    first: bool,
+    /// The member before it was left out, and with it what the comma before this one parted.
+    comma_too_many: bool,
+}
+
+impl<'r> Rewriting<'r, '_> {
+    /// Writes a member under its name.
+    fn keep(&mut self, value: &'r str, write: impl FnOnce(&mut String)) {
+        let lead = self.lead(value);
+        self.out.push_str(lead);
+        self.done(value, write);
+    }
+
+    /// Writes a member under another name, with another value.
+    fn rename(&mut self, value: &'r str, name: &str, new: &str) {
+        let lead = self.lead(value);
+        self.out.push_str(&lead[..lead.find('"').unwrap_or(0)]);
+        json::write_string(name, self.out);
+        self.out.push(':');
+        self.done(value, |out| out.push_str(new));
+    }
+
+    fn leave_out(&mut self, value: &'r str) {
+        self.copied = self.end(value);
+        self.comma_too_many = self.first;
+    }
+
+    /// What stands between a member's value and the member before it: a comma, white space, the name and its colon.
+    fn lead(&self, value: &'r str) -> &'r str {
+        let lead = &self.raw[self.copied..self.end(value) - value.len()];
+        if self.comma_too_many { lead.trim_start_matches([',', ' ', '\t', '\r', '\n']) } else { lead }
+    }
+
+    fn done(&mut self, value: &'r str, write: impl FnOnce(&mut String)) {
+        (self.first, self.comma_too_many) = (false, false);
+        write(self.out);
+        self.copied = self.end(value);
+    }
+
+    fn end(&self, value: &str) -> usize {
+        value.as_ptr() as usize - self.raw.as_ptr() as usize + value.len()
+    }
+
+    fn finish(self) {
+        self.out.push_str(if self.first { "}" } else { &self.raw[self.copied..] });
+    }
+}
+
 fn rewrite_array(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, Reject> {
     let mut edited = 0;
     let mut copied = 0;
     for element in path::elements(raw) {
-        let element = place(raw, element.as_raw_str());
+        let element = path::place(raw, element.as_raw_str());
         let start = element.as_ptr() as usize - raw.as_ptr() as usize;
         out.push_str(&raw[copied..start]);
         edited += rewrite(element, path, edit, out)?;
@@ -77,12 +133,6 @@ fn rewrite_array(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Res
     }
     out.push_str(&raw[copied..]);
     Ok(edited)
-}
-
-/// `part`, which the library lends for the life of its iterator, as the slice of `raw` that it is.
-fn place<'r>(raw: &'r str, part: &str) -> &'r str {
-    let start = part.as_ptr() as usize - raw.as_ptr() as usize;
-    &raw[start..start + part.len()]
 }
 
 fn repeats_a_name(members: &[(Cow<'_, str>, &str)]) -> bool {

@@ -9,6 +9,7 @@
 
 pub mod canonical;
 mod edit;
+mod gather;
 mod index;
 pub mod json;
 mod path;
@@ -17,14 +18,20 @@ mod render;
 pub use index::NESTING_DEPTH_MAX;
 pub use path::{Path, Room};
 
+use std::borrow::Cow;
+
 use crate::flow::reject::Reject;
 use crate::kql::{Fields, Value};
 use edit::Edit;
+use gather::Pieces;
+use path::Reach;
 
 /// The buffers of a record, reused from line to line.
 #[derive(Debug, Default)]
 pub struct Space {
     members: Vec<Member>,
+    /// The members as they were, while something is done that may fail half-way.
+    before: Vec<Member>,
     /// Text that is not in the line: new values, new names, unescaped names.
     arena: String,
     /// Whole members, as text, that come after all others.
@@ -107,6 +114,15 @@ impl Space {
     }
 }
 
+/// Where what a path means stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// It is members of the top level.
+    Top,
+    /// Some of it is inside of a member.
+    Nested,
+}
+
 /// One line, proven to be one JSON object, with its edits.
 #[derive(Debug)]
 pub struct Record<'l> {
@@ -179,6 +195,16 @@ impl<'l> Record<'l> {
         None
     }
 
+    /// All that stands at a path and below it, as one value: as written where it stands once, else put together (see
+    /// [`gather`]).
+    pub fn whole(&self, path: &str) -> Option<Cow<'_, str>> {
+        let mut pieces = Pieces::default();
+        for member in self.members() {
+            pieces.add_member(self.name(member), self.value(member), path);
+        }
+        pieces.value()
+    }
+
     /// Calls `visit` with the raw text of each value at a path, in any spelling, until it returns true.
     pub fn any(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         self.members().any(|member| match path::below(path, self.name(member)) {
@@ -190,10 +216,9 @@ impl<'l> Record<'l> {
 
     /// Whether a member can be added at a path.
     pub fn room(&self, path: &str) -> Room {
-        path::tightest(self.members().filter_map(|member| {
-            path::below(path, self.name(member))
-                .map(|rest| if rest.is_empty() { Room::Taken } else { path::room_inside(self.value(member), rest) })
-        }))
+        path::tightest(
+            self.members().filter_map(|member| path::room_of_member(self.name(member), self.value(member), path)),
+        )
     }
 
     /// Adds a dotted member at the end where there is room for it, and says whether there was. `write` writes the raw
@@ -216,7 +241,8 @@ impl<'l> Record<'l> {
         self.space.edited = true;
     }
 
-    /// Sets the value at a path: in each spelling that is there, else as a dotted member at the end if there is room.
+    /// Sets the value at a path: in place of what is there in any spelling, and below; else as a dotted member at the end if
+    /// there is room.
     ///
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
@@ -231,7 +257,7 @@ impl<'l> Record<'l> {
         Ok(Room::Free)
     }
 
-    /// Replaces the value in every spelling of a path by `raw`. Returns how many there were.
+    /// Replaces what stands at a path, in every spelling of it and below, by `raw`. Returns how many values there were.
     ///
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
@@ -239,7 +265,7 @@ impl<'l> Record<'l> {
         self.edit(path, Edit::Replace(raw))
     }
 
-    /// Removes every spelling of a path. Returns how many there were.
+    /// Removes every spelling of a path, and everything below it. Returns how many values there were.
     ///
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
@@ -247,43 +273,89 @@ impl<'l> Record<'l> {
         self.edit(path, Edit::Remove)
     }
 
-    /// Renames a member: one at the top level in its place, a nested one by moving its value to the end. An existing
-    /// target is replaced. Returns whether there was one to rename.
+    /// Renames what stands at a path, and below it: members of the top level in their places, what is nested by moving it to
+    /// the end, as one value. An existing target is replaced. Returns whether there was something to rename.
     ///
     /// # Errors
-    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside; the record is then as it was.
     pub fn rename(&mut self, from: &Path, to: &Path) -> Result<bool, Reject> {
-        let Some(value) = self.first(from.as_str()).map(str::to_owned) else { return Ok(false) };
+        let Some(depth) = self.depth(from.as_str()) else { return Ok(false) };
         if from == to {
             return Ok(true);
         }
-        // A record that is turned away is kept as it was.
-        let before = self.space.members.clone();
-        let renamed = self.rename_found(from, to, &value);
-        if renamed.is_err() {
-            self.space.members = before;
-        }
-        renamed.map(|()| true)
-    }
-
-    fn rename_found(&mut self, from: &Path, to: &Path, value: &str) -> Result<(), Reject> {
-        // Out of sight while other spellings of both names are cleared.
-        let position = self.position(from.as_str());
-        if let Some(position) = position {
-            self.space.members[position].state = State::Removed;
-        }
-        self.remove(from)?;
-        self.remove(to)?;
-        match position {
-            None => self.push(to.as_str(), |arena| arena.push_str(value)),
-            Some(position) => {
-                let name = self.space.keep(to.as_str());
-                self.space.members[position].name = name;
-                self.space.members[position].state = State::Renamed;
+        match depth {
+            Depth::Top if !self.has_above(to.as_str()) => {
+                self.edit_others(to, Edit::Remove, Some(from))?;
+            }
+            Depth::Top => self.all_or_nothing(|record| record.edit_others(to, Edit::Remove, Some(from)).map(|_| ()))?,
+            Depth::Nested => {
+                let value = self.whole(from.as_str()).unwrap_or_default().into_owned();
+                self.all_or_nothing(|record| {
+                    record.remove(from)?;
+                    record.remove(to).map(|_| ())
+                })?;
+                self.push(to.as_str(), |arena| arena.push_str(&value));
+                return Ok(true);
             }
         }
-        self.space.edited = true;
-        Ok(())
+        self.rename_members(from.as_str(), to.as_str());
+        Ok(true)
+    }
+
+    /// Where what stands at a path stands; `None` when nothing does.
+    fn depth(&self, path: &str) -> Option<Depth> {
+        let mut depth = None;
+        for member in self.members() {
+            match path::reach(path, self.name(member)) {
+                None => {}
+                Some(Reach::At | Reach::Below(_)) => depth = depth.or(Some(Depth::Top)),
+                Some(Reach::Above(rest)) => {
+                    if path::room_inside(self.value(member), rest) == Room::Taken {
+                        return Some(Depth::Nested);
+                    }
+                }
+            }
+        }
+        depth
+    }
+
+    /// Whether a path leads into a member of the top level.
+    fn has_above(&self, path: &str) -> bool {
+        self.members().any(|member| matches!(path::reach(path, self.name(member)), Some(Reach::Above(_))))
+    }
+
+    /// Does something that may fail half-way; the members are then as they were. A record that is turned away is kept.
+    fn all_or_nothing(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Reject>) -> Result<(), Reject> {
+        let Space { members, before, .. } = &mut *self.space;
+        before.clear();
+        before.extend_from_slice(members);
+        let done = work(self);
+        if done.is_err() {
+            let Space { members, before, .. } = &mut *self.space;
+            std::mem::swap(members, before);
+        }
+        done
+    }
+
+    /// Gives the members of the top level that a path means their new names.
+    fn rename_members(&mut self, from: &str, to: &str) {
+        for position in 0..self.space.members.len() {
+            let member = self.space.members[position];
+            if member.state == State::Removed {
+                continue;
+            }
+            let name = match path::reach(from, self.name(&member)) {
+                Some(Reach::At) => self.space.keep(to),
+                Some(Reach::Below(beyond)) => {
+                    let name = format!("{to}.{beyond}");
+                    self.space.keep(&name)
+                }
+                Some(Reach::Above(_)) | None => continue,
+            };
+            self.space.members[position].name = name;
+            self.space.members[position].state = State::Renamed;
+            self.space.edited = true;
+        }
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -298,25 +370,46 @@ impl<'l> Record<'l> {
     }
 
     fn edit(&mut self, path: &Path, edit: Edit<'_>) -> Result<usize, Reject> {
+        self.edit_others(path, edit, None)
+    }
+
+    /// The same, but for the members that `spared` means.
+    fn edit_others(&mut self, path: &Path, edit: Edit<'_>, spared: Option<&Path>) -> Result<usize, Reject> {
         let mut count = 0;
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
             if member.state == State::Removed {
                 continue;
             }
-            match path::below(path.as_str(), self.name(&member)) {
-                None => {}
-                Some("") => {
-                    self.edit_member(position, edit);
-                    count += 1;
-                }
-                Some(rest) => count += self.edit_inside(position, rest, edit)?,
+            let Some(reach) = path::reach(path.as_str(), self.name(&member)) else { continue };
+            let is_spared = |spared: &Path| {
+                matches!(path::reach(spared.as_str(), self.name(&member)), Some(Reach::At | Reach::Below(_)))
+            };
+            if spared.is_some_and(is_spared) {
+                continue;
             }
+            count += match reach {
+                Reach::Above(rest) => self.edit_inside(position, rest, edit)?,
+                Reach::At => self.edit_member(position, edit),
+                Reach::Below(_) => self.edit_below(position, path.as_str(), edit),
+            };
         }
         Ok(count)
     }
 
-    fn edit_member(&mut self, position: usize, edit: Edit<'_>) {
+    /// A member whose name reaches below the path: the first one that is replaced takes the path's own name, unless there is
+    /// such a one, and the others go.
+    fn edit_below(&mut self, position: usize, path: &str, edit: Edit<'_>) -> usize {
+        if matches!(edit, Edit::Remove) || self.position(path).is_some() {
+            return self.edit_member(position, Edit::Remove);
+        }
+        let name = self.space.keep(path);
+        self.space.members[position].name = name;
+        self.space.members[position].state = State::Renamed;
+        self.edit_member(position, edit)
+    }
+
+    fn edit_member(&mut self, position: usize, edit: Edit<'_>) -> usize {
         match edit {
             Edit::Remove => self.space.members[position].state = State::Removed,
             Edit::Replace(raw) => {
@@ -325,6 +418,7 @@ impl<'l> Record<'l> {
             }
         }
         self.space.edited = true;
+        1
     }
 
     fn edit_inside(&mut self, position: usize, rest: &str, edit: Edit<'_>) -> Result<usize, Reject> {

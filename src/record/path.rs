@@ -1,15 +1,16 @@
 //! Paths: which members does a field name mean?
 //!
 //! Logs spell one field in many ways: `{"user":{"email":…}}`, `{"user.email":…}`, `{"user":[{"email":…}]}` and mixtures.
-//! A [`Path`] means all of them, so that a redaction cannot be evaded by another spelling. Names are compared
-//! unescaped.
+//! A [`Path`] means all of them, and everything below: `user` is also `{"user.email":…}`. So a redaction cannot be evaded
+//! by another spelling, and what `FIELD : *` finds is what every processor that names FIELD works on. Names are
+//! compared unescaped.
 
 use std::fmt;
 
 use sonic_rs::LazyValue;
 
-/// A dotted path to a member, such as `user.email`. It means every spelling of it: nested, dotted, mixed, and inside
-/// arrays.
+/// A dotted path to a member, such as `user.email`. It means every spelling of it (nested, dotted, mixed, and inside
+/// arrays) and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path(String);
 
@@ -55,6 +56,35 @@ pub(super) fn below<'p>(path: &'p str, name: &str) -> Option<&'p str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.').filter(|_| !name.is_empty()) }
 }
 
+/// How a member stands to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach<'p, 'n> {
+    /// The path leads into it: this much of the path is left inside of its value.
+    Above(&'p str),
+    /// It is what the path names.
+    At,
+    /// It is below that, by this much of its name.
+    Below(&'n str),
+}
+
+/// How a member called `name` stands to a path; `None` when neither is part of the other.
+pub(super) fn reach<'p, 'n>(path: &'p str, name: &'n str) -> Option<Reach<'p, 'n>> {
+    if path.as_bytes().first() != name.as_bytes().first() {
+        return None;
+    }
+    match path.strip_prefix(name) {
+        Some("") => Some(Reach::At),
+        Some(rest) => rest.strip_prefix('.').filter(|_| !name.is_empty()).map(Reach::Above),
+        None => name.strip_prefix(path)?.strip_prefix('.').map(Reach::Below),
+    }
+}
+
+/// `part`, which the library lends for the life of its iterator, as the slice of `raw` that it is.
+pub(super) fn place<'r>(raw: &'r str, part: &str) -> &'r str {
+    let start = part.as_ptr() as usize - raw.as_ptr() as usize;
+    &raw[start..start + part.len()]
+}
+
 /// Calls `visit` with the raw text of each value at `path` inside a JSON value, until it returns true.
 pub(super) fn any_inside(raw: &str, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
     match raw.as_bytes().first() {
@@ -94,21 +124,30 @@ pub(super) fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
 /// Whether a member can be added at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// No spelling of the path is there.
+    /// No spelling of the path is there, and nothing below it.
     Free,
-    /// Some spelling of it is there.
+    /// Some spelling of it is there, or something below it, as in `"service.name": "x"` for `service`.
     Taken,
     /// A scalar stands at a prefix of it, as in `"host": "gpu-7"` for `host.name`.
     Blocked,
 }
 
+/// What a member leaves of the room for a path; `None` when it has nothing to do with it.
+pub(super) fn room_of_member(name: &str, raw: &str, path: &str) -> Option<Room> {
+    Some(match reach(path, name)? {
+        Reach::At | Reach::Below(_) => Room::Taken,
+        Reach::Above(rest) => room_inside(raw, rest),
+    })
+}
+
 /// What stands at `path` inside a JSON value.
 pub(super) fn room_inside(raw: &str, path: &str) -> Room {
     match raw.as_bytes().first() {
-        Some(b'{') => tightest(sonic_rs::to_object_iter(raw).flatten().filter_map(|(name, value)| {
-            below(path, &name)
-                .map(|rest| if rest.is_empty() { Room::Taken } else { room_inside(value.as_raw_str(), rest) })
-        })),
+        Some(b'{') => tightest(
+            sonic_rs::to_object_iter(raw)
+                .flatten()
+                .filter_map(|(name, value)| room_of_member(&name, value.as_raw_str(), path)),
+        ),
         Some(b'[') => tightest(elements(raw).map(|element| room_inside(element.as_raw_str(), path))),
         _ if raw == "null" => Room::Free,
         _ => Room::Blocked,
@@ -143,6 +182,23 @@ mod tests {
             ("a.b.c", "a.b", Some("c")),
         ] {
             assert_eq!(below(path, name), expected, "{path} below {name}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_above_a_path_at_it_or_below() {
+        for (path, name, expected) in [
+            ("user.email", "user", Some(Reach::Above("email"))),
+            ("user.email", "user.email", Some(Reach::At)),
+            ("user.email", "user.email.work", Some(Reach::Below("work"))),
+            ("user.email", "user.email.", Some(Reach::Below(""))),
+            ("user.email", "user.emails", None),
+            ("user.email", "user.e", None),
+            ("user.email", "use", None),
+            ("user.email", "", None),
+            ("user", "users.x", None),
+        ] {
+            assert_eq!(reach(path, name), expected, "{name} and {path}");
         }
     }
 
@@ -182,6 +238,8 @@ mod tests {
         for (raw, expected) in [
             (r#"{"name":"x"}"#, Room::Taken),
             (r#"{"other":1}"#, Room::Free),
+            (r#"{"name.first":"x"}"#, Room::Taken),
+            (r#"{"names":"x"}"#, Room::Free),
             (r#""gpu-7""#, Room::Blocked),
             ("null", Room::Free),
             (r#"[{"other":1},{"name":2}]"#, Room::Taken),

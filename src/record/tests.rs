@@ -38,11 +38,12 @@ fn apply(tree: &mut Tree, path: &str, edit: Option<&Tree>) {
         Tree::Object(members) => {
             let names: Vec<String> = members.keys().cloned().collect();
             for name in names {
-                match (path::below(path, &name), edit) {
-                    (None, _) => {}
-                    (Some(""), None) => drop(members.remove(&name)),
-                    (Some(""), Some(new)) => drop(members.insert(name, new.clone())),
-                    (Some(rest), _) => apply(members.get_mut(&name).unwrap(), rest, edit),
+                if name == path || name.strip_prefix(path).is_some_and(|beyond| beyond.starts_with('.')) {
+                    members.remove(&name);
+                    // However many there were below, one is left of them, which tells nothing of their names.
+                    edit.map(|new| members.insert(path.to_owned(), new.clone()));
+                } else if let Some(rest) = path::below(path, &name) {
+                    apply(members.get_mut(&name).unwrap(), rest, edit);
                 }
             }
         }
@@ -259,6 +260,38 @@ fn edits_leave_everything_else_as_written() {
 }
 
 #[test]
+fn what_is_below_a_path_goes_with_it() {
+    let redact = |name: &'static str| move |record: &mut Record<'_>| drop(record.replace(&path(name), "0"));
+    let rename = |from: &'static str, to: &'static str| {
+        move |record: &mut Record<'_>| drop(record.rename(&path(from), &path(to)))
+    };
+    let cases: [(&str, Box<dyn Fn(&mut Record<'_>)>, &str); 16] = [
+        (r#"{"h.a":1, "x":2,"h.b":3}"#, Box::new(redact("h")), r#"{"h":0, "x":2}"#),
+        (r#"{"h.a":1,"h":{"b":2}}"#, Box::new(redact("h")), r#"{"h":0}"#),
+        (r#"{"\u0068.a":1,"hh":2}"#, Box::new(redact("h")), r#"{"h":0,"hh":2}"#),
+        (r#"{"u":{"e.w":1, "e.h":2 ,"n":3}}"#, Box::new(redact("u.e")), r#"{"u":{"e":0 ,"n":3}}"#),
+        (r#"{"u":{"e.w":1,"e":2}}"#, Box::new(redact("u.e")), r#"{"u":{"e":0}}"#),
+        (r#"{"u":[{ "\u0065.w" : 1 },{"n":2}]}"#, Box::new(redact("u.e")), r#"{"u":[{ "e":0 },{"n":2}]}"#),
+        (r#"{"h":{"a":1},"h.b":2,"x":3}"#, Box::new(rename("h", "g")), r#"{"g":{"a":1},"g.b":2,"x":3}"#),
+        (r#"{"h.b":2,"g.c":3,"g":4}"#, Box::new(rename("h", "g")), r#"{"g.b":2}"#),
+        (r#"{"u":{"e.w":1,"n":2}}"#, Box::new(rename("u.e", "m")), r#"{"u":{"n":2},"m":{"w":1}}"#),
+        (r#"{"u":[{"e":1},{"e":2}]}"#, Box::new(rename("u.e", "m")), r#"{"u":[{},{}],"m":[1,2]}"#),
+        (r#"{"u":{"e":1},"u.e":2}"#, Box::new(rename("u.e", "m")), r#"{"u":{},"m":[1,2]}"#),
+        (r#"{"a":1,"a.c":2}"#, Box::new(rename("a", "a.b")), r#"{"a.b":1,"a.b.c":2}"#),
+        (r#"{"a.b":1,"a.c":2}"#, Box::new(rename("a.b", "a")), r#"{"a":1}"#),
+        (r#"{"a":{"b":1,"c":2}}"#, Box::new(rename("a.b", "a")), r#"{"a":1}"#),
+        (r#"{"a":1,"b":{"c":{"d":2}}}"#, Box::new(rename("a", "b.c")), r#"{"b.c":1,"b":{}}"#),
+        (r#"{"a":1,"b":{"c":2,"c":3}}"#, Box::new(rename("a", "b.c")), r#"{"a":1,"b":{"c":2,"c":3}}"#),
+    ];
+    for (line, change, expected) in cases {
+        let mut space = Space::default();
+        let mut record = Record::parse(line, &mut space).unwrap();
+        change(&mut record);
+        assert_eq!(rendered(&record), expected, "of {line}");
+    }
+}
+
+#[test]
 fn a_name_repeated_inside_an_edited_member_is_a_reject() {
     let mut space = Space::default();
     let mut record = Record::parse(r#"{"a":{"b":1,"\u0062":2},"c":{"d":1,"d":2}}"#, &mut space).unwrap();
@@ -308,6 +341,38 @@ fn object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String>
     })
 }
 
+/// Values whose leaves are texts that stand nowhere else, or nothing.
+fn canary() -> impl Strategy<Value = String> {
+    let leaf =
+        prop_oneof![4 => "[0-9]{12}".prop_map(|digits| format!("\"canary-{digits}\"")), 1 => Just("null".to_owned())];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(|elements| format!("[{}]", elements.join(" ,"))),
+            object(inner),
+        ]
+    })
+}
+
+/// Whether a field has anything, by the dotted names of the leaves of a record; the texts at it and below, and the others.
+fn canaries(line: &str, field: &str) -> (bool, Vec<String>, Vec<String>) {
+    let mut space = Space::default();
+    let record = Record::parse(line, &mut space).unwrap();
+    let (mut below, mut beside) = (Vec::new(), Vec::new());
+    record.any_leaf(&mut |name, value| {
+        if let Value::String(text) = value {
+            let is_below = name.strip_prefix(field).is_some_and(|beyond| beyond.is_empty() || beyond.starts_with('.'));
+            if is_below { below.push(text.into_owned()) } else { beside.push(text.into_owned()) }
+        }
+        false
+    });
+    (!below.is_empty(), below, beside)
+}
+
+fn sorted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort_unstable();
+    texts
+}
+
 fn any_path() -> impl Strategy<Value = Path> {
     "[abc](\\.[abc]){0,3}".prop_map(|text| Path::new(&text).unwrap())
 }
@@ -341,6 +406,47 @@ proptest! {
             apply(&mut expected, path.as_str(), new.as_deref().map(tree).as_ref());
         }
         prop_assert_eq!(tree(&rendered(&record)), expected);
+    }
+
+    #[test]
+    fn what_a_condition_finds_is_hidden_and_nothing_else(line in object(canary()), field in any_path()) {
+        prop_assume!(serde_takes(&line));
+        let (exists, below, beside) = canaries(&line, field.as_str());
+        let mut space = Space::default();
+        let mut record = Record::parse(&line, &mut space).unwrap();
+        let condition = crate::kql::Expression::parse_condition(&format!("{field} : *")).unwrap();
+        prop_assert_eq!(condition.matches(&record), exists, "{} in {}", field, line);
+        let room = record.room(field.as_str());
+        prop_assert!(!exists || room == Room::Taken, "something is added where {} finds something: {}", field, line);
+        let Ok(count) = record.replace(&field, "\"[redacted]\"") else { return Ok(()) };
+        prop_assert!(!exists || count > 0);
+        let document = rendered(&record);
+        for canary in below {
+            prop_assert!(!document.contains(&canary), "{} is left by {}: {}", canary, field, document);
+        }
+        for canary in beside {
+            prop_assert!(document.contains(&canary), "{} was hidden by {}: {}", canary, field, document);
+        }
+        // What was hidden is there under its name, and no name is there twice.
+        prop_assert_eq!(record.any(field.as_str(), &mut |raw| raw == "\"[redacted]\""), count > 0);
+        prop_assert!(serde_takes(&document), "{}", document);
+    }
+
+    #[test]
+    fn renamed_members_are_all_there(line in object(canary()), from in any_path()) {
+        prop_assume!(serde_takes(&line));
+        let (_, below, beside) = canaries(&line, from.as_str());
+        let mut space = Space::default();
+        let mut record = Record::parse(&line, &mut space).unwrap();
+        let there = record.whole(from.as_str()).is_some();
+        let Ok(renamed) = record.rename(&from, &path("new")) else { return Ok(()) };
+        prop_assert_eq!(renamed, there);
+        prop_assert!(record.whole(from.as_str()).is_none());
+        let document = rendered(&record);
+        prop_assert!(serde_takes(&document), "{}", document);
+        let (_, moved, rest) = canaries(&document, "new");
+        prop_assert_eq!(sorted(moved), sorted(below));
+        prop_assert_eq!(sorted(rest), sorted(beside));
     }
 
     #[test]
