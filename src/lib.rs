@@ -4,17 +4,21 @@
 
 pub mod cli;
 pub mod config;
+pub mod dead_letter;
 pub mod decode;
 pub mod demo;
 pub mod elastic;
 pub mod enrich;
 pub mod flow;
+pub mod judge;
 pub mod kql;
 pub mod observe;
 pub mod pipeline;
+pub mod proof;
 pub mod query;
 pub mod queue;
 pub mod record;
+pub mod replay;
 pub mod server;
 pub mod sink;
 pub mod source;

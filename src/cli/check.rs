@@ -12,6 +12,7 @@ use crate::config::model::Pipeline;
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source};
 use crate::flow::batch::SourceFile;
+use crate::judge::enrichment;
 use crate::pipeline::build;
 use crate::record::Space;
 use crate::source::framing::Lines;
@@ -88,7 +89,7 @@ fn read(log: &Path) -> Result<Vec<u8>, Failure> {
 /// Runs a log through decode and enrich, prints the first document and says what became of all lines.
 fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
     let counters = Telemetry::default().pipeline(&pipeline.name);
-    let mut enrichment = build::enrichment(pipeline, &counters);
+    let mut enrichment = enrichment::enrichment(pipeline, &counters);
     let file =
         Arc::new(SourceFile { path: log.display().to_string(), inode: 0, generation: 0, first_line_sha256: [0; 32] });
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();

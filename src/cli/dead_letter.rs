@@ -13,12 +13,12 @@ use serde_json::json;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, print, print_table, say, start_log};
 use crate::config::model::Sink;
+use crate::dead_letter::read::{Found, Kept};
+use crate::dead_letter::{self, Entries};
 use crate::flow::reasons;
-use crate::pipeline::build::state_folder;
-use crate::pipeline::dead_letter::read::{Found, Kept};
-use crate::pipeline::dead_letter::{self, Entries};
-use crate::pipeline::replay::{self, Outcome, Selection, Summary};
-use crate::pipeline::supervisor::data_dir;
+use crate::replay::{self, Outcome, Selection, Summary};
+use crate::state::folder::data_dir;
+use crate::state::folder::state_folder;
 use crate::text::harmless::harmless;
 
 #[derive(Debug, clap::Args)]

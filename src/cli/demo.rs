@@ -14,9 +14,12 @@ use super::run::limits;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, runtime, say, start_log};
 use crate::config::model::Pipeline;
 use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
-use crate::pipeline::supervisor::{Supervisor, data_dir};
-use crate::pipeline::{Ended, build};
+use crate::pipeline::Ended;
+use crate::pipeline::supervisor::Supervisor;
 use crate::sink::store::{Reader, Store};
+use crate::state::folder::data_dir;
+use crate::state::folder::state_folder;
+use crate::state::lock::lock;
 use crate::text::units::format_bytes;
 
 /// The pipeline of the demo, as a user would write it.
@@ -60,7 +63,7 @@ struct Progress {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
     let data_dir = data_dir(arguments.state.data_dir);
-    let folder = build::state_folder(&data_dir, "demo");
+    let folder = state_folder(&data_dir, "demo");
     if folder.exists() && !data_dir.join(FILES).exists() {
         complain(
             &format!("`{}` is there, and is not of an earlier demo", folder.display()),
@@ -69,7 +72,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure(COULD_NOT_LOOK));
     }
     // Held while what an earlier demo left is removed: one that still runs must not lose its files.
-    let lock = build::lock(&build::state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
+    let lock = lock(&state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
     let folders = Folders::new(data_dir).map_err(|error| Failure::new(&error, None))?;
     drop(lock);
     let pipelines = load(&[folders.files.join("demo.yaml")])?;
@@ -84,7 +87,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 impl Folders {
     fn new(data_dir: PathBuf) -> std::io::Result<Folders> {
         let files = data_dir.join(FILES);
-        for folder in [build::state_folder(&data_dir, "demo"), files.clone()] {
+        for folder in [state_folder(&data_dir, "demo"), files.clone()] {
             match fs_err::remove_dir_all(folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -96,7 +99,7 @@ impl Folders {
     }
 
     fn store(&self) -> PathBuf {
-        build::state_folder(&self.data_dir, "demo").join("store.sqlite")
+        state_folder(&self.data_dir, "demo").join("store.sqlite")
     }
 }
 

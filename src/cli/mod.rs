@@ -22,8 +22,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, model::Pipeline};
-use crate::pipeline::chain;
 use crate::query::table::Table;
+use crate::text::chain::chain;
 
 /// Looked, and it is not so: a check failed, something was dead-lettered, not everything was delivered.
 const NOT_SO: u8 = 1;

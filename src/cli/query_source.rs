@@ -9,14 +9,16 @@ use crate::config::model::{self, Pipeline};
 use crate::elastic::client::Client;
 use crate::enrich::Hash;
 use crate::flow::question::Question;
+use crate::judge::enrichment::host_name;
 use crate::kql::{Expression, Field, Pattern};
-use crate::pipeline::build::{host_name, state_folder, store_path};
-use crate::pipeline::supervisor::data_dir;
-use crate::query::accounted;
+use crate::pipeline::build::store_path;
+use crate::proof::accounted;
+use crate::proof::completeness::{Completeness, local_state};
 use crate::query::ask::Source;
-use crate::query::completeness::{Completeness, local_state};
 use crate::record::{self, Record, Space};
 use crate::sink::store::Store;
+use crate::state::folder::data_dir;
+use crate::state::folder::state_folder;
 
 /// The kinds of sinks that can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, NOT_SO, State, TableFormat, load, print, print_table, runtime, say, start_log};
-use crate::pipeline::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
-use crate::pipeline::supervisor::data_dir;
+use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
+use crate::state::folder::data_dir;
 use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 

@@ -10,9 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, runtime, say, start_log};
 use crate::config::model::Pipeline;
 use crate::pipeline::health::Health;
-use crate::pipeline::supervisor::{Running, Supervisor, data_dir};
+use crate::pipeline::supervisor::{Running, Supervisor};
 use crate::pipeline::{Ended, Limits};
 use crate::server::{self, Served};
+use crate::state::folder::data_dir;
 use crate::text::units::format_bytes;
 
 /// Where the server listens unless told otherwise.

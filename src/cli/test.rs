@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Failure, NOT_SO, TextFormat, load, print, say, start_log};
 use crate::config::model::{Pipeline, Step, TestCase};
-use crate::pipeline::self_test::{self, Difference, Reach, Report};
+use crate::judge::self_test::{self, Difference, Reach, Report};
 use crate::text::harmless::harmless;
 
 #[derive(Debug, clap::Args)]

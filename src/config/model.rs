@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use regex::Regex;
 
 use super::report::Position;
+pub use crate::dead_letter::WhenFull;
 use crate::elastic::options::ClientOptions;
 use crate::elastic::target::Target;
 use crate::flow::reject::Stage;
@@ -319,15 +320,6 @@ pub struct DeadLetter {
     pub bytes_max: u64,
     /// What happens when that much is there.
     pub when_full: WhenFull,
-}
-
-/// What happens when the dead letter has reached its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// The pipeline waits: nothing is lost.
-    Pause,
-    /// The oldest entries are dropped, counted, and said.
-    DropOldest,
 }
 
 /// What is kept of a line that could not be decoded.

@@ -3,35 +3,34 @@
 //! Opens what the pipeline needs (its folder of state with the lock, the checkpoint, the dead letter, the sinks) and
 //! wires the stages together. Connects to nothing.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::num::NonZeroU32;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use super::accounts::{Accounts, Subject};
-use super::dead_letter::{self, DeadLetter, DeadLetterError};
 use super::delivery::{Delivery, Policy};
 use super::health::Health;
 use super::outlet::{Outlet, RateLimit};
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, SavedCheckpoint, Stop};
 use crate::config::model;
-use crate::decode::Decode;
+use crate::dead_letter::{self, DeadLetter, DeadLetterError};
 use crate::elastic::options::OptionsError;
-use crate::enrich::{self, Action, Enrichment, Identity, Metadata, Step};
 use crate::flow::wake::Wake;
+use crate::judge::enrichment::{decode, enrichment, host_name};
 use crate::observe::{self, Observers, Shown};
+use crate::proof::accounts::{Accounts, Subject};
 use crate::queue::Queue;
-use crate::record::json;
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::stdout::Stdout;
 use crate::sink::store::{Store, StoreError};
 use crate::sink::{self, Sink};
 use crate::source::files::{self, Files, FirstSeen};
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
+use crate::state::folder::state_folder;
+use crate::state::lock::{LockError, lock};
 use crate::telemetry::Counters;
 
 /// The most buffers that are kept to be filled again. More would all grow to the size of the largest batch in time.
@@ -40,20 +39,9 @@ const SPENT_BATCHES_MAX: usize = 4;
 /// What keeps a pipeline from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Another process works on the same state.
-    #[error("another inferlog process uses `{folder}`: stop it, or give this one its own `--data-dir`")]
-    Locked {
-        /// The pipeline's folder of state.
-        folder: PathBuf,
-    },
     /// The folder of state cannot be used.
-    #[error("cannot use the folder of state `{folder}`")]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -88,11 +76,6 @@ pub struct Built {
     pub shown: Option<Arc<Shown>>,
     /// Held as long as the pipeline runs.
     pub lock: File,
-}
-
-/// The folder of state of a pipeline.
-pub fn state_folder(data_dir: &Path, pipeline: &str) -> PathBuf {
-    data_dir.join(pipeline)
 }
 
 /// Where a store sink keeps its documents.
@@ -169,18 +152,6 @@ pub fn build(
     Ok(Built { pipeline, deliveries, health, stop, counters, shown, lock })
 }
 
-/// Makes the folder and takes the lock on it, which ends with the process however it ends.
-pub(crate) fn lock(folder: &Path) -> Result<File, BuildError> {
-    let failed = |source| BuildError::Folder { folder: folder.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(BuildError::Locked { folder: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
 /// The checkpoint; `None` at the very first start. A damaged one was moved aside, and every file is read and counted anew.
 fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildError> {
     Ok(match checkpoint::load(path)? {
@@ -231,7 +202,7 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
     accounts
 }
 
-pub(super) fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
+pub(crate) fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
     let model::DeadLetter { raw, bytes_max, when_full } = options;
     dead_letter::Options { keep_raw: raw == model::RawLine::Keep, bytes_max, when_full }
 }
@@ -271,50 +242,6 @@ fn target(sink: &model::Sink) -> String {
     }
 }
 
-/// How lines become records.
-pub fn decode(decode: model::Decode) -> Decode {
-    match decode {
-        model::Decode::Json => Decode::Json,
-    }
-}
-
-/// The name of this machine, as documents and ids have it.
-pub fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
-}
-
-/// The processors of a pipeline file, with identity and metadata.
-pub fn enrichment(pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
-    enrichment_on(&host_name(), pipeline, counters)
-}
-
-/// The same as on a host of this name.
-pub fn enrichment_on(host: &str, pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
-    let identity = Identity::new(pipeline.source.id.as_deref().unwrap_or(host));
-    let metadata = Metadata::new(host, &pipeline.name, &pipeline.digest);
-    Enrichment::new(pipeline.enrich.iter().map(step).collect(), identity, metadata, counters.clone())
-}
-
-fn step(step: &model::Step) -> Step {
-    let (when, action) = match step.clone() {
-        model::Step::Timestamp(it) => (it.when, Action::Timestamp(enrich::Timestamp { from: it.from, zone: it.zone })),
-        model::Step::Hash(it) => {
-            (it.when, Action::Hash(enrich::Hash { fields: it.fields, into: it.into, key: it.key }))
-        }
-        model::Step::Flag(it) => (None, Action::Flag(enrich::Flag { into: it.into, when: it.when.expression })),
-        model::Step::Redact(it) => {
-            let mut with = String::new();
-            json::write_string(&it.with, &mut with);
-            (it.when, Action::Redact(enrich::Redact { fields: it.fields, with }))
-        }
-        model::Step::Add(it) => (it.when, Action::Add(enrich::Add { fields: it.fields })),
-        model::Step::Rename(it) => (it.when, Action::Rename(enrich::Rename { fields: it.fields })),
-        model::Step::Drop(it) => (Some(it.when), Action::Drop(enrich::Drop { rule: it.name.into() })),
-        model::Step::Id(it) => (it.when, Action::Id(enrich::IdFrom { from: it.from, unique: it.unique })),
-    };
-    Step { when: when.map(|condition| condition.expression), action }
-}
-
 /// A store that is begun now lacks what was delivered before: another one was there, or another sink.
 fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
     for sink in &pipeline.sinks {
@@ -331,7 +258,7 @@ fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
     }
 }
 
-pub(super) fn open_sink(
+pub(crate) fn open_sink(
     sink: &model::Sink,
     data_dir: &Path,
     pipeline: &str,

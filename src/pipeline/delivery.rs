@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use super::health::Health;
 use super::pace::{Turns, backoff, load};
+use crate::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::{Batch, Destination, Item};
 use crate::flow::reject::{Reject, Stage};

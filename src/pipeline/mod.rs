@@ -10,38 +10,32 @@
 //! Only this module knows that the stages form a chain. Data flows right, only acknowledgements flow left. Left of the
 //! queue nothing awaits and nothing touches the network; right of it nothing parses records.
 
-pub mod accounts;
 pub mod build;
-pub mod dead_letter;
 pub mod delivery;
 pub mod health;
 mod held;
 #[cfg(test)]
 mod observe_tests;
 mod outlet;
-mod pace;
-pub mod reconcile;
-pub mod replay;
-pub mod self_test;
+pub(crate) mod pace;
 #[cfg(test)]
 mod simulation_tests;
 mod stages;
 pub mod supervisor;
-pub mod trial;
-pub mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::dead_letter::DeadLetter;
 use crate::flow::ack::FileNumber;
 use crate::flow::wake::Wake;
+use crate::proof::accounts::{Accounts, Kind, Waiting};
 use crate::source::files::{Chunk, Files};
 use crate::state::checkpoint::{self, Saved};
 use crate::telemetry::{Counters, now_seconds};
-use accounts::{Accounts, Kind, Waiting};
-use dead_letter::DeadLetter;
+use crate::text::chain::chain;
 use held::Held;
 use outlet::Outlet;
 use stages::Stages;
@@ -413,18 +407,6 @@ fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<Held> 
     let hint = "the pipeline waits until it can; nothing is lost";
     tracing::warn!(pipeline, hint, "{}", interrupted.error);
     Some(Held::rest_of(chunk, interrupted.taken_bytes))
-}
-
-/// An error and its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ impl Drop for Turn<'_> {
 }
 
 /// The wait after `tries` tries: doubled each time up to the limit, then between half and all of it by `random` (0..1).
-pub(super) fn backoff(policy: &Policy, tries: u32, random: f64) -> Duration {
+pub(crate) fn backoff(policy: &Policy, tries: u32, random: f64) -> Duration {
     let doubled = policy.retry_initial.saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX));
     doubled.min(policy.retry_max).mul_f64(0.5 + random / 2.0)
 }

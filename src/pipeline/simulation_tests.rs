@@ -18,15 +18,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::accounts::{self, Account};
 use super::build::{Built, build};
-use super::dead_letter::Entries;
 use super::delivery::Policy;
 use super::{Limits, Pipeline, Stop, Turn};
 use crate::config::{self, model};
+use crate::dead_letter::Entries;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::{Destination, Id};
 use crate::flow::tally::{IdSum, Tally};
+use crate::proof::accounts::{self, Account};
 use crate::sink::{Request, Sink, SinkFuture};
 use crate::telemetry::Telemetry;
 

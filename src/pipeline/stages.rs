@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
-use super::trial::too_long;
+use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source, Verdict};
 use crate::flow::ack::Mark;
@@ -16,6 +15,7 @@ use crate::flow::batch::{Batch, Id, Origin};
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
+use crate::judge::trial::too_long;
 use crate::observe::Observers;
 use crate::record::{Record, Space};
 use crate::source::files::{Chunk, Content};

@@ -1,7 +1,7 @@
 //! The supervisor: many pipelines side by side, each on a thread of its own, their deliveries on one runtime.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,9 +11,10 @@ use tokio::task::JoinHandle;
 use super::build::{self, BuildError, Built};
 use super::delivery::Closed;
 use super::health::Health;
-use super::{Ended, Limits, Stop, replay};
+use super::{Ended, Limits, Stop};
 use crate::config::model;
 use crate::observe::ModelSeries;
+use crate::replay;
 use crate::telemetry::{Counters, Telemetry};
 
 /// The stack of a pipeline's thread, in bytes: enough for JSON that nests as deeply as is allowed.
@@ -193,17 +194,6 @@ fn start_replays(pipeline: &model::Pipeline, built: &Built, data_dir: &Path) -> 
         .spawn(move || replay::serve(&path, &name, &data_dir, &dead_letter, &counters, &stop))
         .map_err(|source| StartError::Thread { pipeline: pipeline.name.clone(), source })?;
     Ok(())
-}
-
-/// The folder of state: the flag, else `$INFERLOG_DATA_DIR`, else what the platform has for it: `$STATE_DIRECTORY` of a
-/// systemd unit, `$XDG_STATE_HOME/inferlog`, `~/.local/state/inferlog`.
-pub fn data_dir(flag: Option<PathBuf>) -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    flag.or_else(|| variable("INFERLOG_DATA_DIR"))
-        .or_else(|| variable("STATE_DIRECTORY"))
-        .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("inferlog")))
-        .or_else(|| std::env::home_dir().map(|home| home.join(".local/state/inferlog")))
-        .unwrap_or_else(|| PathBuf::from("inferlog-data"))
 }
 
 #[cfg(test)]

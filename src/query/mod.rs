@@ -4,10 +4,8 @@
 //! by its order; `order` makes that order the same everywhere, `output` writes them, `groups` sums them up, and
 //! `completeness` says whether anything may be missing, by this machine's state and by what `accounted` reads in the sink. `saved` are the questions that have names.
 
-pub mod accounted;
 pub mod ask;
 pub mod cell;
-pub mod completeness;
 pub mod groups;
 pub mod order;
 pub mod output;

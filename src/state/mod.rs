@@ -1,3 +1,5 @@
 //! State: what lies on disk for a pipeline, and how does it survive a crash?
 
 pub mod checkpoint;
+pub mod folder;
+pub mod lock;

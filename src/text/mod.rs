@@ -2,6 +2,7 @@
 //!
 //! Times, sizes and durations, digests, secrets, and text of others that is to be shown without harm. Knows no stage.
 
+pub mod chain;
 pub mod digest;
 pub mod harmless;
 pub mod pattern_redaction;

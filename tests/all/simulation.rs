@@ -19,6 +19,7 @@ use inferlog::pipeline::Limits;
 use inferlog::pipeline::build::BuildError;
 use inferlog::pipeline::supervisor::{StartError, Supervisor};
 use inferlog::sink::store::Store;
+use inferlog::state::lock::LockError;
 use serde_json::Value;
 
 const STEPS: usize = 24;
@@ -173,7 +174,9 @@ fn start(pipelines: &[Pipeline], state: &Path) -> Supervisor {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         match Supervisor::start(pipelines, state, LIMITS) {
-            Err(StartError::Build { source: BuildError::Locked { .. }, .. }) if Instant::now() < deadline => {
+            Err(StartError::Build { source: BuildError::Lock(LockError::Locked { .. }), .. })
+                if Instant::now() < deadline =>
+            {
                 std::thread::yield_now();
             }
             started => return started.unwrap(),

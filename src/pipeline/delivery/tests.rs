@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use super::super::dead_letter;
 use super::*;
-use crate::config::model::WhenFull;
+use crate::dead_letter;
+use crate::dead_letter::WhenFull;
 use crate::flow::ack::{Ledger, Mark};
 use crate::flow::batch::{ID_CHARACTERS, Id, Origin, SourceFile};
 use crate::flow::wake::Wake;

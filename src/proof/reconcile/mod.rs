@@ -22,16 +22,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::accounts;
-use super::dead_letter::{Entries, ReadError};
 use crate::config::model;
+use crate::dead_letter::{Entries, ReadError};
 use crate::elastic::client::Client;
 use crate::flow::answer::Trouble;
 use crate::flow::batch::Id;
 use crate::flow::tally::{IdSum, Tally};
+use crate::judge::enrichment::host_name;
+use crate::pipeline::build;
 use crate::sink::store::{Reader, Store};
 use crate::source::files::file::TailedFile;
 use crate::source::files::locate::locate;
 use crate::state::checkpoint::{self, CheckpointError, FileEntry};
+use crate::state::folder::state_folder;
+use crate::text::chain::chain;
 use holdings::{Bounds, Holdings, Searched};
 use lines::{Fate, Judge, Judged};
 pub use report::{Finding, Proof, Report, Row};
@@ -88,7 +92,7 @@ pub async fn reconcile(
     data_dir: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Report>, ReconcileError> {
-    let folder = super::build::state_folder(data_dir, &pipeline.name);
+    let folder = state_folder(data_dir, &pipeline.name);
     let checkpoint = checkpoint::read(&folder.join("checkpoint.json"))?;
     let never_ran = || ReconcileError::NeverRan { pipeline: pipeline.name.clone(), folder: folder.clone() };
     let checkpoint = checkpoint.ok_or_else(never_ran)?;
@@ -119,7 +123,7 @@ fn open(
     Ok(match sink {
         model::Sink::Stdout => None,
         model::Sink::Store(options) => {
-            let path = super::build::store_path(data_dir, &pipeline.name, options);
+            let path = build::store_path(data_dir, &pipeline.name, options);
             let failed = |error: crate::sink::store::StoreError| ReconcileError::Sink {
                 sink: "store",
                 trouble: error.trouble(),
@@ -129,11 +133,11 @@ fn open(
         }
         model::Sink::Elasticsearch(options) => {
             let failed = |error: crate::elastic::options::OptionsError| {
-                let trouble = Trouble { problem: super::chain(&error), hint: None };
+                let trouble = Trouble { problem: chain(&error), hint: None };
                 ReconcileError::Sink { sink: "elasticsearch", trouble }
             };
             let client = Client::new(&options.client).map_err(failed)?;
-            let searched = Searched::new(client, &options.target, &super::build::host_name(), &pipeline.name);
+            let searched = Searched::new(client, &options.target, &host_name(), &pipeline.name);
             Some(("elasticsearch", Holdings::Elasticsearch(Box::new(searched))))
         }
     })

@@ -25,7 +25,7 @@ pub mod sift;
 pub mod write;
 
 pub use read::{Entries, Found, ReadError};
-pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options};
+pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options, WhenFull};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,6 @@ use chrono::Utc;
 use serde_json::value::RawValue;
 
 use super::{files, sift};
-use crate::config::model::WhenFull;
 use crate::flow::batch::{Id, SourceFile};
 use crate::flow::reject::Reject;
 use crate::telemetry::Counters;
@@ -32,6 +31,15 @@ pub struct Options {
     pub bytes_max: u64,
     /// What happens when that much is there.
     pub when_full: WhenFull,
+}
+
+/// What happens when the dead letter has reached its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The pipeline waits: nothing is lost.
+    Pause,
+    /// The oldest entries are dropped, counted, and said.
+    DropOldest,
 }
 
 /// What could not be delivered.
@@ -217,7 +225,7 @@ impl DeadLetter {
     }
 
     #[cfg(test)]
-    pub(in crate::pipeline) fn is_synced(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         !self.state().unsynced
     }
 

@@ -22,22 +22,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-pub(super) use handover::serve;
+pub(crate) use handover::serve;
 
 use self::origin::{Candidate, Origins};
 use self::settle::{Fate, Sinks};
-use super::build::{self, BuildError};
-use super::dead_letter::read::{Found, Kept};
-use super::dead_letter::sift::{Judge, Judgement};
-use super::dead_letter::{self, DeadLetter, DeadLetterError};
-use super::trial::{Trial, Tried};
 use crate::config::model;
+use crate::dead_letter::read::{Found, Kept};
+use crate::dead_letter::sift::{Judge, Judgement};
+use crate::dead_letter::{self, DeadLetter, DeadLetterError};
 use crate::enrich::{Nobody, Source};
 use crate::flow::answer::Trouble;
 use crate::flow::batch::{Batch, Id, Origin, SourceFile};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
+use crate::judge::enrichment::host_name;
+use crate::judge::trial::{Trial, Tried};
+use crate::pipeline::build::{self, BuildError};
 use crate::record::{Record, Space, json};
+use crate::state::folder::state_folder;
+use crate::state::lock::{LockError, lock};
 use crate::telemetry::{Counters, Telemetry};
 use crate::text::digest::sha256_hexadecimal;
 use crate::text::time::{self, Reading};
@@ -135,17 +138,17 @@ pub fn replay(
     goes_on: &dyn Fn() -> bool,
     report: &mut dyn FnMut(&Outcome),
 ) -> Result<Summary, ReplayError> {
-    let folder = build::state_folder(data_dir, &pipeline.name);
+    let folder = state_folder(data_dir, &pipeline.name);
     if !dead_letter::folder(&folder).exists() {
         return Ok(Summary::default());
     }
-    let _lock = match build::lock(&folder) {
+    let _lock = match lock(&folder) {
         Ok(lock) => lock,
-        Err(BuildError::Locked { .. }) => match handover::ask(&folder, pipeline, selection, goes_on, report)? {
+        Err(LockError::Locked { .. }) => match handover::ask(&folder, pipeline, selection, goes_on, report)? {
             handover::Asked::Done(summary) => return Ok(summary),
             handover::Asked::Free(lock) => lock,
         },
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(BuildError::from(error).into()),
     };
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let options = build::dead_letter_options(pipeline.dead_letter);
@@ -166,7 +169,7 @@ fn replay_in(
     // What processors count has been counted when the line was read.
     let apart = Telemetry::default().pipeline(&pipeline.name);
     let mut replayer = Replayer {
-        trial: Trial::new(pipeline, &build::host_name(), &apart),
+        trial: Trial::new(pipeline, &host_name(), &apart),
         line_bytes_max: pipeline.source.files.line_bytes_max,
         batch_bytes_max: pipeline.batch.bytes_max as usize,
         batch_items_max: pipeline.batch.items_max as usize,

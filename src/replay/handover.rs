@@ -24,11 +24,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::dead_letter::DeadLetter;
-use super::super::{Stop, chain};
-use super::{BuildError, Outcome, ReplayError, Selection, Summary, build, model, replay_in};
+use super::{BuildError, Outcome, ReplayError, Selection, Summary, model, replay_in};
 use crate::config;
+use crate::dead_letter::DeadLetter;
+use crate::pipeline::Stop;
+use crate::state::folder::state_folder;
+use crate::state::lock::{LockError, lock};
 use crate::telemetry::Counters;
+use crate::text::chain::chain;
 
 const VERSION: u32 = 1;
 
@@ -159,10 +162,10 @@ fn wait(
             }
             Some(_) => {}
             None => {
-                match build::lock(folder) {
+                match lock(folder) {
                     Ok(lock) => return Ok(Asked::Free(lock)),
-                    Err(BuildError::Locked { .. }) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(LockError::Locked { .. }) => {}
+                    Err(error) => return Err(BuildError::from(error).into()),
                 }
                 // A run that has just started has removed it; that of another process goes first.
                 if !answer.is_taken() && !files.request.exists() {
@@ -233,7 +236,7 @@ impl Answer {
 }
 
 /// Carries out what is asked for, until the pipeline is told to stop. Runs on a thread of its own.
-pub(in super::super) fn serve(
+pub(crate) fn serve(
     pipeline: &Path,
     name: &str,
     data_dir: &Path,
@@ -241,7 +244,7 @@ pub(in super::super) fn serve(
     counters: &Counters,
     stop: &Stop,
 ) {
-    let files = Files::of(&build::state_folder(data_dir, name));
+    let files = Files::of(&state_folder(data_dir, name));
     files.remove();
     while !stop.is_asked() {
         if let Some(request) = files.request().filter(|request| request.version == VERSION) {

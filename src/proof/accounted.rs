@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ask::{AskError, Source};
 use super::completeness::PipelineState;
 use crate::elastic::pages;
+use crate::query::ask::{AskError, Source};
 
 /// Hosts that are told apart in one data stream of accounts.
 const HOSTS_MAX: usize = 1_000;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::dead_letter::read::{Found, FoundOrigin};
+use crate::dead_letter::read::{Found, FoundOrigin};
 use crate::flow::batch::SourceFile;
 use crate::source::framing::BYTE_ORDER_MARK;
 use crate::text::digest::sha256_hexadecimal;

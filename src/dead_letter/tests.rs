@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::read::Kept;
 use super::sift::{Judge, Judgement};
 use super::*;
-use crate::config::model::WhenFull;
 use crate::flow::batch::{ID_CHARACTERS, Id, SourceFile};
 use crate::flow::reject::{Reject, Stage};
 use crate::telemetry::Telemetry;

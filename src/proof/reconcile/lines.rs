@@ -12,7 +12,7 @@ use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source};
 use crate::flow::batch::Id;
 use crate::flow::line::Line;
-use crate::pipeline::build;
+use crate::judge::enrichment;
 use crate::record::Space;
 use crate::source::files::file::{TailedFile, Turn};
 use crate::source::framing::Lines;
@@ -53,10 +53,10 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(pipeline: &model::Pipeline) -> Judge {
-        let enrichment = build::enrichment(pipeline, &Telemetry::default().pipeline(&pipeline.name));
+        let enrichment = enrichment::enrichment(pipeline, &Telemetry::default().pipeline(&pipeline.name));
         Judge {
             enrichment,
-            decode: build::decode(pipeline.decode),
+            decode: enrichment::decode(pipeline.decode),
             space: Space::default(),
             line_bytes_max: pipeline.source.files.line_bytes_max as usize,
             buffer: Vec::new(),

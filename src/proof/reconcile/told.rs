@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::report::Row;
 use crate::flow::batch::Id;
 use crate::flow::tally::{IdSum, Tally};
-use crate::pipeline::accounts::{Account, Range};
+use crate::proof::accounts::{Account, Range};
 
 /// A range that an account tells of, with the folder of state and the configuration that it is of.
 #[derive(Clone, Debug)]

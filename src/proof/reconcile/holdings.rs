@@ -12,7 +12,7 @@ use crate::elastic::target::Target;
 use crate::elastic::tombstones;
 use crate::flow::answer::Trouble;
 use crate::flow::batch::Id;
-use crate::pipeline::accounts::Account;
+use crate::proof::accounts::Account;
 pub(super) use crate::sink::store::Place;
 use crate::sink::store::{Reader, StoreError};
 

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::build::{self, BuildError};
-use super::super::delivery::Policy;
-use super::super::pace::backoff;
 use crate::config::model;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::Batch;
+use crate::pipeline::build::{self, BuildError};
+use crate::pipeline::delivery::Policy;
+use crate::pipeline::pace::backoff;
 use crate::sink::{Request, Sink};
+use crate::state::lock::LockError;
 use crate::telemetry::{Counters, SinkCounters};
 
 /// How long nothing may move.
@@ -62,7 +63,7 @@ impl Sinks {
         counters: &Counters,
     ) -> Result<Sinks, BuildError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|source| BuildError::Folder { folder: data_dir.to_owned(), source })?;
+        let runtime = runtime.map_err(|source| LockError::Folder { folder: data_dir.to_owned(), source })?;
         let mut sinks = Vec::new();
         {
             let _inside = runtime.enter();

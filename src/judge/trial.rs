@@ -3,7 +3,7 @@
 //! The same decode and enrich as in a run, for `test`, `explain`, and the replay of the dead letter. Nothing is observed
 //! and nothing is shipped.
 
-use super::build;
+use super::enrichment;
 use crate::config::model;
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source, Verdict, Watch};
@@ -39,8 +39,8 @@ impl Trial {
     /// The stages of a pipeline file, as on a host of this name.
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Trial {
         Trial {
-            decode: build::decode(pipeline.decode),
-            enrichment: build::enrichment_on(host, pipeline, counters),
+            decode: enrichment::decode(pipeline.decode),
+            enrichment: enrichment::enrichment_on(host, pipeline, counters),
             line_bytes_max: pipeline.source.files.line_bytes_max,
             inferences: pipeline.observe.first().map(|observer| match observer {
                 model::Observer::ModelMetrics { inferences, .. } => inferences.expression.clone(),
@@ -84,7 +84,7 @@ impl Trial {
 }
 
 /// Turns away a line that is longer than the limit.
-pub(super) fn too_long(length_bytes: u64) -> Reject {
+pub(crate) fn too_long(length_bytes: u64) -> Reject {
     let detail = format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file");
     Reject::new(Stage::Source, "line_too_long", detail)
 }
