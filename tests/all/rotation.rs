@@ -1,6 +1,6 @@
 //! The real logrotate, at work on the file of a writer that does not stop.
 //!
-//! With `create`, with and without compression, every record arrives once. With `copytruncate` no reader can win: what is
+//! With `create`, with and without compression, whether or not archives are tailed, every record arrives once. With `copytruncate` no reader can win: what is
 //! written between its last read and the truncation is in the copy alone. Here it is shown that nothing is lost when the
 //! writer pauses around the truncation, and that what a busy writer loses was written in that window.
 
@@ -178,6 +178,38 @@ fn logrotate_compress() {
 fn logrotate_delaycompress() {
     let numbered = "[\"logs/app.log\", \"logs/app.log.[0-9]\", \"logs/app.log.[0-9][0-9]\"]";
     check_create("delaycompress", numbered, "create\n compress\n delaycompress");
+}
+
+/// Archives are in the globs, and named before they are written.
+const EVERYTHING: &str = "[\"logs/app.log*\"]";
+
+#[test]
+fn logrotate_compress_with_archives_in_the_glob() {
+    check_create("compress, glob app.log*", EVERYTHING, "create\n compress");
+}
+
+#[test]
+fn logrotate_delaycompress_with_archives_in_the_glob() {
+    check_create("delaycompress, glob app.log*", EVERYTHING, "create\n compress\n delaycompress");
+}
+
+#[test]
+fn logrotate_dateext_with_archives_in_the_glob() {
+    let options = "create\n compress\n dateext\n dateformat -%Y%m%d-%s";
+    check_create("dateext and compress, glob app.log*", EVERYTHING, options);
+}
+
+#[test]
+fn logrotate_with_a_slow_compressor() {
+    let folder = tempfile::tempdir().unwrap();
+    let compressor = folder.path().join("slow-gzip");
+    // Writes one byte, some more, and the rest, and rests for longer than a file that is not written to is left alone.
+    let script =
+        "#!/bin/sh\ngzip -c | { dd bs=1 count=1; sleep 1.2; dd bs=1 count=2000; sleep 1.2; cat; } 2>/dev/null\n";
+    fs::write(&compressor, script).unwrap();
+    fs::set_permissions(&compressor, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let options = format!("create\n compress\n compresscmd {}\n compressext .gz", compressor.display());
+    check_create("a slow compressor, glob app.log*", EVERYTHING, &options);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Judge {
                 Turn::LongLine { offset_bytes, length_bytes } => {
                     judged.push(self.judge_long_line(file, offset_bytes, length_bytes)?);
                 }
-                Turn::Busy | Turn::Replaced | Turn::End => return Ok(false),
+                Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return Ok(false),
             }
             return Ok(true);
         }

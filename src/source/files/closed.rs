@@ -191,7 +191,6 @@ impl Files {
         if self.free_places() > 0 || must_be_open() {
             return self.adopt(file);
         }
-        self.undecided.retain(|number| *number != file.number);
         self.closed.insert(&file, file.lag_bytes() > 0);
         self.dirty = true;
     }
@@ -320,7 +319,7 @@ impl TailedFile {
     /// True when it is there and everything of it is delivered, so that it need not be open.
     fn is_idle(&self) -> bool {
         !matches!(self.standing, Standing::Gone(_))
-            && (!self.undecided || self.size_bytes == 0)
+            && (self.is_known() || self.is_empty())
             && !self.news
             && !self.queued
             && !self.is_compressed()

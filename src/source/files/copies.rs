@@ -16,7 +16,8 @@ use std::io;
 use std::path::Path;
 
 use super::Files;
-use super::file::{FileId, TailedFile};
+use super::compressed::Nature;
+use super::file::{FileId, Knowledge, TailedFile};
 use super::remembered::Remembered;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
@@ -107,8 +108,12 @@ fn is_plain_copy(copy: &TailedFile, original: &TailedFile) -> bool {
 pub(super) enum Decision {
     /// It goes on where an entry ends.
     Copy,
+    /// It goes on where it was itself.
+    Continue,
     /// It is a file of its own.
     Own,
+    /// There is nothing in it that is to be delivered.
+    Settled,
     /// It cannot be told yet.
     Wait,
 }
@@ -124,19 +129,20 @@ pub(super) struct Opening {
 impl Files {
     /// Decides on the files that are not known by their inodes.
     pub(super) fn decide(&mut self) {
-        let has_bytes = |number: &FileNumber| self.files.get(number).is_some_and(|file| file.size_bytes > 0);
-        if !self.undecided.iter().any(has_bytes) {
+        let waiting = self.files.values().filter(|file| !file.is_known() && !file.is_empty());
+        let waiting: Vec<FileNumber> = waiting.map(|file| file.number).collect();
+        if waiting.is_empty() {
             return;
         }
         let openings = self.openings();
-        for number in std::mem::take(&mut self.undecided) {
+        for number in waiting {
             self.decide_one(number, &openings);
         }
     }
 
     /// How the files begin of which something was read.
     fn openings(&self) -> Vec<Opening> {
-        let read = self.files.values().filter(|file| !file.undecided && file.consumed_position().offset_bytes > 0);
+        let read = self.files.values().filter(|file| file.is_known() && file.consumed_position().offset_bytes > 0);
         let opening = |file: &TailedFile| {
             let overwritten = file.news && file.is_overwritten().ok()?;
             Some(Opening { number: file.number, bytes: file.beginning(GLANCE_BYTES).ok()?, overwritten })
@@ -148,15 +154,22 @@ impl Files {
         let Some(mut file) = self.files.remove(&number) else { return };
         // What cannot be read is told when it is read.
         match self.decide_on(&mut file, openings).unwrap_or(Decision::Own) {
-            Decision::Wait => self.undecided.push(number),
+            Decision::Wait => {}
             Decision::Copy => {
                 let path = file.path.display();
                 tracing::info!(%path, "the file is a copy of one that is known, going on where that ended");
-                file.undecided = false;
-                file.news = true;
-                self.dirty = true;
+                self.go_on(&mut file);
             }
-            Decision::Own if file.candidate => {
+            Decision::Continue => self.go_on(&mut file),
+            Decision::Settled => {
+                self.by_id.remove(&file.id);
+                if file.knowledge != Knowledge::Candidate {
+                    self.remembered.remember(file.entry(true));
+                }
+                self.dirty = true;
+                return;
+            }
+            Decision::Own if file.knowledge == Knowledge::Candidate => {
                 self.by_id.remove(&file.id);
                 return;
             }
@@ -166,11 +179,13 @@ impl Files {
     }
 
     fn decide_on(&mut self, file: &mut TailedFile, openings: &[Opening]) -> io::Result<Decision> {
-        if file.size_bytes == 0 {
+        if file.is_empty() {
             return Ok(Decision::Wait);
         }
-        if let Some(examined) = file.examined() {
-            return self.decide_on_compressed(file, examined);
+        match file.find_nature()? {
+            Nature::Compressed => return self.decide_on_compressed(file),
+            Nature::Unknown if self.waits_for_nature(file) => return Ok(Decision::Wait),
+            Nature::Unknown | Nature::Plain => {}
         }
         if let Some(entry) = self.remembered.take_copied(file)? {
             file.resume(entry);
@@ -207,20 +222,21 @@ impl Files {
 
     /// Begins with a file of which nothing is known.
     fn begin(&mut self, file: &mut TailedFile) {
-        file.undecided = false;
-        file.news = true;
+        self.go_on(file);
         self.urgent = true;
+    }
+
+    fn go_on(&mut self, file: &mut TailedFile) {
+        file.knowledge = Knowledge::Known;
+        file.news = true;
         self.dirty = true;
     }
 
     /// Finds the copy of a file whose content was overwritten: one that is not decided on, or one beside it.
     pub(super) fn copy_of(&mut self, original: &mut TailedFile) -> Option<TailedFile> {
-        let undecided = self.undecided.iter().copied();
-        let found = undecided
-            .into_iter()
-            .find(|number| self.files.get(number).is_some_and(|copy| is_plain_copy(copy, original)));
+        let mut undecided = self.files.values().filter(|file| !file.is_known());
+        let found = undecided.find(|copy| is_plain_copy(copy, original)).map(|copy| copy.number);
         if let Some(number) = found {
-            self.undecided.retain(|undecided| *undecided != number);
             self.by_id.retain(|_, known| *known != number);
             return self.files.remove(&number);
         }

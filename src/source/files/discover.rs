@@ -34,6 +34,19 @@ pub struct Unreadable {
     pub path: PathBuf,
     /// Why, in the system's words.
     pub reason: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl Unreadable {
+    /// What the system said no to.
+    pub fn because(path: PathBuf, error: &std::io::Error) -> Unreadable {
+        let hint = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "let the user that runs inferlog read it, and enter its folders",
+            _ => "look into the log of the system, and at what writes this",
+        };
+        Unreadable { path, reason: error.to_string(), hint }
+    }
 }
 
 /// Compiles one glob: `*` and `?` stop at `/`, `**` does not.
@@ -103,7 +116,12 @@ impl Pattern {
             match entry {
                 Ok(entry) if entry.file_type().is_file() && is_meant(entry.path()) => found.push(entry.into_path()),
                 Ok(entry) if entry.file_type().is_dir() && !self.wild && is_meant(entry.path()) => {
-                    unreadable.push(Unreadable { path: entry.into_path(), reason: "it is a folder".to_owned() });
+                    let (path, reason) = (entry.into_path(), "it is a folder".to_owned());
+                    unreadable.push(Unreadable {
+                        path,
+                        reason,
+                        hint: "name the files in it, such as `FOLDER/*.ndjson`",
+                    });
                 }
                 Ok(_) => {}
                 Err(error) => unreadable.extend(self.complaint(&error, is_meant)),
@@ -117,10 +135,11 @@ impl Pattern {
         let cause = error.io_error()?;
         let path = error.path().unwrap_or(&self.root).to_owned();
         if cause.kind() != std::io::ErrorKind::NotFound {
-            return Some(Unreadable { path, reason: cause.to_string() });
+            return Some(Unreadable::because(path, cause));
         }
         let leads_nowhere = is_meant(&path) && path.is_symlink();
-        leads_nowhere.then(|| Unreadable { path, reason: "the symbolic link leads nowhere".to_owned() })
+        let (reason, hint) = ("the symbolic link leads nowhere".to_owned(), "remove the link, or mend it");
+        leads_nowhere.then_some(Unreadable { path, reason, hint })
     }
 }
 

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::compressed::Examined;
-use super::copies::{Decision, is_named_alike};
-use super::file::TailedFile;
+use super::compressed::{Examined, is_named_compressed};
+use super::copies::{Beginning, Decision, is_named_alike};
+use super::file::{Knowledge, TailedFile};
 use super::remembered::Remembered;
 use super::{Chunk, Content, Files};
 use crate::flow::ack::FileNumber;
@@ -29,23 +29,38 @@ enum Found {
     Entry(u64, usize),
     /// In a file that is there.
     There,
+    /// The file is cut off, and more than what is left was delivered from this path.
+    Delivered(String),
     Nowhere,
 }
 
 impl Files {
     /// What is compressed was written before, so it is a copy of whatever has its content, there or not.
-    pub(super) fn decide_on_compressed(&mut self, file: &mut TailedFile, examined: Examined) -> io::Result<Decision> {
-        if examined == Examined::Broken {
-            return Ok(self.decide_on_broken(file));
-        }
-        let found = if examined == Examined::Yes { self.find_content(file)? } else { Found::Nowhere };
+    pub(super) fn decide_on_compressed(&mut self, file: &mut TailedFile) -> io::Result<Decision> {
+        let is_read_on = file.consumed_position().offset_bytes > 0;
+        let found = match file.examined() {
+            Some(Examined::Yes) if !is_read_on => self.find_content(file)?,
+            _ => Found::Nowhere,
+        };
         if file.examined() != Some(Examined::Yes) {
             if self.is_at_rest(file) {
                 self.examining.insert(file.number);
             }
             return Ok(Decision::Wait);
         }
-        file.shadow = found == Found::There;
+        // What is not whole may be in the making.
+        let is_in_the_making = file.flaw().is_some() && file.changed.elapsed() < self.waits.decided_after;
+        if is_in_the_making && found != Found::There {
+            return Ok(Decision::Wait);
+        }
+        let is_candidate = file.knowledge == Knowledge::Candidate;
+        let is_ours = !is_candidate || matches!(found, Found::Entry(..));
+        if is_ours && found != Found::There {
+            self.tell_flaw(file, &found);
+        }
+        if is_read_on {
+            return Ok(Decision::Continue);
+        }
         Ok(match found {
             Found::Entry(inode, position) => match self.remembered.take_at(inode, position) {
                 Some(entry) => {
@@ -54,20 +69,45 @@ impl Files {
                 }
                 None => Decision::Wait,
             },
-            Found::There if !file.candidate => Decision::Wait,
-            Found::There | Found::Nowhere => Decision::Own,
+            Found::There if !is_candidate => {
+                file.knowledge = Knowledge::Shadow;
+                Decision::Wait
+            }
+            Found::Nowhere if file.size_bytes > 0 => Decision::Own,
+            Found::There | Found::Delivered(_) | Found::Nowhere => Decision::Settled,
         })
     }
 
-    fn decide_on_broken(&mut self, file: &mut TailedFile) -> Decision {
+    /// Says, and counts, that not all of an archive can be read.
+    fn tell_flaw(&mut self, file: &mut TailedFile, found: &Found) {
+        let Some(flaw) = file.flaw() else { return };
+        if std::mem::replace(&mut file.complained, true) {
+            return;
+        }
+        let (path, content_bytes, hint) = (file.path.display(), file.size_bytes, flaw.hint());
+        match found {
+            Found::Delivered(known) => tracing::warn!(
+                %path, reason = %flaw, content_bytes, known,
+                "not all of this archive can be read; what can was delivered from the known file before"
+            ),
+            _ => tracing::warn!(%path, reason = %flaw, content_bytes, hint, "not all of this archive can be read"),
+        }
+        self.counters.source_unreadable_total.inc();
+    }
+
+    /// Whether a file that may become an archive is waited for. For ever, if its name says so.
+    pub(super) fn waits_for_nature(&mut self, file: &mut TailedFile) -> bool {
         if file.changed.elapsed() < self.waits.decided_after {
-            return Decision::Wait;
+            return true;
         }
-        if file.candidate {
-            return Decision::Own;
+        let is_named = is_named_compressed(&file.path);
+        if is_named && !std::mem::replace(&mut file.complained, true) {
+            let path = file.path.display();
+            let hint = "it is read when it is complete";
+            tracing::warn!(%path, hint, "the file is named as an archive, and holds only the beginning of one, or zeros");
+            self.counters.source_unreadable_total.inc();
         }
-        self.cannot_decompress(file);
-        Decision::Wait
+        is_named
     }
 
     /// True when nobody seems to write to it any more.
@@ -86,8 +126,11 @@ impl Files {
         if let Some((inode, position)) = entry {
             return Ok(Found::Entry(inode, position));
         }
+        if let Some(known) = self.remembered.delivered_more_of(file)? {
+            return Ok(Found::Delivered(known));
+        }
         let mut is_there = self.remembered.find_copied(file, true)?.is_some() || self.closed.has_original_of(file)?;
-        for open in self.files.values().filter(|open| !open.undecided && open.number != file.number) {
+        for open in self.files.values().filter(|open| open.is_known() && open.number != file.number) {
             is_there |= (file.is_measured() && file.begins_as(open)?) || file.continues(open)?;
         }
         Ok(if is_there { Found::There } else { Found::Nowhere })
@@ -99,7 +142,6 @@ impl Files {
         let examined = self.examine_one(number);
         if examined != Some(Examined::No) {
             self.examining.remove(&number);
-            self.undecided.retain(|undecided| *undecided != number);
             self.decide_one(number, &[]);
             self.make_ready(number);
             self.give_up_missing();
@@ -108,7 +150,7 @@ impl Files {
     }
 
     fn examine_one(&mut self, number: FileNumber) -> Option<Examined> {
-        let file = self.files.get(&number).filter(|file| file.undecided)?;
+        let file = self.files.get(&number).filter(|file| !file.is_known())?;
         if file.glance() {
             // How it begins tells what has to be compared on the way.
             let _ = self.find_content(file);
@@ -133,9 +175,7 @@ impl Files {
     /// its name and its beginning are like theirs.
     pub(super) fn open_candidate(&mut self, mut file: TailedFile) {
         if self.remembered.has_missing_like(&file) {
-            file.candidate = true;
-            file.undecided = true;
-            self.undecided.push(file.number);
+            file.knowledge = Knowledge::Candidate;
             if self.is_at_rest(&file) {
                 self.examining.insert(file.number);
             }
@@ -155,5 +195,18 @@ impl Remembered {
                 && head.is_some_and(|head| entry.head.matches(head))
         };
         self.iter().filter(|entry| !entry.finished).any(is_like)
+    }
+    /// The path of a file of which more was delivered than a cut archive holds, which begins as it does.
+    fn delivered_more_of(&self, file: &TailedFile) -> io::Result<Option<String>> {
+        if file.flaw().is_none() {
+            return Ok(None);
+        }
+        let mut beginning = Beginning::of(file)?;
+        let holds_more = |entry: &&FileEntry| {
+            let head_bytes = u64::from(entry.head.length_bytes);
+            let is_longer = entry.committed.offset_bytes > file.size_bytes;
+            is_longer && (1..=file.size_bytes).contains(&head_bytes) && beginning.is_that_of(entry)
+        };
+        Ok(self.iter().find(holds_more).map(|entry| entry.path.clone()))
     }
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::compressed::{Decompressed, Examined};
+use super::compressed::{self, Decompressed, Examined, Flaw, Nature};
 use chrono::Utc;
 use sha2::{Digest, Sha256};
 
@@ -55,6 +55,19 @@ pub enum Standing {
     Gone(Instant),
 }
 
+/// Whether it is known what a file is. Only then is it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It is a file of its own, or the copy that goes on for one.
+    Known,
+    /// It may be the copy of another one, or become an archive.
+    Undecided,
+    /// It is compressed, and its content stands in a file that is there.
+    Shadow,
+    /// It is none of ours unless it turns out to be the copy of one.
+    Candidate,
+}
+
 /// A file that is being read.
 #[derive(Debug)]
 pub struct TailedFile {
@@ -66,8 +79,8 @@ pub struct TailedFile {
     pub id: FileId,
     /// Whether it is still found.
     pub standing: Standing,
-    /// It may be the copy of another one, and is not read before that is decided.
-    pub undecided: bool,
+    /// Whether it is known what it is.
+    pub knowledge: Knowledge,
     /// It waits for its turn.
     pub queued: bool,
     /// It was told that reading it fails.
@@ -96,10 +109,6 @@ pub struct TailedFile {
     salvage: Option<(String, u64)>,
     /// It is read from there.
     pub is_salvage: bool,
-    /// It is compressed, and its content stands in a file that is there.
-    pub shadow: bool,
-    /// It is none of ours unless it turns out to be the copy of one.
-    pub candidate: bool,
     /// The inode in its lines' ids: that of the original, if it is a copy.
     inode: u64,
     generation: u32,
@@ -139,6 +148,8 @@ pub enum Turn {
     Busy,
     /// The content was replaced or cut: call [`TailedFile::begin_anew`].
     Replaced,
+    /// It is, or may become, an archive, and is not read as lines.
+    Unknown,
     /// Nothing more now.
     End,
 }
@@ -147,7 +158,7 @@ impl TailedFile {
     /// Starts with a file that has just been opened, from its first byte.
     pub fn new(number: FileNumber, path: &Path, handle: fs_err::File, metadata: &Metadata) -> TailedFile {
         let handle = Arc::new(handle);
-        let compressed = Decompressed::of(path, &handle).map(RefCell::new);
+        let compressed = Decompressed::of(&handle).map(RefCell::new);
         let standing = match compressed {
             Some(_) => Standing::Rotated(Instant::now()),
             None => Standing::Present,
@@ -157,7 +168,7 @@ impl TailedFile {
             path: path.to_owned(),
             id: FileId::of(metadata),
             standing,
-            undecided: false,
+            knowledge: Knowledge::Known,
             queued: false,
             complained: false,
             committed: Position::default(),
@@ -173,8 +184,6 @@ impl TailedFile {
             stored_bytes: metadata.len(),
             salvage: None,
             is_salvage: false,
-            shadow: false,
-            candidate: false,
             inode: metadata.ino(),
             generation: 0,
             head: Fingerprint::default(),
@@ -237,6 +246,35 @@ impl TailedFile {
     /// Whether it is a compressed file.
     pub fn is_compressed(&self) -> bool {
         self.compressed.is_some()
+    }
+
+    /// Whether it is known to be there for some lines or an archive.
+    pub fn is_known(&self) -> bool {
+        self.knowledge == Knowledge::Known
+    }
+
+    /// Whether nothing was written to it yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stored_bytes == 0
+    }
+
+    /// What it is by its first bytes now. One that turns out to be compressed is read as that from now on.
+    pub(super) fn find_nature(&mut self) -> io::Result<Nature> {
+        if self.compressed.is_none() {
+            let nature = compressed::nature(&self.path, &self.read_at(0, compressed::MAGIC_BYTES_MAX)?);
+            if nature != Nature::Compressed {
+                return Ok(nature);
+            }
+            let Some(decompressed) = Decompressed::of(&self.handle) else { return Ok(Nature::Unknown) };
+            self.compressed = Some(RefCell::new(decompressed));
+            self.standing = Standing::Rotated(Instant::now());
+        }
+        Ok(Nature::Compressed)
+    }
+
+    /// What is wrong with a compressed file that was examined.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        self.compressed.as_ref()?.borrow().flaw()
     }
 
     /// How far it is known what a compressed file holds; `None` for a plain one.
@@ -414,12 +452,18 @@ impl TailedFile {
 
     fn seen_compressed(&mut self, metadata: &Metadata) -> bool {
         let is_resized = metadata.len() != self.stored_bytes;
-        if is_resized {
+        // Written without growing, into space that was allocated ahead.
+        let is_filled = metadata.modified().ok() != self.modified && (self.flaw().is_some() || !self.is_known());
+        if is_resized || is_filled {
             self.changed = Instant::now();
             self.news = true;
             self.complained = false;
-            self.shadow = false;
+            // What was found out about it has to be found out again, also of one that is being read.
+            if self.knowledge != Knowledge::Candidate {
+                self.knowledge = Knowledge::Undecided;
+            }
             self.stored_bytes = metadata.len();
+            self.modified = metadata.modified().ok();
             if let Some(compressed) = &self.compressed {
                 compressed.borrow_mut().restart();
             }
@@ -541,8 +585,7 @@ impl TailedFile {
         self.cut = false;
         self.lost_bytes = 0;
         self.news = true;
-        copy.undecided = false;
-        copy.shadow = false;
+        copy.knowledge = Knowledge::Known;
         copy.queued = false;
         copy
     }

@@ -34,7 +34,7 @@ use crate::state::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;
 use closed::Closed;
 use discover::{Discovery, Unreadable};
-use file::{FileId, Standing, TailedFile, Turn};
+use file::{FileId, Knowledge, Standing, TailedFile, Turn};
 use notification::Notifications;
 use remembered::Remembered;
 
@@ -178,9 +178,7 @@ pub struct Files {
     /// Files that are rotated or gone, as of the last scan.
     leaving: Vec<FileNumber>,
     ready: VecDeque<FileNumber>,
-    /// Open files that may be copies of others.
-    undecided: Vec<FileNumber>,
-    /// Those of them that are compressed and have to be decompressed for that.
+    /// Compressed files that have to be decompressed to know what they are.
     examining: BTreeSet<FileNumber>,
     next_number: FileNumber,
     remembered: Remembered,
@@ -264,7 +262,6 @@ impl Files {
             names_changed: true,
             leaving: Vec::new(),
             ready: VecDeque::new(),
-            undecided: Vec::new(),
             examining: BTreeSet::new(),
             next_number: 0,
             remembered,
@@ -294,7 +291,7 @@ impl Files {
         while let Some(number) = self.ready.pop_front() {
             let Some(file) = self.files.get_mut(&number) else { continue };
             file.queued = false;
-            if file.undecided {
+            if !file.is_known() {
                 file.news = false;
                 continue;
             }
@@ -318,6 +315,10 @@ impl Files {
                 }
                 Ok(Turn::Busy) => self.make_ready(number),
                 Ok(Turn::Replaced) => self.renumber(number),
+                Ok(Turn::Unknown) => {
+                    file.news = false;
+                    file.knowledge = Knowledge::Undecided;
+                }
                 Ok(turn) => {
                     self.make_ready(number);
                     return self.chunk(number, turn);
@@ -337,7 +338,7 @@ impl Files {
     pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
         let is_final = |file: &TailedFile| {
             !file.news
-                && !file.undecided
+                && file.is_known()
                 && file.unread_bytes() > 0
                 && file.left_alone_for().is_some_and(|time| time >= self.waits.final_after)
         };
@@ -349,7 +350,7 @@ impl Files {
 
     /// Numbers of the files whose last line has no end yet.
     pub fn unterminated_files(&self) -> Vec<FileNumber> {
-        self.files.values().filter(|file| file.unread_bytes() > 0 && !file.undecided).map(|file| file.number).collect()
+        self.files.values().filter(|file| file.unread_bytes() > 0 && file.is_known()).map(|file| file.number).collect()
     }
 
     /// The unterminated end of a file as a chunk; [`Files::leave_unread`] takes it back.
@@ -442,9 +443,12 @@ impl Files {
 
     /// The entries for the checkpoint. There may be thousands, and they are saved often: what is remembered is not copied.
     pub fn entries(&mut self) -> Vec<Cow<'_, FileEntry>> {
-        // A compressed file of which it is not known yet whose copy it is has nothing to go on with after a restart.
-        let is_decided = |file: &&TailedFile| !(file.undecided && file.is_compressed());
-        let open = self.files.values().filter(is_decided).map(|file| file.entry(false));
+        // An archive of which it is not known yet whose copy it is has nothing to go on with after a restart.
+        let has_place = |file: &&TailedFile| {
+            let is_archive = file.is_compressed() || compressed::is_named_compressed(&file.path);
+            file.is_known() || !is_archive || file.consumed_position().offset_bytes > 0
+        };
+        let open = self.files.values().filter(has_place).map(|file| file.entry(false));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
         let kept = self.remembered.iter().chain(replaced).map(Cow::Borrowed);
         kept.chain(open.chain(self.closed.entries()).map(Cow::Owned)).collect()
@@ -457,7 +461,8 @@ impl Files {
     }
 
     fn has_undecided(&self) -> bool {
-        self.files.values().any(|file| file.undecided && file.size_bytes > 0 && !file.shadow && !file.complained)
+        let waits = |file: &TailedFile| matches!(file.knowledge, Knowledge::Undecided | Knowledge::Candidate);
+        self.files.values().any(|file| waits(file) && !file.is_empty() && !file.complained)
     }
 
     /// How many bytes are written but not delivered, over all files.
@@ -494,7 +499,7 @@ impl Files {
             Turn::LongLine { offset_bytes, length_bytes } => {
                 (offset_bytes, Content::LongLine { length_bytes, end: file.consumed_position() })
             }
-            Turn::Busy | Turn::Replaced | Turn::End => return None,
+            Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return None,
         };
         let observed_offset_bytes = file.observed_offset_bytes;
         Some(Chunk { number, file: source_file, offset_bytes, observed_offset_bytes, content })
@@ -551,19 +556,11 @@ impl Files {
         self.make_ready(self.next_number - 1);
     }
 
-    fn cannot_decompress(&mut self, file: &mut TailedFile) {
-        if !std::mem::replace(&mut file.complained, true) {
-            let reason = "it is damaged, or its end is missing".to_owned();
-            warn_unreadable(&Unreadable { path: file.path.clone(), reason });
-            self.counters.source_unreadable_total.inc();
-        }
-    }
-
     fn cannot_read(&mut self, number: FileNumber, error: &io::Error) {
         let Some(file) = self.files.get_mut(&number) else { return };
         file.news = true;
         if !std::mem::replace(&mut file.complained, true) {
-            warn_unreadable(&Unreadable { path: file.path.clone(), reason: error.to_string() });
+            warn_unreadable(&Unreadable::because(file.path.clone(), error));
             self.counters.source_unreadable_total.inc();
         }
     }
@@ -586,7 +583,8 @@ fn warn_unreadable(complaint: &Unreadable) {
     tracing::warn!(
         path = %complaint.path.display(),
         reason = complaint.reason,
-        "cannot read this, trying again at every scan; hint: check that the user running inferlog may read it"
+        hint = complaint.hint,
+        "cannot read this, trying again at every scan"
     );
 }
 

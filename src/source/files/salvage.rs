@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use super::file::{Standing, TailedFile};
+use super::file::{Knowledge, Standing, TailedFile};
 use super::{Files, report_lost};
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, TAIL_BYTES_MAX};
@@ -30,10 +30,9 @@ impl Files {
             Standing::Gone(since) => at_stop || since.elapsed() >= self.waits.salvaged_after,
             _ => false,
         };
-        let due = self
-            .files
-            .values()
-            .filter(|file| is_due(file) && !file.candidate && file.lag_bytes() > 0 && file.is_deleted());
+        let due = self.files.values().filter(|file| {
+            is_due(file) && file.knowledge != Knowledge::Candidate && file.lag_bytes() > 0 && file.is_deleted()
+        });
         let due: Vec<FileNumber> = due.map(|file| file.number).collect();
         for number in due {
             if let Err(error) = self.salvage_one(number, at_stop) {

@@ -12,7 +12,7 @@ impl Files {
         }
         let started = Instant::now();
         let is_undecided = |path: &PathBuf| {
-            self.by_path.get(path).and_then(|number| self.files.get(number)).is_some_and(|f| f.undecided)
+            self.by_path.get(path).and_then(|number| self.files.get(number)).is_some_and(|file| !file.is_known())
         };
         if news.written.iter().any(is_undecided) {
             self.next_scan = self.next_scan.min(self.earliest_scan);
@@ -73,7 +73,7 @@ impl Files {
             match fs_err::metadata(&path) {
                 Ok(metadata) => self.meet(path, &metadata, &mut present, &mut complaints),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => complaints.push(Unreadable { path, reason: error.to_string() }),
+                Err(error) => complaints.push(Unreadable::because(path, &error)),
             }
         }
         self.take_leave(&present);
@@ -134,7 +134,7 @@ impl Files {
         match self.open(&path) {
             Ok(id) => drop(present.insert(id, path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => complaints.push(Unreadable { path, reason: error.to_string() }),
+            Err(error) => complaints.push(Unreadable::because(path, &error)),
         }
     }
 
@@ -159,8 +159,7 @@ impl Files {
             None => self.begin_or_resume(&mut file)?,
         }
         if file.consumed_position().offset_bytes == 0 {
-            file.undecided = true;
-            self.undecided.push(file.number);
+            file.knowledge = Knowledge::Undecided;
         }
         self.adopt_or_close(file);
         Ok(id)
@@ -290,9 +289,8 @@ impl Files {
     /// After the start: what is left of the checkpoint's files and not found anywhere is lost, unless it comes back. As long
     /// as compressed files are examined, it may yet be found.
     pub(super) fn give_up_missing(&mut self) {
-        let is_examined =
-            |number: &FileNumber| self.files.get(number).is_none_or(|file| file.examined() != Some(Examined::No));
-        if self.missing_given_up || !self.undecided.iter().all(is_examined) {
+        let is_examined = |file: &TailedFile| file.is_known() || file.examined() != Some(Examined::No);
+        if self.missing_given_up || !self.files.values().all(is_examined) {
             return;
         }
         self.missing_given_up = true;
@@ -317,11 +315,12 @@ impl Files {
     /// True when a file without a name under the globs needs not be held open any longer.
     pub(super) fn is_over(&self, file: &TailedFile) -> bool {
         let needs_no_wait = file.is_compressed() || file.is_salvage;
-        if needs_no_wait && !file.undecided && !file.news && file.unread_bytes() == 0 && file.is_settled() {
+        if needs_no_wait && file.is_known() && !file.news && file.unread_bytes() == 0 && file.is_settled() {
             return true;
         }
         let left_alone_for = file.left_alone_for().unwrap_or_default();
         matches!(file.standing, Standing::Gone(_))
+            && (file.is_known() || file.is_empty())
             && !file.news
             && file.unread_bytes() == 0
             && file.is_settled()

@@ -24,6 +24,9 @@ impl TailedFile {
         let mut block_bytes = block_bytes.min(block_bytes_max);
         loop {
             let Some((start, length)) = self.read_on(buffer, block_bytes)? else { return Ok(Turn::Replaced) };
+            if self.consumed.offset_bytes == 0 && self.may_be_archive(&buffer[start..length]) {
+                return Ok(Turn::Unknown);
+            }
             if let Some(line_end) = memchr::memrchr(b'\n', &buffer[start..length]) {
                 return self.give_out(buffer, start..start + line_end + 1);
             }
@@ -38,6 +41,11 @@ impl TailedFile {
             }
             block_bytes = (2 * block_bytes).min(block_bytes_max);
         }
+    }
+
+    /// Whether what begins so may be an archive that was not known to be one: whoever makes it had written nothing before.
+    fn may_be_archive(&self, beginning: &[u8]) -> bool {
+        self.compressed.is_none() && compressed::nature(&self.path, beginning) != Nature::Plain
     }
 
     /// Brings the content of a compressed file near to where it is read next, which may take many turns.

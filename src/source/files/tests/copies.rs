@@ -303,15 +303,6 @@ fn what_is_compressed_while_running_is_not_read_twice() {
         assert_eq!(kept, b"1\n2\n");
         assert_eq!(bench.files.open_files(), 0, "{end}");
     }
-    // Cut off: told, and not read.
-    let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
-    append(&bench.path("x"), b"1\n2\n");
-    compress(&bench, "x", "a.log.gz");
-    let whole = fs_err::read(bench.path("a.log.gz")).unwrap();
-    fs_err::write(bench.path("a.log.gz"), &whole[..whole.len() - 4]).unwrap();
-    bench.look_later();
-    assert_eq!((texts(&mut bench), bench.counters.source_unreadable_total.get()), (vec![], 1));
-    assert!(!bench.files.is_undecided());
 }
 
 /// A gzip file of many lines, made without holding them. Returns the length of its content in bytes.

@@ -1,5 +1,6 @@
 //! The files source, driven directly with real files, by polling alone; notifications have one test of their own.
 
+mod archives;
 mod closed;
 mod copies;
 mod histories;
