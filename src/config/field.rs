@@ -159,8 +159,12 @@ impl<'a> Field<'a> {
     pub(super) fn secret(&self) -> Option<Secret> {
         let scalar = self.scalar().filter(|scalar| scalar.binary.is_some() || !scalar.text.is_empty());
         let Some(scalar) = scalar else { return self.expected("text that is not empty") };
-        if !scalar.expanded {
+        if !scalar.expanded || self.has_default() {
             self.context.secrets.borrow_mut().push(self.node.span.clone());
+            let message = format!("the secret of `{}` stands in the file itself", self.name);
+            let hint = "whoever reads the file, its copies or its repository knows it: write `${NAME}` and set the \
+                        variable, or `${file:secrets/name}`";
+            self.context.remark(&self.node.span, message, Some(hint.to_owned()));
         }
         let mut bytes = scalar.binary.clone().unwrap_or_else(|| scalar.text.clone().into_bytes());
         if scalar.expanded {
@@ -168,6 +172,14 @@ impl<'a> Field<'a> {
             bytes.push(b'\n');
         }
         Some(Secret::new(bytes))
+    }
+
+    /// Whether a default for a variable is written in the value: `${NAME:default}`.
+    fn has_default(&self) -> bool {
+        let text = &self.context.source.text[self.node.span.clone()];
+        let references = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+        let mut defaults = references.filter_map(|reference| reference.split_once(':'));
+        defaults.any(|(name, default)| name != "file" && !default.is_empty())
     }
 
     /// A path of a record's member.

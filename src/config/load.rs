@@ -97,17 +97,19 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
     let name = pipeline_name(path).map_err(of_path)?;
     let folder = folder_of(path).map_err(of_path)?;
     let text = text_of(path, &bytes).map_err(|problem| vec![problem])?;
-    let source = SourceText { path, text };
+    let source = SourceText::new(path, text);
     let mut node = yaml::parse(&source).map_err(|problem| vec![problem])?;
     let mut expander = Expander { source: &source, folder: &folder, environment, problems: Vec::new() };
     expander.expand(&mut node);
     let problems = RefCell::new(expander.problems);
-    let context = Context { source: &source, folder: &folder, problems, secrets: RefCell::default() };
+    let (remarks, secrets) = (RefCell::default(), RefCell::default());
+    let context = Context { source: &source, folder: &folder, problems, remarks, secrets };
     let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name));
-    let mut problems = context.problems.into_inner();
+    let [mut problems, mut remarks] = [context.problems, context.remarks].map(RefCell::into_inner);
     problems.sort_by_key(|problem| problem.position);
+    remarks.sort_by_key(|remark| remark.position);
     match pipeline {
-        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        Some(pipeline) if problems.is_empty() => Ok(Pipeline { remarks, ..pipeline }),
         _ => Err(problems),
     }
 }
@@ -143,6 +145,7 @@ fn pipeline(mut file: Section<'_>, name: String) -> Option<Pipeline> {
         dead_letter,
         sinks: sinks?,
         tests,
+        remarks: Vec::new(),
     })
 }
 
@@ -150,7 +153,9 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)) {
         Err(error) => Err(format!("the file cannot be read: {}", words(&error))),
-        Ok(length) if length as u64 > FILE_BYTES_MAX => Err("the file is larger than 1 MiB".to_owned()),
+        Ok(length) if length as u64 > FILE_BYTES_MAX => {
+            Err("the file is larger than 1 MiB, the most that a pipeline file may have".to_owned())
+        }
         Ok(_) => Ok(bytes),
     }
 }
@@ -160,7 +165,7 @@ fn text_of<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<&'a str, Problem> {
     let text = std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
     text.map_err(|error| {
         let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-        let source = SourceText { path, text: valid };
+        let source = SourceText::new(path, valid);
         source.problem(&(valid.len()..valid.len()), "the file is not UTF-8 from here on".to_owned(), None)
     })
 }

@@ -26,7 +26,7 @@ use std::path::{Component, Path, PathBuf};
 pub use expand::Environment;
 pub use load::{load, load_with};
 pub use model::Pipeline;
-pub use report::{Position, Problem, Report};
+pub use report::{Position, Problem, Report, Weight};
 
 /// An error of the operating system in words, without its number.
 fn words(error: &std::io::Error) -> String {

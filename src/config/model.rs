@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use regex::Regex;
 
-use super::report::Position;
+use super::report::{Position, Problem};
 pub use crate::dead_letter::WhenFull;
 use crate::elastic::options::ClientOptions;
 use crate::elastic::target::Target;
@@ -53,6 +53,8 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// The file's own tests.
     pub tests: Vec<TestCase>,
+    /// What is right and most likely not meant, in the order of the file: `check` shows it.
+    pub remarks: Vec<Problem>,
 }
 
 impl std::fmt::Debug for Pipeline {

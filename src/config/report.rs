@@ -27,8 +27,14 @@ pub(super) type Span = Range<usize>;
 /// The longest piece of a line that is quoted, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
 
+/// The longest line of which something is quoted, in bytes: what may be a secret has to be looked for in all of it.
+const QUOTED_LINE_BYTES_MAX: usize = 64 * 1024;
+
 /// The most problems that are printed; the rest is counted.
 const PROBLEMS_PRINTED_MAX: usize = 50;
+
+/// So many bytes of text stand between two places of which the number of characters before them is known.
+const STRIDE_BYTES: usize = 256;
 
 /// A line and a column, both counted from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +45,29 @@ pub struct Position {
     pub column: usize,
 }
 
+/// What a problem means for the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It cannot run.
+    Error,
+    /// It runs, and somebody should know: what a pipeline's `remarks` are.
+    Warning,
+}
+
+impl Weight {
+    fn as_str(self) -> &'static str {
+        match self {
+            Weight::Error => "error",
+            Weight::Warning => "warning",
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// Whether the pipeline can run all the same.
+    pub weight: Weight,
     /// The file or folder, as it was named by the user.
     pub path: PathBuf,
     /// The place in the file; none when the file as a whole is meant.
@@ -85,13 +111,13 @@ impl fmt::Display for Report {
 impl Problem {
     /// A problem of a file or folder as a whole.
     pub(super) fn of_path(path: &Path, message: String, hint: Option<String>) -> Problem {
-        Problem { path: path.to_owned(), position: None, message, hint, quote: None }
+        Problem { weight: Weight::Error, path: path.to_owned(), position: None, message, hint, quote: None }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "error: {}", self.message)?;
+        write!(formatter, "{}: {}", self.weight.as_str(), self.message)?;
         match (&self.position, &self.quote) {
             (Some(Position { line, column }), Some(quote)) => {
                 let margin = " ".repeat(line.to_string().len() + 2);
@@ -100,7 +126,10 @@ impl fmt::Display for Problem {
                 write!(formatter, "\n{}--> {}:{line}:{column}", &margin[1..], self.path.display())?;
                 write!(formatter, "\n{margin}|\n {line} | {}\n{margin}| {indent}{underline}", quote.text)?;
             }
-            _ => write!(formatter, "\n  --> {}", self.path.display())?,
+            (Some(Position { line, column }), None) => {
+                write!(formatter, "\n  --> {}:{line}:{column}", self.path.display())?;
+            }
+            (None, _) => write!(formatter, "\n  --> {}", self.path.display())?,
         }
         match &self.hint {
             Some(hint) => write!(formatter, "\nhint: {hint}"),
@@ -113,37 +142,66 @@ impl fmt::Display for Problem {
 pub(super) struct SourceText<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
+    /// Where each line starts, in bytes.
+    line_starts: Vec<usize>,
+    /// How many characters start before each multiple of [`STRIDE_BYTES`].
+    characters_before: Vec<usize>,
 }
 
-impl SourceText<'_> {
+impl<'a> SourceText<'a> {
+    /// Takes a text, and looks once where its lines are.
+    pub(super) fn new(path: &'a Path, text: &'a str) -> SourceText<'a> {
+        let after_line_ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+        let line_starts = std::iter::once(0).chain(after_line_ends).collect();
+        let mut characters = 0;
+        let mut characters_before = Vec::with_capacity(text.len() / STRIDE_BYTES + 1);
+        for block in text.as_bytes().chunks(STRIDE_BYTES) {
+            characters_before.push(characters);
+            characters += starts_of_characters(block);
+        }
+        characters_before.push(characters);
+        SourceText { path, text, line_starts, characters_before }
+    }
+
+    /// How many characters stand before an offset that is the start of one.
+    fn characters_before(&self, offset: usize) -> usize {
+        let known = offset / STRIDE_BYTES;
+        self.characters_before[known] + starts_of_characters(&self.text.as_bytes()[known * STRIDE_BYTES..offset])
+    }
+
     /// A problem at a place in this text.
     pub(super) fn problem(&self, span: &Span, message: String, hint: Option<String>) -> Problem {
         let (line_start, line) = self.line_of(span.start);
         let position = self.position(span.start);
+        let is_quotable = line.len() <= QUOTED_LINE_BYTES_MAX;
         Problem {
+            weight: Weight::Error,
             path: self.path.to_owned(),
             position: Some(position),
             message,
             hint,
-            quote: Some(Box::new(quote(line, self.trimmed(span), line_start))),
+            quote: is_quotable.then(|| Box::new(quote(line, self.trimmed(span), line_start))),
         }
     }
 
     /// Line and column of a byte.
     pub(super) fn position(&self, offset: usize) -> Position {
         let offset = self.boundary(offset);
-        let (line_start, _) = self.line_of(offset);
-        Position {
-            line: self.text[..line_start].matches('\n').count() + 1,
-            column: self.text[line_start..offset].chars().count() + 1,
-        }
+        let line = self.line_number(offset);
+        let column = self.characters_before(offset) - self.characters_before(self.line_starts[line]) + 1;
+        Position { line: line + 1, column }
+    }
+
+    /// The number of the line that holds a byte, counted from 0.
+    fn line_number(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset) - 1
     }
 
     /// The line that holds a byte, without its end, and where it starts.
     fn line_of(&self, offset: usize) -> (usize, &str) {
-        let offset = self.boundary(offset);
-        let start = self.text[..offset].rfind('\n').map_or(0, |n| n + 1);
-        let end = self.text[offset..].find('\n').map_or(self.text.len(), |n| offset + n);
+        let number = self.line_number(self.boundary(offset));
+        let start = self.line_starts[number];
+        let end = self.line_starts.get(number + 1).map_or(self.text.len(), |next| next - 1);
         (start, self.text[start..end].trim_end_matches('\r'))
     }
 
@@ -159,6 +217,11 @@ impl SourceText<'_> {
     fn boundary(&self, offset: usize) -> usize {
         self.text.floor_char_boundary(offset)
     }
+}
+
+/// How many characters start in some bytes of a text.
+fn starts_of_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| !matches!(byte, 0x80..=0xbf)).count()
 }
 
 /// What stands in place of a secret.
@@ -215,7 +278,11 @@ fn cut_out(line: &str, replacement: impl Fn(&str) -> String) -> String {
     let mut public = String::with_capacity(line.len());
     let mut done = 0;
     for captures in secret.captures_iter(line) {
-        let refers = |value: &str| value.starts_with("${") && value.find('}') == Some(value.len() - 1);
+        // A default that is written out is as secret as the value would be.
+        let refers = |value: &str| {
+            let is_bare = !value.contains(':') || value.starts_with("${file:");
+            value.starts_with("${") && value.find('}') == Some(value.len() - 1) && is_bare
+        };
         let named = captures.get(1).filter(|value| {
             let bare = value.as_str().trim().trim_matches(['"', '\'']);
             !refers(bare) && !bare.starts_with('{') && bare != CUT_OUT.trim_matches('"')
@@ -227,4 +294,38 @@ fn cut_out(line: &str, replacement: impl Fn(&str) -> String) -> String {
         }
     }
     public + &line[done..]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Counts from the beginning, as a person would.
+    fn counted(text: &str, offset: usize) -> Position {
+        let before = &text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+    }
+
+    proptest! {
+        #[test]
+        fn a_place_is_where_a_person_would_count_it(text in "[a\n\r é🔥]{0,900}", part in 0.0..=1.0_f64) {
+            let source = SourceText::new(Path::new("p.yaml"), &text);
+            let offset = text.floor_char_boundary((text.len() as f64 * part) as usize);
+            prop_assert_eq!(source.position(offset), counted(&text, offset));
+            let (start, line) = source.line_of(offset);
+            prop_assert!(text[start..].starts_with(line) && start <= offset && !line.contains('\n'));
+        }
+    }
+
+    /// Each complaint would look for secrets in all of the line.
+    #[test]
+    fn a_very_long_line_is_named_and_not_quoted() {
+        let text = "x".repeat(QUOTED_LINE_BYTES_MAX + 1);
+        let source = SourceText::new(Path::new("p.yaml"), &text);
+        let problem = source.problem(&(7..9), "wrong".to_owned(), None);
+        assert_eq!(problem.to_string(), "error: wrong\n  --> p.yaml:1:8");
+    }
 }

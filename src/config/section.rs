@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use super::field::Field;
-use super::report::{Position, Problem, SourceText, Span};
+use super::report::{Position, Problem, SourceText, Span, Weight};
 use super::yaml::{Entry, Node, Value};
 
 /// What all sections of one file share.
@@ -17,6 +17,8 @@ pub(super) struct Context<'a> {
     /// The folder of the pipeline file, absolute.
     pub(super) folder: &'a Path,
     pub(super) problems: RefCell<Vec<Problem>>,
+    /// What does not keep the pipeline from running, and what somebody should know all the same.
+    pub(super) remarks: RefCell<Vec<Problem>>,
     /// Where secrets stand in the text.
     pub(super) secrets: RefCell<Vec<Span>>,
 }
@@ -24,6 +26,13 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) fn complain(&self, span: &Span, message: String, hint: Option<String>) {
         self.problems.borrow_mut().push(self.source.problem(span, message, hint));
+    }
+
+    /// A word about what is right and most likely not meant: `check` shows it.
+    pub(super) fn remark(&self, span: &Span, message: String, hint: Option<String>) {
+        let mut remark = self.source.problem(span, message, hint);
+        remark.weight = Weight::Warning;
+        self.remarks.borrow_mut().push(remark);
     }
 
     pub(super) fn position(&self, span: &Span) -> Position {

@@ -46,6 +46,9 @@ fn described(pipeline: &Pipeline) -> String {
     for (part, value) in parts {
         writeln!(text, "{part}: {value:#?}").unwrap();
     }
+    for remark in &pipeline.remarks {
+        writeln!(text, "{remark}").unwrap();
+    }
     text
 }
 

@@ -1,5 +1,7 @@
 //! `tests`: the cases that a pipeline file brings for itself. They are read and checked here, and run elsewhere.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use regex::Regex;
 
@@ -16,9 +18,10 @@ const STAGES: [Stage; 3] = [Stage::Source, Stage::Decode, Stage::Enrich];
 
 pub(super) fn tests(field: &Field<'_>, steps: &[Step]) -> Option<Vec<TestCase>> {
     let mut cases: Vec<TestCase> = Vec::new();
+    let mut names = HashSet::new();
     for item in field.items() {
         let Some(case) = case(&item, steps) else { continue };
-        if cases.iter().any(|other| other.name == case.name) {
+        if !names.insert(case.name.clone()) {
             item.complain("two tests have the same name".to_owned(), None);
         }
         cases.push(case);

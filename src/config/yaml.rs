@@ -1,9 +1,12 @@
 //! YAML: what does a pipeline file's text say, and where does each piece of it stand?
 //!
 //! The text becomes a tree of maps, lists and scalars that know their place. Only what a configuration needs is let
-//! through: one document, names as keys, each once, no anchors, aliases or tags, a bounded depth. It does not know what any key means.
+//! through: one document, names as keys, each once, no anchors, aliases or tags, a bounded depth. What is refused is refused
+//! by the parser's events, before there is a tree: an alias is expanded there, and a few hundred lines of them fill the
+//! memory. It does not know what any key means.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar as YamlScalar, ScanError, YamlData};
+use saphyr_parser::{Event, Parser};
 
 use super::report::{Problem, SourceText, Span};
 
@@ -70,6 +73,7 @@ pub(super) enum Kind {
 pub(super) fn parse(source: &SourceText<'_>) -> Result<Node, Problem> {
     check_structure_columns(source)?;
     let reader = Reader::new(source);
+    reader.check_events()?;
     let mut documents = MarkedYaml::load_from_str(source.text).map_err(|error| reader.syntax_problem(&error))?;
     if let Some(second) = documents.get(1) {
         let hint = "write one file for each pipeline, without `---` between".to_owned();
@@ -128,12 +132,35 @@ impl<'a> Reader<'a> {
         start..self.offset(node.span.end.index()).max(start)
     }
 
+    /// Looks at everything in the order of the text, and builds nothing.
+    fn check_events(&self) -> Result<(), Problem> {
+        let mut depth = 0_usize;
+        for event in Parser::new_from_str(self.source.text) {
+            let (event, span) = event.map_err(|error| self.syntax_problem(&error))?;
+            let start = self.offset(span.start.index());
+            let span = start..self.offset(span.end.index()).max(start);
+            match &event {
+                Event::SequenceStart(..) | Event::MappingStart(..) if depth > DEPTH_MAX => {
+                    return Err(too_deep(self.source, &span));
+                }
+                Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+                Event::SequenceEnd | Event::MappingEnd => depth -= 1,
+                _ => {}
+            }
+            if let Some(what) = reference(&event) {
+                let hint = "write the value out; text that starts with this character needs quotes".to_owned();
+                let message = format!("{what} are not supported in pipeline files");
+                return Err(self.source.problem(&span, message, Some(hint)));
+            }
+        }
+        Ok(())
+    }
+
     fn node(&self, node: &MarkedYaml<'_>, depth: usize) -> Result<Node, Problem> {
         let span = self.span(node);
         if depth > DEPTH_MAX {
             return Err(too_deep(self.source, &span));
         }
-        self.refuse_references(node, &span)?;
         let value = match &node.data {
             YamlData::Sequence(items) => {
                 Value::List(items.iter().map(|item| self.node(item, depth + 1)).collect::<Result<_, _>>()?)
@@ -173,24 +200,6 @@ impl<'a> Reader<'a> {
         Scalar { text, kind, expanded: false, binary: None }
     }
 
-    /// Anchors, aliases and tags: values are written out, so that each has one place.
-    fn refuse_references(&self, node: &MarkedYaml<'_>, span: &Span) -> Result<(), Problem> {
-        let first = self.source.text[span.clone()].chars().next();
-        let what = match first {
-            // An alias cannot come without an anchor before it.
-            Some('&') => "anchors and aliases (`&name`, `*name`)",
-            Some('!') => "tags (`!name`)",
-            _ => return Ok(()),
-        };
-        // The text of a block scalar (`|` or `>`) may start with any character; its span starts there too.
-        let is_text = matches!(&node.data, YamlData::Value(YamlScalar::String(text)) if text.chars().next() == first);
-        if is_text {
-            return Ok(());
-        }
-        let hint = "write the value out; text that starts with this character needs quotes".to_owned();
-        Err(self.source.problem(span, format!("{what} are not supported in pipeline files"), Some(hint)))
-    }
-
     fn syntax_problem(&self, error: &ScanError) -> Problem {
         let start = self.offset(error.marker().index());
         let rest = &self.source.text[start..];
@@ -209,8 +218,26 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Anchors, aliases and tags: values are written out, so that each has one place.
+fn reference(event: &Event<'_>) -> Option<&'static str> {
+    let (anchor, is_tagged) = match event {
+        Event::Alias(_) => (1, false),
+        Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+            (*anchor, tag.is_some())
+        }
+        _ => (0, false),
+    };
+    match (anchor > 0, is_tagged) {
+        (true, _) => Some("anchors and aliases (`&name`, `*name`)"),
+        (false, true) => Some("tags (`!name`)"),
+        (false, false) => None,
+    }
+}
+
 fn syntax_hint(info: &str) -> Option<&'static str> {
-    if info.contains("tab") {
+    if info.contains("unprintable") {
+        Some("a control character such as NUL stands here: is the file damaged, or none of text? Remove the character")
+    } else if info.split(' ').any(|word| matches!(word, "tab" | "tabs")) {
         Some("indent with spaces")
     } else if info.contains("mapping values are not allowed") {
         Some("keys of one map start in the same column; a value that contains `: ` needs quotes")
@@ -220,5 +247,39 @@ fn syntax_hint(info: &str) -> Option<&'static str> {
         Some("aliases are not supported in pipeline files; text that starts with `*` needs quotes")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Expanded, the last of these lines would have a billion values.
+    #[test]
+    fn aliases_are_refused_before_they_are_expanded() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..10 {
+            let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
+            text.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
+        }
+        let source = SourceText::new(Path::new("p.yaml"), &text);
+        let problem = parse(&source).unwrap_err();
+        assert_eq!(problem.position.map(|position| (position.line, position.column)), Some((1, 5)));
+        assert!(problem.message.starts_with("anchors and aliases"), "{problem}");
+    }
+
+    #[test]
+    fn a_hint_speaks_of_what_is_wrong() {
+        for (text, word) in [
+            ("a: 1 # \0\n", "control character"),
+            ("a: \0\n", "control character"),
+            ("a:\n\tb: 1\n", "indent with spaces"),
+        ] {
+            let source = SourceText::new(Path::new("p.yaml"), text);
+            let hint = parse(&source).unwrap_err().hint;
+            assert!(hint.as_ref().is_some_and(|hint| hint.contains(word)), "{text:?}: {hint:?}");
+        }
     }
 }
