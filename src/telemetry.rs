@@ -79,7 +79,7 @@ pub struct Counters {
     unusable: Counts,
     sink: SinkFamilies,
     settled: SettledFamilies,
-    latency: Arc<Mutex<BTreeMap<&'static str, Latency>>>,
+    latency: Arc<Mutex<BTreeMap<Arc<str>, Latency>>>,
 }
 
 /// How long the requests to a sink took since somebody asked last.
@@ -140,9 +140,9 @@ pub struct SinkCounters {
     pub in_flight: Gauge,
     /// When the sink took something last, in seconds since 1970.
     pub last_success_timestamp_seconds: Gauge,
-    name: &'static str,
+    name: Arc<str>,
     request_seconds: Histogram,
-    latency: Arc<Mutex<BTreeMap<&'static str, Latency>>>,
+    latency: Arc<Mutex<BTreeMap<Arc<str>, Latency>>>,
 }
 
 impl SinkCounters {
@@ -150,7 +150,7 @@ impl SinkCounters {
     pub fn observe_request(&self, took: Duration) {
         self.request_seconds.observe(took.as_secs_f64());
         let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        let Latency { requests, sum, max } = latency.entry(self.name).or_default();
+        let Latency { requests, sum, max } = latency.entry(Arc::clone(&self.name)).or_default();
         (*requests, *sum, *max) = (*requests + 1, *sum + took, took.max(*max));
     }
 
@@ -197,8 +197,8 @@ impl Counters {
         self.dead_lettered_total.get()
     }
 
-    /// The counters of one sink.
-    pub fn sink(&self, sink: &'static str) -> SinkCounters {
+    /// The counters of the sink of a name.
+    pub fn sink(&self, sink: &str) -> SinkCounters {
         let labels = self.labels("sink", sink);
         SinkCounters {
             indexed: self.sink.indexed.get_or_create_owned(&labels),
@@ -209,7 +209,7 @@ impl Counters {
             ready: self.sink.ready.get_or_create_owned(&labels),
             in_flight: self.sink.in_flight.get_or_create_owned(&labels),
             last_success_timestamp_seconds: self.sink.last_success.get_or_create_owned(&labels),
-            name: sink,
+            name: sink.into(),
             request_seconds: self.sink.request_seconds.get_or_create_owned(&labels),
             latency: Arc::clone(&self.latency),
             allowed_requests: self.sink.allowed_requests.get_or_create_owned(&labels),
@@ -217,7 +217,7 @@ impl Counters {
     }
 
     /// How long requests took since somebody asked last, by sink.
-    pub fn take_latency(&self) -> BTreeMap<&'static str, Latency> {
+    pub fn take_latency(&self) -> BTreeMap<Arc<str>, Latency> {
         std::mem::take(&mut *self.latency.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

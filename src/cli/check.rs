@@ -59,9 +59,10 @@ fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
     let mut well = true;
     for pipeline in pipelines {
         for sink in &pipeline.sinks {
+            let name = &sink.name;
             let Some(sink) = build::probed(sink).map_err(|error| Failure::new(&error, None))? else { continue };
             match runtime.block_on(sink.probe()) {
-                Ok(()) => say(&format!("{}: sink `{}` takes records", pipeline.path.display(), sink.name())),
+                Ok(()) => say(&format!("{}: sink `{name}` takes records", pipeline.path.display())),
                 Err(trouble) => {
                     well = false;
                     complain(&format!("{}: {}", pipeline.path.display(), trouble.problem), trouble.hint.as_deref());

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, print, print_table, say, start_log};
-use crate::config::model::Sink;
+use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
 use crate::dead_letter::{self, Entries};
 use crate::flow::reasons;
@@ -284,7 +284,8 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
     let mut found: Vec<String> = Vec::new();
     for pipeline in &pipelines {
         // Where documents go to standard output, words do not.
-        let print_line = if pipeline.sinks.iter().any(|sink| matches!(sink, Sink::Stdout)) { say } else { print };
+        let print_line =
+            if pipeline.sinks.iter().any(|sink| matches!(sink.options, SinkOptions::Stdout)) { say } else { print };
         let mut report = |outcome: &Outcome| {
             tell(&pipeline.name, outcome, format, print_line);
             if selection.ids.contains(&outcome.id) && !found.contains(&outcome.id) {

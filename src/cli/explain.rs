@@ -11,7 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, start_log};
-use crate::config::model::{Pipeline, Sink, Step};
+use crate::config::model::{Pipeline, Sink, SinkOptions, Step};
 use crate::elastic::target::Target;
 use crate::enrich::Source;
 use crate::flow::batch::SourceFile;
@@ -182,16 +182,16 @@ impl Way<'_> {
     }
 
     fn targets(&self, tried: &Tried) -> Vec<String> {
-        let target = |sink: &Sink| match sink {
-            Sink::Elasticsearch(options) => match &options.target {
+        let target = |sink: &Sink| match &sink.options {
+            SinkOptions::Elasticsearch(options) => match &options.target {
                 Target::DataStream(name) => format!("the data stream `{name}` of Elasticsearch"),
                 Target::Index(pattern) => {
                     let name = pattern.name(tried.verdict.timestamp_us).unwrap_or_else(|| pattern.wildcard());
                     format!("the index `{name}` of Elasticsearch")
                 }
             },
-            Sink::Store(_) => "the store".to_owned(),
-            Sink::Stdout => "standard output".to_owned(),
+            SinkOptions::Store(_) => "the store".to_owned(),
+            SinkOptions::Stdout => "standard output".to_owned(),
         };
         self.pipeline.sinks.iter().map(target).collect()
     }

@@ -59,9 +59,9 @@ pub(super) struct Arguments {
     /// The pipeline file whose sink is asked [default: the only store in the folder of state]
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// Which sink is asked [default: the pipeline's store, else its Elasticsearch]
-    #[arg(long, value_enum)]
-    source: Option<query_source::Kind>,
+    /// Which sink is asked: `store`, `elasticsearch`, or a sink's name [default: the pipeline's store, else its Elasticsearch]
+    #[arg(long, value_name = "SINK")]
+    source: Option<String>,
     /// Only records of this last time, such as `1h` or `7d`
     #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"], value_parser = parse_duration)]
     last: Option<std::time::Duration>,
@@ -151,7 +151,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
         return Err(Failure(COULD_NOT_LOOK));
     }
-    let opened = query_source::open(arguments.pipeline.as_deref(), arguments.source, arguments.state.data_dir.clone())?;
+    let opened = query_source::open(
+        arguments.pipeline.as_deref(),
+        arguments.source.as_deref(),
+        arguments.state.data_dir.clone(),
+    )?;
     let asked = Asked::of(arguments, saved, &opened)?;
     let runtime = runtime()?;
     let answer = runtime.block_on(answer(arguments, &asked, &opened))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::{COULD_NOT_LOOK, Failure, complain, load};
-use crate::config::model::{self, Pipeline};
+use crate::config::model::{self, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
 use crate::enrich::Hash;
 use crate::flow::question::Question;
@@ -20,15 +20,6 @@ use crate::sink::store::Store;
 use crate::state::folder::data_dir;
 use crate::state::folder::state_folder;
 
-/// The kinds of sinks that can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Kind {
-    /// The embedded store
-    Store,
-    /// Elasticsearch
-    Elasticsearch,
-}
-
 /// A sink that can be asked.
 pub(super) struct Opened {
     pub(super) source: Source,
@@ -39,13 +30,14 @@ pub(super) struct Opened {
     state: (String, PathBuf),
 }
 
-/// Opens the sink of a pipeline file, or the only store in the folder of state.
-pub(super) fn open(file: Option<&Path>, kind: Option<Kind>, flag: Option<PathBuf>) -> Result<Opened, Failure> {
+/// Opens the sink of a pipeline file, or the only store in the folder of state. `wanted` is a sink's name, or a kind.
+pub(super) fn open(file: Option<&Path>, wanted: Option<&str>, flag: Option<PathBuf>) -> Result<Opened, Failure> {
     let data_dir = data_dir(flag);
     match file {
-        Some(file) => of_pipeline(file, kind, &data_dir),
-        None if kind == Some(Kind::Elasticsearch) => {
-            complain("which Elasticsearch?", Some("name the pipeline that ships into it: `--pipeline FILE`"));
+        Some(file) => of_pipeline(file, wanted, &data_dir),
+        None if wanted.is_some_and(|wanted| wanted != "store") => {
+            let what = wanted.filter(|wanted| *wanted == "elasticsearch").map_or("sink", |_| "Elasticsearch");
+            complain(&format!("which {what}?"), Some("name the pipeline that ships into it: `--pipeline FILE`"));
             Err(Failure(COULD_NOT_LOOK))
         }
         None => {
@@ -56,38 +48,61 @@ pub(super) fn open(file: Option<&Path>, kind: Option<Kind>, flag: Option<PathBuf
     }
 }
 
-fn of_pipeline(file: &Path, kind: Option<Kind>, data_dir: &Path) -> Result<Opened, Failure> {
+fn of_pipeline(file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Opened, Failure> {
     let mut pipelines = load(&[file.to_owned()])?;
     let (Some(pipeline), true) = (pipelines.pop(), pipelines.is_empty()) else {
         complain(&format!("`{}` is not one pipeline", file.display()), Some("name one file, not a folder"));
         return Err(Failure(COULD_NOT_LOOK));
     };
-    let store = pipeline.sinks.iter().find_map(|sink| match sink {
-        model::Sink::Store(store) if kind != Some(Kind::Elasticsearch) => Some(store),
-        _ => None,
-    });
-    if let Some(store) = store {
-        let path = store_path(data_dir, &pipeline.name, store);
-        return open_store(&path, pipeline.name.clone(), Some(pipeline), data_dir);
-    }
-    let options = pipeline.sinks.iter().find_map(|sink| match sink {
-        model::Sink::Elasticsearch(options) if kind != Some(Kind::Store) => Some(options),
-        _ => None,
-    });
-    let Some(options) = options else {
-        let wanted = match kind {
-            Some(Kind::Store) => "a store",
-            Some(Kind::Elasticsearch) => "Elasticsearch",
-            None => "a sink that can be asked",
-        };
-        complain(&format!("pipeline `{}` does not ship into {wanted}", pipeline.name), None);
-        return Err(Failure(COULD_NOT_LOOK));
+    let options = match asked(&pipeline, wanted)? {
+        Asked::Store(store) => {
+            let path = store_path(data_dir, &pipeline.name, store);
+            return open_store(&path, pipeline.name.clone(), Some(pipeline), data_dir);
+        }
+        Asked::Elasticsearch(options) => options,
     };
     let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
     let name = format!("`{}` of Elasticsearch", options.target.searched());
     let source = Source::Elasticsearch(client, options.target.clone());
     let state = (pipeline.name.clone(), state_folder(data_dir, &pipeline.name));
     Ok(Opened { source, name, pipeline: Some(pipeline), state })
+}
+
+/// The options of the sink that is asked.
+enum Asked<'p> {
+    Store(&'p model::Store),
+    Elasticsearch(&'p model::Elasticsearch),
+}
+
+/// The sink of this name, else the first one of this kind; when nothing is said, the first store, else the first
+/// Elasticsearch.
+fn asked<'p>(pipeline: &'p Pipeline, wanted: Option<&str>) -> Result<Asked<'p>, Failure> {
+    let named = pipeline.sinks.iter().find(|sink| Some(sink.name.as_str()) == wanted);
+    let is_wanted = |sink: &&model::Sink| named.is_none_or(|named| named.name == sink.name);
+    let is_of_kind = |kind: &str| named.is_some() || wanted.is_none_or(|wanted| wanted == kind);
+    let mut candidates = pipeline.sinks.iter().filter(is_wanted);
+    let store = candidates.clone().find_map(|sink| match &sink.options {
+        SinkOptions::Store(store) if is_of_kind("store") => Some(Asked::Store(store)),
+        _ => None,
+    });
+    let elasticsearch = || {
+        candidates.find_map(|sink| match &sink.options {
+            SinkOptions::Elasticsearch(options) if is_of_kind("elasticsearch") => Some(Asked::Elasticsearch(options)),
+            _ => None,
+        })
+    };
+    store.or_else(elasticsearch).ok_or_else(|| {
+        let what = match wanted {
+            Some("store") => "a store".to_owned(),
+            Some("elasticsearch") => "Elasticsearch".to_owned(),
+            Some(other) => format!("a sink `{other}` that can be asked"),
+            None => "a sink that can be asked".to_owned(),
+        };
+        let names: Vec<String> = pipeline.sinks.iter().map(|sink| format!("`{}`", sink.name)).collect();
+        let hint = format!("its sinks are: {}", names.join(", "));
+        complain(&format!("pipeline `{}` does not ship into {what}", pipeline.name), Some(&hint));
+        Failure(COULD_NOT_LOOK)
+    })
 }
 
 fn open_store(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
-use crate::config::model::{Elasticsearch, Pipeline, Sink};
+use crate::config::model::{Elasticsearch, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
 use crate::elastic::setup::{self, Action, SetupError, Step};
 
@@ -65,9 +65,9 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&Elasticsearch>, Fa
     let sinks: Vec<&Elasticsearch> = pipelines
         .iter()
         .flat_map(|pipeline| &pipeline.sinks)
-        .filter_map(|sink| match sink {
-            Sink::Elasticsearch(options) => Some(options.as_ref()),
-            Sink::Store(_) | Sink::Stdout => None,
+        .filter_map(|sink| match &sink.options {
+            SinkOptions::Elasticsearch(options) => Some(options.as_ref()),
+            SinkOptions::Store(_) | SinkOptions::Stdout => None,
         })
         .collect();
     if sinks.is_empty() {

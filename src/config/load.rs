@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::text::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
-use super::model::{Pipeline, Sink};
+use super::model::{Pipeline, SinkOptions};
 use super::report::{Problem, Report, SourceText};
 use super::section::{Context, Section};
 use super::{enrich, limits, observe, report, sink, source, tests_section, words, yaml};
@@ -204,8 +204,10 @@ fn check_names(files: &[PathBuf], problems: &mut Vec<Problem>) {
 fn check_stores(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
     let mut seen: Vec<(&Path, &Pipeline)> = Vec::new();
     for pipeline in pipelines {
-        let stores =
-            pipeline.sinks.iter().filter_map(|sink| if let Sink::Store(store) = sink { Some(store) } else { None });
+        let stores = pipeline.sinks.iter().filter_map(|sink| match &sink.options {
+            SinkOptions::Store(store) => Some(store),
+            SinkOptions::Elasticsearch(_) | SinkOptions::Stdout => None,
+        });
         // A default place is the pipeline's own, but two of them in one pipeline are the same.
         for path in stores.map(|store| store.path.as_deref().unwrap_or(Path::new(""))) {
             let is_default = path.as_os_str().is_empty();

@@ -336,13 +336,34 @@ pub enum RawLine {
 /// Where documents go.
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
-pub enum Sink {
+pub struct Sink {
+    /// What it is called in messages, metrics and accounts: letters, digits, `.`, `_`, `-`. No two of a pipeline are alike.
+    pub name: String,
+    /// What it is.
+    pub options: SinkOptions,
+}
+
+/// What a sink is, and how it is used.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub enum SinkOptions {
     /// A cluster.
     Elasticsearch(Box<Elasticsearch>),
     /// The embedded store.
     Store(Store),
     /// Lines on standard output.
     Stdout,
+}
+
+impl Sink {
+    /// Its kind, as a pipeline file has it.
+    pub fn kind(&self) -> &'static str {
+        match self.options {
+            SinkOptions::Elasticsearch(_) => "elasticsearch",
+            SinkOptions::Store(_) => "store",
+            SinkOptions::Stdout => "stdout",
+        }
+    }
 }
 
 /// The sink `elasticsearch`.

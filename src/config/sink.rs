@@ -6,7 +6,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::field::Field;
-use super::model::{Elasticsearch, Retry, Sink, Store};
+use super::model::{Elasticsearch, Retry, Sink, SinkOptions, Store};
+use super::report::Span;
 use super::section::Section;
 use super::yaml::Value;
 use crate::elastic::options::{Auth, ClientOptions, Proxy};
@@ -15,24 +16,74 @@ use crate::sink::store::{BYTES_MAX_MIN, Retention};
 
 const SINKS: [&str; 3] = ["elasticsearch", "store", "stdout"];
 
-/// One sink, or a list of them.
-pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
-    match &field.node.value {
-        Value::List(_) => field.list(sink),
-        _ => sink(field).map(|sink| vec![sink]),
-    }
+/// The longest name of a sink, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// A sink as it is written: its name may be missing.
+struct Written {
+    kind: &'static str,
+    name: Option<String>,
+    /// Where its name stands, or else its kind.
+    span: Span,
+    options: SinkOptions,
 }
 
-fn sink(field: &Field<'_>) -> Option<Sink> {
+/// One sink, or a list of them.
+pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
+    let written = match &field.node.value {
+        Value::List(_) => field.list(sink)?,
+        _ => vec![sink(field)?],
+    };
+    let mut sinks: Vec<Sink> = Vec::new();
+    for (place, (name, Written { span, options, .. })) in with_names(written).into_iter().enumerate() {
+        if let Some(other) = sinks.iter().position(|other| other.name == name) {
+            let message = format!("the sinks {} and {} of this list are both called `{name}`", other + 1, place + 1);
+            field.context.complain(&span, message, Some("give one of them another `name`".to_owned()));
+            return None;
+        }
+        sinks.push(Sink { name, options });
+    }
+    Some(sinks)
+}
+
+/// Sinks without a name are called by their kind: `store`, and the second one of the kind `store-2`.
+fn with_names(written: Vec<Written>) -> Vec<(String, Written)> {
+    let kinds: Vec<&str> = written.iter().map(|sink| sink.kind).collect();
+    let default = |place: usize| match kinds[..=place].iter().filter(|kind| **kind == kinds[place]).count() {
+        1 => kinds[place].to_owned(),
+        n => format!("{}-{n}", kinds[place]),
+    };
+    let name = |(place, sink): (usize, Written)| (sink.name.clone().unwrap_or_else(|| default(place)), sink);
+    written.into_iter().enumerate().map(name).collect()
+}
+
+fn sink(field: &Field<'_>) -> Option<Written> {
     let choice = field.choice("sink", &SINKS)?;
-    let mut section = choice.section;
-    let sink = match choice.name {
-        "elasticsearch" => elasticsearch(&mut section).map(|sink| Sink::Elasticsearch(Box::new(sink))),
+    let (kind, mut section) = (choice.name, choice.section);
+    let name_field = section.field("name");
+    let span = name_field.as_ref().map_or_else(|| section.key_span.clone(), |field| field.node.span.clone());
+    let name = name_field.map(|field| sink_name(&field));
+    let options = match kind {
+        "elasticsearch" => elasticsearch(&mut section).map(|sink| SinkOptions::Elasticsearch(Box::new(sink))),
         "store" => store(&mut section),
-        _ => Some(Sink::Stdout),
+        _ => Some(SinkOptions::Stdout),
     };
     section.finish();
-    sink
+    let name = match name {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    Some(Written { kind, name, span, options: options? })
+}
+
+fn sink_name(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.chars().all(allowed) {
+        return Some(text.to_owned());
+    }
+    let rule = "letters, digits, `.`, `_` and `-`";
+    field.refuse(&format!("a sink's name has {rule}, at most {NAME_BYTES_MAX} of them"))
 }
 
 fn elasticsearch(section: &mut Section<'_>) -> Option<Elasticsearch> {
@@ -174,10 +225,10 @@ fn retry(field: &Field<'_>) -> Option<Retry> {
     Some(Retry { initial, max })
 }
 
-fn store(section: &mut Section<'_>) -> Option<Sink> {
+fn store(section: &mut Section<'_>) -> Option<SinkOptions> {
     let path = section.optional("path", Field::file);
     let retention = section.optional("retention", retention);
-    Some(Sink::Store(Store { path, retention: retention.unwrap_or_default() }))
+    Some(SinkOptions::Store(Store { path, retention: retention.unwrap_or_default() }))
 }
 
 fn retention(field: &Field<'_>) -> Option<Retention> {

@@ -50,7 +50,7 @@ pub struct Ack {
 #[derive(Debug)]
 struct Word {
     batch: u64,
-    sink: &'static str,
+    sink: Arc<str>,
     delivered: Delivered,
     is_last: bool,
 }
@@ -75,7 +75,7 @@ impl Mark {
 
 impl Ack {
     /// States that one sink holds every item of the batch, or that the item is settled otherwise.
-    pub fn delivered(self, sink: &'static str, delivered: Delivered) {
+    pub fn delivered(self, sink: Arc<str>, delivered: Delivered) {
         let is_last = self.sinks_remaining.fetch_sub(1, Ordering::AcqRel) == 1;
         // The pipeline may be gone at a stop; then nothing is committed, and the lines are read again.
         let _ = self.finished.send(Word { batch: self.batch, sink, delivered, is_last });
@@ -93,7 +93,7 @@ pub struct Settled {
     /// How far each file is delivered; none for accounts.
     pub marks: Vec<Mark>,
     /// What each sink said of its documents.
-    pub delivered: Vec<(&'static str, Delivered)>,
+    pub delivered: Vec<(Arc<str>, Delivered)>,
 }
 
 /// What is in flight, in the order in which it was read.
@@ -114,7 +114,7 @@ struct OpenBatch {
     marks: Vec<Mark>,
     bytes: u64,
     opened: Instant,
-    delivered: Vec<(&'static str, Delivered)>,
+    delivered: Vec<(Arc<str>, Delivered)>,
     finished: bool,
 }
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn delivered(ack: Ack) {
-        ack.delivered("store", Delivered { indexed: 1, ..Delivered::default() });
+        ack.delivered("store".into(), Delivered { indexed: 1, ..Delivered::default() });
     }
 
     #[test]

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use super::delivery::{Delivery, Policy};
+use super::delivery::{Delivery, NamedSink, Policy};
 use super::health::Health;
 use super::outlet::{Outlet, RateLimit};
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, SavedCheckpoint, Stop};
-use crate::config::model;
+use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError};
 use crate::elastic::options::OptionsError;
 use crate::flow::wake::Wake;
@@ -116,12 +116,12 @@ pub fn build(
     }
     for sink in &pipeline.sinks {
         let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
-        let (sink, policy) = open_sink(sink, data_dir, &pipeline.name)?;
-        let its_health = Arc::new(Health::new(&pipeline.name, sink.name(), counters.sink(sink.name())));
+        let its_health = Arc::new(Health::new(&pipeline.name, &sink.name, counters.sink(&sink.name)));
+        let sink = open_sink(sink, data_dir, &pipeline.name)?;
         health.push(Arc::clone(&its_health));
         let dead_letter = Arc::clone(&dead_letter);
         let (counters, spent) = (counters.clone(), spent_sender.clone());
-        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, its_health, policy, counters, spent));
+        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, its_health, counters, spent));
         queues.push(queue);
     }
     let stages = Stages::new(
@@ -192,6 +192,7 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
         config: pipeline.digest.clone(),
         config_text: pipeline.text.clone(),
         targets: pipeline.sinks.iter().map(target).collect(),
+        named_kinds: named_kinds(&pipeline.sinks),
     };
     let (accounts, is_readable) = Accounts::start(subject, saved.unwrap_or_default());
     if !is_readable {
@@ -233,19 +234,30 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
     }
 }
 
+/// See [`Subject::named_kinds`].
+fn named_kinds(sinks: &[model::Sink]) -> Vec<(&'static str, String)> {
+    let mut named: Vec<(&'static str, String)> = Vec::new();
+    for sink in sinks {
+        let is_first = named.iter().all(|(kind, _)| *kind != sink.kind());
+        if is_first && sinks.iter().all(|other| other.name != sink.kind()) {
+            named.push((sink.kind(), sink.name.clone()));
+        }
+    }
+    named
+}
+
 /// Where a sink keeps its documents, in a word.
 fn target(sink: &model::Sink) -> String {
-    match sink {
-        model::Sink::Elasticsearch(options) => options.target.searched(),
-        model::Sink::Store(_) => "store".to_owned(),
-        model::Sink::Stdout => "stdout".to_owned(),
+    match &sink.options {
+        SinkOptions::Elasticsearch(options) => options.target.searched(),
+        SinkOptions::Store(_) | SinkOptions::Stdout => sink.kind().to_owned(),
     }
 }
 
 /// A store that is begun now lacks what was delivered before: another one was there, or another sink.
 fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
     for sink in &pipeline.sinks {
-        let model::Sink::Store(options) = sink else { continue };
+        let SinkOptions::Store(options) = &sink.options else { continue };
         let path = store_path(data_dir, &pipeline.name, options);
         if std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0) {
             tracing::warn!(
@@ -258,13 +270,10 @@ fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
     }
 }
 
-pub(crate) fn open_sink(
-    sink: &model::Sink,
-    data_dir: &Path,
-    pipeline: &str,
-) -> Result<(Box<dyn Sink>, Policy), BuildError> {
-    Ok(match sink {
-        model::Sink::Elasticsearch(options) => {
+pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<NamedSink, BuildError> {
+    let name = sink.name.as_str().into();
+    let (sink, policy): (Arc<dyn Sink>, Policy) = match &sink.options {
+        SinkOptions::Elasticsearch(options) => {
             let policy = Policy {
                 in_flight_max: options.in_flight_max as usize,
                 retry_initial: options.retry.initial,
@@ -273,16 +282,17 @@ pub(crate) fn open_sink(
             };
             let target = options.target.clone();
             let sink = Elasticsearch::new(sink::elasticsearch::Options { client: options.client.clone(), target })?;
-            (Box::new(sink), policy)
+            (Arc::new(sink), policy)
         }
-        model::Sink::Store(options) => {
+        SinkOptions::Store(options) => {
             let path = store_path(data_dir, pipeline, options);
             let store = Store::open(sink::store::Options { path, retention: options.retention })?;
-            (Box::new(store), Policy::default())
+            (Arc::new(store), Policy::default())
         }
         // One request at a time, so that lines come out in their order.
-        model::Sink::Stdout => (Box::new(Stdout::new()), Policy { in_flight_max: 1, ..Policy::default() }),
-    })
+        SinkOptions::Stdout => (Arc::new(Stdout::new()), Policy { in_flight_max: 1, ..Policy::default() }),
+    };
+    Ok(NamedSink { name, sink, policy })
 }
 
 /// A sink to be asked by `check --connect`; `None` for those that are always there. Nothing is created.
@@ -290,12 +300,12 @@ pub(crate) fn open_sink(
 /// # Errors
 /// When a certificate file cannot be read.
 pub fn probed(sink: &model::Sink) -> Result<Option<Box<dyn Sink>>, BuildError> {
-    Ok(match sink {
-        model::Sink::Elasticsearch(options) => {
+    Ok(match &sink.options {
+        SinkOptions::Elasticsearch(options) => {
             let options =
                 sink::elasticsearch::Options { client: options.client.clone(), target: options.target.clone() };
             Some(Box::new(Elasticsearch::new(options)?))
         }
-        model::Sink::Store(_) | model::Sink::Stdout => None,
+        SinkOptions::Store(_) | SinkOptions::Stdout => None,
     })
 }

@@ -55,6 +55,16 @@ impl Default for Policy {
     }
 }
 
+/// A sink that is open, what it is called, and how it is treated.
+pub struct NamedSink {
+    /// Its name in the pipeline file.
+    pub name: Arc<str>,
+    /// Itself.
+    pub sink: Arc<dyn Sink>,
+    /// How it is treated.
+    pub policy: Policy,
+}
+
 /// Why delivery ended before its queue did: the sink is gone for good.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.problem)]
@@ -62,7 +72,8 @@ pub struct Closed(pub Trouble);
 
 /// The way from one queue into one sink.
 pub struct Delivery {
-    sink: Box<dyn Sink>,
+    name: Arc<str>,
+    sink: Arc<dyn Sink>,
     queue: Queue,
     dead_letter: Arc<DeadLetter>,
     health: Arc<Health>,
@@ -80,7 +91,7 @@ pub struct Delivery {
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Delivery").field("sink", &self.sink.name()).finish_non_exhaustive()
+        formatter.debug_struct("Delivery").field("sink", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -141,18 +152,19 @@ impl Unsettled {
 impl Delivery {
     /// Connects a queue with a sink.
     pub fn new(
-        sink: Box<dyn Sink>,
+        sink: NamedSink,
         queue: Queue,
         dead_letter: Arc<DeadLetter>,
         health: Arc<Health>,
-        policy: Policy,
         counters: Counters,
         spent: SyncSender<Batch>,
     ) -> Delivery {
-        let sink_counters = counters.sink(sink.name());
+        let NamedSink { name, sink, policy } = sink;
+        let sink_counters = counters.sink(&name);
         let (accounts_refused, settled) = (AtomicBool::new(false), AtomicU64::new(0));
         let turns = Turns::new(policy, sink_counters.allowed_requests.clone());
         Delivery {
+            name,
             sink,
             queue,
             dead_letter,
@@ -169,7 +181,7 @@ impl Delivery {
 
     /// The same into another sink.
     #[cfg(test)]
-    pub(super) fn with_sink(self, sink: Box<dyn Sink>) -> Delivery {
+    pub(super) fn with_sink(self, sink: Arc<dyn Sink>) -> Delivery {
         Delivery { sink, ..self }
     }
 
@@ -185,7 +197,7 @@ impl Delivery {
     pub async fn probe(&self) {
         if let Ok(Err(trouble)) = tokio::time::timeout(PROBE_TIMEOUT, self.sink.probe()).await {
             let hint = trouble.hint.as_deref().unwrap_or("records wait in their files until it can");
-            tracing::warn!(sink = self.sink.name(), hint, "{}", trouble.problem);
+            tracing::warn!(sink = &*self.name, hint, "{}", trouble.problem);
         }
     }
 
@@ -225,7 +237,7 @@ impl Delivery {
                     open.extend(self.settle(attempt, outcomes, &mut delivered).await);
                 }
                 Answer::Items(outcomes) => {
-                    let trouble = miscounted(self.sink.name(), outcomes.len(), attempt.request.len());
+                    let trouble = miscounted(&self.name, outcomes.len(), attempt.request.len());
                     self.pause(attempt.tries, self.policy.retry_max).await;
                     open.push(self.ask_again(attempt, trouble));
                 }
@@ -244,7 +256,7 @@ impl Delivery {
         if let Some(batch) = Arc::into_inner(batch) {
             let _ = self.spent.try_send(batch);
         }
-        ack.delivered(self.sink.name(), delivered);
+        ack.delivered(Arc::clone(&self.name), delivered);
         Ok(())
     }
 
@@ -289,7 +301,7 @@ impl Delivery {
                 Answer::Wait(_) | Answer::WaitAtLeast(..) | Answer::Halve(_) => {}
             }
         }
-        parcel.ack.delivered(self.sink.name(), delivered);
+        parcel.ack.delivered(Arc::clone(&self.name), delivered);
         Ok(())
     }
 
@@ -304,7 +316,7 @@ impl Delivery {
         {
             let hint = "they are kept in the checkpoint and tried again each minute; check the template and the \
                         privileges of `metrics-ml.pipeline-*`";
-            let sink = self.sink.name();
+            let sink = &*self.name;
             tracing::warn!(sink, hint, "the sink does not take the pipeline's accounts ({})", reason.kind);
         }
     }

@@ -1,7 +1,7 @@
 //! Health: does a sink answer, and what has been said about it?
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::flow::answer::Trouble;
@@ -20,7 +20,7 @@ const TROUBLES_MAX: usize = 100;
 #[derive(Debug)]
 pub struct Health {
     pipeline: String,
-    sink: &'static str,
+    sink: Arc<str>,
     counters: SinkCounters,
     state: Mutex<State>,
 }
@@ -40,14 +40,14 @@ struct State {
 
 impl Health {
     /// A sink of which nothing bad is known.
-    pub fn new(pipeline: &str, sink: &'static str, counters: SinkCounters) -> Health {
+    pub fn new(pipeline: &str, sink: &str, counters: SinkCounters) -> Health {
         counters.ready.set(1);
-        Health { pipeline: pipeline.to_owned(), sink, counters, state: Mutex::default() }
+        Health { pipeline: pipeline.to_owned(), sink: sink.into(), counters, state: Mutex::default() }
     }
 
     /// The sink's name.
-    pub fn sink(&self) -> &'static str {
-        self.sink
+    pub fn sink(&self) -> &str {
+        &self.sink
     }
 
     /// Notes that the sink answered, and says so if it had been in trouble.
@@ -57,7 +57,7 @@ impl Health {
             self.counters.ready.set(1);
         }
         if std::mem::take(&mut state.is_said) {
-            tracing::info!(pipeline = self.pipeline, sink = self.sink, "the sink answers again");
+            tracing::info!(pipeline = self.pipeline, sink = &*self.sink, "the sink answers again");
         }
     }
 
@@ -67,7 +67,7 @@ impl Health {
         state.said.retain(|_, said| said.elapsed() < REPEATED_AFTER);
         if !state.said.contains_key(&trouble.problem) && state.said.len() < TROUBLES_MAX {
             let hint = trouble.hint.as_deref().unwrap_or("nothing is lost, it is tried again");
-            tracing::warn!(pipeline = self.pipeline, sink = self.sink, hint, "{}", trouble.problem);
+            tracing::warn!(pipeline = self.pipeline, sink = &*self.sink, hint, "{}", trouble.problem);
             state.said.insert(trouble.problem.clone(), Instant::now());
             state.is_said = true;
         }

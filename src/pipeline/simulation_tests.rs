@@ -138,10 +138,6 @@ impl Scripted {
 }
 
 impl Sink for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
         Box::pin(async move {
             let (before, after) = {
@@ -179,7 +175,7 @@ impl Up {
         let Built { pipeline, deliveries, stop, lock, .. } = build(pipeline, data_dir, LIMITS, counters).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for delivery in deliveries {
-            runtime.spawn(delivery.with_sink(Box::new(sink.clone())).with_policy(POLICY).run());
+            runtime.spawn(delivery.with_sink(Arc::new(sink.clone())).with_policy(POLICY).run());
         }
         let mut up = Up { pipeline, stop, runtime, _lock: lock };
         up.look(false);

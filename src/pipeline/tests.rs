@@ -34,10 +34,6 @@ fn documents(request: &Request) -> impl Iterator<Item = String> {
 }
 
 impl Sink for Moody {
-    fn name(&self) -> &'static str {
-        "moody"
-    }
-
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
         let mood = *self.mood.lock().unwrap();
         let trouble = Trouble { problem: "not in the mood".to_owned(), hint: None };
@@ -117,7 +113,7 @@ impl Stand {
         let sink = Moody { mood: Arc::new(Mutex::new(mood)), taken: Arc::default(), accounts: Arc::default() };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         for delivery in built.deliveries {
-            let delivery = delivery.with_sink(Box::new(sink.clone()));
+            let delivery = delivery.with_sink(Arc::new(sink.clone()));
             let stop = built.stop.clone();
             runtime.spawn(async move {
                 if delivery.run().await.is_err() {

@@ -20,6 +20,7 @@
 //! account. An account that no sink takes stays in the checkpoint; records never wait for it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -62,6 +63,9 @@ pub struct Subject {
     pub config_text: String,
     /// Where the records go: the names of data streams and indices, or of the sinks.
     pub targets: Vec<String>,
+    /// Kinds of sinks of which none is called by its kind, and the name of the first of each. Before sinks had names, what
+    /// became of the documents of all sinks of a kind was counted under the kind.
+    pub named_kinds: Vec<(&'static str, String)>,
 }
 
 /// Why an account is written.
@@ -93,7 +97,7 @@ pub struct Waiting {
     /// How long the oldest batch has been on its way.
     pub oldest: Duration,
     /// How long requests took since the last account, by sink.
-    pub latency: BTreeMap<&'static str, Latency>,
+    pub latency: BTreeMap<Arc<str>, Latency>,
 }
 
 /// A part of a file of which all lines are settled.
@@ -172,6 +176,13 @@ impl Accounts {
                 serde_json::from_value::<State>(saved).map_or_else(|_| (State::default(), false), |state| (state, true))
             }
         };
+        for (kind, name) in &subject.named_kinds {
+            for sinks in [&mut state.sinks, &mut state.totals.sinks] {
+                if let Some(counted) = sinks.remove(*kind) {
+                    sinks.entry(name.clone()).or_default().join(&counted);
+                }
+            }
+        }
         let now = Utc::now();
         if state.state.is_empty() {
             state.state = format!("{:016x}{:016x}", fastrand::u64(..), now.timestamp_nanos_opt().unwrap_or_default());
@@ -209,7 +220,7 @@ impl Accounts {
         self.is_dirty = true;
         for (sink, delivered) in &settled.delivered {
             self.unsaved.add_documents(sink, delivered);
-            self.state.sinks.entry((*sink).to_owned()).or_default().join(delivered);
+            self.state.sinks.entry(sink.to_string()).or_default().join(delivered);
         }
         for mark in &settled.marks {
             self.unsaved.add_lines(&mark.tally);
@@ -251,7 +262,7 @@ impl Accounts {
     }
 
     /// Takes note of what the sinks said of the accounts that were sent.
-    fn answered(&mut self, delivered: &[(&'static str, Delivered)]) {
+    fn answered(&mut self, delivered: &[(Arc<str>, Delivered)]) {
         let sent = std::mem::take(&mut self.sent);
         if delivered.iter().all(|(_, delivered)| delivered.indexed == sent as u64) {
             self.state.pending.drain(..sent);
@@ -305,7 +316,7 @@ impl Accounts {
         let mut dead_lettered = sum.dead_lettered.clone();
         sinks.values().for_each(|delivered| dead_lettered.join(&delivered.dead_lettered));
         let mut document = self.heading(kind.as_str(), now);
-        let latency = waiting.latency.iter().map(|(sink, latency)| ((*sink).to_owned(), milliseconds(*latency)));
+        let latency = waiting.latency.iter().map(|(sink, latency)| (sink.to_string(), milliseconds(*latency)));
         let members = json!({
             "account.since": time(self.state.since),
             "account.targets": self.subject.targets,

@@ -10,7 +10,7 @@ use crate::config::model;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::Batch;
 use crate::pipeline::build::{self, BuildError};
-use crate::pipeline::delivery::Policy;
+use crate::pipeline::delivery::{NamedSink, Policy};
 use crate::pipeline::pace::backoff;
 use crate::sink::{Request, Sink};
 use crate::state::lock::LockError;
@@ -43,7 +43,7 @@ pub(super) enum Fate {
 
 /// The sinks of a pipeline.
 pub(super) struct Sinks {
-    sinks: Vec<(Box<dyn Sink>, Policy, SinkCounters)>,
+    sinks: Vec<(NamedSink, SinkCounters)>,
     runtime: tokio::runtime::Runtime,
     /// Why nothing was taken at last.
     pub(super) trouble: Option<Trouble>,
@@ -68,15 +68,15 @@ impl Sinks {
         {
             let _inside = runtime.enter();
             for sink in &pipeline.sinks {
-                let (sink, policy) = build::open_sink(sink, data_dir, &pipeline.name)?;
-                let policy = Policy { retry_max: policy.retry_max.min(RETRY_MAX), ..policy };
-                let counters = counters.sink(sink.name());
-                sinks.push((sink, policy, counters));
+                let mut sink = build::open_sink(sink, data_dir, &pipeline.name)?;
+                sink.policy.retry_max = sink.policy.retry_max.min(RETRY_MAX);
+                let counters = counters.sink(&sink.name);
+                sinks.push((sink, counters));
             }
         }
         for (sink, ..) in &sinks {
             // A sink learns here what was erased by order; whether it is ready is seen when it is asked.
-            let _ = runtime.block_on(async { tokio::time::timeout(PROBE_TIMEOUT, sink.probe()).await });
+            let _ = runtime.block_on(async { tokio::time::timeout(PROBE_TIMEOUT, sink.sink.probe()).await });
         }
         Ok(Sinks { sinks, runtime, trouble: None })
     }
@@ -85,8 +85,8 @@ impl Sinks {
     pub(super) fn settle(&mut self, batch: Batch, goes_on: &dyn Fn() -> bool) -> Vec<Fate> {
         let batch = Arc::new(batch);
         let mut fates = vec![Fate::Duplicate; batch.items().len()];
-        for (sink, policy, counters) in &self.sinks {
-            let mut one = One { sink: &**sink, policy, counters, goes_on, trouble: None, moved: Instant::now() };
+        for (NamedSink { name, sink, policy }, counters) in &self.sinks {
+            let mut one = One { name, sink: &**sink, policy, counters, goes_on, trouble: None, moved: Instant::now() };
             let outcomes = self.runtime.block_on(one.settle(&batch));
             fates.iter_mut().zip(outcomes).for_each(|(all, this)| merge(all, this));
             self.trouble = self.trouble.take().or(one.trouble);
@@ -107,6 +107,7 @@ fn merge(all: &mut Fate, this: Fate) {
 
 /// One sink and one batch.
 struct One<'o> {
+    name: &'o str,
     sink: &'o dyn Sink,
     policy: &'o Policy,
     counters: &'o SinkCounters,
@@ -195,7 +196,7 @@ impl One<'_> {
                 Outcome::Rejected(reason) => Fate::Rejected(reason),
                 Outcome::Failing(reason) if attempt.tries + 1 >= FAILURES_MAX => Fate::Rejected(reason),
                 Outcome::Failing(reason) | Outcome::Retry(reason) | Outcome::TargetUnready(reason) => {
-                    let problem = format!("the sink `{}` does not take this now ({})", self.sink.name(), reason.kind);
+                    let problem = format!("the sink `{}` does not take this now ({})", self.name, reason.kind);
                     trouble = Some(Trouble { problem, hint: None });
                     retry.push(*position);
                     continue;

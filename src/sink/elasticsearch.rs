@@ -133,10 +133,6 @@ impl Elasticsearch {
 }
 
 impl Sink for Elasticsearch {
-    fn name(&self) -> &'static str {
-        "elasticsearch"
-    }
-
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
         Box::pin(self.deliver_once(request))
     }

@@ -57,9 +57,6 @@ pub type SinkFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A place that takes documents.
 pub trait Sink: Send + Sync {
-    /// A short name for messages and metric labels: `elasticsearch`, `store`, `stdout`.
-    fn name(&self) -> &'static str;
-
     /// Tries once to make the items durable.
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer>;
 

@@ -43,10 +43,6 @@ impl Default for Stdout {
 }
 
 impl Sink for Stdout {
-    fn name(&self) -> &'static str {
-        "stdout"
-    }
-
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
         let output = Arc::clone(&self.output);
         let request = request.clone();

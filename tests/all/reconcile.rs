@@ -283,3 +283,49 @@ async fn one_document_of_a_hundred_thousand_in_elasticsearch_is_found() {
     assert_eq!((id, file.contains('-')), (Some(0), true), "a file that is gone has no offsets to name");
     self::report(&format!("reconcile of {lines} records in Elasticsearch: {:.1} s", took.as_secs_f64()));
 }
+
+/// Nothing is counted twice under one name: not in the last words, the accounts, the tables or the answers.
+#[test]
+fn two_sinks_of_one_kind_are_told_apart_everywhere() {
+    let place = Place::new(&pipeline_of(FILES, "", "[store, { store: { path: second.sqlite } }]"));
+    append(&place.log(), records(0..3));
+    let ended = place.run_once_to(0);
+    for words in ["; store: 3 indexed", "; store-2: 3 indexed"] {
+        assert!(ended.stderr.contains(words), "{ended:?}");
+    }
+    let tables = reconcile(&place, &[]);
+    assert_eq!(tables.code, Some(0), "{tables:?}");
+    for sink in ["store", "store-2"] {
+        assert_eq!(tables.stdout.matches(&format!("sink `{sink}`")).count(), 1, "{tables:?}");
+    }
+    let accounts = Connection::open(place.path("second.sqlite")).unwrap();
+    let mut indexed: Vec<(String, u64)> = Vec::new();
+    let mut statement = accounts.prepare("SELECT json_extract(document, '$.\"account.sinks\"') FROM accounts").unwrap();
+    for sinks in statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap() {
+        let Some(sinks) = sinks.unwrap() else { continue };
+        let sinks: std::collections::BTreeMap<String, Value> = serde_json::from_str(&sinks).unwrap();
+        indexed.extend(sinks.into_iter().map(|(name, counts)| (name, counts["indexed"].as_u64().unwrap())));
+    }
+    assert_eq!(indexed, [("store".to_owned(), 3), ("store-2".to_owned(), 3)]);
+
+    // `query` asks the one that it is told to ask.
+    let second = Connection::open(place.path("second.sqlite")).unwrap();
+    second.execute_batch("DELETE FROM records WHERE json_extract(document, '$.n') = 1").unwrap();
+    let count = |source: &str| {
+        let arguments = ["query", "*", "--pipeline", "p.yaml", "--data-dir", "data", "--count", "--source", source];
+        let ended = start(place.inferlog(&arguments)).wait();
+        (ended.code, ended.stdout.trim().to_owned(), ended.stderr)
+    };
+    for (source, records) in [("store", "3"), ("store-2", "2")] {
+        let (code, found, words) = count(source);
+        assert_eq!((code, &*found), (Some(0), records), "{source}: {words}");
+    }
+    let (code, _, words) = count("store-3");
+    assert_eq!(code, Some(2));
+    assert!(words.contains("a sink `store-3`") && words.contains("`store`, `store-2`"), "{words}");
+    // The first one of a kind under its kind, whatever it is called.
+    let named = "[{ store: { name: here } }, { store: { name: there, path: second.sqlite } }]";
+    place.set_pipeline(&pipeline_of(FILES, "", named));
+    assert_eq!(count("store").1, "3");
+    assert_eq!(count("there").1, "2");
+}

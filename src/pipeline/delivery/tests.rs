@@ -37,10 +37,6 @@ struct Script {
 struct Scripted(Arc<Mutex<Script>>);
 
 impl Sink for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
         Box::pin(async move {
             let answer = {
@@ -101,10 +97,11 @@ fn stand(folder: &Path, policy: Policy, replies: Vec<Reply>) -> Stand {
     let script = Arc::new(Mutex::new(script));
     let queue = Queue::new(1 << 20, Wake::default());
     let (sender, spent) = sync_channel(4);
-    let sink = Box::new(Scripted(Arc::clone(&script)));
+    let sink: Arc<dyn Sink> = Arc::new(Scripted(Arc::clone(&script)));
+    let sink = NamedSink { name: "scripted".into(), sink, policy };
     let (letter, its_health) = (Arc::clone(&dead_letter), Arc::clone(&health));
     let sink_counters = counters.sink("scripted");
-    let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, policy, counters, sender));
+    let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, counters, sender));
     let ledger = Ledger::new(1, Wake::default());
     let delivered = Delivered::default();
     Stand { script, queue, ledger, dead_letter, counters: sink_counters, health, spent, delivery, delivered }

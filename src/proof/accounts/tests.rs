@@ -9,7 +9,8 @@ use crate::state::checkpoint::{Fingerprint, Position};
 
 fn subject(config: &str) -> Subject {
     let (pipeline, host, targets) = ("p".to_owned(), "h".to_owned(), vec!["store".to_owned()]);
-    Subject { pipeline, host, config: config.to_owned(), config_text: "source: …".to_owned(), targets }
+    let (config, config_text, named_kinds) = (config.to_owned(), "source: …".to_owned(), Vec::new());
+    Subject { pipeline, host, config, config_text, targets, named_kinds }
 }
 
 fn settled(inode: u64, end: u64) -> Settled {
@@ -17,7 +18,7 @@ fn settled(inode: u64, end: u64) -> Settled {
     mark.source = Arc::new(SourceFile { inode, ..SourceFile::default() });
     mark.tally.keep(&Id([b'a'; ID_CHARACTERS]));
     let delivered = Delivered { indexed: 1, ..Delivered::default() };
-    Settled { destination: Destination::Records, marks: vec![mark], delivered: vec![("store", delivered)] }
+    Settled { destination: Destination::Records, marks: vec![mark], delivered: vec![("store".into(), delivered)] }
 }
 
 /// A kind of account, and its ranges as inode, beginning and end.
@@ -35,7 +36,7 @@ fn sent(accounts: &mut Accounts) -> Vec<Shown> {
 }
 
 fn answer(accounts: &mut Accounts, indexed: u64) {
-    let delivered = vec![("store", Delivered { indexed, ..Delivered::default() })];
+    let delivered = vec![("store".into(), Delivered { indexed, ..Delivered::default() })];
     accounts.add(&Settled { destination: Destination::Accounts, marks: Vec::new(), delivered });
 }
 
@@ -94,4 +95,15 @@ fn many_ranges_are_told_early_in_several_accounts_and_none_is_given_up() {
     assert_eq!(told.iter().map(|(_, files)| files.len()).collect::<Vec<_>>(), [RANGES_PER_ACCOUNT_MAX; 5]);
     let (accounts, is_readable) = Accounts::start(subject("one"), json!({ "sequence": "damaged" }));
     assert!(!is_readable && accounts.is_pending(), "what cannot be read is begun anew");
+}
+
+#[test]
+fn what_was_counted_under_a_kind_goes_on_under_the_name_of_its_first_sink() {
+    let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
+    accounts.add(&settled(7, 1));
+    accounts.saved();
+    let named_kinds = vec![("store", "audit".to_owned())];
+    let (accounts, _) = Accounts::start(Subject { named_kinds, ..subject("one") }, accounts.state());
+    let sinks: Vec<_> = accounts.totals().sinks.iter().map(|(name, delivered)| (&**name, delivered.indexed)).collect();
+    assert_eq!(sinks, [("audit", 1)]);
 }

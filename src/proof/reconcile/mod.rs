@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::accounts;
-use crate::config::model;
+use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{Entries, ReadError};
 use crate::elastic::client::Client;
 use crate::flow::answer::Trouble;
@@ -65,7 +65,7 @@ pub enum ReconcileError {
     #[error("cannot ask the sink `{sink}`: {}", trouble.problem)]
     Sink {
         /// Which one.
-        sink: &'static str,
+        sink: String,
         /// What happened.
         trouble: Trouble,
     },
@@ -100,45 +100,35 @@ pub async fn reconcile(
     let kept_accounts = accounts::of_checkpoint(&checkpoint.accounts);
     let mut reports = Vec::new();
     for sink in &pipeline.sinks {
-        let Some((name, holdings)) = open(sink, pipeline, data_dir)? else { continue };
-        let told = |trouble| ReconcileError::Sink { sink: name, trouble };
+        let Some(holdings) = open(sink, pipeline, data_dir)? else { continue };
+        let told = |trouble| ReconcileError::Sink { sink: sink.name.clone(), trouble };
         holdings.refresh().await.map_err(told)?;
         let mut accounts = kept_accounts.clone();
         accounts.extend(holdings.accounts().await.map_err(told)?);
         let erased = erased(&holdings).await.map_err(told)?;
         let expired_until_us = holdings.expired_until_us().map_err(told)?;
         let (dead, told_by) = (&dead, told_by(accounts));
-        let proof = Prover { pipeline, holdings, sink: name, dead, erased, expired_until_us, told_by };
+        let proof = Prover { pipeline, holdings, sink: &sink.name, dead, erased, expired_until_us, told_by };
         reports.push(proof.prove(&checkpoint.files, progress).await?);
     }
     if reports.is_empty() { Err(ReconcileError::Nothing) } else { Ok(reports) }
 }
 
 /// Opens a sink for reading; `None` for one that keeps nothing.
-fn open(
-    sink: &model::Sink,
-    pipeline: &model::Pipeline,
-    data_dir: &Path,
-) -> Result<Option<(&'static str, Holdings)>, ReconcileError> {
-    Ok(match sink {
-        model::Sink::Stdout => None,
-        model::Sink::Store(options) => {
+fn open(sink: &model::Sink, pipeline: &model::Pipeline, data_dir: &Path) -> Result<Option<Holdings>, ReconcileError> {
+    let cannot = |trouble| ReconcileError::Sink { sink: sink.name.clone(), trouble };
+    Ok(match &sink.options {
+        SinkOptions::Stdout => None,
+        SinkOptions::Store(options) => {
             let path = build::store_path(data_dir, &pipeline.name, options);
-            let failed = |error: crate::sink::store::StoreError| ReconcileError::Sink {
-                sink: "store",
-                trouble: error.trouble(),
-            };
-            let reader: Reader = Store::open_read_only(&path).map_err(failed)?;
-            Some(("store", Holdings::Store(reader)))
+            let reader: Reader = Store::open_read_only(&path).map_err(|error| cannot(error.trouble()))?;
+            Some(Holdings::Store(reader))
         }
-        model::Sink::Elasticsearch(options) => {
-            let failed = |error: crate::elastic::options::OptionsError| {
-                let trouble = Trouble { problem: chain(&error), hint: None };
-                ReconcileError::Sink { sink: "elasticsearch", trouble }
-            };
-            let client = Client::new(&options.client).map_err(failed)?;
+        SinkOptions::Elasticsearch(options) => {
+            let client =
+                Client::new(&options.client).map_err(|error| cannot(Trouble { problem: chain(&error), hint: None }))?;
             let searched = Searched::new(client, &options.target, &host_name(), &pipeline.name);
-            Some(("elasticsearch", Holdings::Elasticsearch(Box::new(searched))))
+            Some(Holdings::Elasticsearch(Box::new(searched)))
         }
     })
 }
@@ -179,7 +169,7 @@ async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
 struct Prover<'p> {
     pipeline: &'p model::Pipeline,
     holdings: Holdings,
-    sink: &'static str,
+    sink: &'p str,
     dead: &'p Dead,
     erased: Erased,
     expired_until_us: Option<i64>,
@@ -188,7 +178,7 @@ struct Prover<'p> {
 
 impl Prover<'_> {
     async fn prove(self, files: &[FileEntry], progress: &mut dyn FnMut(u64, u64)) -> Result<Report, ReconcileError> {
-        let mut report = Report { sink: self.sink, ..Report::default() };
+        let mut report = Report { sink: self.sink.to_owned(), ..Report::default() };
         let mut known = BTreeSet::new();
         let (mut there, mut gone) = (Vec::new(), Vec::new());
         for entry in files.iter().filter(|entry| entry.committed.offset_bytes > entry.passed_over_bytes) {
@@ -218,7 +208,7 @@ impl Prover<'_> {
     }
 
     fn failed(&self, trouble: Trouble) -> ReconcileError {
-        ReconcileError::Sink { sink: self.sink, trouble }
+        ReconcileError::Sink { sink: self.sink.to_owned(), trouble }
     }
 
     /// Judges a file line by line.

@@ -94,7 +94,7 @@ pub struct Finding {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// The sink's name.
-    pub sink: &'static str,
+    pub sink: String,
     /// One row a file.
     pub rows: Vec<Row>,
     /// The lines that are not as they should be, where they are known one by one.

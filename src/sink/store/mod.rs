@@ -86,10 +86,6 @@ impl Store {
 }
 
 impl Sink for Store {
-    fn name(&self) -> &'static str {
-        "store"
-    }
-
     fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
         Box::pin(async move {
             let answer = self.ask(|reply| Job::Deliver(request.clone(), reply)).await;

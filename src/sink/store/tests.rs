@@ -356,7 +356,6 @@ fn a_store_that_was_moved_away_is_whole_and_begun_anew() {
 async fn delivers_as_a_sink_readable_meanwhile_by_its_user_alone() {
     let place = Place::new();
     let store = Store::open(Options { path: place.path(), retention: Retention::default() }).expect("a store");
-    assert_eq!(store.name(), "store");
     assert_eq!(store.probe().await, Ok(()));
     let (first, second) = (hourly(0..500, 100), hourly(250..750, 100));
     let answers = tokio::join!(store.deliver(&first), store.deliver(&second));
