@@ -39,6 +39,8 @@ pub struct Counters {
     pub source_unreadable_total: Counter,
     /// Bytes that were known to be in a file, and were deleted or overwritten before they were delivered.
     pub source_lost_bytes_total: Counter,
+    /// Bytes of runs of NUL bytes that were passed over.
+    pub source_nul_bytes_total: Counter,
     /// Bytes written but not delivered, over all files.
     pub source_lag_bytes: Gauge,
     /// Files held open.
@@ -267,6 +269,8 @@ impl Telemetry {
         let source_read_bytes_total = count("inferlog_source_read_bytes", "Bytes read");
         let source_unreadable_total =
             count("inferlog_source_unreadable_files", "Files and folders that could not be read");
+        let source_nul_bytes_total =
+            count("inferlog_source_nul_bytes", "Bytes passed over as NUL bytes that nobody filled");
         let source_lost_bytes_total =
             count("inferlog_source_lost_bytes", "Bytes deleted or overwritten before they were delivered");
         let decode_records_total = count("inferlog_decode_records", "Lines that are records");
@@ -287,6 +291,7 @@ impl Telemetry {
             source_read_bytes_total,
             source_unreadable_total,
             source_lost_bytes_total,
+            source_nul_bytes_total,
             source_lag_bytes: gauge("inferlog_source_lag_bytes", "Bytes written but not delivered, over all files"),
             source_open_files: gauge("inferlog_source_open_files", "Files held open"),
             source_closed_files: gauge("inferlog_source_closed_files", "Files closed for want of places"),

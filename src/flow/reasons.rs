@@ -38,6 +38,13 @@ pub const EXPLANATIONS: &[Explanation] = &[
         "raise `source.files.line_bytes_max` in the pipeline file, then replay while the log file still holds the line",
     ),
     row(
+        Stage::Source,
+        "nul_bytes",
+        "NUL bytes stand in the file where lines should be: a crash left them, a writer that was truncated and goes on at \
+            its old place, or space that was allocated ahead and never filled; the parts of lines beside them are destroyed",
+        "nothing brings those lines back; let the writer append (`O_APPEND`), and rotate by renaming instead of copytruncate",
+    ),
+    row(
         Stage::Decode,
         "not_an_object",
         "the line does not begin with `{`: it is no JSON object, such as a text line of a web server or of a stack trace",
@@ -71,7 +78,8 @@ pub const EXPLANATIONS: &[Explanation] = &[
         Stage::Decode,
         "invalid_utf8",
         "the line is not UTF-8, as JSON has to be",
-        "make the program that writes the log write UTF-8",
+        "make the program that writes the log write UTF-8; what is not is mostly Latin-1 or Windows-1252, by the program's \
+            locale (`LANG`, `PYTHONIOENCODING`, `-Dfile.encoding`)",
     ),
     row(
         Stage::Enrich,

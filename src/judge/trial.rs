@@ -88,3 +88,9 @@ pub(crate) fn too_long(length_bytes: u64) -> Reject {
     let detail = format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file");
     Reject::new(Stage::Source, "line_too_long", detail)
 }
+
+/// Turns away NUL bytes that stand where lines should be.
+pub(crate) fn nul_bytes(length_bytes: u64) -> Reject {
+    let detail = format!("{length_bytes} bytes of the file are NUL bytes, or parts of lines that they destroyed");
+    Reject::new(Stage::Source, "nul_bytes", detail)
+}

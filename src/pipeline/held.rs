@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::flow::ack::FileNumber;
 use crate::flow::batch::SourceFile;
-use crate::source::files::{Chunk, Content};
+use crate::source::files::{Chunk, Content, PassedOver};
 use crate::state::checkpoint::Position;
 
 /// The rest of a chunk.
@@ -24,7 +24,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 enum Rest {
     Lines(Vec<u8>),
-    LongLine { length_bytes: u64, end: Position },
+    PassedOver { what: PassedOver, length_bytes: u64, end: Position },
 }
 
 impl Held {
@@ -32,7 +32,9 @@ impl Held {
     pub(super) fn rest_of(chunk: &Chunk<'_>, taken_bytes: usize) -> Held {
         let content = match &chunk.content {
             Content::Lines(bytes) => Rest::Lines(bytes[taken_bytes..].to_vec()),
-            Content::LongLine { length_bytes, end } => Rest::LongLine { length_bytes: *length_bytes, end: end.clone() },
+            Content::PassedOver { what, length_bytes, end } => {
+                Rest::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
+            }
         };
         Held {
             number: chunk.number,
@@ -47,7 +49,9 @@ impl Held {
     pub(super) fn chunk(&self) -> Chunk<'_> {
         let content = match &self.content {
             Rest::Lines(bytes) => Content::Lines(bytes),
-            Rest::LongLine { length_bytes, end } => Content::LongLine { length_bytes: *length_bytes, end: end.clone() },
+            Rest::PassedOver { what, length_bytes, end } => {
+                Content::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
+            }
         };
         let (file, offset_bytes) = (Arc::clone(&self.file), self.offset_bytes);
         let observed_offset_bytes = self.observed_offset_bytes;

@@ -350,6 +350,7 @@ impl Pipeline {
                 ended.left_unread.extend(self.source.leave_unread(number));
             }
         }
+        ended.left_unread.extend(self.source.left_at_gaps());
         self.stages.seal();
         self.send();
         self.stages.sealed.is_empty() && self.outlet.is_empty() && !self.source.is_undecided()

@@ -15,10 +15,10 @@ use crate::flow::batch::{Batch, Id, Origin};
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
-use crate::judge::trial::too_long;
+use crate::judge::trial::{nul_bytes, too_long};
 use crate::observe::Observers;
 use crate::record::{Record, Space};
-use crate::source::files::{Chunk, Content};
+use crate::source::files::{Chunk, Content, PassedOver};
 use crate::source::framing::Lines;
 use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::Counters;
@@ -113,8 +113,9 @@ impl Stages {
     pub(super) fn take(&mut self, chunk: &Chunk<'_>) -> Result<(), Interrupted> {
         match &chunk.content {
             Content::Lines(bytes) => self.take_lines(chunk, bytes),
-            Content::LongLine { length_bytes, end } => {
-                self.take_long_line(chunk, *length_bytes).map_err(|error| Interrupted { error, taken_bytes: 0 })?;
+            Content::PassedOver { what, length_bytes, end } => {
+                self.take_passed_over(chunk, *what, *length_bytes)
+                    .map_err(|error| Interrupted { error, taken_bytes: 0 })?;
                 self.note(chunk, chunk.offset_bytes..end.offset_bytes, end.tail.clone());
                 Ok(())
             }
@@ -245,9 +246,17 @@ impl Stages {
         Ok(())
     }
 
-    fn take_long_line(&mut self, chunk: &Chunk<'_>, length_bytes: u64) -> Result<(), DeadLetterError> {
+    fn take_passed_over(
+        &mut self,
+        chunk: &Chunk<'_>,
+        what: PassedOver,
+        length_bytes: u64,
+    ) -> Result<(), DeadLetterError> {
         let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
-        let reject = too_long(length_bytes);
+        let reject = match what {
+            PassedOver::LongLine => too_long(length_bytes),
+            PassedOver::NulBytes => nul_bytes(length_bytes),
+        };
         let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);
         self.dead_letter.write(&Entry {
             id,

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::dead_letter::read::{Found, FoundOrigin};
 use crate::flow::batch::SourceFile;
 use crate::source::framing::BYTE_ORDER_MARK;
-use crate::text::digest::sha256_hexadecimal;
+use crate::text::digest::{from_hexadecimal, sha256_hexadecimal};
 
 /// As much of a first line goes into ids, in bytes.
 const FIRST_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -60,9 +60,12 @@ impl Origins {
             return None;
         }
         let (file, first_line_sha256) = self.file(origin)?;
-        if origin.first_line_sha256.as_deref().and_then(digest).is_some_and(|digest| digest != *first_line_sha256) {
+        // A first line with a gap may have been filled since. Then the line has to prove by itself that it is the one.
+        let kept = origin.first_line_sha256.as_deref().and_then(from_hexadecimal);
+        if origin.sha256.is_none() && kept.is_some_and(|kept| kept != *first_line_sha256) {
             return None;
         }
+        let first_line_sha256 = kept.unwrap_or(*first_line_sha256);
         let line = read_line(file, origin).ok()??;
         let is_proven = match &origin.sha256 {
             Some(sha256) if *sha256 == sha256_hexadecimal(&line) => true,
@@ -73,7 +76,7 @@ impl Origins {
             path: origin.file.clone(),
             inode: origin.inode,
             generation: origin.generation,
-            first_line_sha256: *first_line_sha256,
+            first_line_sha256,
         };
         Some(Candidate { line, file: Arc::new(source_file), is_proven })
     }
@@ -91,7 +94,7 @@ impl Origins {
 /// What an id of this origin is made of, where the line itself is kept in the entry. Without the digest of the first line
 /// the id cannot be the one that the line would have had.
 pub(super) fn source_file(origin: &FoundOrigin) -> Option<Arc<SourceFile>> {
-    let first_line_sha256 = origin.first_line_sha256.as_deref().and_then(digest)?;
+    let first_line_sha256 = origin.first_line_sha256.as_deref().and_then(from_hexadecimal)?;
     let (path, inode, generation) = (origin.file.clone(), origin.inode, origin.generation);
     Some(Arc::new(SourceFile { path, inode, generation, first_line_sha256 }))
 }
@@ -157,17 +160,6 @@ fn first_line_sha256(file: &File) -> io::Result<[u8; 32]> {
     bytes.truncate(FIRST_LINE_BYTES_MAX as usize);
     bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
     Ok(Sha256::digest(&bytes).into())
-}
-
-fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if hexadecimal.len() != 64 || !hexadecimal.is_ascii() {
-        return None;
-    }
-    for (byte, start) in digest.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&hexadecimal[start..start + 2], 16).ok()?;
-    }
-    Some(digest)
 }
 
 #[cfg(test)]

@@ -78,6 +78,12 @@ pub struct FileEntry {
     pub generation: u32,
     /// Its first bytes, at most [`HEAD_BYTES_MAX`].
     pub head: Fingerprint,
+    /// Where those begin, in bytes: behind the NUL bytes that the file began with, which may have been filled since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub head_offset_bytes: u64,
+    /// The digest of its first line, where that was passed over or torn by NUL bytes: it is part of the lines' ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_line_sha256: Option<String>,
     /// Delivered up to here.
     pub committed: Position,
     /// What stands before this was passed over when the file was met first, in bytes: nobody was to read it.
@@ -291,6 +297,8 @@ mod tests {
             device: 1,
             generation: 2,
             head: Fingerprint::of(b"head"),
+            head_offset_bytes: 4_096,
+            first_line_sha256: Some("ab".into()),
             committed: Position { offset_bytes: 4_711, tail: Fingerprint::of(b"tail") },
             passed_over_bytes: 11,
             observed_offset_bytes: 4_711,

@@ -14,7 +14,7 @@ use crate::flow::batch::Id;
 use crate::flow::line::Line;
 use crate::judge::enrichment;
 use crate::record::Space;
-use crate::source::files::file::{TailedFile, Turn};
+use crate::source::files::file::{Gaps, TailedFile, Turn};
 use crate::source::framing::Lines;
 use crate::telemetry::Telemetry;
 
@@ -72,7 +72,7 @@ impl Judge {
     ) -> io::Result<bool> {
         judged.clear();
         while file.consumed_position().offset_bytes < to_bytes {
-            let turn = match file.read(&mut self.buffer, BLOCK_BYTES, self.line_bytes_max)? {
+            let turn = match file.read(&mut self.buffer, BLOCK_BYTES, self.line_bytes_max, Gaps::GiveUp)? {
                 Turn::Busy => continue,
                 Turn::End => match file.unterminated(&mut self.buffer, self.line_bytes_max)? {
                     Some(turn) => turn,
@@ -82,8 +82,8 @@ impl Judge {
             };
             match turn {
                 Turn::Lines { range, offset_bytes } => self.judge_block(file, range, offset_bytes, to_bytes, judged)?,
-                Turn::LongLine { offset_bytes, length_bytes } => {
-                    judged.push(self.judge_long_line(file, offset_bytes, length_bytes)?);
+                Turn::PassedOver { offset_bytes, length_bytes, .. } => {
+                    judged.push(self.judge_passed_over(file, offset_bytes, length_bytes)?);
                 }
                 Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return Ok(false),
             }
@@ -111,7 +111,7 @@ impl Judge {
         Ok(())
     }
 
-    fn judge_long_line(&mut self, file: &mut TailedFile, offset_bytes: u64, length_bytes: u64) -> io::Result<Judged> {
+    fn judge_passed_over(&mut self, file: &mut TailedFile, offset_bytes: u64, length_bytes: u64) -> io::Result<Judged> {
         let source_file = file.source_file()?;
         let source = Source { file: &source_file, offset_bytes, read_us: 0 };
         let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);

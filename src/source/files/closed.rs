@@ -324,6 +324,7 @@ impl TailedFile {
             && !self.queued
             && !self.is_compressed()
             && !self.is_salvage
+            && !self.is_at_gap()
             && self.lag_bytes() == 0
             && self.is_settled()
     }

@@ -47,6 +47,10 @@ impl Beginning {
 
     /// Whether the content of an entry begins so.
     pub(super) fn is_that_of(&mut self, entry: &FileEntry) -> bool {
+        if entry.head_offset_bytes > 0 {
+            // It stands elsewhere, and is compared when everything is.
+            return true;
+        }
         let length_bytes = entry.head.length_bytes;
         let Some(head) = self.bytes.get(..length_bytes as usize) else { return false };
         *self.digests.entry(length_bytes).or_insert_with(|| Fingerprint::of(head)) == entry.head

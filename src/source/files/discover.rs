@@ -43,6 +43,7 @@ impl Unreadable {
     pub fn because(path: PathBuf, error: &std::io::Error) -> Unreadable {
         let hint = match error.kind() {
             std::io::ErrorKind::PermissionDenied => "let the user that runs inferlog read it, and enter its folders",
+            std::io::ErrorKind::InvalidData => "let the program that writes it write UTF-8",
             _ => "look into the log of the system, and at what writes this",
         };
         Unreadable { path, reason: error.to_string(), hint }

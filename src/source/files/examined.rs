@@ -190,9 +190,8 @@ impl Remembered {
         let Ok(beginning) = file.beginning(HEAD_BYTES_MAX) else { return false };
         let is_like = |entry: &FileEntry| {
             let head = beginning.get(..entry.head.length_bytes as usize);
-            entry.committed.offset_bytes > 0
-                && is_named_alike(&file.path, Path::new(&entry.path))
-                && head.is_some_and(|head| entry.head.matches(head))
+            let is_head = entry.head_offset_bytes > 0 || head.is_some_and(|head| entry.head.matches(head));
+            entry.committed.offset_bytes > 0 && is_named_alike(&file.path, Path::new(&entry.path)) && is_head
         };
         self.iter().filter(|entry| !entry.finished).any(is_like)
     }

@@ -6,6 +6,8 @@
 //!
 //! Offsets: `consumed` is the end of the last line given out, `committed` the end of what is delivered.
 
+mod gap;
+mod identity;
 mod read;
 
 use std::cell::RefCell;
@@ -24,6 +26,9 @@ use sha2::{Digest, Sha256};
 use crate::flow::ack::FileNumber;
 use crate::flow::batch::SourceFile;
 use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
+use crate::text::digest::{from_hexadecimal, hexadecimal};
+use gap::Gap;
+pub use gap::Gaps;
 
 /// How much of a long first line goes into its digest, in bytes.
 const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;
@@ -112,7 +117,9 @@ pub struct TailedFile {
     /// The inode in its lines' ids: that of the original, if it is a copy.
     inode: u64,
     generation: u32,
+    /// Its first bytes, from where the gap ends that it begins with.
     head: Fingerprint,
+    head_offset_bytes: u64,
     consumed: Position,
     /// The size of this content when it was last proven to be there, in bytes.
     proven_bytes: u64,
@@ -125,6 +132,19 @@ pub struct TailedFile {
     /// What was consumed before the unterminated end was given out.
     before_end: Option<(Position, Option<u64>)>,
     source_file: Option<Arc<SourceFile>>,
+    /// The digest of its first line where that has a gap, which may be filled: it is part of the lines' ids and stays.
+    first_line_kept: Option<[u8; 32]>,
+    /// A run of NUL bytes that is read next.
+    gap: Option<Gap>,
+}
+
+/// What is passed over without being held, and goes to the dead letter by its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedOver {
+    /// A line longer than the limit.
+    LongLine,
+    /// NUL bytes, with the parts of lines that they destroyed.
+    NulBytes,
 }
 
 /// What one read gave.
@@ -137,11 +157,13 @@ pub enum Turn {
         /// Where they begin in the file, in bytes.
         offset_bytes: u64,
     },
-    /// A line longer than the limit, of which nothing was kept.
-    LongLine {
+    /// Something of which nothing was kept.
+    PassedOver {
+        /// What it is.
+        what: PassedOver,
         /// Where it begins in the file, in bytes.
         offset_bytes: u64,
-        /// Its length in bytes, without the line feed.
+        /// Its length in bytes; of a line without the line feed.
         length_bytes: u64,
     },
     /// Call again later in this round: work is going on.
@@ -187,6 +209,7 @@ impl TailedFile {
             inode: metadata.ino(),
             generation: 0,
             head: Fingerprint::default(),
+            head_offset_bytes: 0,
             consumed: Position::default(),
             proven_bytes: 0,
             lost_bytes: 0,
@@ -194,6 +217,8 @@ impl TailedFile {
             searched_to: None,
             before_end: None,
             source_file: None,
+            first_line_kept: None,
+            gap: None,
         }
     }
 
@@ -311,6 +336,8 @@ impl TailedFile {
         self.inode = entry.inode;
         self.generation = entry.generation;
         self.head = entry.head;
+        self.head_offset_bytes = entry.head_offset_bytes;
+        self.first_line_kept = entry.first_line_sha256.as_deref().and_then(from_hexadecimal);
         self.observed_offset_bytes = entry.observed_offset_bytes;
         self.passed_over_bytes = entry.passed_over_bytes;
         self.lost_bytes = entry.size_bytes.saturating_sub(self.size_bytes.max(entry.committed.offset_bytes));
@@ -324,6 +351,9 @@ impl TailedFile {
         self.inode = self.id.inode;
         self.generation = generation;
         self.head = Fingerprint::default();
+        self.head_offset_bytes = 0;
+        self.first_line_kept = None;
+        self.gap = None;
         self.consumed = Position::default();
         self.committed = Position::default();
         self.passed_over_bytes = 0;
@@ -338,7 +368,8 @@ impl TailedFile {
 
     /// Takes what is known to be cut away unread, in bytes; `replaced` when nothing of what was not read is left.
     pub fn take_lost_bytes(&mut self, replaced: bool) -> u64 {
-        let overwritten = if replaced { self.proven_bytes.saturating_sub(self.consumed.offset_bytes) } else { 0 };
+        let proven_bytes = self.proven_bytes.min(self.content_end());
+        let overwritten = if replaced { proven_bytes.saturating_sub(self.consumed.offset_bytes) } else { 0 };
         self.proven_bytes -= overwritten;
         std::mem::take(&mut self.lost_bytes) + overwritten
     }
@@ -348,53 +379,23 @@ impl TailedFile {
         self.generation
     }
 
-    /// Whether the file's content is that of a checkpoint's entry as far as the entry goes.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn is_same(&self, entry: &FileEntry) -> io::Result<bool> {
-        Ok(self.reaches(&entry.committed)
-            && entry.head.matches(&self.read_at(0, entry.head.length_bytes as usize)?)
-            && self.has_before(&entry.committed)?)
-    }
-
-    /// Whether it is long enough; not known of a compressed file that was not examined.
-    fn reaches(&self, position: &Position) -> bool {
-        !self.is_measured() || self.size_bytes >= position.offset_bytes
-    }
-
-    /// Whether the bytes just before a position are those that were there. A compressed file has to be examined first.
-    fn has_before(&self, position: &Position) -> io::Result<bool> {
-        if let Some(compressed) = &self.compressed {
-            return Ok(compressed.borrow_mut().has_before(position));
-        }
-        let tail = &position.tail;
-        let start = position.offset_bytes.saturating_sub(tail.length_bytes.into());
-        Ok(tail.matches(&self.read_at(start, tail.length_bytes as usize)?))
-    }
-
     /// Takes note that it is delivered up to `position`.
     pub fn commit(&mut self, position: Position) {
         self.committed = position;
         // The head covers delivered bytes alone, so that what is lost behind them (in a power failure, say) does not make
         // the file another one. A head that is another one by now makes the next start take the file for replaced, which it
         // is.
-        let head_bytes = self.committed.offset_bytes.min(HEAD_BYTES_MAX as u64) as usize;
-        if head_bytes > self.head.length_bytes as usize
-            && let Ok(head) = self.read_at(0, head_bytes)
-        {
-            self.head = Fingerprint::of(&head);
-        }
+        self.extend_head();
     }
 
     /// How many bytes of the file are not delivered.
     pub fn lag_bytes(&self) -> u64 {
-        self.size_bytes.saturating_sub(self.committed.offset_bytes)
+        self.content_end().saturating_sub(self.committed.offset_bytes)
     }
 
     /// How many bytes of the file are not consumed.
     pub fn unread_bytes(&self) -> u64 {
-        self.size_bytes.saturating_sub(self.consumed.offset_bytes)
+        self.content_end().saturating_sub(self.consumed.offset_bytes)
     }
 
     /// The end of the last line given out.
@@ -440,7 +441,7 @@ impl TailedFile {
         }
         if metadata.len() < self.size_bytes {
             let left_bytes = metadata.len().max(self.consumed.offset_bytes);
-            self.lost_bytes += self.size_bytes.saturating_sub(left_bytes);
+            self.lost_bytes += self.content_end().saturating_sub(left_bytes);
             self.proven_bytes = self.proven_bytes.min(left_bytes);
         }
         self.cut |= metadata.len() < self.consumed.offset_bytes;
@@ -494,81 +495,6 @@ impl TailedFile {
         }
     }
 
-    /// What people are told of the file. Reads its first line at the first call.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn source_file(&mut self) -> io::Result<Arc<SourceFile>> {
-        if let Some(source_file) = &self.source_file {
-            return Ok(Arc::clone(source_file));
-        }
-        let source_file = Arc::new(SourceFile {
-            path: self.path.to_string_lossy().into_owned(),
-            inode: self.inode,
-            generation: self.generation,
-            first_line_sha256: self.first_line_sha256()?,
-        });
-        self.source_file = Some(Arc::clone(&source_file));
-        Ok(source_file)
-    }
-
-    /// The digest of its first line without the end, or of the first part of a long one.
-    fn first_line_sha256(&self) -> io::Result<[u8; 32]> {
-        if let Some(compressed) = &self.compressed {
-            return Ok(compressed.borrow_mut().first_line_sha256());
-        }
-        let mut bytes = self.read_at(0, 4 * 1024)?;
-        if memchr::memchr(b'\n', &bytes).is_none() {
-            bytes = self.read_at(0, FIRST_LINE_BYTES_MAX)?;
-        }
-        bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
-        Ok(Sha256::digest(&bytes).into())
-    }
-
-    /// Its first bytes, at most `bytes_max`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn beginning(&self, bytes_max: usize) -> io::Result<Vec<u8>> {
-        self.read_at(0, bytes_max)
-    }
-
-    /// Whether its content is, as far as it goes, that of an open file of which something was read.
-    ///
-    /// # Errors
-    /// When one of them cannot be read.
-    pub fn begins_as(&self, open: &TailedFile) -> io::Result<bool> {
-        if self.size_bytes > open.size_bytes {
-            return Ok(false);
-        }
-        let end = self.size_bytes.saturating_sub(TAIL_BYTES_MAX as u64);
-        Ok(self.read_at(0, HEAD_BYTES_MAX)? == open.read_at(0, HEAD_BYTES_MAX.min(self.size_bytes as usize))?
-            && self.read_at(end, TAIL_BYTES_MAX)? == open.read_at(end, (self.size_bytes - end) as usize)?)
-    }
-
-    /// Whether its content is what was read of a file whose own content was overwritten.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn continues(&self, overwritten: &TailedFile) -> io::Result<bool> {
-        if overwritten.consumed.offset_bytes == 0 {
-            return Ok(false);
-        }
-        let Some(source_file) = &overwritten.source_file else { return self.is_same(&overwritten.entry(false)) };
-        Ok(self.reaches(&overwritten.consumed)
-            && self.first_line_sha256()? == source_file.first_line_sha256
-            && overwritten.head.matches(&self.read_at(0, overwritten.head.length_bytes as usize)?)
-            && self.has_before(&overwritten.consumed)?)
-    }
-
-    /// Whether what was read of it is not there any more.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn is_overwritten(&self) -> io::Result<bool> {
-        Ok(self.cut || !self.has_before(&self.consumed)?)
-    }
-
     /// Goes on in a copy, which [`TailedFile::continues`] has found to have what was read. Returns the file that was
     /// overwritten, to begin anew.
     pub fn move_to(&mut self, mut copy: TailedFile) -> TailedFile {
@@ -620,10 +546,12 @@ impl TailedFile {
             device: self.id.device,
             generation: self.generation,
             head: self.head.clone(),
+            head_offset_bytes: self.head_offset_bytes,
+            first_line_sha256: self.first_line_kept.map(|digest| hexadecimal(&digest)),
             committed: self.committed.clone(),
             passed_over_bytes: self.passed_over_bytes,
             observed_offset_bytes: self.observed_offset_bytes,
-            size_bytes: self.size_bytes,
+            size_bytes: self.content_end(),
             replaced: false,
             finished,
             compressed_bytes: self.compressed.is_some().then_some(self.stored_bytes),

@@ -35,7 +35,7 @@ fn open(path: &Path, entry: &FileEntry) -> io::Result<Option<TailedFile>> {
         return Ok(None);
     }
     let mut file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, &metadata);
-    if !entry.head.matches(&file.beginning(entry.head.length_bytes as usize)?) {
+    if entry.head_offset_bytes == 0 && !entry.head.matches(&file.beginning(entry.head.length_bytes as usize)?) {
         return Ok(None);
     }
     if file.is_compressed() {

@@ -10,6 +10,7 @@ mod closed;
 mod compressed;
 mod copies;
 pub mod discover;
+mod ends;
 mod examined;
 pub mod file;
 pub mod locate;
@@ -34,7 +35,8 @@ use crate::state::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;
 use closed::Closed;
 use discover::{Discovery, Unreadable};
-use file::{FileId, Knowledge, Standing, TailedFile, Turn};
+pub use file::PassedOver;
+use file::{FileId, Gaps, Knowledge, Standing, TailedFile, Turn};
 use notification::Notifications;
 use remembered::Remembered;
 
@@ -64,6 +66,9 @@ struct Waits {
     /// A file that begins as an open one does is one of its own after this long without a change, and an archive that
     /// ends too early is cut off.
     decided_after: Duration,
+    /// A run of NUL bytes is passed over after this long without a change, when something stands behind it: blocks of a
+    /// file may arrive in any order.
+    gap_final_after: Duration,
     /// An archive that was written to within this time may still be in the making.
     examined_after: Duration,
     /// A deleted file is salvaged when it is not delivered after this long.
@@ -75,6 +80,7 @@ impl Default for Waits {
         Waits {
             renamed_closed_after: Duration::from_secs(60),
             examined_after: Duration::from_secs(1),
+            gap_final_after: Duration::from_secs(10),
             ..Waits::all(Duration::from_secs(5))
         }
     }
@@ -87,6 +93,7 @@ impl Waits {
             final_after: wait,
             renamed_closed_after: wait,
             decided_after: wait,
+            gap_final_after: wait,
             examined_after: wait,
             salvaged_after: wait,
         }
@@ -143,7 +150,7 @@ impl Chunk<'_> {
     pub fn end_offset_bytes(&self) -> u64 {
         match &self.content {
             Content::Lines(bytes) => self.offset_bytes + bytes.len() as u64,
-            Content::LongLine { end, .. } => end.offset_bytes,
+            Content::PassedOver { end, .. } => end.offset_bytes,
         }
     }
 }
@@ -153,9 +160,11 @@ impl Chunk<'_> {
 pub enum Content<'b> {
     /// Whole lines with their ends, or none at all while the end of a long one is looked for; the last one may lack its end when the file is final.
     Lines(&'b [u8]),
-    /// A line longer than the limit.
-    LongLine {
-        /// Its length in bytes, without the line feed.
+    /// Something that goes to the dead letter by its range.
+    PassedOver {
+        /// What it is.
+        what: PassedOver,
+        /// Its length in bytes; of a line without the line feed.
         length_bytes: u64,
         /// What to commit when it is settled.
         end: Position,
@@ -295,7 +304,8 @@ impl Files {
                 file.news = false;
                 continue;
             }
-            let turn = file.read(&mut self.buffer, BLOCK_BYTES, self.options.line_bytes_max);
+            let gaps = Gaps::Wait(self.waits.gap_final_after);
+            let turn = file.read(&mut self.buffer, BLOCK_BYTES, self.options.line_bytes_max, gaps);
             if !matches!(turn, Ok(Turn::Replaced) | Err(_)) {
                 let lost_bytes = file.take_lost_bytes(false);
                 report_lost(&file.path, lost_bytes, &self.counters);
@@ -332,49 +342,6 @@ impl Files {
     /// When [`Files::next_chunk`] has something to do even if nobody rings.
     pub fn next_look(&self) -> Instant {
         if self.examining.is_empty() { self.next_scan } else { Instant::now() }
-    }
-
-    /// The unterminated end of a renamed or deleted file that does not grow any more, as a chunk.
-    pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
-        let is_final = |file: &TailedFile| {
-            !file.news
-                && file.is_known()
-                && file.unread_bytes() > 0
-                && file.left_alone_for().is_some_and(|time| time >= self.waits.final_after)
-        };
-        let finals: Vec<FileNumber> =
-            self.leaving.iter().copied().filter(|number| self.files.get(number).is_some_and(is_final)).collect();
-        let (number, turn) = finals.into_iter().find_map(|number| Some((number, self.read_unterminated(number)?)))?;
-        self.chunk(number, turn)
-    }
-
-    /// Numbers of the files whose last line has no end yet.
-    pub fn unterminated_files(&self) -> Vec<FileNumber> {
-        self.files.values().filter(|file| file.unread_bytes() > 0 && file.is_known()).map(|file| file.number).collect()
-    }
-
-    /// The unterminated end of a file as a chunk; [`Files::leave_unread`] takes it back.
-    pub fn unterminated(&mut self, number: FileNumber) -> Option<Chunk<'_>> {
-        let turn = self.read_unterminated(number)?;
-        self.chunk(number, turn)
-    }
-
-    fn read_unterminated(&mut self, number: FileNumber) -> Option<Turn> {
-        let file = self.files.get_mut(&number)?;
-        match file.unterminated(&mut self.buffer, self.options.line_bytes_max) {
-            Ok(turn) => turn,
-            Err(error) => {
-                self.cannot_read(number, &error);
-                None
-            }
-        }
-    }
-
-    /// Leaves the unterminated end that was given out last unread. Returns the file's path and how many bytes remain.
-    pub fn leave_unread(&mut self, number: FileNumber) -> Option<(PathBuf, u64)> {
-        let file = self.files.get_mut(&number)?;
-        file.take_back();
-        Some((file.path.clone(), file.unread_bytes()))
     }
 
     /// Takes note that a file is delivered up to a mark.
@@ -454,10 +421,10 @@ impl Files {
         kept.chain(open.chain(self.closed.entries()).map(Cow::Owned)).collect()
     }
 
-    /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, or it waits
-    /// until others are closed.
+    /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, it waits
+    /// until others are closed, or something stands behind a gap.
     pub fn is_undecided(&self) -> bool {
-        self.closed.waiting() > 0 || self.has_undecided()
+        self.closed.waiting() > 0 || self.has_undecided() || self.files.values().any(TailedFile::waits_at_gap)
     }
 
     fn has_undecided(&self) -> bool {
@@ -496,8 +463,11 @@ impl Files {
         let source_file = file.source_file().ok()?;
         let (offset_bytes, content) = match turn {
             Turn::Lines { range, offset_bytes } => (offset_bytes, Content::Lines(&self.buffer[range])),
-            Turn::LongLine { offset_bytes, length_bytes } => {
-                (offset_bytes, Content::LongLine { length_bytes, end: file.consumed_position() })
+            Turn::PassedOver { what, offset_bytes, length_bytes } => {
+                if what == PassedOver::NulBytes {
+                    tell_gap(&file.path, offset_bytes, length_bytes, &self.counters);
+                }
+                (offset_bytes, Content::PassedOver { what, length_bytes, end: file.consumed_position() })
             }
             Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return None,
         };
@@ -577,6 +547,18 @@ fn report_lost(path: &Path, bytes: u64, counters: &Counters) {
         );
         counters.source_lost_bytes_total.inc_by(bytes);
     }
+}
+
+/// Says, and counts, what stands in no file any more, or never did.
+fn tell_gap(path: &Path, offset_bytes: u64, length_bytes: u64, counters: &Counters) {
+    tracing::warn!(
+        path = %path.display(),
+        offset_bytes,
+        length_bytes,
+        "NUL bytes stand in the file where lines should be, and nobody has filled them: they are passed over, with the parts \
+         of lines that they destroyed; hint: a crash, or a writer that was truncated and does not append, leaves them"
+    );
+    counters.source_nul_bytes_total.inc_by(length_bytes);
 }
 
 fn warn_unreadable(complaint: &Unreadable) {

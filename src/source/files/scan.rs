@@ -306,7 +306,8 @@ impl Files {
     }
 
     pub(super) fn queue_news(&mut self) {
-        for file in self.files.values_mut().filter(|file| file.news && !file.queued) {
+        // What is written into a gap changes no size, and through a mapping not even a time.
+        for file in self.files.values_mut().filter(|file| (file.news || file.is_at_gap()) && !file.queued) {
             file.queued = true;
             self.ready.push_back(file.number);
         }
@@ -322,6 +323,7 @@ impl Files {
         matches!(file.standing, Standing::Gone(_))
             && (file.is_known() || file.is_empty())
             && !file.news
+            && !file.is_at_gap()
             && file.unread_bytes() == 0
             && file.is_settled()
             && left_alone_for >= self.waits.final_after

@@ -1,5 +1,6 @@
 //! Reading one file: the next whole lines, the end of a line that is too long, the unterminated end.
 
+use super::gap::{gap_in, is_gap};
 use super::*;
 
 /// How much of a compressed file is decompressed in one turn, in bytes: some milliseconds' worth.
@@ -11,13 +12,20 @@ impl TailedFile {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, block_bytes: usize, line_bytes_max: usize) -> io::Result<Turn> {
+    pub fn read(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        block_bytes: usize,
+        line_bytes_max: usize,
+        gaps: Gaps,
+    ) -> io::Result<Turn> {
+        let gaps = if self.is_compressed() || self.is_salvage { Gaps::GiveUp } else { gaps };
         self.before_end = None;
         if let Some(turn) = self.approach() {
             return Ok(turn);
         }
         if let Some(searched_to) = self.searched_to {
-            return self.search_line_end(searched_to, buffer, block_bytes);
+            return self.search_line_end(searched_to, buffer, block_bytes, line_bytes_max, gaps);
         }
         // With no more than this, whatever line ends in the block is within the limit.
         let block_bytes_max = line_bytes_max.saturating_add(1);
@@ -27,9 +35,16 @@ impl TailedFile {
             if self.consumed.offset_bytes == 0 && self.may_be_archive(&buffer[start..length]) {
                 return Ok(Turn::Unknown);
             }
-            if let Some(line_end) = memchr::memrchr(b'\n', &buffer[start..length]) {
+            let unread = &buffer[start..length];
+            let gap = gap_in(unread);
+            if let Some(line_end) = memchr::memrchr(b'\n', &unread[..gap.unwrap_or(unread.len())]) {
                 return self.give_out(buffer, start..start + line_end + 1);
             }
+            if let Some(position) = gap.filter(|position| is_gap(unread, *position)) {
+                let gap_start = self.consumed.offset_bytes + position as u64;
+                return self.read_gap(gap_start, buffer, line_bytes_max, gaps);
+            }
+            self.gap = None;
             let unended_bytes = length - start;
             self.size_bytes = self.size_bytes.max(self.consumed.offset_bytes + unended_bytes as u64);
             if unended_bytes > line_bytes_max {
@@ -67,6 +82,12 @@ impl TailedFile {
         let overlap = self.consumed.tail.length_bytes as usize;
         let length = self.read_into(buffer, self.consumed.offset_bytes - overlap as u64, overlap + block_bytes)?;
         let intact = !self.cut && length >= overlap && self.consumed.tail.matches(&buffer[..overlap]);
+        if self.consumed.offset_bytes == 0 && is_utf16(&buffer[..length]) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is UTF-16, as its first two bytes say; records have to be UTF-8",
+            ));
+        }
         if intact {
             self.proven_bytes = self.size_bytes;
         }
@@ -82,10 +103,18 @@ impl TailedFile {
         let turn = match self.searched_to {
             Some(searched_to) => self.pass_over_long_line(searched_to, searched_to - before_end.0.offset_bytes)?,
             None => match self.read_on(buffer, line_bytes_max.saturating_add(1))? {
-                Some((start, length)) if is_one_line(&buffer[start..length], line_bytes_max) => {
-                    self.give_out(buffer, start..length)?
+                Some((start, length)) => {
+                    let line = self.before_trailing_gap(&buffer[start..length]);
+                    // Beside a gap only what may be whole is a line.
+                    let may_be_whole = line.len() == length - start || line.ends_with(b"}");
+                    if is_one_line(line, line_bytes_max) && gap_in(line).is_none() && may_be_whole {
+                        let end = start + line.len();
+                        self.give_out(buffer, start..end)?
+                    } else {
+                        Turn::Busy
+                    }
                 }
-                _ => Turn::Busy,
+                None => Turn::Busy,
             },
         };
         if turn == Turn::Busy {
@@ -95,6 +124,11 @@ impl TailedFile {
         }
         self.before_end = Some(before_end);
         Ok(Some(turn))
+    }
+
+    /// What stands before the NUL bytes that the file ends with.
+    fn before_trailing_gap<'b>(&self, unread: &'b [u8]) -> &'b [u8] {
+        if self.trailing_gap_bytes() == 0 { unread } else { &unread[..gap_in(unread).unwrap_or(unread.len())] }
     }
 
     pub(super) fn give_out(&mut self, buffer: &[u8], range: std::ops::Range<usize>) -> io::Result<Turn> {
@@ -111,15 +145,25 @@ impl TailedFile {
         searched_to: u64,
         buffer: &mut Vec<u8>,
         block_bytes: usize,
+        line_bytes_max: usize,
+        gaps: Gaps,
     ) -> io::Result<Turn> {
         if self.compressed.is_none() && self.read_on(buffer, 0)?.is_none() {
             return Ok(Turn::Replaced);
         }
-        let length = self.read_into(buffer, searched_to, block_bytes)?;
-        if let Some(line_end) = memchr::memchr(b'\n', &buffer[..length]) {
+        let read = self.read_into(buffer, searched_to, block_bytes)?;
+        let gap = gap_in(&buffer[..read]);
+        if let Some(line_end) = memchr::memchr(b'\n', &buffer[..gap.unwrap_or(read)]) {
             let end = searched_to + line_end as u64;
             return self.pass_over_long_line(end + 1, end - self.consumed.offset_bytes);
         }
+        if let Some(position) = gap.filter(|position| is_gap(&buffer[..read], *position)) {
+            self.searched_to = Some(searched_to + position as u64);
+            return self.read_gap(searched_to + position as u64, buffer, line_bytes_max, gaps);
+        }
+        self.gap = None;
+        // What may be the beginning of a gap is looked at again.
+        let length = gap.unwrap_or(read);
         if length > 0 {
             self.searched_to = Some(searched_to + length as u64);
             self.size_bytes = self.size_bytes.max(searched_to + length as u64);
@@ -144,7 +188,7 @@ impl TailedFile {
         }
         self.advance(Position { offset_bytes: end, tail: Fingerprint::of(&tail) })?;
         self.searched_to = None;
-        Ok(Turn::LongLine { offset_bytes, length_bytes })
+        Ok(Turn::PassedOver { what: PassedOver::LongLine, offset_bytes, length_bytes })
     }
 
     /// Moves on to `position`. Whatever can fail comes first, so that after an error the same lines are read again.
@@ -160,6 +204,10 @@ impl TailedFile {
     /// # Errors
     /// When the file cannot be read.
     pub fn skip_to_end(&mut self) -> io::Result<()> {
+        // A line end means nothing there.
+        if is_utf16(&self.read_at(0, 2)?) {
+            return Ok(());
+        }
         let mut end = self.size_bytes;
         while end > 0 {
             let start = end.saturating_sub(64 * 1024);
@@ -205,4 +253,9 @@ impl TailedFile {
         }
         Ok(filled)
     }
+}
+
+/// Whether a file that begins so is UTF-16, by its mark.
+fn is_utf16(beginning: &[u8]) -> bool {
+    beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff")
 }

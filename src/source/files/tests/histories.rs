@@ -91,8 +91,10 @@ impl History {
         let what = match self.random.u32(..100) {
             0..30 => self.append(name),
             30..40 => self.rename(name),
-            40..45 => self.cut(name),
-            45..50 => self.remove(name),
+            40..44 => self.cut(name),
+            44..48 => self.remove(name),
+            48..49 => self.leave_gap(name),
+            49..50 => self.fill_gap(name),
             50..55 => {
                 let marks = self.pending_to_commit();
                 self.bench.commit(marks);
@@ -136,6 +138,42 @@ impl History {
         let inode = || (fs_err::metadata(&path).unwrap().ino(), Vec::new());
         self.disk.entry(name).or_insert_with(inode).1.extend_from_slice(text.as_bytes());
         format!("append {text:?}")
+    }
+
+    /// Space is allocated ahead, or a later block is there before an earlier one. A file with a gap keeps its place, so not
+    /// where those are few.
+    fn leave_gap(&mut self, name: &'static str) -> String {
+        if self.has_few_places() || !self.disk.contains_key(name) {
+            return "nothing".to_owned();
+        }
+        self.next_line += 1;
+        let behind = if self.random.bool() { format!("{{{}\n", self.next_line) } else { String::new() };
+        let bytes = [&vec![0; self.random.usize(4..40)][..], behind.as_bytes()].concat();
+        append(&self.bench.path(name), &bytes);
+        self.disk.get_mut(name).unwrap().1.extend_from_slice(&bytes);
+        format!("leave a gap of {} bytes with {behind:?} behind it", bytes.len() - behind.len())
+    }
+
+    /// The first gap is filled, with whole lines or a part of them.
+    fn fill_gap(&mut self, name: &'static str) -> String {
+        use std::os::unix::fs::FileExt as _;
+        let path = self.bench.path(name);
+        let Some((_, content)) = self.disk.get_mut(name) else { return "nothing".to_owned() };
+        let start = text_end(content);
+        let gap_bytes = content[start..].iter().take_while(|byte| **byte == 0).count();
+        if gap_bytes == 0 {
+            return "nothing".to_owned();
+        }
+        self.next_line += 1;
+        let mut text = format!("{} {}\n", self.next_line, "y".repeat(gap_bytes)).into_bytes();
+        text.drain(..text.len() - gap_bytes);
+        if self.random.bool() {
+            text.truncate(self.random.usize(1..=gap_bytes));
+        }
+        content[start..start + text.len()].copy_from_slice(&text);
+        let file = fs_err::OpenOptions::new().write(true).open(path).unwrap();
+        file.file().write_all_at(&text, start as u64).unwrap();
+        format!("fill {} bytes of a gap", text.len())
     }
 
     fn rename(&mut self, name: &'static str) -> String {
@@ -299,7 +337,8 @@ impl History {
                 *known = Known::default();
                 replaced.push(*inode);
             }
-            let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let text = &content[..text_end(content)];
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             if whole > known.consumed.len() {
                 let text = String::from_utf8(content[known.consumed.len()..whole].to_vec()).unwrap();
                 expected.extend(text.lines().map(|line| (*inode, line.to_owned())));
@@ -387,6 +426,11 @@ impl History {
         }
         assert_eq!(self.bench.files.open_files() + self.bench.files.closed_files(), self.open.len());
     }
+}
+
+/// What stands behind a gap waits.
+fn text_end(content: &[u8]) -> usize {
+    content.windows(4).position(|window| window == [0; 4]).unwrap_or(content.len())
 }
 
 /// Prints what led to a failure.

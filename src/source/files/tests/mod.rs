@@ -3,6 +3,7 @@
 mod archives;
 mod closed;
 mod copies;
+mod gaps;
 mod histories;
 mod lost;
 mod notifications;
@@ -136,8 +137,9 @@ fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
             let tail = Fingerprint::of(&bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..]);
             Position { offset_bytes: chunk.offset_bytes + bytes.len() as u64, tail }
         }
-        Content::LongLine { length_bytes, end } => {
-            note(chunk.offset_bytes, format!("<{length_bytes} bytes>"));
+        Content::PassedOver { what, length_bytes, end } => {
+            let what = if *what == PassedOver::NulBytes { "NUL bytes" } else { "bytes" };
+            note(chunk.offset_bytes, format!("<{length_bytes} {what}>"));
             end.clone()
         }
     };
