@@ -78,6 +78,29 @@ pub enum Problem {
          write a fixed date, or, for the text itself, `field : \"{0}\"`"
     )]
     DateMath(String),
+    /// What another language would say, and KQL takes for a text.
+    #[error("{seen} is not KQL, which takes it for a text: write `{instead}`; where a text is meant, put it in quotes")]
+    Foreign {
+        /// What was seen, as it was typed.
+        seen: String,
+        /// How KQL says it.
+        instead: String,
+    },
+    /// A text without a field, in a condition.
+    #[error("`{0}` names no field: as a text it would be looked for in all of them; write `field : {0}`")]
+    FreeText(String),
+    /// A range of numbers, times or booleans, and something else as its bound.
+    #[error("`{bound}` is no {kind}, and `{field}` is one: write {example}")]
+    Bound {
+        /// The field.
+        field: String,
+        /// What its values are.
+        kind: &'static str,
+        /// What stands there.
+        bound: String,
+        /// What could stand there.
+        example: &'static str,
+    },
     /// Brackets in brackets in brackets.
     #[error("more than {NESTING_DEPTH_MAX} brackets inside each other")]
     TooDeep,

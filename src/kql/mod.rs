@@ -10,9 +10,11 @@
 mod date;
 mod date_math;
 mod decimal;
+mod doubts;
 pub mod dsl;
 mod error;
 mod evaluate;
+mod foreign;
 mod literal;
 mod mapped;
 mod parse;
@@ -32,6 +34,7 @@ pub use decimal::Decimal;
 pub use error::{Error, Problem};
 pub use literal::Literal;
 pub use mapped::Kind;
+pub use parse::Reading;
 pub use syntax::{Comparison, Field, Node, Operator, Pattern};
 
 /// Deepest nesting of `(` and `{`.
@@ -89,15 +92,39 @@ impl Expression {
     /// # Errors
     /// Says what was expected, and where.
     pub fn parse(text: &str) -> Result<Expression, Error> {
-        Ok(Expression { text: text.to_owned(), tree: parse::parse(text, parse::Use::Query)? })
+        Expression::read(text, Reading::Any)
     }
 
-    /// Reads KQL that must give the same answer whenever it is asked: neither empty nor with date math (`now-1h`).
+    /// Reads KQL that somebody asks with. What another language would say is refused, and so is a range of numbers, times
+    /// or booleans with another bound.
+    ///
+    /// # Errors
+    /// Says what was expected, and where.
+    pub fn parse_question(text: &str) -> Result<Expression, Error> {
+        Expression::read(text, Reading::Question)
+    }
+
+    /// Reads KQL that must give the same answer whenever it is asked: neither empty nor with date math (`now-1h`), and
+    /// each value with its field.
     ///
     /// # Errors
     /// Says what was expected, and where.
     pub fn parse_condition(text: &str) -> Result<Expression, Error> {
-        Ok(Expression { text: text.to_owned(), tree: parse::parse(text, parse::Use::Condition)? })
+        Expression::read(text, Reading::Condition)
+    }
+
+    /// Reads KQL for a purpose.
+    ///
+    /// # Errors
+    /// Says what was expected, and where.
+    pub fn read(text: &str, reading: Reading) -> Result<Expression, Error> {
+        Ok(Expression { text: text.to_owned(), tree: parse::parse(text, reading)? })
+    }
+
+    /// What of it is probably not meant, each in words: what no record can meet, because our mappings give the field
+    /// another type, and dates that mean less than they seem to.
+    pub fn doubts(&self) -> Vec<String> {
+        doubts::of(&self.tree)
     }
 
     /// The same question asked at a given time, which date math needs: without it `@timestamp > now-1h` compares with

@@ -4,28 +4,31 @@
 use std::sync::Arc;
 
 use super::error::{Error, Problem};
+use super::foreign::{self, Foreign};
 use super::literal::Literal;
 use super::scan::{SPECIAL, Scanner, Word};
 use super::syntax::{Comparison, Field, Node, Operator, Pattern};
 use super::{NESTING_DEPTH_MAX, TEXT_BYTES_MAX};
 
 /// What the expression is for.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Use {
-    /// A search, asked now.
-    Query,
-    /// A condition, whose answer must not depend on the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Whatever is KQL.
+    Any,
+    /// A question, asked now: what looks like another language is refused.
+    Question,
+    /// A condition, whose answer must not depend on the clock, and in which each value has its field.
     Condition,
 }
 
-pub(super) fn parse(text: &str, purpose: Use) -> Result<Node, Error> {
+pub(super) fn parse(text: &str, reading: Reading) -> Result<Node, Error> {
     let scan = Scanner { text, position: 0 };
     if text.len() > TEXT_BYTES_MAX {
         return scan.error(Problem::TooLong);
     }
-    let mut parser = Parser { scan, purpose, after: None, outer: None, open: Vec::new() };
+    let mut parser = Parser { scan, reading, after: None, outer: None, open: Vec::new() };
     parser.scan.skip_spaces();
-    if parser.scan.peek().is_none() && purpose == Use::Query {
+    if parser.scan.peek().is_none() && reading != Reading::Condition {
         return Ok(Node::All);
     }
     let node = parser.or(None)?;
@@ -35,7 +38,7 @@ pub(super) fn parse(text: &str, purpose: Use) -> Result<Node, Error> {
 
 struct Parser<'a> {
     scan: Scanner<'a>,
-    purpose: Use,
+    reading: Reading,
     /// The token behind us, for messages.
     after: Option<&'static str>,
     /// The field before the innermost brace.
@@ -65,7 +68,7 @@ impl Parser<'_> {
     }
 
     fn not(&mut self, of: Of<'_>) -> Result<Node, Error> {
-        if !self.scan.at_keyword("not") {
+        if !self.scan.at_keyword("not") || self.scan.bare_keyword().is_some() {
             return self.operand(of);
         }
         self.after_keyword("not")?;
@@ -134,6 +137,8 @@ impl Parser<'_> {
 
     /// Reads a field with what is asked of it, or free text.
     fn condition(&mut self) -> Result<Node, Error> {
+        let rest = self.scan.rest();
+        self.refuse_foreign(|| foreign::in_condition(rest))?;
         let Some(word) = self.scan.word()? else { return self.expected("a condition") };
         let end = self.scan.position;
         self.scan.skip_spaces();
@@ -145,11 +150,35 @@ impl Parser<'_> {
                 after: None,
             }),
             _ => {
+                let rest = self.scan.rest();
+                self.refuse_foreign(|| foreign::behind_condition(rest))?;
                 self.scan.position = end;
+                let start = word.start;
                 Ok(match self.comparison(word)? {
                     Comparison::Pattern(pattern) if pattern.is_star() => Node::All,
-                    comparison => Node::Text(comparison),
+                    comparison => Node::Text(self.free_text(comparison, start)?),
                 })
+            }
+        }
+    }
+
+    /// A text without a field, where there may be one.
+    fn free_text(&self, text: Comparison, start: usize) -> Result<Comparison, Error> {
+        match self.reading {
+            Reading::Condition => self.scan.error_at(Problem::FreeText(text.to_string()), start),
+            Reading::Any | Reading::Question => Ok(text),
+        }
+    }
+
+    /// Refuses what looks like another language, at the place where it does.
+    fn refuse_foreign(&self, look: impl FnOnce() -> Option<Foreign>) -> Result<(), Error> {
+        if self.reading == Reading::Any || self.scan.peek() == Some('"') {
+            return Ok(());
+        }
+        match look() {
+            None => Ok(()),
+            Some(Foreign { at, seen, instead }) => {
+                self.scan.error_at(Problem::Foreign { seen, instead }, self.scan.position + at)
             }
         }
     }
@@ -165,6 +194,8 @@ impl Parser<'_> {
         if field.path().plain().is_none() {
             return self.scan.error_at(Problem::WildcardBeforeBrace, start);
         }
+        let inside = &self.scan.rest()[1..];
+        self.refuse_foreign(|| foreign::in_braces(field.path_text(), inside))?;
         let outer = self.outer.replace(Arc::clone(&field));
         let inner = self.bracket('{', '}', |parser| parser.or(None))?;
         self.outer = outer;
@@ -182,6 +213,8 @@ impl Parser<'_> {
         };
         self.after = Some(operator.sign());
         self.scan.skip_spaces();
+        let rest = self.scan.rest();
+        self.refuse_foreign(|| foreign::in_value(field.path_text(), operator.sign(), rest))?;
         let Some(word) = self.scan.word()? else { return self.expected("a value") };
         let start = word.start;
         if word.is_null() {
@@ -191,11 +224,24 @@ impl Parser<'_> {
             return self.scan.error_at(Problem::WildcardInRange, start);
         };
         self.refuse_date_math(&literal, start)?;
+        self.refuse_bound(&field, &literal, start)?;
         Ok(Node::Range { field, operator, literal })
+    }
+
+    /// Refuses a bound that no value of the field can be compared with.
+    fn refuse_bound(&self, field: &Field, bound: &Literal, start: usize) -> Result<(), Error> {
+        let Some((kind, example)) = field.kind().and_then(|kind| bound.misfit(kind)) else { return Ok(()) };
+        if self.reading == Reading::Any {
+            return Ok(());
+        }
+        let (field, bound) = (field.path_text().to_owned(), bound.text().to_owned());
+        self.scan.error_at(Problem::Bound { field, kind, bound, example }, start)
     }
 
     /// Reads one value of a field.
     fn value(&mut self, field: &Arc<Field>) -> Result<Node, Error> {
+        let rest = self.scan.rest();
+        self.refuse_foreign(|| foreign::in_value(field.path_text(), ":", rest))?;
         let Some(word) = self.scan.word()? else { return self.expected("a value") };
         let field = Arc::clone(field);
         Ok(match self.comparison(word)? {
@@ -223,7 +269,7 @@ impl Parser<'_> {
     }
 
     fn refuse_date_math(&self, literal: &Literal, start: usize) -> Result<(), Error> {
-        if self.purpose == Use::Condition && literal.date_math() {
+        if self.reading == Reading::Condition && literal.date_math() {
             return self.scan.error_at(Problem::DateMath(literal.text().to_owned()), start);
         }
         Ok(())
@@ -235,6 +281,8 @@ impl Parser<'_> {
 
     /// Says what is wrong with what follows a whole condition.
     fn trailing(&self) -> Result<Node, Error> {
+        let rest = self.scan.rest();
+        self.refuse_foreign(|| foreign::behind_condition(rest))?;
         let closing_of = |opening| if opening == '(' { ')' } else { '}' };
         self.scan.error(match (self.scan.peek(), self.open.last()) {
             _ if self.scan.at_keyword("not") => Problem::NotInside,

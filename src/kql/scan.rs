@@ -2,7 +2,8 @@
 //!
 //! Kibana ends an unquoted value at a special character, or where spaces, `and` or `or`, and spaces follow. It also ends
 //! one before any `not` and a space, even inside a word (`cannot do`); as what then follows is never valid, that is
-//! refused here by name. A keyword at either end of a value (`a : and b`, `a : b and`) is read as the keyword.
+//! refused here by name. A keyword that is all of a value is the text, as in Kibana (`a : and`, `or : x`); one at either
+//! end of a value is read as the keyword, and so refused, where Kibana reads it as a part of the text (`a : and b`).
 
 use super::error::{Error, Problem};
 
@@ -87,6 +88,24 @@ impl<'a> Scanner<'a> {
             }
     }
 
+    /// Whether a keyword is next that can join or negate nothing, because nothing follows that it could: it is a text.
+    pub(super) fn bare_keyword(&self) -> Option<&'static str> {
+        let word = ["and", "or", "not"].into_iter().find(|word| self.at_keyword(word))?;
+        let behind = &self.rest()[word.len()..];
+        let ends = |text: &str| text.is_empty() || text.starts_with(['(', ')', ':', '<', '>', '{', '}', '"']);
+        let is_bare = match word {
+            // With a space behind it, Kibana takes it for the operator.
+            "not" => ends(behind) && !behind.starts_with(['(', '"']),
+            _ => {
+                let rest = behind.trim_start_matches(is_space);
+                let follows = Scanner { text: rest, position: 0 };
+                let is_joined = ["and", "or"].iter().any(|next| follows.at_keyword(next) && rest.len() > next.len());
+                (ends(rest) && !rest.starts_with(['(', '"', '{'])) || is_joined
+            }
+        };
+        is_bare.then_some(word)
+    }
+
     fn at_any_keyword(&self) -> bool {
         ["and", "or", "not"].iter().any(|word| self.at_keyword(word))
     }
@@ -97,6 +116,11 @@ impl<'a> Scanner<'a> {
         if self.eat('"') {
             let text = self.quoted(start)?;
             return Ok(Some(Word { start, quoted: true, pieces: vec![text] }));
+        }
+        if let Some(word) = self.bare_keyword() {
+            let text = self.rest()[..word.len()].to_owned();
+            self.position += word.len();
+            return Ok(Some(Word { start, quoted: false, pieces: vec![text] }));
         }
         let mut pieces = self.unquoted()?;
         if self.position == start {

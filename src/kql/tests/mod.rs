@@ -2,6 +2,7 @@
 
 mod answers;
 mod dsl;
+mod foreign;
 mod properties;
 
 use super::*;
@@ -91,6 +92,18 @@ fn texts_are_read_as_kibana_reads_them() {
         ("a:cannot", "a=cannot"),
         ("a:x.and.y", "a=x.and.y"),
         ("a:and*", "a=and★"),
+        // Keywords that are all of a value, as Kibana takes them.
+        ("a : and", "a=and"),
+        ("a : or and b : not", "and(a=or, b=not)"),
+        ("(a : and)", "a=and"),
+        ("a : (and or or)", "or(a=and, a=or)"),
+        ("a : (not)", "a=not"),
+        ("and", "text(and)"),
+        ("not", "text(not)"),
+        ("not and", "not(text(and))"),
+        ("and and and", "and(text(and), text(and))"),
+        ("and : x or or<3", "or(and=x, or<#3)"),
+        ("not:x", "not=x"),
         // Lists.
         ("foo:(bar or baz)", "or(foo=bar, foo=baz)"),
         ("foo:(bar and baz*)", "and(foo=bar, foo=baz★)"),
@@ -162,8 +175,7 @@ fn errors_say_what_and_where() {
         ("a : 1 and‸", "expected a condition after `and`"),
         ("a : 1 and ‸or b", "expected a condition after `and`"),
         ("‸and a", "expected a condition"),
-        ("not‸", "expected a condition after `not`"),
-        ("not‸:x", "expected a condition after `not`"),
+        ("not ‸: x", "expected a condition after `not`"),
         ("(‸)", "expected a condition after `(`"),
         ("i : {‸}", "expected a condition after `{`"),
         ("‸: x", "expected a condition"),

@@ -13,8 +13,8 @@ use crate::kql::*;
 fn soup() -> impl Strategy<Value = String> {
     let pieces = [
         "and", "or", "not", "And", "NOT", " ", " ", "\u{a0}", "\t", "\n", "ot", "*", "\"", "\\", "\\u", "00e9", "d83d",
-        "n", ":", "<", ">=", "(", ")", "{", "}", "a", "b.c", "é", "😀", "1", "-2.50", "true", "null", "now-1h",
-        "\u{1b}", "\u{feff}",
+        "n", ":", "<", ">=", "=", "!", "~", "&&", "|", "'", "[", " TO ", "in", "like", "(", ")", "{", "}", "a", "b.c",
+        "é", "😀", "1", "-2.50", "true", "null", "now-1h", "\u{1b}", "\u{feff}",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -149,6 +149,11 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_at_a_place_in_it(text in prop_oneof![soup(), any::<String>(), "[\\PC\\s]{0,40}"]) {
+        for reading in [Reading::Question, Reading::Condition] {
+            if let Err(error) = Expression::read(&text, reading) {
+                prop_assert!(text.is_char_boundary(error.position_bytes()));
+            }
+        }
         match Expression::parse(&text) {
             Ok(expression) => {
                 let again = Expression::parse(&expression.to_string());
