@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 
 use super::field::{Choice, Field};
-use super::model::{Add, Drop, Flag, Hash, Id, Redact, Rename, Step, Timestamp};
+use super::model::{Add, Condition, Drop, Flag, Hash, Id, Redact, Rename, Step, Timestamp};
 use super::section::{Section, nearest};
 use super::yaml::{Kind, Scalar};
 use crate::record::Path;
@@ -17,6 +17,7 @@ const DROP_NAME_BYTES_MAX: usize = 64;
 pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
     let mut seen = Vec::new();
     let mut steps = Vec::new();
+    let mut timed = Vec::new();
     for item in field.items() {
         let Some(choice) = item.choice("processor", &PROCESSORS) else { continue };
         if matches!(choice.name, "timestamp" | "id") && seen.contains(&choice.name) {
@@ -24,9 +25,23 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
             choice.section.complain(message, None);
         }
         seen.push(choice.name);
-        steps.extend(step(choice));
+        if choice.name == "timestamp" {
+            timed.drain(..).for_each(refuse_to_be_early);
+        }
+        let step = step(choice);
+        let is_timed = |condition: &Condition| condition.expression.compares("@timestamp");
+        if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.when().is_some_and(is_timed)) {
+            timed.push(item);
+        }
+        steps.extend(step);
     }
     Some(steps)
+}
+
+/// A condition on the time, before the processor that reads it.
+fn refuse_to_be_early(item: Field<'_>) {
+    let message = "its condition compares `@timestamp`, which `timestamp` reads only further down".to_owned();
+    item.complain(message, Some("put `timestamp` before it".to_owned()));
 }
 
 fn step(choice: Choice<'_>) -> Option<Step> {

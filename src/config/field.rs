@@ -312,7 +312,12 @@ impl<'a> Field<'a> {
     pub(super) fn condition(&self) -> Option<Condition> {
         let text = self.text()?;
         match Expression::parse_condition(text) {
-            Ok(expression) => Some(Condition { expression, position: self.context.position(&self.node.span) }),
+            Ok(expression) => {
+                for doubt in expression.doubts().into_iter().filter(|_| !self.is_expanded()) {
+                    self.context.remark(&self.node.span, format!("`{}`: {doubt}", self.name), None);
+                }
+                Some(Condition { expression, position: self.context.position(&self.node.span) })
+            }
             Err(error) => {
                 let message = match self.is_expanded() {
                     true => format!("`{}`: this is not a condition in KQL", self.name),

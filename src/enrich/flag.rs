@@ -14,8 +14,9 @@ pub struct Flag {
 }
 
 impl Flag {
-    pub(super) fn apply(&self, record: &mut Record<'_>) -> Result<(), Reject> {
-        let Some(holds) = self.when.decide(record) else { return Ok(()) };
+    /// `is_so` is what the condition says of the record, if that can be decided.
+    pub(super) fn apply(&self, record: &mut Record<'_>, is_so: Option<bool>) -> Result<(), Reject> {
+        let Some(holds) = is_so else { return Ok(()) };
         record.set(&self.into, if holds { "true" } else { "false" }).map(|_| ())
     }
 }

@@ -18,6 +18,21 @@ const CONFIGURATION_CHARACTERS: usize = 8;
 /// The version of the schema that the names are of.
 const ECS_VERSION: &str = "8.17.0";
 
+/// What is the same for every record of a pipeline.
+const FIXED: [&str; 4] = ["host.name", "ecs.version", "inferlog.pipeline", "inferlog.config"];
+
+/// The file's inode and generation.
+const FILE: &str = "inferlog.file";
+
+/// The file's path.
+const FILE_PATH: &str = "log.file.path";
+
+/// Where the line begins, in bytes.
+const OFFSET: &str = "log.offset";
+
+/// What was assumed.
+const NOTES: &str = "inferlog.notes";
+
 /// First segments of everything that is added here. A record without any of them has room for all of it.
 const ROOTS: [&str; 4] = ["ecs", "host", "inferlog", "log"];
 
@@ -33,13 +48,23 @@ pub struct Metadata {
 impl Metadata {
     /// The metadata of one pipeline. `configuration` is the digest of the configuration in force.
     pub fn new(host: &str, pipeline: &str, configuration: &str) -> Metadata {
-        let fixed = [
-            ("host.name", host),
-            ("ecs.version", ECS_VERSION),
-            ("inferlog.pipeline", pipeline),
-            ("inferlog.config", configuration.get(..CONFIGURATION_CHARACTERS).unwrap_or(configuration)),
-        ];
-        Metadata { fixed: fixed.map(|(name, text)| (path(name), quoted(text))).to_vec(), of_file: None }
+        let configuration = configuration.get(..CONFIGURATION_CHARACTERS).unwrap_or(configuration);
+        let fixed = FIXED.into_iter().zip([host, ECS_VERSION, pipeline, configuration]);
+        Metadata { fixed: fixed.map(|(name, text)| (path(name), quoted(text))).collect(), of_file: None }
+    }
+
+    /// The names of all that may be added.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        FIXED.into_iter().chain([FILE, FILE_PATH, OFFSET, NOTES])
+    }
+
+    /// Calls `visit` with name and raw value of all that is added where there is room for it, until it returns true.
+    pub(super) fn any(&self, source: Source<'_>, notes: &[&str], visit: &mut dyn FnMut(&str, &str) -> bool) -> bool {
+        self.fixed.iter().any(|(name, raw)| visit(name.as_str(), raw))
+            || visit(FILE, &quoted(&source.file.key()))
+            || visit(FILE_PATH, &quoted(&source.file.path))
+            || visit(OFFSET, &source.offset_bytes.to_string())
+            || (!notes.is_empty() && visit(NOTES, &list(notes)))
     }
 
     /// Adds all that there is room for; returns how many members were left out because of a scalar at a prefix.
@@ -61,11 +86,11 @@ impl Metadata {
 
     fn add_one_by_one(&self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
         let mut members = self.fixed.clone();
-        members.push((path("inferlog.file"), quoted(&source.file.key())));
-        members.push((path("log.file.path"), quoted(&source.file.path)));
-        members.push((path("log.offset"), source.offset_bytes.to_string()));
+        members.push((path(FILE), quoted(&source.file.key())));
+        members.push((path(FILE_PATH), quoted(&source.file.path)));
+        members.push((path(OFFSET), source.offset_bytes.to_string()));
         if !notes.is_empty() {
-            members.push((path("inferlog.notes"), list(notes)));
+            members.push((path(NOTES), list(notes)));
         }
         let room = |(name, raw): &(Path, String)| record.add(name, |out| out.push_str(raw));
         members.iter().map(room).filter(|room| *room == Room::Blocked).count() as u64

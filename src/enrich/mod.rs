@@ -1,7 +1,7 @@
 //! Enrich: what is checked, added, hidden and decided about each record?
 //!
 //! The processors of a pipeline run in the order of its file; each sees what those before it left, and each is one file
-//! of this folder. Then the document gets its `_id` and the metadata of the Elastic Common Schema.
+//! of this folder. Their conditions also see what the document will have besides (`sight`). Then the document gets its `_id` and the metadata of the Elastic Common Schema.
 //!
 //! A missing member is skipped, never a reject. A processor that cannot do its work turns the record away as a
 //! [`Reject`]; redactions are carried out even then, because what is turned away is kept in the dead letter.
@@ -14,6 +14,7 @@ mod id;
 mod metadata;
 mod redact;
 mod rename;
+mod sight;
 mod timestamp;
 mod watch;
 
@@ -27,12 +28,13 @@ pub use id::{IdFrom, Identity};
 pub use metadata::Metadata;
 pub use redact::Redact;
 pub use rename::Rename;
+pub use sight::Sight;
 pub use timestamp::Timestamp;
 pub use watch::{Decided, Nobody, Watch};
 
 use crate::flow::batch::{Id, SourceFile};
 use crate::flow::reject::Reject;
-use crate::kql::Expression;
+use crate::kql::{Expression, Fields};
 use crate::record::{Path, Record, canonical};
 use crate::telemetry::Counters;
 
@@ -43,6 +45,16 @@ pub struct Step {
     pub when: Option<Expression>,
     /// What it does.
     pub action: Action,
+}
+
+impl Step {
+    /// Its condition: that of a `flag` is what the flag says.
+    fn condition(&self) -> Option<&Expression> {
+        match &self.action {
+            Action::Flag(flag) => Some(&flag.when),
+            _ => self.when.as_ref(),
+        }
+    }
 }
 
 /// What a processor does.
@@ -107,6 +119,8 @@ struct Context {
 #[derive(Debug)]
 pub struct Enrichment {
     steps: Vec<Step>,
+    /// What the condition of each step has to see.
+    sights: Vec<Sight>,
     default_timestamp: Timestamp,
     identity: Identity,
     metadata: Metadata,
@@ -121,7 +135,9 @@ impl Enrichment {
     pub fn new(steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
         let default_timestamp = Timestamp { from: Vec::new(), zone: None };
         let hidden = hidden(&steps);
-        Enrichment { steps, default_timestamp, identity, metadata, counters, context: Context::default(), hidden }
+        let sights = steps.iter().map(|step| step.condition().map_or(Sight::Members, Sight::of)).collect();
+        let context = Context::default();
+        Enrichment { steps, sights, default_timestamp, identity, metadata, counters, context, hidden }
     }
 
     /// Runs the processors on a record, which is then ready to be rendered.
@@ -143,11 +159,22 @@ impl Enrichment {
         watch: &mut impl Watch,
     ) -> Result<Verdict, Reject> {
         self.context.reset();
-        for (position, step) in self.steps.iter().enumerate() {
-            let holds = step.when.as_ref().is_none_or(|when| when.matches(record));
+        let adds = (&self.metadata, &self.default_timestamp);
+        for (position, (step, &sight)) in self.steps.iter().zip(&self.sights).enumerate() {
+            let seen = (source, &self.context);
+            let holds = step
+                .when
+                .as_ref()
+                .is_none_or(|when| sight::ask(sight, record, adds, seen, |fields| when.matches(fields)));
             watch.before(position, holds, record, &self.context.decided());
             if holds {
-                step.action.apply(record, source, &mut self.context, &self.counters)?;
+                match &step.action {
+                    Action::Flag(flag) => {
+                        let is_so = sight::ask(sight, record, adds, seen, |fields| flag.when.decide(fields));
+                        flag.apply(record, is_so)?;
+                    }
+                    action => action.apply(record, source, &mut self.context, &self.counters)?,
+                }
                 watch.after(position, record, &self.context.decided());
             }
         }
@@ -159,6 +186,19 @@ impl Enrichment {
         let left_out = self.metadata.add(record, source, &self.context.notes);
         self.counters.enrich_left_out_members_total.inc_by(left_out);
         Ok(Verdict { id, timestamp_us, dropped: self.context.dropped.take() })
+    }
+
+    /// Asks a question of the record that [`Enrichment::apply`] was given last, as the document is, for a condition that
+    /// has to see this.
+    pub fn ask<T>(
+        &self,
+        sight: Sight,
+        record: &Record<'_>,
+        source: Source<'_>,
+        question: impl FnOnce(&dyn Fields) -> T,
+    ) -> T {
+        let adds = (&self.metadata, &self.default_timestamp);
+        sight::ask(sight, record, adds, (source, &self.context), question)
     }
 
     /// The `_id` of a line that did not become a document.
@@ -214,7 +254,8 @@ impl Action {
         match self {
             Action::Add(add) => add.apply(record, counters),
             Action::Drop(drop) => drop.apply(context),
-            Action::Flag(flag) => return flag.apply(record),
+            // Its condition is asked by who knows what the document will have.
+            Action::Flag(_) => {}
             Action::Hash(hash) => return hash.apply(record, context),
             Action::Id(id) => id.apply(record, context),
             Action::Redact(redact) => return redact.apply(record),

@@ -478,3 +478,71 @@ fn metadata_goes_where_there_is_room() {
     let document = run_at(&[], &format!("{{{TIME}}}"), odd, 0).document;
     assert!(document.contains(r#""log.file.path":"/a\"b\\c","log.offset":0}"#), "{document}");
 }
+
+/// A condition says of a record what the same text says of the document.
+#[test]
+fn conditions_see_what_the_document_will_have() {
+    let conditions = [
+        "log.file.path : */ml/*",
+        "not log.file.path : */ml/*",
+        "log.offset < 5000",
+        "log.offset >= 5000 and host.name : gpu-7",
+        "host.name : x",
+        "host : * and log : * and log.file : *",
+        "inferlog.pipeline : inference and inferlog.config : 0123* and inferlog.file : 7-0",
+        "inferlog.notes : read_time",
+        "inferlog.notes : assumed_utc",
+        "inferlog* : *",
+        "*path : */ml/*",
+        "l*g.offset > 1",
+        "ecs.version > 8",
+        "* : gpu-7",
+        "log : { offset > 3 and file.path : *ndjson }",
+        "@timestamp >= 2026-11-23",
+        "@timestamp < 2026-11-23",
+        "not @timestamp : 2026-11-23",
+        "* : nothing",
+        "a : 1 and not event : *",
+    ];
+    let lines = [
+        r#"{"a":1}"#,
+        r#"{"a":1,"@timestamp":"2026-11-23T10:00:00Z"}"#,
+        r#"{"a":1,"@timestamp":"2026-11-22 10:00:00"}"#,
+        r#"{"host":"scalar","log":{"offset":3}}"#,
+        r#"{"host.name":"x","inferlog":{"notes":"own"}}"#,
+        r#"{"log":{"file":{"path":"/elsewhere"}},"ecs":[]}"#,
+        r#"{"log":5}"#,
+    ];
+    let mut held = 0;
+    for (text, line) in conditions.into_iter().flat_map(|text| lines.map(|line| (text, line))) {
+        let condition = Expression::parse_condition(text).unwrap();
+        let document = run(&[], line).document;
+        let mut space = Space::default();
+        let record = Record::parse(&document, &mut space).unwrap();
+        let (expected, decided) = (condition.matches(&record), condition.decide(&record));
+        held += u32::from(expected);
+        for steps in [vec![], vec![timestamp(&[], None)]] {
+            let drop = when(text, Action::Drop(Drop { rule: "r".into() }));
+            let dropped = run(&[steps.clone(), vec![drop]].concat(), line).verdict.unwrap().dropped.is_some();
+            assert_eq!(dropped, expected, "`{text}` of {line}: {document}");
+            let flag = always(Action::Flag(Flag { into: path("is"), when: condition.clone() }));
+            let flagged = run(&[steps, vec![flag]].concat(), line).document;
+            let is = [true, false].into_iter().find(|is| flagged.contains(&format!("\"is\":{is}")));
+            assert_eq!(is, decided, "`{text}` of {line}: {flagged}");
+        }
+    }
+    assert!(held > 40, "{held}");
+}
+
+/// Whether a time is there already is asked of the members: a `rename` may be about to put it there.
+#[test]
+fn what_is_there_is_asked_of_the_members() {
+    let rename = Action::Rename(Rename { fields: vec![(path("time"), path("@timestamp"))] });
+    let steps = [when("not @timestamp : *", rename)];
+    let document = run(&steps, r#"{"time":"2026-11-23T10:00:00Z"}"#).document;
+    assert!(document.starts_with(r#"{"@timestamp":"2026-11-23T10:00:00Z","#), "{document}");
+    assert_eq!(
+        Sight::of(&Expression::parse_condition("confidence < 0.6 and not input_hash : *").unwrap()),
+        Sight::Members
+    );
+}

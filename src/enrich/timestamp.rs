@@ -12,7 +12,7 @@ use crate::record::{Path, Record, Room, json};
 use crate::telemetry::Counters;
 use crate::text::time::{self, Reading};
 
-const TIMESTAMP: &str = "@timestamp";
+pub(super) const TIMESTAMP: &str = "@timestamp";
 
 /// Notes for `inferlog.notes`.
 const ASSUMED_UTC: &str = "assumed_utc";
@@ -68,6 +68,20 @@ impl Timestamp {
                 set(record, seconds, micros as u32 * 1_000, context)
             }
         }
+    }
+
+    /// The time that a record has so far, as RFC 3339, and the note on what was assumed: its own, else that of its reading.
+    pub(super) fn outlook(&self, record: &Record<'_>, source: Source<'_>) -> (String, Option<&'static str>) {
+        let (seconds, nanoseconds, note) = match self.read(record, TIMESTAMP) {
+            Some(time) => (time.seconds, time.nanoseconds, time.assumed_utc.then_some(ASSUMED_UTC)),
+            None => {
+                let micros = source.read_us.rem_euclid(1_000_000) as u32;
+                (source.read_us.div_euclid(1_000_000), micros * 1_000, Some(READ_TIME))
+            }
+        };
+        let mut text = Vec::new();
+        time::write_rfc3339(seconds, nanoseconds, &mut text);
+        (String::from_utf8(text).unwrap_or_default(), note)
     }
 
     fn read(&self, record: &Record<'_>, field: &str) -> Option<time::Timestamp> {

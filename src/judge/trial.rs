@@ -6,7 +6,7 @@
 use super::enrichment;
 use crate::config::model;
 use crate::decode::Decode;
-use crate::enrich::{Enrichment, Source, Verdict, Watch};
+use crate::enrich::{Enrichment, Sight, Source, Verdict, Watch};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
 use crate::kql::Expression;
@@ -20,7 +20,7 @@ pub struct Trial {
     enrichment: Enrichment,
     line_bytes_max: u64,
     /// What the observer `model_metrics` counts, if there is one.
-    inferences: Option<Expression>,
+    inferences: Option<(Expression, Sight)>,
     space: Space,
 }
 
@@ -43,7 +43,9 @@ impl Trial {
             enrichment: enrichment::enrichment_on(host, pipeline, counters),
             line_bytes_max: pipeline.source.files.line_bytes_max,
             inferences: pipeline.observe.first().map(|observer| match observer {
-                model::Observer::ModelMetrics { inferences, .. } => inferences.expression.clone(),
+                model::Observer::ModelMetrics { inferences, .. } => {
+                    (inferences.expression.clone(), Sight::of(&inferences.expression))
+                }
             }),
             space: Space::default(),
         }
@@ -59,7 +61,9 @@ impl Trial {
         }
         let mut record = self.decode.decode(line, &mut self.space)?;
         let verdict = self.enrichment.apply_watched(&mut record, source, watch)?;
-        let is_inference = self.inferences.as_ref().map(|inferences| inferences.matches(&record));
+        let is_inference = self.inferences.as_ref().map(|(inferences, sight)| {
+            self.enrichment.ask(*sight, &record, source, |document| inferences.matches(document))
+        });
         let mut document = Vec::new();
         record.render(&mut document);
         Ok(Tried { verdict, document, is_inference })

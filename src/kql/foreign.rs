@@ -119,7 +119,9 @@ pub(super) fn in_value(field: &str, before: &str, rest: &str) -> Option<Foreign>
     let is_list = is_same(first, "in") && first == trimmed && rest[piece(rest).len()..].starts_with('(');
     if (is_comparison && first != trimmed) || is_list {
         let (_, form) = OPERATORS.iter().find(|(word, _)| is_same(word, first))?;
-        return foreign(first, spelled(form, field, trimmed[first.len()..].trim()));
+        let text = trimmed[first.len()..].trim();
+        let text = if is_list { value_at(&rest[piece(rest).len()..]) } else { text.to_owned() };
+        return foreign(first, spelled(form, field, &text));
     }
     let delimited = trimmed.split(is_space).find(|token| ["=", "==", "!=", "=~"].contains(token));
     if let Some(sign) = delimited {

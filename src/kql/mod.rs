@@ -174,6 +174,19 @@ impl Expression {
         names
     }
 
+    /// Whether it compares the values of a field, and does not only ask whether there are any.
+    pub fn compares(&self, field: &str) -> bool {
+        self.tree.any(&|node| match node {
+            Node::Is { field: named, .. } | Node::Range { field: named, .. } => named.path().matches(field),
+            _ => false,
+        })
+    }
+
+    /// Whether it looks for a text in all fields.
+    pub fn has_text(&self) -> bool {
+        self.tree.any(&|node| matches!(node, Node::Text(_)))
+    }
+
     /// The text it was read from.
     pub fn text(&self) -> &str {
         &self.text

@@ -204,6 +204,15 @@ impl Node {
         }
     }
 
+    /// Whether a part of it without brackets is such a one.
+    pub(super) fn any(&self, is_such: &impl Fn(&Node) -> bool) -> bool {
+        match self {
+            Node::Or(nodes) | Node::And(nodes) => nodes.iter().any(|node| node.any(is_such)),
+            Node::Not(inner) | Node::Nested { inner, .. } => inner.any(is_such),
+            leaf => is_such(leaf),
+        }
+    }
+
     /// Visits the fields that are asked for, in the order of the text.
     pub(super) fn visit_fields<'a>(&'a self, visit: &mut impl FnMut(&'a Field)) {
         match self {

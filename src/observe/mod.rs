@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::kql::{Expression, Fields};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use model_metrics::{Counts, ModelMetrics, Options};
@@ -61,11 +62,16 @@ impl Observers {
         Ok(())
     }
 
-    /// Looks at one enriched record. Allocates nothing, except where a label's value is seen for the first time or is
+    /// The condition of what is counted, if there is one.
+    pub fn condition(&self) -> Option<&Expression> {
+        self.model_metrics.as_ref().map(ModelMetrics::inferences)
+    }
+
+    /// Looks at one enriched record, whose condition is asked of `document`. Allocates nothing, except where a label's value is seen for the first time or is
     /// written with escapes.
-    pub fn observe(&mut self, record: &Record<'_>) {
+    pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) {
         if let Some(observer) = &mut self.model_metrics {
-            self.moved |= observer.observe(record);
+            self.moved |= observer.observe(record, document);
         }
     }
 

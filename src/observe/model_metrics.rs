@@ -20,7 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Room, Table};
-use crate::kql::{Expression, Value};
+use crate::kql::{Expression, Fields, Value};
 use crate::record::{Record, json};
 use crate::telemetry::Counters;
 
@@ -127,9 +127,14 @@ impl ModelMetrics {
         self.counts = counts;
     }
 
-    /// Counts a record if it is an inference, and says whether it is.
-    pub fn observe(&mut self, record: &Record<'_>) -> bool {
-        if !self.inferences.matches(record) {
+    /// Which records are inferences.
+    pub fn inferences(&self) -> &Expression {
+        &self.inferences
+    }
+
+    /// Counts a record if it is an inference, by what its document has, and says whether it is.
+    pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) -> bool {
+        if !self.inferences.matches(document) {
             return false;
         }
         let room = &mut self.room;

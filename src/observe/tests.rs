@@ -10,7 +10,10 @@ fn observers(model_name: bool) -> Observers {
 
 fn observe(observers: &mut Observers, lines: &[&str]) {
     let mut space = Space::default();
-    lines.iter().for_each(|line| observers.observe(&Record::parse(line, &mut space).unwrap()));
+    for line in lines {
+        let record = Record::parse(line, &mut space).unwrap();
+        observers.observe(&record, &record);
+    }
 }
 
 fn text(pipelines: &[&Observers]) -> String {

@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
 use crate::decode::Decode;
-use crate::enrich::{Enrichment, Source, Verdict};
+use crate::enrich::{Enrichment, Sight, Source, Verdict};
 use crate::flow::ack::Mark;
 use crate::flow::batch::{Batch, Id, Origin};
 use crate::flow::line::Line;
@@ -53,6 +53,8 @@ pub(super) struct Stages {
     pub(super) decode: Decode,
     pub(super) enrichment: Enrichment,
     pub(super) observers: Observers,
+    /// What the observers' condition has to see.
+    observed: Sight,
     pub(super) dead_letter: Arc<DeadLetter>,
     pub(super) counters: Counters,
     pub(super) limits: BatchLimits,
@@ -91,6 +93,7 @@ impl Stages {
         Stages {
             decode,
             enrichment,
+            observed: observers.condition().map_or(Sight::Members, Sight::of),
             observers,
             dead_letter,
             counters,
@@ -219,7 +222,8 @@ impl Stages {
         };
         let verdict = self.enrichment.apply(&mut record, source);
         if verdict.is_ok() && line.offset_bytes >= observed_offset_bytes {
-            self.observers.observe(&record);
+            let observers = &mut self.observers;
+            self.enrichment.ask(self.observed, &record, source, |document| observers.observe(&record, document));
         }
         match verdict {
             Ok(Verdict { dropped: Some(rule), .. }) => {

@@ -51,7 +51,7 @@ country ‸is DE                             country : DE
 country ‸is null                           not country : *
 country ‸is not null                       country : *
 country ‸in (DE, FR)                       country : (DE or …)
-country : ‸in (DE, FR)                     country : (V or …)
+country : ‸in (DE, FR)                     country : (DE or …)
 country ‸not in (DE, FR)                   not country : (DE or …)
 country ‸like 'D%'                         country : D*
 name ‸contains 'x'                         name : *x*

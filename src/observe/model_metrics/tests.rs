@@ -13,7 +13,8 @@ fn observer(inferences: &str) -> ModelMetrics {
 fn counted(inferences: &str, line: &str) -> String {
     let mut observer = observer(inferences);
     let mut space = Space::default();
-    let counted = observer.observe(&Record::parse(line, &mut space).unwrap());
+    let record = Record::parse(line, &mut space).unwrap();
+    let counted = observer.observe(&record, &record);
     let mut words = Vec::new();
     for (name, model) in observer.counts().models.iter() {
         for (version, it) in model.versions.iter() {
@@ -113,7 +114,8 @@ fn counts_survive_the_disk_and_tolerate_what_is_missing() {
         r#"{"model_name":"m","model_version":"1","status":"success","prediction":"a","latency_ms":0.1,"confidence":0.3}"#,
         r#"{"model_name":"m","model_version":"2","status":"error"}"#,
     ] {
-        first.observe(&Record::parse(line, &mut space).unwrap());
+        let record = Record::parse(line, &mut space).unwrap();
+        first.observe(&record, &record);
     }
     let mut second = observer(DEFAULT);
     second.restore(serde_json::from_value(serde_json::to_value(first.counts()).unwrap()).unwrap());
