@@ -293,7 +293,7 @@ pub fn bulk_answer(data: &[u8]) {
     let [sent, status, body @ ..] = data else { return };
     let sent = usize::from(sent % 8);
     let status = [200, 201, 302, 400, 401, 403, 404, 413, 429, 500, 503, 599][usize::from(status % 12)];
-    let reply = Reply { host: "http://es".to_owned(), status, body: body.to_vec().into(), retry_after: None };
+    let reply = Reply { host: "http://es".to_owned(), status, body: body.to_vec().into(), ..Reply::default() };
     let outcomes = match read_answer(&reply, sent) {
         Answer::Items(outcomes) => outcomes,
         Answer::Halve(reason) => {

@@ -4,13 +4,11 @@
 //! structure. `$${` is a literal `${`. A result is a string, is not expanded again, and is never printed. One line end at
 //! the end of a variable or a file is cut, as files of passwords have it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::report::{Problem, SourceText, Span};
 use super::yaml::{Kind, Node, Scalar, Value};
-
-/// The largest file that is read by `${file:…}`, in bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use crate::text::secret::{read_secret_file, without_line_end};
 
 /// Gives the value of a variable, or `None` if it is not set.
 type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -55,6 +53,7 @@ impl Expander<'_> {
 
     fn expand_scalar(&mut self, scalar: &mut Scalar, span: &Span) {
         let mut expanded = Vec::new();
+        let mut files = Vec::new();
         let mut rest = scalar.text.as_str();
         let mut found = false;
         while let Some(start) = rest.find("${") {
@@ -70,7 +69,11 @@ impl Expander<'_> {
             let reference = end.map_or(&rest[start..], |end| &rest[start..=end]);
             match end.ok_or_else(|| ("`${` has no `}`".to_owned(), LITERAL_HINT.to_owned())) {
                 Ok(_) => match self.value_of(&reference[2..reference.len() - 1]) {
-                    Ok(value) => expanded.extend(value),
+                    Ok(value) => {
+                        let place = expanded.len()..expanded.len() + value.len();
+                        files.extend(self.path_of(reference).map(|path| (place, path)));
+                        expanded.extend(value);
+                    }
                     Err(complaint) => self.complain(span, reference, complaint),
                 },
                 Err(complaint) => self.complain(span, reference, complaint),
@@ -80,6 +83,12 @@ impl Expander<'_> {
         }
         expanded.extend_from_slice(rest.as_bytes());
         store(scalar, expanded, found);
+        scalar.files = files;
+    }
+
+    /// The file that a whole reference, `${file:path}`, names.
+    fn path_of(&self, reference: &str) -> Option<PathBuf> {
+        Some(self.folder.join(reference.strip_prefix("${file:")?.strip_suffix('}')?))
     }
 
     /// The value of what stands between `${` and `}`, or what is wrong with it and a hint.
@@ -106,18 +115,13 @@ impl Expander<'_> {
     }
 
     fn file(&self, path: &str) -> Result<Vec<u8>, (String, String)> {
-        use std::io::Read;
         let hint = "the path is relative to the folder of the pipeline file".to_owned();
-        let mut content = Vec::new();
-        let read = std::fs::File::open(self.folder.join(path))
-            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content));
-        match read {
-            Err(error) => Err((format!("the file `{path}` cannot be read: {}", super::words(&error)), hint)),
-            Ok(length) if length as u64 > FILE_BYTES_MAX => {
-                Err((format!("the file `{path}` is larger than 1 MiB"), "name a file with one short value".to_owned()))
+        read_secret_file(&self.folder.join(path)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::FileTooLarge => {
+                (format!("the file `{path}` is larger than 1 MiB"), "name a file with one short value".to_owned())
             }
-            Ok(_) => Ok(without_line_end(content)),
-        }
+            _ => (format!("the file `{path}` cannot be read: {}", super::words(&error)), hint),
+        })
     }
 
     fn complain(&mut self, span: &Span, reference: &str, (message, hint): (String, String)) {
@@ -142,14 +146,4 @@ fn store(scalar: &mut Scalar, expanded: Vec<u8>, found: bool) {
         scalar.kind = Kind::Text;
         scalar.expanded = true;
     }
-}
-
-fn without_line_end(mut value: Vec<u8>) -> Vec<u8> {
-    if value.last() == Some(&b'\n') {
-        value.pop();
-        if value.last() == Some(&b'\r') {
-            value.pop();
-        }
-    }
-    value
 }

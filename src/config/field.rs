@@ -166,10 +166,10 @@ impl<'a> Field<'a> {
                         variable, or `${file:secrets/name}`";
             self.context.remark(&self.node.span, message, Some(hint.to_owned()));
         }
-        let mut bytes = scalar.binary.clone().unwrap_or_else(|| scalar.text.clone().into_bytes());
+        let bytes = scalar.binary.clone().unwrap_or_else(|| scalar.text.clone().into_bytes());
         if scalar.expanded {
-            // The expansion has cut a line end already, and `Secret` cuts one: a second one belongs to the key.
-            bytes.push(b'\n');
+            // The expansion has cut a line end already: a second one belongs to the key.
+            return Some(Secret::from_files(bytes, scalar.files.clone()));
         }
         Some(Secret::new(bytes))
     }

@@ -5,6 +5,9 @@
 //! by the parser's events, before there is a tree: an alias is expanded there, and a few hundred lines of them fill the
 //! memory. It does not know what any key means.
 
+use std::ops::Range;
+use std::path::PathBuf;
+
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar as YamlScalar, ScanError, YamlData};
 use saphyr_parser::{Event, Parser};
 
@@ -49,6 +52,8 @@ pub(super) struct Scalar {
     pub(super) expanded: bool,
     /// What came from a file that is not UTF-8: good for a key, for nothing else. `text` is empty then.
     pub(super) binary: Option<Vec<u8>>,
+    /// Which bytes of it came from files.
+    pub(super) files: Vec<(Range<usize>, PathBuf)>,
 }
 
 impl std::fmt::Debug for Scalar {
@@ -197,7 +202,7 @@ impl<'a> Reader<'a> {
             YamlScalar::Integer(_) | YamlScalar::FloatingPoint(_) => (Kind::Number, written()),
             YamlScalar::String(text) => (Kind::Text, text.to_string()),
         };
-        Scalar { text, kind, expanded: false, binary: None }
+        Scalar { text, kind, expanded: false, binary: None, files: Vec::new() }
     }
 
     fn syntax_problem(&self, error: &ScanError) -> Problem {

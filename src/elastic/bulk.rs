@@ -127,7 +127,7 @@ fn read_bad_request(reply: &Reply) -> Answer {
 
 /// What a status other than success means for whatever was asked, and what is to be done.
 pub fn trouble_of(reply: &Reply) -> Trouble {
-    describe::refused(&reply.host, reply.status, whole_reason(&reply.body).as_ref())
+    describe::refused(reply, whole_reason(&reply.body).as_ref())
 }
 
 /// What Elasticsearch says of a request as a whole; `None` where it is not Elasticsearch that speaks.
@@ -167,7 +167,7 @@ mod tests {
 
     fn read(status: u16, body: &[u8], sent: usize) -> Answer {
         let body = body.to_vec().into();
-        read_answer(&Reply { host: "http://es".to_owned(), status, body, retry_after: None }, sent)
+        read_answer(&Reply { host: "http://es".to_owned(), status, body, ..Reply::default() }, sent)
     }
 
     fn kind_of(outcome: &Outcome) -> &'static str {

@@ -6,9 +6,13 @@
 pub mod assets;
 pub mod bulk;
 pub mod client;
+mod connection;
 mod describe;
+mod encoding;
 pub mod options;
 pub mod pages;
+mod proxy;
+mod renewal;
 pub mod search;
 pub mod setup;
 pub mod target;

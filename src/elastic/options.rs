@@ -3,20 +3,16 @@
 //! Everything is checked when a client is made: URLs, secrets that cannot stand in a header, certificate files. No message
 //! holds a secret, and addresses are shown without their user information.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use elasticsearch::auth::{ClientCertificate, Credentials};
-use elasticsearch::cert::{Certificate, CertificateValidation};
-use elasticsearch::http::headers::{AUTHORIZATION, HeaderValue};
-use elasticsearch::http::transport::{BuildError, SingleNodeConnectionPool, Transport, TransportBuilder};
+use reqwest::header::HeaderValue;
 use thiserror::Error;
 use url::Url;
 
-use super::describe;
 use crate::text::secret::Secret;
 
 /// Who we are to the server.
@@ -49,7 +45,7 @@ pub struct ClientOptions {
     pub ca_file: Option<PathBuf>,
     /// PEM files of our certificate and its key.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// A proxy; without one, those of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+    /// A proxy for all hosts; without one, the environment names it, as [`super::proxy`] says.
     pub proxy: Option<Proxy>,
     /// Whether bodies are compressed (gzip, level 1).
     pub gzip: bool,
@@ -75,8 +71,8 @@ impl ClientOptions {
 /// A proxy, its credentials apart from its address.
 #[derive(Clone)]
 pub struct Proxy {
-    url: Url,
-    credentials: Option<(String, Secret)>,
+    pub(super) url: Url,
+    pub(super) credentials: Option<(String, Secret)>,
 }
 
 impl Proxy {
@@ -154,6 +150,14 @@ pub enum OptionsError {
         /// What the TLS library says.
         problem: String,
     },
+    /// The environment names a proxy that is none.
+    #[error("the environment variable `{variable}` does not name a proxy that can be used: {problem}")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong; its value may hold a password, and is not shown.
+        problem: &'static str,
+    },
     /// What the TLS or HTTP library does not take.
     #[error("these options make no client: {problem}")]
     Build {
@@ -162,57 +166,8 @@ pub enum OptionsError {
     },
 }
 
-/// Makes the transport for one host, and gives the host's URL as it is asked: without user information, with a `/` at
-/// the end.
-pub(crate) fn transport(url: &Url, options: &ClientOptions) -> Result<(Url, Transport), OptionsError> {
-    let mut bare = without_user(url);
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-        return Err(OptionsError::Host { host: bare.to_string() });
-    }
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if has_user && options.auth != Auth::None {
-        return Err(OptionsError::TwoUsers { host: bare.to_string() });
-    }
-    let auth = if has_user { user_of(url) } else { options.auth.clone() };
-    if !bare.path().ends_with('/') {
-        bare.set_path(&format!("{}/", bare.path()));
-    }
-    let transport = build(&bare, &auth, options)?;
-    Ok((bare, transport))
-}
-
-fn build(url: &Url, auth: &Auth, options: &ClientOptions) -> Result<Transport, OptionsError> {
-    let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone()))
-        .timeout(options.request_timeout)
-        .enable_meta_header(false);
-    if let Some(header) = authorization(auth)? {
-        builder = builder.header(AUTHORIZATION, header);
-    }
-    if let Some(path) = &options.ca_file {
-        builder = builder.cert_validation(CertificateValidation::Full(authorities(path)?));
-    }
-    if let Some((certificate, key)) = &options.client_certificate {
-        builder = builder.auth(Credentials::Certificate(identity(certificate, key)?));
-    }
-    if let Some(proxy) = &options.proxy {
-        let user = proxy.credentials.as_ref().map(|(user, _)| user.as_str());
-        let password = proxy.credentials.as_ref().map(|(_, password)| String::from_utf8_lossy(password.expose()));
-        builder = builder.proxy(proxy.url.clone(), user, password.as_deref());
-    }
-    builder.build().map_err(|error| OptionsError::Build { problem: build_problem(&error) })
-}
-
-fn build_problem(error: &BuildError) -> String {
-    match error {
-        BuildError::Io(error) => describe::deepest(error),
-        BuildError::Cert(error) => describe::deepest(error),
-        BuildError::Config(problem) => describe::quote(problem),
-    }
-}
-
-/// The header is made here, so that a client certificate and a user can be used together, which the crate's own
-/// credentials do not allow.
-fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, OptionsError> {
+/// The header that says who we are. It is made here, so that a client certificate and a user can be used together.
+pub(super) fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, OptionsError> {
     let (what, value) = match auth {
         Auth::None => return Ok(None),
         Auth::Basic { user, password } => {
@@ -230,26 +185,7 @@ fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, OptionsError> {
     Ok(Some(header))
 }
 
-fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, OptionsError> {
-    fs_err::read(path).map_err(|source| OptionsError::Read { what, source })
-}
-
-fn authorities(path: &Path) -> Result<Certificate, OptionsError> {
-    let what = "certificate of an authority";
-    Certificate::from_pem(&read(path, what)?).map_err(|error| {
-        let problem = describe::deepest(&error);
-        OptionsError::Pem { path: path.to_owned(), what, problem }
-    })
-}
-
-fn identity(certificate: &Path, key: &Path) -> Result<ClientCertificate, OptionsError> {
-    let mut pem = read(certificate, "client certificate")?;
-    pem.push(b'\n');
-    pem.extend(read(key, "client certificate's key")?);
-    Ok(ClientCertificate::Pem(pem))
-}
-
-fn without_user(url: &Url) -> Url {
+pub(super) fn without_user(url: &Url) -> Url {
     let mut bare = url.clone();
     // Both fail only for URLs that cannot hold a user in the first place.
     let _ = bare.set_username("");
@@ -257,7 +193,7 @@ fn without_user(url: &Url) -> Url {
     bare
 }
 
-fn user_of(url: &Url) -> Auth {
+pub(super) fn user_of(url: &Url) -> Auth {
     let password = Secret::new(decoded(url.password().unwrap_or_default()));
     Auth::Basic { user: decoded(url.username()), password }
 }

@@ -4,13 +4,12 @@
 //! stream or index that does not exist has no documents.
 
 use bytes::Bytes;
-use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::bulk;
-use super::client::{Body, Client, Reply};
+use super::client::{Body, Client, Method, Reply};
 use crate::flow::answer::Trouble;
 
 /// Documents in a page.

@@ -15,13 +15,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::bulk::trouble_of;
-use super::client::{Body, Client, Reply};
+use super::client::{Body, Client, Method, Reply};
 use super::target::Target;
 use crate::flow::answer::Trouble;
 use crate::flow::question::{Question, Row};

@@ -6,13 +6,12 @@
 
 use std::fmt;
 
-use elasticsearch::http::Method;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::assets::{self, Asset, Kind, MANAGED_BY};
 use super::bulk::{trouble_of, whole_reason};
-use super::client::{Body, Client, Reply};
+use super::client::{Body, Client, Method, Reply};
 use super::describe;
 use super::target::Target;
 use crate::flow::answer::Trouble;

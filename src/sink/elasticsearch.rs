@@ -8,13 +8,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use elasticsearch::http::Method;
 use serde_json::Value;
 
 use super::{Request, Sink, SinkFuture};
 use crate::elastic::assets::MANAGED_BY;
 use crate::elastic::bulk;
-use crate::elastic::client::{Body, Client};
+use crate::elastic::client::{Body, Client, Method};
 use crate::elastic::options::{ClientOptions, OptionsError};
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;

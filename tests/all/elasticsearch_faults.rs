@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use inferlog::elastic::client::Client;
+use inferlog::elastic::bulk;
+use inferlog::elastic::client::{Body, Client, Method};
 use inferlog::elastic::options::{ClientOptions, Proxy};
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
@@ -20,7 +21,7 @@ use crate::support::{batch, deliver};
 #[derive(Clone)]
 enum Script {
     /// Answers with these bytes, and ends the connection.
-    Bytes(String),
+    Bytes(Vec<u8>),
     /// Says nothing for as long as the client stays.
     Silence,
     /// Answers for ever, a byte now and then.
@@ -50,7 +51,7 @@ fn answer(mut stream: TcpStream, script: &Script, heads: &Heads) {
     heads.lock().unwrap().push(head);
     match script {
         Script::Bytes(bytes) => {
-            let _ = stream.write_all(bytes.as_bytes());
+            let _ = stream.write_all(bytes);
             let _ = stream.shutdown(Shutdown::Write);
         }
         Script::Silence => {}
@@ -83,8 +84,12 @@ fn read_request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
+fn bytes(text: impl Into<String>) -> Script {
+    Script::Bytes(text.into().into_bytes())
+}
+
 fn response(status: &str, body: &str) -> Script {
-    Script::Bytes(format!(
+    bytes(format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     ))
@@ -107,12 +112,12 @@ async fn an_answer_that_does_not_say_what_became_of_each_item_is_waited_for() {
     let cut = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{}", GOOD.len(), &GOOD[..40]);
     let cut_chunk = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1000\r\n{GOOD}");
     let table = [
-        (Script::Bytes(String::new()), "no answer"),
-        (Script::Bytes("HTTP/1.1 200".to_owned()), "no answer"),
-        (Script::Bytes("garbage\r\n\r\n".to_owned()), "no answer"),
-        (Script::Bytes(cut), "no answer"),
-        (Script::Bytes(cut_chunk), "no answer"),
-        (Script::Bytes("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".to_owned()), "longer than"),
+        (bytes(""), "no answer"),
+        (bytes("HTTP/1.1 200"), "no answer"),
+        (bytes("garbage\r\n\r\n"), "no answer"),
+        (bytes(cut), "no answer"),
+        (bytes(cut_chunk), "no answer"),
+        (bytes("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"), "longer than"),
         (response("200 OK", ""), "cannot be read"),
         (response("200 OK", "{\"took\":"), "cannot be read"),
         (response("200 OK", "<html>"), "cannot be read"),
@@ -135,7 +140,7 @@ async fn an_answer_that_does_not_say_what_became_of_each_item_is_waited_for() {
 async fn a_server_that_says_when_to_come_back_is_heard() {
     for (status, wait) in [("429 Too Many Requests", 7), ("503 Service Unavailable", 11)] {
         let head = format!("HTTP/1.1 {status}\r\nretry-after: {wait}\r\ncontent-length: 0\r\n\r\n");
-        let (url, _) = serve(Script::Bytes(head));
+        let (url, _) = serve(bytes(head));
         let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
         let Answer::WaitAtLeast(at_least, trouble) = answer else { panic!("{answer:?}") };
         assert_eq!(at_least, Duration::from_secs(wait));
@@ -217,20 +222,112 @@ async fn nobody_there_is_said_with_a_hint_and_without_the_password() {
 }
 
 #[tokio::test]
-async fn an_answer_from_another_address_is_not_believed_and_gets_no_credentials() {
-    let (other, heads) = serve(response("200 OK", GOOD));
-    let moved = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {other}logs/_bulk\r\ncontent-length: 0\r\n\r\n");
-    let (mut url, first_heads) = serve(Script::Bytes(moved));
-    url.set_username("shipper").unwrap();
-    url.set_password(Some("s3cret")).unwrap();
-    let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
-    let Answer::Wait(trouble) = answer else { panic!("{answer:?}") };
-    assert!(trouble.problem.contains("redirects to"), "{}", trouble.problem);
-    assert!(
-        first_heads.lock().unwrap()[0].contains("authorization: basic"),
-        "the first server is the one that is meant"
-    );
-    assert!(!heads.lock().unwrap().iter().any(|head| head.contains("authorization")));
+async fn no_redirect_is_followed_whatever_is_asked() {
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let (other, heads) = serve(response("200 OK", GOOD));
+        let to = other.as_str().replace("http://", "http://user:s3cret@");
+        let moved = format!("HTTP/1.1 {status}\r\nlocation: {to}logs/_bulk?token=s3cret\r\nconnection: close\r\n\r\n");
+        let (mut url, first_heads) = serve(bytes(moved));
+        url.set_username("shipper").unwrap();
+        url.set_password(Some("s3cret")).unwrap();
+        let sink = sink(vec![url.clone()], Duration::from_secs(20));
+        let answer = ship(&sink).await;
+        let Answer::Wait(trouble) = answer else { panic!("{answer:?}") };
+        assert!(trouble.problem.contains(&format!("(a redirect to {other}logs/_bulk)")), "{}", trouble.problem);
+        assert!(trouble.hint.clone().unwrap().contains("name the address that answers itself in `hosts`"));
+        assert!(!format!("{trouble:?}").contains("s3cret"), "{trouble:?}");
+        assert!(first_heads.lock().unwrap()[0].contains("authorization: basic"), "the first server is the one meant");
+        // What sets up, and what asks, goes the same way.
+        let client = Client::new(&ClientOptions::new(vec![url])).unwrap();
+        let target = Target::data_stream("logs-faults").unwrap();
+        let error = setup::apply(&client, &target).await.unwrap_err();
+        assert!(error.to_string().contains("a redirect to"), "{error}");
+        for method in [Method::Get, Method::Put, Method::Post, Method::Delete] {
+            assert_eq!(
+                client.send(method, "x", &Body::Json("{}".into())).await.unwrap().status.to_string(),
+                status[..3]
+            );
+        }
+        assert!(heads.lock().unwrap().is_empty(), "nothing may reach the target of a {status}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_body_says_so_and_a_proxy_that_wants_more_is_named() {
+    let (url, heads) = serve(response("411 Length Required", ""));
+    let client = Client::new(&ClientOptions::new(vec![url])).unwrap();
+    for (method, has_length) in
+        [(Method::Get, false), (Method::Post, true), (Method::Put, true), (Method::Delete, true)]
+    {
+        let reply = client.send(method, "x/_refresh", &Body::None).await.unwrap();
+        let trouble = bulk::trouble_of(&reply);
+        assert!(trouble.problem.contains("411 (a length is required)"), "{}", trouble.problem);
+        let head = heads.lock().unwrap().pop().unwrap();
+        assert_eq!(head.contains("content-length: 0"), has_length, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_unpacked_or_refused_with_words() {
+    let packed = |members: &[&str]| {
+        let mut bytes = Vec::new();
+        for member in members {
+            let mut encoder = flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::fast());
+            encoder.write_all(member.as_bytes()).unwrap();
+            encoder.finish().unwrap();
+        }
+        bytes
+    };
+    let (first, second) = GOOD.split_at(30);
+    for (encoding, bytes, words) in [
+        ("gzip", packed(&[GOOD]), ""),
+        ("x-gzip", packed(&[GOOD]), ""),
+        ("GZIP", packed(&[first, second]), ""),
+        ("gzip", packed(&[GOOD])[..20].to_vec(), "its gzip is damaged"),
+        ("zstd", packed(&[GOOD]), "packed as `zstd`, which was not asked for"),
+    ] {
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        let (url, heads) = serve(Script::Bytes([head.into_bytes(), bytes].concat()));
+        let answer = ship(&sink(vec![url], Duration::from_secs(20))).await;
+        match answer {
+            Answer::Items(outcomes) => assert_eq!((outcomes.len(), words), (2, "")),
+            Answer::Wait(trouble) => assert!(!words.is_empty() && trouble.problem.contains(words), "{trouble:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(heads.lock().unwrap()[0].contains("accept-encoding: gzip"));
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_answer_or_does_not_let_through_is_named_without_its_password() {
+    let with_user = |mut url: Url| {
+        url.set_username("gate").unwrap();
+        url.set_password(Some("s3cret")).unwrap();
+        url
+    };
+    let asks = || serve(response("407 Proxy Authentication Required", "")).0;
+    let denies = || serve(response("403 Forbidden", "<html>")).0;
+    let table = [
+        (nowhere(), "http", "no answer from the proxy P (`proxy` in the pipeline file), through which H is asked: "),
+        (nowhere(), "https", "no answer from the proxy P (`proxy` in the pipeline file), through which H is asked: "),
+        (asks(), "http", "H answered 407 (a proxy asks who we are) through the proxy P (`proxy` in the pipeline file)"),
+        (asks(), "https", "no answer from H through the proxy P (`proxy` in the pipeline file): "),
+        (denies(), "http", "H answered 403 (forbidden) through the proxy P (`proxy` in the pipeline file)"),
+        (denies(), "https", "no answer from H through the proxy P (`proxy` in the pipeline file): "),
+    ];
+    for (proxy, scheme, words) in table {
+        let host = Url::parse(&format!("{scheme}://es.invalid:9243")).unwrap();
+        let options =
+            ClientOptions { proxy: Some(Proxy::new(&with_user(proxy.clone()))), ..ClientOptions::new(vec![host]) };
+        let target = Target::data_stream("logs-faults").unwrap();
+        let sink = Elasticsearch::new(Options { client: options, target }).unwrap();
+        let Answer::Wait(trouble) = ship(&sink).await else { panic!("{words}") };
+        let problem = trouble.problem.replace(proxy.as_str().trim_end_matches('/'), "P");
+        let problem = problem.replace(&format!("{scheme}://es.invalid:9243"), "H");
+        assert!(problem.starts_with(words), "{problem}\n{words}");
+        assert!(trouble.hint.is_some() && !format!("{trouble:?}").contains("s3cret"), "{trouble:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,12 +6,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use inferlog::elastic::client::{Body, Client};
+use inferlog::elastic::client::{Body, Client, Method};
 use inferlog::elastic::options::ClientOptions;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::support::{Method, provided};
+use crate::support::provided;
 
 /// A folder with `ca.pem`, and certificate and key of `server` and `client`, both signed by it.
 fn certificates(openssl: &str) -> TempDir {
@@ -81,6 +81,70 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     other_name.hosts[0].set_host(Some("localhost")).unwrap();
     let problem = ask(&other_name).await.unwrap_err();
     assert!(problem.contains("not valid for name"), "{problem}");
+}
+
+/// An `openssl s_server` that sends these bytes to whoever comes.
+fn serve_bytes(openssl: &str, folder: &Path, bytes: &str) -> Server {
+    let mut process = Command::new(openssl)
+        .current_dir(folder)
+        .args(["s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    process.stdin.as_mut().unwrap().write_all(bytes.as_bytes()).unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let accept = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    Server { process, url: Url::parse(&format!("https://{}", accept.unwrap())).unwrap() }
+}
+
+#[tokio::test]
+async fn a_redirect_out_of_tls_is_not_followed() {
+    let Some(openssl) = provided("INFERLOG_TEST_OPENSSL", "redirect out of TLS") else { return };
+    let folder = certificates(&openssl);
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    plain.set_nonblocking(true).unwrap();
+    let to = format!("http://{}/logs-x/_bulk", plain.local_addr().unwrap());
+    let moved = format!("HTTP/1.1 308 Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+    let server = serve_bytes(&openssl, folder.path(), &moved);
+    let options =
+        ClientOptions { ca_file: Some(folder.path().join("ca.pem")), ..ClientOptions::new(vec![server.url.clone()]) };
+    let client = Client::new(&options).unwrap();
+    let reply = client.send(Method::Post, "logs-x/_bulk", &Body::Lines("{}\n".into())).await.unwrap();
+    assert_eq!((reply.status, reply.redirect.as_deref()), (308, Some(to.as_str())));
+    let error = plain.accept().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "nobody may have come to the target");
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_when_their_files_change() {
+    let Some(openssl) = provided("INFERLOG_TEST_OPENSSL", "renewed certificates") else { return };
+    let (folder, other) = (certificates(&openssl), certificates(&openssl));
+    let ours = TempDir::new().unwrap();
+    let install = |from: &Path, names: &[&str]| {
+        for name in names {
+            let new = ours.path().join("new");
+            std::fs::copy(from.join(name), &new).unwrap();
+            std::fs::rename(&new, ours.path().join(name)).unwrap();
+        }
+    };
+    let server = serve(&openssl, folder.path(), &["-Verify", "1", "-CAfile", "ca.pem", "-verify_return_error"]);
+    install(other.path(), &["ca.pem", "client.pem", "client.key"]);
+    let options = ClientOptions {
+        ca_file: Some(ours.path().join("ca.pem")),
+        client_certificate: Some((ours.path().join("client.pem"), ours.path().join("client.key"))),
+        ..ClientOptions::new(vec![server.url.clone()])
+    };
+    let client = Client::new(&options).unwrap();
+    let ask = async || client.send(Method::Get, "/", &Body::None).await.map(|reply| reply.status);
+    assert!(ask().await.is_err(), "its authority is not trusted");
+    install(folder.path(), &["ca.pem"]);
+    assert!(ask().await.is_err(), "and it does not trust ours");
+    install(folder.path(), &["client.pem"]);
+    assert!(ask().await.is_err(), "a certificate without its key is not used");
+    install(folder.path(), &["client.key"]);
+    assert_eq!(ask().await, Ok(200));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use inferlog::text::secret::Secret;
 use serde_json::Value;
 use url::Url;
 
-pub(crate) use elasticsearch::http::Method;
+pub(crate) use inferlog::elastic::client::Method;
 
 /// A variable that `./test` sets. Without it the test is left out, which is said past the capture of test output; where
 /// everything is required, it fails.
