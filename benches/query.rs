@@ -128,7 +128,7 @@ async fn ask_elasticsearch(url: &str, records: u64, counts: &[u64]) {
     deliver_all(&sink, records).await;
     println!("{records} records in Elasticsearch after {:.1} s", started.elapsed().as_secs_f64());
     let refresh = format!("{STREAM}/_refresh");
-    client.send(inferlog::elastic::client::Method::Post, &refresh, &Body::None).await.expect("a refresh");
+    client.send(Method::Post, &refresh, &Body::None).await.expect("a refresh");
     for ((hours, text), expected) in QUESTIONS.into_iter().zip(counts) {
         let question = question(hours, text);
         let started = Instant::now();

@@ -4,6 +4,7 @@
 //! part of a record, so their number does not grow with files or traffic.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,8 @@ use crate::flow::tally::Totals;
 type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
+/// Gauges of spans of time, in seconds.
+type Spans = Family<Labels, Gauge<f64, AtomicU64>>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Upper bounds of the histogram of requests, in seconds.
@@ -61,8 +64,8 @@ pub struct Counters {
     pub source_deleted_held_bytes: Gauge,
     /// Bytes of rendered documents that wait or are in flight.
     pub queue_bytes: Gauge,
-    /// How long the oldest batch that is not acknowledged has been on its way, in milliseconds.
-    pub delivery_oldest_unacknowledged_milliseconds: Gauge,
+    /// How long the oldest batch that is not acknowledged has been on its way, in seconds.
+    pub delivery_oldest_unacknowledged_seconds: Gauge<f64, AtomicU64>,
     /// When the checkpoint was written last, in seconds since 1970.
     pub checkpoint_last_save_timestamp_seconds: Gauge,
     /// Span of the files between what is read and what is committed.
@@ -257,6 +260,7 @@ pub struct Telemetry {
     registry: Registry,
     counts: Vec<(&'static str, Counts)>,
     gauges: Vec<(&'static str, Gauges)>,
+    spans: Vec<(&'static str, Spans)>,
     histograms: Vec<(&'static str, Histograms)>,
 }
 
@@ -284,6 +288,14 @@ impl Telemetry {
         let dead_letter_discarded_entries_total =
             count("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen");
         let checkpoint_saves_total = count("inferlog_checkpoint_saves", "Checkpoints written");
+        let delivery_oldest_unacknowledged_seconds = family(
+            &mut self.registry,
+            &mut self.spans,
+            "inferlog_delivery_oldest_unacknowledged_seconds",
+            "How long the oldest batch that is not acknowledged has been on its way",
+            Spans::default,
+        )
+        .get_or_create_owned(&labels);
         let mut gauge = |name, help| self.gauges(name, help).get_or_create_owned(&labels);
         Counters {
             pipeline: pipeline.to_owned(),
@@ -305,10 +317,7 @@ impl Telemetry {
                 "Bytes of deleted files that are held open until delivered",
             ),
             queue_bytes: gauge("inferlog_queue_bytes", "Bytes of documents that wait or are in flight"),
-            delivery_oldest_unacknowledged_milliseconds: gauge(
-                "inferlog_delivery_oldest_unacknowledged_milliseconds",
-                "How long the oldest batch that is not acknowledged has been on its way",
-            ),
+            delivery_oldest_unacknowledged_seconds,
             checkpoint_last_save_timestamp_seconds: gauge(
                 "inferlog_checkpoint_last_save_timestamp_seconds",
                 "When the checkpoint was written last, in seconds since 1970",

@@ -3,8 +3,8 @@
 //! Reads the heart fields of records that are inferences: `model_name`, `model_version`, `status` and `prediction` as
 //! labels (text, numbers as they are written, `true`, `false`), `latency_ms` and `confidence` as JSON numbers. A
 //! record without `status` or `model_version` is a request with that label empty; one without a prediction, latency or
-//! confidence is left out of that metric alone. What is there and cannot be used (a number in quotes, a negative latency,
-//! a confidence beyond 0 to 1, a prediction that is an object or array) is left out as well, and counted.
+//! confidence is left out of that metric alone. What is there and cannot be used (a number in quotes, a latency that is negative
+//! or longer than a day, a confidence beyond 0 to 1, a prediction that is an object or array) is left out as well, and counted.
 //!
 //! On disk:
 //!
@@ -29,6 +29,10 @@ pub const LATENCY_BOUNDS_SECONDS: [f64; 7] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 
 /// Upper bounds of the confidence's buckets.
 pub const CONFIDENCE_BOUNDS: [f64; 7] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
+
+/// The longest latency that is believed, in milliseconds: a day. What is longer is no latency (a moment since 1970, the
+/// largest number of a type) and would spoil the sum for good.
+pub const LATENCY_MS_MAX: f64 = 86_400_000.0;
 
 /// What is counted, and how it is shown.
 #[derive(Clone, Debug)]
@@ -121,8 +125,17 @@ impl ModelMetrics {
         &self.counts
     }
 
-    /// Goes on from earlier counts.
-    pub fn restore(&mut self, counts: Counts) {
+    /// Goes on from earlier counts. A histogram of which the sum cannot be true begins anew, which readers of counters
+    /// take for a restart: it was counted when any number was believed.
+    pub fn restore(&mut self, mut counts: Counts) {
+        let begun_anew = counts.drop_impossible();
+        if begun_anew > 0 {
+            tracing::warn!(
+                histograms = begun_anew,
+                hint = "`rate()` and the like take it for a restart",
+                "sums of latencies or confidences in the checkpoint are beyond what can be; they begin anew from 0"
+            );
+        }
         self.room.taken = counts.values();
         self.counts = counts;
     }
@@ -149,7 +162,7 @@ impl ModelMetrics {
             }
         }
         if let Some(raw) = present(record, "latency_ms") {
-            match number(raw, 0.0..=f64::MAX) {
+            match number(raw, 0.0..=LATENCY_MS_MAX) {
                 Some(milliseconds) => version.latency.add(milliseconds / 1_000.0, &LATENCY_BOUNDS_SECONDS),
                 None => drop(self.unusable.latency_ms.inc()),
             }
@@ -175,11 +188,35 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// Empties the histograms that cannot be true, and gives how many those were.
+    fn drop_impossible(&mut self) -> usize {
+        let mut dropped = 0;
+        let mut look = |histogram: &mut Histogram, value_max: f64| {
+            if !histogram.is_possible(value_max) {
+                *histogram = Histogram::default();
+                dropped += 1;
+            }
+        };
+        for model in self.models.values_mut() {
+            look(&mut model.confidence, 1.0);
+            model.versions.values_mut().for_each(|version| look(&mut version.latency, LATENCY_MS_MAX / 1_000.0));
+        }
+        dropped
+    }
+}
+
 impl Histogram {
+    /// True if so many values of at most so much can have this sum.
+    fn is_possible(&self, value_max: f64) -> bool {
+        let count = self.buckets.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        // A value is rounded to a billionth.
+        count.is_some_and(|count| self.sum.as_f64() <= count as f64 * (value_max + 1e-9) * (1.0 + f64::EPSILON * 4.0))
+    }
+
     fn add(&mut self, value: f64, bounds: &[f64; 7]) {
         let bucket = bounds.iter().take_while(|bound| value > **bound).count();
         self.buckets[bucket] += 1;
-        // A conversion of a float that is too large gives the largest integer.
         self.sum.add(Sum { units: value as u64, billionths: (value.fract() * BILLION as f64).round() as u32 });
     }
 

@@ -98,6 +98,11 @@ impl<T> Table<T> {
         self.0.iter().map(|(value, it)| (value.as_str(), it))
     }
 
+    /// What stands for the values.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|(_, it)| it)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

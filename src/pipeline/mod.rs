@@ -321,8 +321,7 @@ impl Pipeline {
         self.counters.source_lag_bytes.set(self.source.lag_bytes() as i64);
         self.counters.source_open_files.set(self.source.open_files() as i64);
         self.counters.source_deleted_held_bytes.set(self.source.deleted_held_bytes() as i64);
-        let oldest = self.outlet.oldest_age().as_millis();
-        self.counters.delivery_oldest_unacknowledged_milliseconds.set(oldest as i64);
+        self.counters.delivery_oldest_unacknowledged_seconds.set(self.outlet.oldest_age().as_secs_f64());
         self.counters.source_closed_files.set(self.source.closed_files() as i64);
         self.counters.source_waiting_files.set(self.source.waiting_files() as i64);
         self.counters.queue_bytes.set(self.outlet.queued_bytes() as i64);

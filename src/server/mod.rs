@@ -1,7 +1,12 @@
 //! The server: what does the process say of itself over HTTP?
 //!
-//! `/metrics` in the OpenMetrics format, `/healthz` (the process is alive), `/readyz` (every pipeline runs, and every sink
+//! `/metrics` in the format that its reader asks for, `/healthz` (the process is alive), `/readyz` (every pipeline runs, and every sink
 //! answers; else 503 with the reasons). On loopback unless told otherwise; it shows no record data, no paths and no secrets.
+
+mod connections;
+mod formats;
+
+pub use connections::{CONNECTION_TIMEOUT, CONNECTIONS_MAX, HEAD_TIMEOUT};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,18 +14,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use self::formats::Format;
 use crate::flow::answer::Trouble;
 use crate::pipeline::health::Health;
 use crate::telemetry::Telemetry;
-
-/// The content type of OpenMetrics text, which Prometheus reads.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What is served.
 #[derive(Clone, Debug)]
@@ -66,20 +69,20 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Answers requests until the runtime ends.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, served: Served) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, served: Served) {
     let router = Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(served);
-    axum::serve(listener, router).await
+    connections::serve(listener, router).await;
 }
 
-async fn metrics(State(served): State<Served>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], served.telemetry.text())
+async fn metrics(State(served): State<Served>, headers: HeaderMap) -> impl IntoResponse {
+    let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::wanted(&accepted.join(","));
+    let head = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
+    (head, format.render(served.telemetry.text()))
 }
 
 async fn ready(State(served): State<Served>) -> impl IntoResponse {

@@ -78,6 +78,14 @@ fn a_record_gives_these_counts() {
         (r#"{"latency_ms":"12.8"}"#, "request // 1, unusable latency_ms"),
         (r#"{"latency_ms":-1}"#, "request // 1, unusable latency_ms"),
         (r#"{"latency_ms":1e999}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":86400000}"#, "request // 1, latency bucket 7 sum 86400"),
+        (r#"{"latency_ms":86400001}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":9223372036854775807}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":1795428000123}"#, "request // 1, unusable latency_ms"),
+        (r#"{"latency_ms":-0.0,"confidence":-0}"#, "request // 1, latency bucket 0 sum 0, confidence bucket 0 sum 0"),
+        (r#"{"confidence":1.0000001}"#, "request // 1, unusable confidence"),
+        (r#"{"confidence":-0.1}"#, "request // 1, unusable confidence"),
+        (r#"{"confidence":"NaN"}"#, "request // 1, unusable confidence"),
         (r#"{"latency_ms":null,"confidence":null}"#, "request // 1"),
         (r#"{"confidence":87.3}"#, "request // 1, unusable confidence"),
         (r#"{"confidence":[0.1,0.9]}"#, "request // 1, unusable confidence"),
@@ -124,4 +132,24 @@ fn counts_survive_the_disk_and_tolerate_what_is_missing() {
     assert_eq!(first.room.taken, 6, "one model, two versions, two statuses, one label");
     let sparse: Counts = serde_json::from_str(r#"{"models":{"m":{"predictions":{"a":1},"new":[]}}}"#).unwrap();
     assert_eq!(sparse.values(), 2);
+}
+
+#[test]
+fn a_sum_that_was_spoilt_begins_anew_and_its_neighbours_go_on() {
+    let spoilt = r#"{"models":{"m":{"versions":{
+        "1":{"requests":{"ok":2},"latency":{"buckets":[1,0,0,0,0,0,0,1],"sum":{"units":18446744073709551615,"billionths":0}}},
+        "2":{"requests":{"ok":2},"latency":{"buckets":[0,0,0,0,0,0,0,2],"sum":{"units":172800,"billionths":0}}},
+        "3":{"requests":{"ok":1},"latency":{"buckets":[0,0,0,0,0,0,0,1],"sum":{"units":9223372036854775,"billionths":807000000}}},
+        "4":{"latency":{"buckets":[18446744073709551615,1,0,0,0,0,0,0],"sum":{"units":1,"billionths":0}}}},
+        "confidence":{"buckets":[1,0,0,0,0,0,0,0],"sum":{"units":3,"billionths":0}}}}}"#;
+    let mut observer = observer(DEFAULT);
+    observer.restore(serde_json::from_str(spoilt).unwrap());
+    let mut space = Space::default();
+    observer.observe(&Record::parse(r#"{"model_name":"m","model_version":"1","latency_ms":40}"#, &mut space).unwrap());
+    let model = observer.counts().models.iter().next().unwrap().1;
+    let sums: Vec<(u64, f64)> =
+        model.versions.iter().map(|(_, it)| (it.latency.count(), it.latency.sum.as_f64())).collect();
+    assert_eq!(sums, [(1, 0.04), (2, 172_800.0), (0, 0.0), (0, 0.0)]);
+    assert_eq!(model.confidence, Histogram::default());
+    assert_eq!(model.versions.iter().next().unwrap().1.requests.iter().map(|(_, count)| *count).sum::<u64>(), 3);
 }

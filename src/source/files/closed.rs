@@ -17,8 +17,9 @@ use super::{Files, report_lost};
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::FileEntry;
 
-/// So many of the files that a process may open are left to sockets, the store, and the like.
-const OPEN_FILES_RESERVE: u64 = 64;
+/// So many of the files that a process may open are left to sockets (at most 32 of them to readers of `/metrics`), the
+/// store, and the like.
+const OPEN_FILES_RESERVE: u64 = 96;
 
 /// That files wait for a place is said at most this often.
 const WAITING_SAID_EVERY: Duration = Duration::from_secs(60);
