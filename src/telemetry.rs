@@ -78,6 +78,10 @@ pub struct Counters {
     pub dead_letter_discarded_entries_total: Counter,
     /// All that went to the dead letter, whatever the reason; not shown, it is the sum of what is.
     dead_lettered_total: Counter,
+    /// The same by stage and reason.
+    dead_letter_reasons: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// Records that look like inferences, and that observers do not count as such.
+    pub observe_passed_over_records_total: Counter,
     dropped: Counts,
     dead_lettered: Counts,
     replayed: Counts,
@@ -184,6 +188,9 @@ impl Counters {
     /// Counts a record that goes to the dead letter.
     pub fn count_dead_letter(&self, reject: &Reject) {
         self.dead_lettered_total.inc();
+        let mut reasons = self.dead_letter_reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        *reasons.entry(reject.name()).or_default() += 1;
+        drop(reasons);
         let labels = vec![
             ("pipeline", self.pipeline.clone()),
             ("stage", reject.stage.as_str().to_owned()),
@@ -200,6 +207,11 @@ impl Counters {
     /// How many records went to the dead letter.
     pub fn dead_lettered_total(&self) -> u64 {
         self.dead_lettered_total.get()
+    }
+
+    /// How many went there by stage and reason, as accounts name them: `decode/invalid_json`.
+    pub fn dead_letter_reasons(&self) -> BTreeMap<String, u64> {
+        self.dead_letter_reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The counters of the sink of a name.
@@ -284,6 +296,8 @@ impl Telemetry {
             count("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix");
         let observe_capped_labels_total =
             count("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`");
+        let observe_passed_over_records_total =
+            count("inferlog_observe_passed_over_records", "Records that look like inferences and are not counted");
         let delivery_requests_total = count("inferlog_delivery_requests", "Requests sent to sinks");
         let dead_letter_discarded_entries_total =
             count("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen");
@@ -330,6 +344,8 @@ impl Telemetry {
             checkpoint_saves_total,
             dead_letter_discarded_entries_total,
             dead_lettered_total: Counter::default(),
+            dead_letter_reasons: Arc::default(),
+            observe_passed_over_records_total,
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
             replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),

@@ -39,7 +39,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
     let pipelines = load(&arguments.paths)?;
     for pipeline in &pipelines {
-        say(&format!("{}: as it should be", pipeline.path.display()));
+        for remark in &pipeline.remarks {
+            say(&format!("{remark}\n"));
+        }
+        let verdict = match pipeline.remarks.len() {
+            0 => "as it should be".to_owned(),
+            1 => "valid, with 1 warning".to_owned(),
+            warnings => format!("valid, with {warnings} warnings"),
+        };
+        say(&format!("{}: {verdict}", pipeline.path.display()));
         if pipeline.sinks.len() > 1 {
             say("  every sink must take a batch before it is committed: the slowest one sets the pace");
         }

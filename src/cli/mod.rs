@@ -7,6 +7,7 @@ mod check;
 mod dead_letter;
 mod demo;
 mod explain;
+mod log;
 mod query;
 mod query_source;
 mod reconcile;
@@ -19,7 +20,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, model::Pipeline};
 use crate::query::table::Table;
@@ -102,6 +102,10 @@ impl Failure {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(problem) = log::wanted() {
+        complain(&problem, Some(&log::hint()));
+        return ExitCode::from(COULD_NOT_LOOK);
+    }
     let result = match arguments.verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo(arguments) => demo::run(arguments),
@@ -125,15 +129,7 @@ pub fn main() -> ExitCode {
 
 /// Says what happens, on stderr: `INFERLOG_LOG` chooses how much, as in `INFERLOG_LOG=debug`.
 fn start_log(default: &str) {
-    let filter = EnvFilter::try_from_env("INFERLOG_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // Another one is set already only in tests.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .try_init();
+    log::start(default);
 }
 
 /// Reads pipeline files, or says what is wrong with them.

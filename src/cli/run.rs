@@ -1,15 +1,18 @@
 //! `inferlog run`: tails files and delivers, for good or `--once`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, runtime, say, start_log};
-use crate::config::model::Pipeline;
+use crate::config::changes::{Change, Files};
+use crate::config::model::{Pipeline, Step};
 use crate::pipeline::health::Health;
+use crate::pipeline::lookout::{by_reason, look_out};
 use crate::pipeline::supervisor::{Running, Supervisor};
 use crate::pipeline::{Ended, Limits};
 use crate::server::{self, Served};
@@ -21,6 +24,9 @@ const LISTEN: &str = "127.0.0.1:9614";
 
 /// How long deliveries may take after a stop was asked for.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How often pipeline files are looked at for changes.
+const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
 /// With `--once`: how long nothing may move.
 const ONCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -60,7 +66,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let pipelines = load(&arguments.paths)?;
     let data_dir = data_dir(arguments.state.data_dir);
     let runtime = runtime()?;
-    let ended = runtime.block_on(run_all(&pipelines, &data_dir, arguments.once, arguments.listen));
+    let files = Files::now(&arguments.paths);
+    let ended = runtime.block_on(run_all(&pipelines, files, &data_dir, arguments.once, arguments.listen));
     // A sink may be stuck in the middle of a write; what it holds is not acknowledged.
     runtime.shutdown_background();
     judge(&ended?, arguments.once)
@@ -73,10 +80,12 @@ pub(super) fn limits(once: bool) -> Limits {
 
 async fn run_all(
     pipelines: &[Pipeline],
+    files: Files,
     data_dir: &std::path::Path,
     once: bool,
     listen: Option<Listen>,
 ) -> Result<Vec<(String, Ended)>, Failure> {
+    let mut signals = Signals::listen()?;
     let listener = bind(listen).await?;
     let mut supervisor =
         Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, error.hint()))?;
@@ -84,6 +93,7 @@ async fn run_all(
         let pipelines = supervisor.pipelines.iter().map(|pipeline| server::Pipeline {
             name: pipeline.name.clone(),
             is_running: Arc::clone(&pipeline.is_running),
+            pulse: Arc::clone(&pipeline.pulse),
             health: pipeline.health.clone(),
         });
         let pipelines = Arc::new(pipelines.collect());
@@ -92,13 +102,40 @@ async fn run_all(
     }
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), data_dir = %data_dir.display(), "running");
-    let ended = wait(&mut supervisor).await;
-    supervisor.pipelines.iter().for_each(sum_up);
-    ended
+    tokio::spawn(look_out(supervisor.subjects(once.then_some(ONCE_TIMEOUT))));
+    if !once {
+        tokio::spawn(watch(files));
+    }
+    let ended = wait(&mut supervisor, &mut signals).await;
+    supervisor.pipelines.iter().zip(pipelines).for_each(|(running, pipeline)| sum_up(running, pipeline));
+    Ok(ended)
+}
+
+/// Says when pipeline files are no longer what was loaded.
+async fn watch(mut files: Files) {
+    loop {
+        tokio::time::sleep(FILES_LOOKED_AT_EVERY).await;
+        // They may be on a disk that is slow.
+        let looked = tokio::task::spawn_blocking(move || {
+            let changes = files.changes();
+            (files, changes)
+        });
+        let Ok((again, changes)) = looked.await else { return };
+        files = again;
+        for change in changes {
+            match change {
+                Change::Restored(_) => tracing::info!("{change}"),
+                _ => {
+                    let hint = "`inferlog check` says whether they are right; stop inferlog and start it to apply them";
+                    tracing::warn!(hint, "{change}");
+                }
+            }
+        }
+    }
 }
 
 /// Says what became of everything that a pipeline read.
-fn sum_up(pipeline: &Running) {
+fn sum_up(pipeline: &Running, file: &Pipeline) {
     let counters = &pipeline.counters;
     let (lines, bytes) = (counters.source_read_lines_total.get(), counters.source_read_bytes_total.get());
     let of_sink = |health: &Arc<Health>| {
@@ -106,7 +143,20 @@ fn sum_up(pipeline: &Running) {
         format!("; {}: {} indexed, {} duplicates", health.sink(), counters.indexed.get(), counters.duplicates.get())
     };
     let sinks: String = pipeline.health.iter().map(of_sink).collect();
-    tracing::info!(pipeline = pipeline.name, "ended: read {lines} lines, {bytes} bytes{sinks}");
+    let rules = file.enrich.iter().filter_map(|step| if let Step::Drop(drop) = step { Some(&drop.name) } else { None });
+    let dropped: BTreeMap<String, u64> = rules.map(|rule| (rule.clone(), counters.dropped(rule).get())).collect();
+    let dropped = part("dropped", dropped);
+    let dead_lettered = part("to the dead letter", counters.dead_letter_reasons());
+    tracing::info!(pipeline = pipeline.name, "ended: read {lines} lines, {bytes} bytes{dropped}{dead_lettered}{sinks}");
+}
+
+/// How many there were, and by what; nothing where there were none.
+fn part(what: &str, mut counts: BTreeMap<String, u64>) -> String {
+    counts.retain(|_, count| *count > 0);
+    match counts.values().sum::<u64>() {
+        0 => String::new(),
+        sum => format!("; {sum} {what} ({})", by_reason(&counts)),
+    }
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.
@@ -132,17 +182,41 @@ async fn bind(listen: Option<Listen>) -> Result<Option<tokio::net::TcpListener>,
     }
 }
 
+/// The signals that a run hears, from the moment on that this is made.
+struct Signals {
+    stop: [Signal; 2],
+    ignored: [Signal; 3],
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(&error, None));
+        let [user_1, user_2] = [SignalKind::user_defined1(), SignalKind::user_defined2()];
+        Ok(Signals {
+            stop: [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?],
+            ignored: [listen(SignalKind::hangup())?, listen(user_1)?, listen(user_2)?],
+        })
+    }
+}
+
 /// Waits for the end: the first signal asks for it, the second one forces it.
-pub(super) async fn wait(supervisor: &mut Supervisor) -> Result<Vec<(String, Ended)>, Failure> {
-    let failed = |error: std::io::Error| Failure::new(&error, None);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, Ended)> {
+    let Signals { stop: [interrupt, terminate], ignored: [hangup, user_1, user_2] } = signals;
     let mut asked = false;
     loop {
-        tokio::select! {
-            ended = supervisor.ended() => return Ok(ended),
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        let ignored = tokio::select! {
+            ended = supervisor.ended() => return ended,
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+            _ = hangup.recv() => Some("SIGHUP"),
+            _ = user_1.recv() => Some("SIGUSR1"),
+            _ = user_2.recv() => Some("SIGUSR2"),
+        };
+        if let Some(signal) = ignored {
+            let hint = "to apply a change of a pipeline file, stop inferlog (SIGTERM) and start it; nothing has to be \
+                        reopened when a log is rotated";
+            tracing::warn!(hint, "{signal} is ignored: pipeline files are read at the start only");
+            continue;
         }
         if asked {
             say("stopped at once; what was not acknowledged is read again at the next start");
@@ -165,6 +239,13 @@ fn judge(ended: &[(String, Ended)], once: bool) -> Result<(), Failure> {
 }
 
 fn judge_one(pipeline: &str, ended: &Ended, once: bool) -> u8 {
+    if let Some(words) = &ended.panic {
+        complain(
+            &format!("pipeline `{pipeline}`: BUG: its thread panicked: {words}"),
+            Some("please report it; what was not acknowledged is read again at the next start"),
+        );
+        return COULD_NOT_LOOK;
+    }
     if ended.stuck {
         complain(
             &format!("pipeline `{pipeline}`: nothing moved for {} minutes", ONCE_TIMEOUT.as_secs() / 60),
@@ -196,4 +277,27 @@ fn judge_one(pipeline: &str, ended: &Ended, once: bool) -> u8 {
         code = NOT_SO;
     }
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_become_exit_codes() {
+        let drained = Ended { drained: true, ..Ended::default() };
+        for (ended, expected) in [
+            (drained.clone(), 0),
+            (Ended::default(), NOT_SO),
+            (Ended { stuck: true, ..Ended::default() }, COULD_NOT_LOOK),
+            (Ended { panic: Some("BUG: x".to_owned()), ..Ended::default() }, COULD_NOT_LOOK),
+            (Ended { dead_lettered: 1, ..drained.clone() }, NOT_SO),
+            (Ended { unreadable: 1, ..drained.clone() }, NOT_SO),
+            (Ended { left_unread: vec![(PathBuf::from("a"), 3)], ..drained.clone() }, NOT_SO),
+        ] {
+            assert_eq!(judge_one("p", &ended, true), expected, "{ended:?}");
+        }
+        let dead_lettered = Ended { dead_lettered: 1, ..drained };
+        assert_eq!(judge_one("p", &dead_lettered, false), 0, "that is what a dead letter is for");
+    }
 }

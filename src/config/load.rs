@@ -52,7 +52,7 @@ pub fn load_with(paths: &[PathBuf], environment: &Environment<'_>) -> Result<Vec
     }
 }
 
-fn pipeline_files(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+pub(super) fn pipeline_files(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let default = [PathBuf::from(DEFAULT_FOLDER)];
     let paths = if paths.is_empty() { &default } else { paths };
     let mut files = Vec::new();
@@ -149,7 +149,7 @@ fn pipeline(mut file: Section<'_>, name: String) -> Option<Pipeline> {
     })
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)) {
         Err(error) => Err(format!("the file cannot be read: {}", words(&error))),

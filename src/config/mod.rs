@@ -4,6 +4,7 @@
 //! ([`model`]), in one file of this folder for each part. All problems of all files are collected and reported together,
 //! each with its place ([`report`]). Nothing here opens a log file, a socket or a store.
 
+pub mod changes;
 mod enrich;
 mod expand;
 mod field;

@@ -102,7 +102,10 @@ fn the_limit_refuses_and_says_what_to_do_until_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let dead_letter = open(folder.path());
     let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference).err());
-    assert!(refused.unwrap().to_string().contains("raise `dead_letter.bytes_max`"));
+    let trouble = refused.unwrap().trouble();
+    assert!(!trouble.problem.contains(folder.path().to_str().unwrap()), "no paths: {trouble:?}");
+    let hint = trouble.hint.unwrap();
+    assert!(hint.contains("raise `dead_letter.bytes_max`") && hint.contains("when_full"), "{hint}");
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     fs_err::remove_file(&path).unwrap();
     write(&dead_letter, b'z', Content::Reference).unwrap();

@@ -14,10 +14,12 @@ use chrono::Utc;
 use serde_json::value::RawValue;
 
 use super::{files, sift};
+use crate::flow::answer::Trouble;
 use crate::flow::batch::{Id, SourceFile};
 use crate::flow::reject::Reject;
 use crate::telemetry::Counters;
 use crate::text::digest::hexadecimal;
+use crate::text::units::format_bytes;
 
 /// With `when_full: drop_oldest` the entries are in about this many files.
 const PARTS: u64 = 8;
@@ -119,15 +121,35 @@ pub enum DeadLetterError {
         source: io::Error,
     },
     /// The limit is reached.
-    #[error(
-        "the dead letter in `{folder}` has reached its {bytes_max} bytes: look at it, replay or remove its files, or raise `dead_letter.bytes_max`"
-    )]
+    #[error("the dead letter in `{folder}` has reached its {bytes_max} bytes")]
     Full {
         /// The folder.
         folder: PathBuf,
         /// The limit.
         bytes_max: u64,
     },
+}
+
+impl DeadLetterError {
+    /// The same for everybody, without the folder.
+    pub fn trouble(&self) -> Trouble {
+        let (problem, hint) = match self {
+            DeadLetterError::Io { source, .. } => {
+                // The innermost cause: those around it name the folder.
+                let mut cause: &dyn std::error::Error = source;
+                while let Some(inner) = cause.source() {
+                    cause = inner;
+                }
+                (format!("cannot write to the dead letter: {cause}"), "is its disk full, or read-only?")
+            }
+            DeadLetterError::Full { bytes_max, .. } => (
+                format!("the dead letter has reached its {}", format_bytes(*bytes_max)),
+                "`inferlog dead-letter list` says what fills it: replay or remove its files, or raise \
+                 `dead_letter.bytes_max`; `dead_letter: { when_full: drop_oldest }` goes on without the oldest entries",
+            ),
+        };
+        Trouble { problem, hint: Some(hint.to_owned()) }
+    }
 }
 
 /// The dead letter of one pipeline.

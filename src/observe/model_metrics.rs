@@ -50,6 +50,7 @@ pub struct ModelMetrics {
     counts: Counts,
     room: Room,
     unusable: Unusable,
+    passed_over: Counter,
 }
 
 /// How often a field was there and could not be used.
@@ -117,6 +118,7 @@ impl ModelMetrics {
                 latency_ms: counters.unusable("latency_ms"),
                 confidence: counters.unusable("confidence"),
             },
+            passed_over: counters.observe_passed_over_records_total.clone(),
         }
     }
 
@@ -148,6 +150,9 @@ impl ModelMetrics {
     /// Counts a record if it is an inference, by what its document has, and says whether it is.
     pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) -> bool {
         if !self.inferences.matches(document) {
+            if looks_like_an_inference(record) {
+                self.passed_over.inc();
+            }
             return false;
         }
         let room = &mut self.room;
@@ -241,6 +246,11 @@ impl Sum {
     pub(super) fn as_f64(self) -> f64 {
         self.units as f64 + f64::from(self.billionths) / BILLION as f64
     }
+}
+
+/// Whether a record has what only inferences have.
+pub fn looks_like_an_inference(record: &Record<'_>) -> bool {
+    ["prediction", "confidence", "latency_ms"].iter().any(|field| present(record, field).is_some())
 }
 
 /// The raw value of a field; `null` is none.

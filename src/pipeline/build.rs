@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::delivery::{Delivery, NamedSink, Policy};
 use super::health::Health;
 use super::outlet::{Outlet, RateLimit};
+use super::pulse::Pulse;
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, SavedCheckpoint, Stop};
 use crate::config::model::{self, SinkOptions};
@@ -68,6 +69,8 @@ pub struct Built {
     pub deliveries: Vec<Delivery>,
     /// The state of each sink.
     pub health: Vec<Arc<Health>>,
+    /// The state of the pipeline's thread.
+    pub pulse: Arc<Pulse>,
     /// Tells the pipeline to stop.
     pub stop: Stop,
     /// Its counters.
@@ -134,6 +137,7 @@ pub fn build(
         spent,
     );
     let source = Files::new(files_options(&pipeline.source.files, &folder), entries, counters.clone(), wake.clone())?;
+    let pulse = Arc::<Pulse>::default();
     let pipeline = Pipeline {
         name: pipeline.name.clone(),
         source,
@@ -148,8 +152,9 @@ pub fn build(
         stop: stop.clone(),
         moved: Instant::now(),
         held: None,
+        pulse: Arc::clone(&pulse),
     };
-    Ok(Built { pipeline, deliveries, health, stop, counters, shown, lock })
+    Ok(Built { pipeline, deliveries, health, pulse, stop, counters, shown, lock })
 }
 
 /// The checkpoint; `None` at the very first start. A damaged one was moved aside, and every file is read and counted anew.

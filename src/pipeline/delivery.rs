@@ -269,6 +269,8 @@ impl Delivery {
         let asked = Instant::now();
         let answer = self.sink.deliver(request).await;
         turn.answered(load(&answer));
+        let (sink, documents, bytes) = (self.health.sink(), request.len(), request.bytes());
+        tracing::debug!(sink, documents, bytes, took = ?asked.elapsed(), "the sink answered");
         self.health.answered();
         self.sink_counters.in_flight.dec();
         self.sink_counters.observe_request(asked.elapsed());
@@ -403,7 +405,7 @@ impl Delivery {
         let mut had_to_wait = false;
         while let Err(error) = work() {
             had_to_wait = true;
-            self.health.trouble(Trouble { problem: error.to_string(), hint: None });
+            self.health.trouble(error.trouble());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         if had_to_wait {

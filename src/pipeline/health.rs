@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::pulse::Standing;
 use crate::flow::answer::Trouble;
 use crate::telemetry::SinkCounters;
 
-/// The same trouble is repeated in the log after this long, however often the sink answered in between.
+/// A trouble that came back is said again after this long without it. One that lasts is said again by the lookout.
 const REPEATED_AFTER: Duration = Duration::from_secs(60);
 
 /// A sink that owes an answer for longer than this is not ready.
@@ -27,8 +28,8 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    trouble: Option<Trouble>,
-    /// Which problems were said lately, and when.
+    trouble: Option<Standing>,
+    /// Which problems were there lately, and when last.
     said: HashMap<String, Instant>,
     /// The log's last word is that there is trouble.
     is_said: bool,
@@ -65,14 +66,18 @@ impl Health {
     pub fn trouble(&self, trouble: Trouble) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.said.retain(|_, said| said.elapsed() < REPEATED_AFTER);
-        if !state.said.contains_key(&trouble.problem) && state.said.len() < TROUBLES_MAX {
+        let now = Instant::now();
+        if let Some(last) = state.said.get_mut(&trouble.problem) {
+            *last = now;
+        } else if state.said.len() < TROUBLES_MAX {
             let hint = trouble.hint.as_deref().unwrap_or("nothing is lost, it is tried again");
             tracing::warn!(pipeline = self.pipeline, sink = &*self.sink, hint, "{}", trouble.problem);
-            state.said.insert(trouble.problem.clone(), Instant::now());
+            state.said.insert(trouble.problem.clone(), now);
             state.is_said = true;
         }
         self.counters.ready.set(0);
-        state.trouble = Some(trouble);
+        let since = state.trouble.as_ref().map_or(now, |standing| standing.since);
+        state.trouble = Some(Standing { trouble, since });
     }
 
     /// Takes note that the sink is asked.
@@ -91,10 +96,15 @@ impl Health {
 
     /// The present trouble.
     pub fn current(&self) -> Option<Trouble> {
+        self.standing().map(|standing| standing.trouble)
+    }
+
+    /// The same, and since when.
+    pub fn standing(&self) -> Option<Standing> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent_for =
-            state.owed_since.map(|since| since.elapsed()).filter(|silent_for| *silent_for > ANSWERED_WITHIN);
-        state.trouble.clone().or_else(|| silent_for.map(silent))
+        let silent_since = state.owed_since.filter(|since| since.elapsed() > ANSWERED_WITHIN);
+        let silence = |since: Instant| Standing { trouble: silent(since.elapsed()), since };
+        state.trouble.clone().or_else(|| silent_since.map(silence))
     }
 }
 

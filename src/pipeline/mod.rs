@@ -14,10 +14,12 @@ pub mod build;
 pub mod delivery;
 pub mod health;
 mod held;
+pub mod lookout;
 #[cfg(test)]
 mod observe_tests;
 mod outlet;
 pub(crate) mod pace;
+pub mod pulse;
 #[cfg(test)]
 mod simulation_tests;
 mod stages;
@@ -30,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use crate::dead_letter::DeadLetter;
 use crate::flow::ack::FileNumber;
+use crate::flow::answer::Trouble;
 use crate::flow::wake::Wake;
 use crate::proof::accounts::{Accounts, Kind, Waiting};
 use crate::source::files::{Chunk, Files};
@@ -38,6 +41,7 @@ use crate::telemetry::{Counters, now_seconds};
 use crate::text::chain::chain;
 use held::Held;
 use outlet::Outlet;
+use pulse::{Obstacle, Pulse};
 use stages::Stages;
 
 /// The checkpoint is saved at most this often.
@@ -119,6 +123,8 @@ pub struct Ended {
     pub dead_lettered: u64,
     /// How many files and folders could not be read.
     pub unreadable: u64,
+    /// The pipeline's thread panicked, with these words.
+    pub panic: Option<String>,
 }
 
 /// One pipeline: everything left of its queues.
@@ -138,6 +144,7 @@ pub struct Pipeline {
     moved: Instant,
     /// What of a chunk waits until the dead letter takes a line of it.
     held: Option<Held>,
+    pulse: Arc<Pulse>,
 }
 
 /// Where the checkpoint is, and when it was saved.
@@ -164,6 +171,7 @@ impl Pipeline {
         let mut ended = Ended::default();
         while !self.stop.is_asked() && !ended.stuck {
             let turn = self.turn();
+            self.pulse.beat(turn == Turn::Full, self.moved);
             if turn == Turn::Idle && self.limits.once && self.is_delivered_to_the_end(&mut ended) {
                 break;
             }
@@ -236,10 +244,12 @@ impl Pipeline {
             Ok(()) => {
                 self.note_observed(number, end_offset_bytes);
                 self.moved = Instant::now();
+                self.pulse.free(Obstacle::DeadLetter);
                 tracing::info!(pipeline = self.name, "the dead letter takes entries again");
                 true
             }
             Err(interrupted) => {
+                self.pulse.hold(Obstacle::DeadLetter, interrupted.error.trouble());
                 if interrupted.taken_bytes > 0 {
                     self.moved = Instant::now();
                 }
@@ -291,8 +301,11 @@ impl Pipeline {
                     self.counters.checkpoint_saves_total.inc();
                     self.counters.checkpoint_last_save_timestamp_seconds.set(now_seconds());
                     self.checkpoint.failing = false;
+                    self.pulse.free(Obstacle::Checkpoint);
+                    tracing::debug!(pipeline = self.name, took = ?started.elapsed(), "saved the checkpoint");
                 }
                 Err(problem) => {
+                    self.pulse.hold(Obstacle::Checkpoint, unsaved());
                     if !std::mem::replace(&mut self.checkpoint.failing, true) {
                         let hint = "trying again; a restart before that reads again what was delivered since";
                         tracing::warn!(pipeline = self.name, hint, "{problem}");
@@ -401,11 +414,21 @@ fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Waiting {
     Waiting { bytes: source.lag_bytes(), oldest: outlet.oldest_age(), latency: counters.take_latency() }
 }
 
+/// What is shown of a checkpoint that cannot be saved: the log says why, with its path.
+fn unsaved() -> Trouble {
+    let hint = "see the log for the reason; a restart reads again what was delivered since".to_owned();
+    Trouble { problem: "the checkpoint cannot be saved".to_owned(), hint: Some(hint) }
+}
+
 /// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.
 fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<Held> {
     let interrupted = stages.take(chunk).err()?;
-    let hint = "the pipeline waits until it can; nothing is lost";
-    tracing::warn!(pipeline, hint, "{}", interrupted.error);
+    let fill = match lookout::by_reason(&stages.counters.dead_letter_reasons()) {
+        none if none.is_empty() => String::new(),
+        reasons => format!("; since the start there went: {reasons}"),
+    };
+    let hint = interrupted.error.trouble().hint;
+    tracing::warn!(pipeline, hint, "{}{fill}; the pipeline waits, nothing is lost", interrupted.error);
     Some(Held::rest_of(chunk, interrupted.taken_bytes))
 }
 

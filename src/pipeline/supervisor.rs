@@ -1,9 +1,12 @@
 //! The supervisor: many pipelines side by side, each on a thread of its own, their deliveries on one runtime.
 
+use std::any::Any;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -11,6 +14,8 @@ use tokio::task::JoinHandle;
 use super::build::{self, BuildError, Built};
 use super::delivery::Closed;
 use super::health::Health;
+use super::lookout::Subject;
+use super::pulse::Pulse;
 use super::{Ended, Limits, Stop};
 use crate::config::model;
 use crate::observe::ModelSeries;
@@ -29,8 +34,12 @@ pub struct Running {
     pub counters: Counters,
     /// The state of each of its sinks.
     pub health: Vec<Arc<Health>>,
+    /// The state of its thread.
+    pub pulse: Arc<Pulse>,
     /// Whether its thread runs.
     pub is_running: Arc<AtomicBool>,
+    /// Which records `model_metrics` counts, in KQL.
+    inferences: Option<String>,
     stop: Stop,
     end: oneshot::Receiver<Ended>,
     ended: Option<Ended>,
@@ -106,6 +115,19 @@ impl Supervisor {
         self.pipelines.iter().for_each(|pipeline| pipeline.stop.ask());
     }
 
+    /// What a [`super::lookout`] looks at. `gives_up_after`: with `--once`, how long nothing may move.
+    pub fn subjects(&self, gives_up_after: Option<Duration>) -> Vec<Subject> {
+        let subject = |running: &Running| Subject {
+            pipeline: running.name.clone(),
+            counters: running.counters.clone(),
+            health: running.health.clone(),
+            pulse: Arc::clone(&running.pulse),
+            inferences: running.inferences.clone(),
+            gives_up_after,
+        };
+        self.pipelines.iter().map(subject).collect()
+    }
+
     /// Waits until every pipeline has ended. May be given up and called again.
     pub async fn ended(&mut self) -> Vec<(String, Ended)> {
         let mut all = Vec::new();
@@ -121,7 +143,7 @@ impl Running {
     async fn ended(&mut self) -> Ended {
         let ended = match self.ended.take() {
             Some(ended) => ended,
-            // A thread that panicked says nothing; its panic is on stderr, and nothing is drained.
+            // A thread that says nothing has drained nothing.
             None => (&mut self.end).await.unwrap_or_default(),
         };
         self.ended = Some(ended.clone());
@@ -137,19 +159,32 @@ impl Running {
     }
 }
 
-/// Says that a thread has ended, also when it panics.
-struct Ending(Arc<AtomicBool>);
+/// Runs a pipeline to its end. A panic is a defect of ours, and an end like another: others run on, nothing of this one
+/// counts as delivered, and whoever asks is told.
+fn run_to_the_end(name: &str, pulse: &Pulse, run: impl FnOnce() -> Ended) -> Ended {
+    let ended = catch_unwind(AssertUnwindSafe(run)).inspect(|_| pulse.ended());
+    ended.unwrap_or_else(|payload| {
+        let words = panic_words(&*payload);
+        let hint = "please report it; what was not acknowledged is read again at the next start";
+        tracing::error!(pipeline = name, hint, "BUG: the pipeline's thread panicked: {words}");
+        pulse.panicked(&words);
+        Ended { panic: Some(words), ..Ended::default() }
+    })
+}
 
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
+/// What a panic says.
+fn panic_words(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a word").to_owned()
 }
 
 fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Running, StartError> {
     let name = pipeline.name.clone();
     start_replays(pipeline, &built, data_dir)?;
-    let Built { pipeline, deliveries, health, stop, counters, shown: _, lock } = built;
+    let inferences = pipeline.observe.first().map(|observer| match observer {
+        model::Observer::ModelMetrics { inferences, .. } => inferences.expression.text().to_owned(),
+    });
+    let Built { pipeline, deliveries, health, pulse, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
         .into_iter()
         .zip(&health)
@@ -171,16 +206,18 @@ fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Ru
         .collect();
     let (sender, end) = oneshot::channel();
     let is_running = Arc::new(AtomicBool::new(true));
-    let ending = Ending(Arc::clone(&is_running));
+    let (its_pulse, its_name, runs) = (Arc::clone(&pulse), name.clone(), Arc::clone(&is_running));
     std::thread::Builder::new()
         .name(name.clone())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let _ending = ending;
-            drop(sender.send(pipeline.run()));
+            let ended = run_to_the_end(&its_name, &its_pulse, || pipeline.run());
+            runs.store(false, Ordering::Release);
+            drop(sender.send(ended));
         })
         .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
-    Ok(Running { name, counters, health, is_running, stop, end, ended: None, deliveries, _lock: lock })
+    let ended = None;
+    Ok(Running { name, counters, health, pulse, is_running, inferences, stop, end, ended, deliveries, _lock: lock })
 }
 
 /// Starts the thread that replays the dead letter when another process asks for it.
@@ -198,10 +235,18 @@ fn start_replays(pipeline: &model::Pipeline, built: &Built, data_dir: &Path) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config;
+
+    #[test]
+    fn a_thread_that_panics_ends_with_its_words_and_is_not_alive() {
+        let pulse = Pulse::default();
+        let ended = run_to_the_end("p", &pulse, || panic!("BUG: the {} is gone", "mark"));
+        assert_eq!(ended, Ended { panic: Some("BUG: the mark is gone".to_owned()), ..Ended::default() });
+        assert_eq!(pulse.death().unwrap(), "its thread panicked: BUG: the mark is gone");
+        let drained = Ended { drained: true, ..Ended::default() };
+        assert_eq!(run_to_the_end("p", &Pulse::default(), || drained.clone()), drained);
+    }
 
     #[tokio::test]
     async fn waiting_for_the_ends_may_be_given_up_and_begun_again() {

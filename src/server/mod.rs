@@ -1,7 +1,8 @@
 //! The server: what does the process say of itself over HTTP?
 //!
-//! `/metrics` in the format that its reader asks for, `/healthz` (the process is alive), `/readyz` (every pipeline runs, and every sink
-//! answers; else 503 with the reasons). On loopback unless told otherwise; it shows no record data, no paths and no secrets.
+//! `/metrics` in the format that its reader asks for, `/healthz` (every pipeline's thread comes round; else 503, and a restart helps),
+//! `/readyz` (every pipeline runs and gets on, and every sink answers; else 503 with the reasons). On loopback unless told
+//! otherwise; it shows no record data, no paths and no secrets.
 
 mod connections;
 mod formats;
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 use self::formats::Format;
 use crate::flow::answer::Trouble;
 use crate::pipeline::health::Health;
+use crate::pipeline::pulse::Pulse;
 use crate::telemetry::Telemetry;
 
 /// What is served.
@@ -41,6 +43,8 @@ pub struct Pipeline {
     pub name: String,
     /// Whether its thread runs.
     pub is_running: Arc<AtomicBool>,
+    /// The state of its thread.
+    pub pulse: Arc<Pulse>,
     /// The state of each of its sinks.
     pub health: Vec<Arc<Health>>,
 }
@@ -56,7 +60,11 @@ impl Pipeline {
             let Trouble { problem, hint } = health.current()?;
             Some(json!({ "pipeline": self.name, "sink": health.sink(), "problem": problem, "hint": hint }))
         };
-        ended.into_iter().chain(self.health.iter().filter_map(of_sink))
+        let of_thread = self.pulse.troubles().into_iter().map(|standing| {
+            let Trouble { problem, hint } = standing.trouble;
+            json!({ "pipeline": self.name, "problem": problem, "hint": hint })
+        });
+        ended.into_iter().chain(of_thread).chain(self.health.iter().filter_map(of_sink))
     }
 }
 
@@ -71,7 +79,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Answers requests until the runtime ends.
 pub async fn serve(listener: TcpListener, served: Served) {
     let router = Router::new()
-        .route("/healthz", get(async || "alive\n"))
+        .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(served);
@@ -83,6 +91,16 @@ async fn metrics(State(served): State<Served>, headers: HeaderMap) -> impl IntoR
     let format = Format::wanted(&accepted.join(","));
     let head = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
     (head, format.render(served.telemetry.text()))
+}
+
+/// A restart is what helps where this says no.
+async fn alive(State(served): State<Served>) -> impl IntoResponse {
+    let death = |pipeline: &Pipeline| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
+    let deaths: String = served.pipelines.iter().filter_map(death).collect();
+    match deaths.is_empty() {
+        true => (StatusCode::OK, "alive\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, deaths),
+    }
 }
 
 async fn ready(State(served): State<Served>) -> impl IntoResponse {

@@ -23,6 +23,7 @@ mod kql_corpus;
 mod kql_differential;
 mod model_server;
 mod numbered;
+mod operator;
 mod own_tests;
 mod place;
 mod power_loss;
