@@ -145,7 +145,8 @@ fn a_sum_that_was_spoilt_begins_anew_and_its_neighbours_go_on() {
     let mut observer = observer(DEFAULT);
     observer.restore(serde_json::from_str(spoilt).unwrap());
     let mut space = Space::default();
-    observer.observe(&Record::parse(r#"{"model_name":"m","model_version":"1","latency_ms":40}"#, &mut space).unwrap());
+    let record = Record::parse(r#"{"model_name":"m","model_version":"1","latency_ms":40}"#, &mut space).unwrap();
+    observer.observe(&record, &record);
     let model = observer.counts().models.iter().next().unwrap().1;
     let sums: Vec<(u64, f64)> =
         model.versions.iter().map(|(_, it)| (it.latency.count(), it.latency.sum.as_f64())).collect();
