@@ -20,6 +20,7 @@
 //!
 //! [`write`] adds entries, [`read`] streams them beside a running process, [`sift`] takes out what was settled.
 
+mod known;
 pub mod read;
 pub mod sift;
 pub mod write;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::read::{Found, next_line};
 use super::write::{is_at, used_bytes};
+use super::known::Keys;
 use super::{DeadLetter, DeadLetterError, files};
+use crate::flow::batch::Id;
 use crate::flow::reject::Reject;
 use crate::record::{Path as Member, Record, Space, json};
 
@@ -47,8 +49,8 @@ pub trait Judge {
 /// A part of a file that is in memory.
 #[derive(Default)]
 struct Window {
-    /// Lines in their order, with their ends; those that are judged are marked.
-    lines: Vec<(Vec<u8>, bool)>,
+    /// Lines in their order, with their ends; those that are judged have their keys.
+    lines: Vec<(Vec<u8>, Option<u64>)>,
     wanted: Vec<Found>,
     bytes: usize,
 }
@@ -63,6 +65,8 @@ struct Sifted {
     /// Something is not as it was.
     changed: bool,
     empty: bool,
+    /// The keys of what leaves.
+    left: Vec<u64>,
 }
 
 impl DeadLetter {
@@ -89,8 +93,8 @@ impl DeadLetter {
         let source = BufReader::new(std::fs::File::open(path)?);
         let kept = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         let kept = BufWriter::new(kept);
-        let mut file = Sifted { temporary, source, kept, read_bytes: 0, changed: false, empty: true };
-        let sifted = file.sift(judge).and_then(|()| self.replace(&mut file));
+        let mut file = Sifted { temporary, source, kept, read_bytes: 0, changed: false, empty: true, left: Vec::new() };
+        let sifted = file.sift(judge, &self.keys).and_then(|()| self.replace(&mut file));
         if sifted.is_err() || !file.changed {
             fs_err::remove_file(&file.temporary)?;
         }
@@ -123,6 +127,7 @@ impl DeadLetter {
             state.file = None;
             state.unsynced = false;
         }
+        state.known.settle(&path, std::mem::take(&mut file.left));
         state.bytes = used_bytes(&self.folder)?;
         Ok(())
     }
@@ -130,12 +135,12 @@ impl DeadLetter {
 
 impl Sifted {
     /// Reads to the last whole line, and writes what stays.
-    fn sift(&mut self, judge: &mut dyn Judge) -> io::Result<()> {
+    fn sift(&mut self, judge: &mut dyn Judge, keys: &Keys) -> io::Result<()> {
         let mut line = Vec::new();
         let mut window = Window::default();
         while judge.goes_on() && next_line(&mut self.source, &mut line)? {
             self.read_bytes += line.len() as u64;
-            window.push(std::mem::take(&mut line), judge);
+            window.push(std::mem::take(&mut line), judge, keys);
             if window.is_full() {
                 self.settle(std::mem::take(&mut window), judge)?;
             }
@@ -147,11 +152,12 @@ impl Sifted {
         let Window { lines, wanted, .. } = window;
         let judgements = if wanted.is_empty() { Vec::new() } else { judge.judge(wanted) };
         let mut judgements = judgements.into_iter();
-        for (line, is_wanted) in lines {
-            let judgement = if is_wanted { judgements.next() } else { None };
+        for (line, key) in lines {
+            let judgement = key.and_then(|_| judgements.next());
             match judgement {
                 Some(Judgement::Leaves) => {
                     self.changed = true;
+                    self.left.extend(key);
                     continue;
                 }
                 Some(Judgement::StaysFor(reject)) => {
@@ -168,10 +174,15 @@ impl Sifted {
 }
 
 impl Window {
-    fn push(&mut self, line: Vec<u8>, judge: &dyn Judge) {
+    fn push(&mut self, line: Vec<u8>, judge: &dyn Judge, keys: &Keys) {
         self.bytes += line.len();
         let wanted = Found::parse(&line).ok().filter(|entry| judge.wants(entry));
-        self.lines.push((line, wanted.is_some()));
+        let key = |Found { id, origin, .. }: &Found| {
+            // One with an id that is none of ours was never known.
+            let id = Id::read(id).unwrap_or(Id([0; crate::flow::batch::ID_CHARACTERS]));
+            keys.key(id, origin.inode, origin.generation, origin.offset_bytes)
+        };
+        self.lines.push((line, wanted.as_ref().map(key)));
         self.wanted.extend(wanted);
     }
 

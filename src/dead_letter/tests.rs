@@ -302,13 +302,32 @@ fn the_oldest_entries_are_dropped_and_counted_if_that_is_chosen() {
     let left = ids(folder.path());
     assert!(all.ends_with(&left) && left.len() > 10, "the newest in their order: {left}");
     assert_eq!(counters.dead_letter_discarded_entries_total.get(), (all.len() - left.len()) as u64);
+    assert_eq!(dead_letter.state().known.len(), left.len(), "what is known leaves with its file");
     let bytes = write::used_bytes(folder.path()).unwrap();
     assert!(bytes < 11_000 && bytes > 7_000, "{bytes} bytes of at most 10,000 and an entry");
     // Another process goes on with them, and a replay sifts all of them.
     let again = DeadLetter::open(folder.path(), options, counters).unwrap();
     write(&again, b'+', Content::Reference).unwrap();
     assert!(ids(folder.path()).ends_with("z+"));
+    assert_eq!(again.state().known.len(), ids(folder.path()).len());
     let leave: &'static str = Box::leak((all + "+").into_boxed_str());
     sift(&again, leave, "", &mut || {});
     assert_eq!(ids(folder.path()), "");
+}
+
+#[test]
+fn entries_of_a_file_that_was_removed_by_hand_are_forgotten_when_the_next_one_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead_letter = open(folder.path());
+    for name in *b"abc" {
+        write(&dead_letter, name, Content::Reference).unwrap();
+    }
+    let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let other = path.with_file_name("2026-01-01.ndjson");
+    fs_err::rename(&path, &other).unwrap();
+    write(&dead_letter, b'd', Content::Reference).unwrap();
+    assert_eq!(dead_letter.state().known.len(), 1);
+    fs_err::remove_file(&other).unwrap();
+    write(&dead_letter, b'a', Content::Reference).unwrap();
+    assert_eq!((ids(folder.path()).as_str(), dead_letter.state().known.len()), ("da", 2));
 }

@@ -1,9 +1,7 @@
 //! Writing: entries are appended at once, and made durable by [`DeadLetter::sync`], which everybody calls before an offset
 //! behind them is committed.
 
-use std::collections::HashSet;
 use std::fs::OpenOptions;
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +11,7 @@ use base64::Engine as _;
 use chrono::Utc;
 use serde_json::value::RawValue;
 
+use super::known::{Keys, Known};
 use super::{files, sift};
 use crate::flow::answer::Trouble;
 use crate::flow::batch::{Id, SourceFile};
@@ -102,13 +101,6 @@ struct Origin<'e> {
     first_line_sha256: String,
 }
 
-impl State {
-    /// What makes an entry: lines that were given one id by their members are still entries of their own.
-    fn key(&self, id: Id, inode: u64, generation: u32, offset_bytes: u64) -> u64 {
-        self.hasher.hash_one((id, inode, generation, offset_bytes))
-    }
-}
-
 /// Why an entry could not be written. The pipeline waits and tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
@@ -158,6 +150,7 @@ pub struct DeadLetter {
     pub(super) folder: PathBuf,
     options: Options,
     counters: Counters,
+    pub(super) keys: Keys,
     state: Mutex<State>,
 }
 
@@ -165,11 +158,8 @@ pub struct DeadLetter {
 pub(super) struct State {
     pub(super) file: Option<(PathBuf, std::fs::File)>,
     pub(super) bytes: u64,
-    /// Hashes of the ids that are in it: an entry is written once, however often its line is read again. About 16 bytes
-    /// an entry, so `bytes_max` bounds it too; one that was replayed or whose file was removed meanwhile stays known until
-    /// the next start.
-    known: HashSet<u64>,
-    hasher: RandomState,
+    /// An entry is written once, however often its line is read again.
+    pub(super) known: Known,
     pub(super) unsynced: bool,
     written: u64,
 }
@@ -180,16 +170,10 @@ impl DeadLetter {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(folder: &Path, options: Options, counters: Counters) -> Result<DeadLetter, DeadLetterError> {
-        let mut state = State {
-            file: None,
-            bytes: 0,
-            known: HashSet::new(),
-            hasher: RandomState::new(),
-            unsynced: false,
-            written: 0,
-        };
-        load(folder, &mut state).map_err(|source| DeadLetterError::Io { folder: folder.to_owned(), source })?;
-        Ok(DeadLetter { folder: folder.to_owned(), options, counters, state: Mutex::new(state) })
+        let keys = Keys::default();
+        let mut state = State { file: None, bytes: 0, known: Known::default(), unsynced: false, written: 0 };
+        load(folder, &keys, &mut state).map_err(|source| DeadLetterError::Io { folder: folder.to_owned(), source })?;
+        Ok(DeadLetter { folder: folder.to_owned(), options, counters, keys, state: Mutex::new(state) })
     }
 
     /// Whether undecodable lines are kept.
@@ -203,13 +187,12 @@ impl DeadLetter {
     /// When it cannot be written now: nothing of it is there then, and it can be tried again.
     pub fn write(&self, entry: &Entry<'_>) -> Result<(), DeadLetterError> {
         let mut state = self.state();
-        let key = state.key(entry.id, entry.file.inode, entry.file.generation, entry.offset_bytes);
-        if state.known.contains(&key) {
+        let key = self.keys.key(entry.id, entry.file.inode, entry.file.generation, entry.offset_bytes);
+        if state.known.contains(key) {
             return Ok(());
         }
         if state.bytes >= self.options.bytes_max {
-            // Files may have been removed since they were counted.
-            state.bytes = used_bytes(&self.folder).map_err(|source| self.failed(source))?;
+            self.recount(&mut state).map_err(|source| self.failed(source))?;
         }
         if self.options.when_full == WhenFull::DropOldest {
             self.drop_oldest(&mut state).map_err(|source| self.failed(source))?;
@@ -217,8 +200,7 @@ impl DeadLetter {
         if state.bytes >= self.options.bytes_max {
             return Err(DeadLetterError::Full { folder: self.folder.clone(), bytes_max: self.options.bytes_max });
         }
-        self.append(&mut state, &line(entry)).map_err(|source| self.failed(source))?;
-        state.known.insert(key);
+        self.append(&mut state, key, &line(entry)).map_err(|source| self.failed(source))?;
         state.unsynced = true;
         state.written += 1;
         drop(state);
@@ -260,11 +242,18 @@ impl DeadLetter {
                 state.file = None;
             }
             fs_err::remove_file(&oldest)?;
-            state.bytes = used_bytes(&self.folder)?;
+            self.recount(state)?;
             self.counters.dead_letter_discarded_entries_total.inc_by(entries);
             let hint = "replay or raise `dead_letter.bytes_max` in time, or choose `when_full: pause`";
             tracing::warn!(folder = %self.folder.display(), entries, hint, "the dead letter is full: dropped its oldest entries");
         }
+        Ok(())
+    }
+
+    /// Looks at what is there: files may have been removed.
+    fn recount(&self, state: &mut State) -> io::Result<()> {
+        state.bytes = used_bytes(&self.folder)?;
+        state.known.retain(Path::exists);
         Ok(())
     }
 
@@ -282,23 +271,27 @@ impl DeadLetter {
         let parts = files(&self.folder)?;
         let last = parts.iter().filter_map(|part| part_number(part, path)).max();
         let number = last.map_or(0, |last| last + 1);
-        fs_err::rename(path, path.with_extension(format!("{number:06}.ndjson")))?;
+        let name = path.with_extension(format!("{number:06}.ndjson"));
+        fs_err::rename(path, &name)?;
+        state.known.rename(path, name);
         state.file = None;
         Ok(())
     }
 
-    fn append(&self, state: &mut State, line: &[u8]) -> io::Result<()> {
+    fn append(&self, state: &mut State, key: u64, line: &[u8]) -> io::Result<()> {
         self.set_aside(state)?;
         let path = self.folder.join(format!("{}.ndjson", Utc::now().format("%Y-%m-%d")));
         if state.file.as_ref().is_none_or(|(open, file)| *open != path || !is_at(file, &path)) {
             if let Some((_, file)) = &state.file {
                 file.sync_data()?;
             }
+            // One that was removed by hand takes what is known of it along, also where another one gets its name.
+            state.known.retain(Path::exists);
             let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
             fs_err::File::open(&self.folder)?.sync_all()?;
             state.file = Some((path, file));
         }
-        let Some((_, file)) = &mut state.file else { return Ok(()) };
+        let Some((path, file)) = &mut state.file else { return Ok(()) };
         let length = file.metadata()?.len();
         if let Err(error) = file.write_all(line) {
             // A torn entry must not be joined by the next one.
@@ -306,6 +299,7 @@ impl DeadLetter {
             return Err(error);
         }
         state.bytes += line.len() as u64;
+        state.known.insert(path, key);
         Ok(())
     }
 
@@ -359,7 +353,7 @@ pub(super) fn used_bytes(folder: &Path) -> io::Result<u64> {
 }
 
 /// Finds out what is there already, one entry at a time: the files may be larger than memory should be.
-fn load(folder: &Path, state: &mut State) -> io::Result<()> {
+fn load(folder: &Path, keys: &Keys, state: &mut State) -> io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Known {
         id: String,
@@ -386,7 +380,7 @@ fn load(folder: &Path, state: &mut State) -> io::Result<()> {
                 && let Ok(id) = known.id.into_bytes().try_into()
             {
                 let KnownOrigin { inode, generation, offset_bytes } = known.origin;
-                state.known.insert(state.key(Id(id), inode, generation, offset_bytes));
+                state.known.insert(&path, keys.key(Id(id), inode, generation, offset_bytes));
             }
             whole += line.len() as u64;
             line.clear();
