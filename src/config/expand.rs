@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::report::{Problem, SourceText, Span};
+use super::report::{Problem, SourceText, Span, is_named_like_a_secret};
 use super::yaml::{Kind, Node, Scalar, Value};
 use crate::text::secret::{read_secret_file, without_line_end};
 
@@ -39,6 +39,9 @@ pub(super) struct Expander<'a> {
     pub(super) folder: &'a Path,
     pub(super) environment: &'a Environment<'a>,
     pub(super) problems: Vec<Problem>,
+    /// What values say with the variables written out: what is in force, for the text that is kept. What comes from files,
+    /// and from variables that are named like secrets, stays a reference.
+    pub(super) written: Vec<(Span, String)>,
 }
 
 impl Expander<'_> {
@@ -52,15 +55,17 @@ impl Expander<'_> {
     }
 
     fn expand_scalar(&mut self, scalar: &mut Scalar, span: &Span) {
-        let mut expanded = Vec::new();
+        let (mut expanded, mut written) = (Vec::new(), Written::default());
         let mut files = Vec::new();
         let mut rest = scalar.text.as_str();
         let mut found = false;
         while let Some(start) = rest.find("${") {
             let before = &rest[..start];
+            written.text.push_str(before);
             if let Some(literal) = before.strip_suffix('$') {
                 expanded.extend_from_slice(literal.as_bytes());
                 expanded.extend_from_slice(b"${");
+                written.text.push_str("${");
                 rest = &rest[start + 2..];
                 continue;
             }
@@ -70,6 +75,7 @@ impl Expander<'_> {
             match end.ok_or_else(|| ("`${` has no `}`".to_owned(), LITERAL_HINT.to_owned())) {
                 Ok(_) => match self.value_of(&reference[2..reference.len() - 1]) {
                     Ok(value) => {
+                        written.push(reference, &value);
                         let place = expanded.len()..expanded.len() + value.len();
                         files.extend(self.path_of(reference).map(|path| (place, path)));
                         expanded.extend(value);
@@ -82,6 +88,8 @@ impl Expander<'_> {
             rest = &rest[start + reference.len()..];
         }
         expanded.extend_from_slice(rest.as_bytes());
+        written.text.push_str(rest);
+        self.written.extend(written.value().map(|value| (self.whole(span), value)));
         store(scalar, expanded, found);
         scalar.files = files;
     }
@@ -89,6 +97,19 @@ impl Expander<'_> {
     /// The file that a whole reference, `${file:path}`, names.
     fn path_of(&self, reference: &str) -> Option<PathBuf> {
         Some(self.folder.join(reference.strip_prefix("${file:")?.strip_suffix('}')?))
+    }
+
+    /// Where a value stands as a whole: with the `|` or `>` of a block of text, and without the line ends behind it.
+    fn whole(&self, span: &Span) -> Span {
+        let (before, text) = (&self.source.text[..span.start], &self.source.text[span.clone()]);
+        let end = span.start + text.trim_end().len();
+        let line = before.trim_end();
+        let header = line.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let is_header =
+            header.starts_with(['|', '>']) && header[1..].chars().all(|c| matches!(c, '+' | '-' | '0'..='9'));
+        let start =
+            if is_header && before[line.len()..].contains('\n') { line.len() - header.len() } else { span.start };
+        start..end
     }
 
     /// The value of what stands between `${` and `}`, or what is wrong with it and a hint.
@@ -129,6 +150,38 @@ impl Expander<'_> {
         let within = self.source.text[span.clone()].find(reference);
         let place = within.map_or(span.clone(), |n| span.start + n..span.start + n + reference.len());
         self.problems.push(self.source.problem(&place, message, Some(hint)));
+    }
+}
+
+/// A value with its variables written out.
+#[derive(Default)]
+struct Written {
+    text: String,
+    /// It is something else than what stands in the file.
+    differs: bool,
+}
+
+impl Written {
+    fn push(&mut self, reference: &str, value: &[u8]) {
+        let inside = reference.trim_start_matches("${").trim_end_matches('}');
+        let (name, default) = inside.split_once(':').map_or((inside, None), |(name, default)| (name, Some(default)));
+        match (name, default) {
+            ("file", Some(_)) => self.text.push_str(reference),
+            _ if is_named_like_a_secret(name) => {
+                self.differs |= default.is_some();
+                self.text.push_str(&format!("${{{name}}}"));
+            }
+            _ => {
+                self.differs = true;
+                // As it would have to stand in a file.
+                self.text.push_str(&String::from_utf8_lossy(value).replace("${", "$${"));
+            }
+        }
+    }
+
+    /// As YAML, where it has to be put in the place of what stands in the file.
+    fn value(self) -> Option<String> {
+        self.differs.then(|| serde_json::Value::from(self.text).to_string())
     }
 }
 

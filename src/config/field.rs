@@ -159,6 +159,7 @@ impl<'a> Field<'a> {
     pub(super) fn secret(&self) -> Option<Secret> {
         let scalar = self.scalar().filter(|scalar| scalar.binary.is_some() || !scalar.text.is_empty());
         let Some(scalar) = scalar else { return self.expected("text that is not empty") };
+        self.context.references.borrow_mut().push(self.node.span.clone());
         if !scalar.expanded || self.has_default() {
             self.context.secrets.borrow_mut().push(self.node.span.clone());
             let message = format!("the secret of `{}` stands in the file itself", self.name);

@@ -9,7 +9,7 @@ use crate::text::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
 use super::model::{Pipeline, SinkOptions};
-use super::report::{Problem, Report, SourceText};
+use super::report::{Problem, Report, SourceText, Span};
 use super::section::{Context, Section};
 use super::{enrich, limits, observe, report, sink, source, tests_section, words, yaml};
 
@@ -99,12 +99,14 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
     let text = text_of(path, &bytes).map_err(|problem| vec![problem])?;
     let source = SourceText::new(path, text);
     let mut node = yaml::parse(&source).map_err(|problem| vec![problem])?;
-    let mut expander = Expander { source: &source, folder: &folder, environment, problems: Vec::new() };
+    let mut expander =
+        Expander { source: &source, folder: &folder, environment, problems: Vec::new(), written: Vec::new() };
     expander.expand(&mut node);
     let problems = RefCell::new(expander.problems);
-    let (remarks, secrets) = (RefCell::default(), RefCell::default());
-    let context = Context { source: &source, folder: &folder, problems, remarks, secrets };
-    let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name));
+    let (remarks, secrets, references) = (RefCell::default(), RefCell::default(), RefCell::default());
+    let context = Context { source: &source, folder: &folder, problems, remarks, secrets, references };
+    let written = expander.written;
+    let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name, written));
     let [mut problems, mut remarks] = [context.problems, context.remarks].map(RefCell::into_inner);
     problems.sort_by_key(|problem| problem.position);
     remarks.sort_by_key(|remark| remark.position);
@@ -115,7 +117,7 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
 }
 
 /// The file's own map: each key is read, whatever is wrong with the others.
-fn pipeline(mut file: Section<'_>, name: String) -> Option<Pipeline> {
+fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)>) -> Option<Pipeline> {
     let path = file.context.source.path.to_owned();
     let source = file.required("source", source::source);
     let decode = file.required("decode", source::decode);
@@ -128,7 +130,10 @@ fn pipeline(mut file: Section<'_>, name: String) -> Option<Pipeline> {
     let dead_letter = file.optional("dead_letter", limits::dead_letter).unwrap_or(limits::DEAD_LETTER);
     let sinks = file.required("sink", sink::sinks);
     let tests = file.optional("tests", |field| tests_section::tests(field, &enrich)).unwrap_or_default();
-    let text = report::without_secrets(file.context.source.text, file.context.secrets.take());
+    let references = file.context.references.take();
+    written
+        .retain(|(place, _)| !references.iter().any(|secret| secret.start <= place.start && place.start < secret.end));
+    let text = report::kept_text(file.context.source.text, file.context.secrets.take(), written);
     file.finish();
     Some(Pipeline {
         name,
@@ -222,5 +227,74 @@ fn check_stores(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
             }
             seen.push((path, pipeline));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kept text of a pipeline file with these variables.
+    fn kept(text: &str, variables: &[(&str, &str)]) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.yaml");
+        fs_err::write(&path, text).unwrap();
+        fs_err::write(folder.path().join("key"), "CANARY").unwrap();
+        let variable =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let mut pipelines = load_with(&[path], &Environment::new(variable)).unwrap_or_else(|report| panic!("{report}"));
+        let Pipeline { text, digest, .. } = pipelines.remove(0);
+        assert_eq!(digest, sha256_hexadecimal(text.as_bytes()));
+        (text, digest)
+    }
+
+    const FILE: &str = "source: { files: { paths: [\"${DIR:logs}/*.ndjson\"] } } # ${DIR}\n\
+        decode: json\n\
+        enrich:\n  \
+          - flag: { into: low, when: \"confidence < ${T:0.6}\" }\n  \
+          - hash: { fields: [features], into: input_hash, key: \"${file:key}\" }\n  \
+          - add:\n      fields:\n        note: |\n          two ${N:a}\n          lines\n        price: \"$${N}\"\n\
+        sink:\n  elasticsearch:\n    hosts: [\"${ES_URL:http://localhost:9200}\"]\n    data_stream: logs-x\n    \
+          username: ${ES_USER:elastic}\n    password: \"${ES_PASSWORD}\"\n    proxy: \"${PROXY:http://u:CANARY@p}\"\n";
+
+    #[test]
+    fn what_is_kept_is_what_is_in_force_without_secrets() {
+        let (default, digest) = kept(FILE, &[("ES_PASSWORD", "CANARY")]);
+        let (changed, other) = kept(FILE, &[("ES_PASSWORD", "CANARY"), ("T", "0.9")]);
+        assert!(default.contains("confidence < 0.6") && changed.contains("confidence < 0.9"), "{default}\n{changed}");
+        assert_ne!(digest, other);
+        // Another password is no other configuration, and nothing of it can be guessed.
+        let variables = [
+            ("ES_PASSWORD", "CANARY2"),
+            ("DIR", "/var/log"),
+            ("N", "CANARY of no harm \"${x}\""),
+            ("PROXY", "http://user:CAN@ARY@proxy:3128/a@b"),
+            ("ES_USER", "me"),
+        ];
+        assert_eq!(kept(FILE, &[("ES_PASSWORD", "CANARY2")]).1, digest);
+        let (all, _) = kept(FILE, &variables);
+        for words in [
+            "paths: [\"/var/log/*.ndjson\"] } } # ${DIR}\n",
+            "key: \"${file:key}\"",
+            "note: \"two CANARY of no harm \\\"$${x}\\\"\\nlines\\n\"\n",
+            "price: \"$${N}\"",
+            "hosts: [\"http://localhost:9200\"]",
+            "username: \"me\"",
+            "password: \"${ES_PASSWORD}\"",
+            "proxy: \"http://\"[secret]\"@proxy:3128/a@b\"",
+        ] {
+            assert!(all.contains(words), "no {words} in\n{all}");
+        }
+        for text in [default, changed, all.replace("CANARY of no harm", "")] {
+            assert!(!text.contains("CANARY") && !text.contains("ARY@"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_named_like_a_secret_is_not_written_out_anywhere() {
+        let file = "source: { files: { paths: [a] } }\ndecode: json\nsink: stdout\n\
+                    enrich: [ { add: { fields: { x: \"${API_TOKEN:CANARY}\", y: \"${Y}/${MY_SECRET}\" } } } ]\n";
+        let (text, _) = kept(file, &[("MY_SECRET", "CANARY"), ("Y", "why")]);
+        assert!(!text.contains("CANARY") && text.contains("\"why/${MY_SECRET}\""), "{text}");
     }
 }

@@ -31,7 +31,8 @@ pub struct Pipeline {
     pub path: PathBuf,
     /// SHA-256 of `text`, in hexadecimal.
     pub digest: String,
-    /// The file's text before anything was expanded, with `"[secret]"` in place of secrets that stand in it.
+    /// The file's text with the values of variables written out, `"[secret]"` in place of secrets that stand in it, and
+    /// references in place of those that do not.
     pub text: String,
     /// Where records come from.
     pub source: Source,

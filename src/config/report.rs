@@ -227,22 +227,35 @@ fn starts_of_characters(bytes: &[u8]) -> usize {
 /// What stands in place of a secret.
 const CUT_OUT: &str = "\"[secret]\"";
 
-/// A file's text that may be kept: the spans of secrets, and whatever else may be one, are cut out.
-pub(super) fn without_secrets(text: &str, mut secrets: Vec<Span>) -> String {
-    secrets.sort_by_key(|span| span.start);
+/// A file's text that may be kept: the spans of secrets, and whatever else may be one, are cut out, and values with
+/// variables are replaced by what they say.
+pub(super) fn kept_text(text: &str, secrets: Vec<Span>, written: Vec<(Span, String)>) -> String {
+    let secrets = secrets.into_iter().map(|span| (span, CUT_OUT.to_owned()));
+    // A secret comes first, whatever else is known of its place.
+    let mut edits: Vec<(Span, String)> = secrets.chain(written).collect();
+    edits.sort_by_key(|(span, _)| span.start);
     let mut public = String::with_capacity(text.len());
     let mut done = 0;
-    for span in secrets {
+    for (span, replacement) in edits {
         let (start, end) = (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
         if start >= done {
             public.push_str(&text[done..start]);
-            public.push_str(CUT_OUT);
+            public.push_str(&replacement);
             done = end;
         }
     }
     public.push_str(&text[done..]);
     public.split_inclusive('\n').map(|line| cut_out(line, |_| CUT_OUT.to_owned())).collect()
 }
+
+/// Whether a variable's name says that its value is a secret.
+pub(super) fn is_named_like_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SECRET_WORDS.split('|').any(|word| name.contains(word))
+}
+
+/// What names of secrets have in them.
+const SECRET_WORDS: &str = "pass|pwd|word|secret|token|key|credential|bearer|auth";
 
 /// Makes a quotable line: secrets blotted out, no control characters, a window around the place if it is long.
 fn quote(line: &str, span: Span, line_start: usize) -> Quote {
@@ -270,9 +283,9 @@ fn blotted(line: &str) -> String {
 /// a URL are replaced too. Works on the text, since the place of an error may be no YAML at all.
 fn cut_out(line: &str, replacement: impl Fn(&str) -> String) -> String {
     static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let name = r#"(?i)\w*(?:pass|pwd|word|secret|token|key|credential|bearer|auth)\w*["']?\s*:\s*"#;
+        let name = format!(r#"(?i)\w*(?:{SECRET_WORDS})\w*["']?\s*:\s*"#);
         let value = r#"\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]#][^,}\]]*"#;
-        Regex::new(&format!(r#"{name}({value})|://([^/@\s"']+)@"#)).ok()
+        Regex::new(&format!(r#"{name}({value})|://([^/?\#\s"']+)@"#)).ok()
     });
     let Some(secret) = SECRET.as_ref() else { return replacement(line) };
     let mut public = String::with_capacity(line.len());

@@ -21,6 +21,8 @@ pub(super) struct Context<'a> {
     pub(super) remarks: RefCell<Vec<Problem>>,
     /// Where secrets stand in the text.
     pub(super) secrets: RefCell<Vec<Span>>,
+    /// Where the text refers to secrets: what they are is not written out.
+    pub(super) references: RefCell<Vec<Span>>,
 }
 
 impl Context<'_> {
