@@ -4,6 +4,7 @@
 //! are shown by their numbers.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, print, print_table, say, start_log};
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
-use crate::dead_letter::{self, Entries};
+use crate::dead_letter::{self, Entries, ReadError};
 use crate::flow::reasons;
 use crate::replay::{self, Outcome, Selection, Summary};
 use crate::state::folder::data_dir;
@@ -107,38 +108,59 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The dead letters in a folder of state: name of the pipeline, and folder of the entries.
+/// The dead letters in a folder of state: name of the pipeline, and folder of the entries. None at all is no answer: it is
+/// another folder, or no pipeline ever ran with it.
 fn dead_letters(data_dir: &Path, pipeline: Option<&str>) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let names = std::fs::read_dir(data_dir).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| {
-        let hint = "name the folder that `run` uses: `--data-dir`, or $INFERLOG_DATA_DIR";
-        complain(&format!("cannot read the folder of state `{}`: {error}", data_dir.display()), Some(hint));
-        Failure(COULD_NOT_LOOK)
-    })?;
+    let names = std::fs::read_dir(data_dir).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let names = names.map_err(|error| cannot_look(data_dir, &error))?;
     let mut found = Vec::new();
     for name in names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
         let folder = dead_letter::folder(&state_folder(data_dir, &name));
-        if folder.is_dir() && pipeline.is_none_or(|pipeline| pipeline == name) {
-            found.push((name, folder));
+        if pipeline.is_some_and(|pipeline| pipeline != name) || name == NO_PIPELINE {
+            continue;
+        }
+        match std::fs::read_dir(&folder) {
+            Ok(_) => found.push((name, folder)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Some file beside the pipelines' folders.
+            Err(error) if error.kind() == ErrorKind::NotADirectory && !data_dir.join(&name).is_dir() => {}
+            Err(error) => return Err(cannot_look(&folder, &error)),
         }
     }
-    if let Some(pipeline) = pipeline.filter(|_| found.is_empty()) {
-        complain(&format!("no pipeline `{pipeline}` has a dead letter in `{}`", data_dir.display()), None);
+    if found.is_empty() {
+        let who = pipeline.map_or("no pipeline".to_owned(), |pipeline| format!("no pipeline `{pipeline}`"));
+        complain(&format!("{who} has a dead letter in `{}`", data_dir.display()), Some(FOLDER_HINT));
         return Err(Failure(COULD_NOT_LOOK));
     }
     found.sort_unstable();
     Ok(found)
 }
 
-/// Calls `visit` with every entry, and says how many lines are none.
-fn visit(pipeline: &str, folder: &Path, mut visit: impl FnMut(Found)) -> Result<(), Failure> {
-    let mut entries = Entries::open(folder).map_err(|error| Failure::new(&error, None))?;
+/// A file system's own folder, which may stand in a volume for state, and is root's alone.
+const NO_PIPELINE: &str = "lost+found";
+
+const FOLDER_HINT: &str =
+    "name the folder that `run` uses, `--data-dir` or $INFERLOG_DATA_DIR, as a user who may look there";
+
+fn cannot_look(folder: &Path, error: &std::io::Error) -> Failure {
+    complain(&format!("cannot look into `{}`: {error}", folder.display()), Some(FOLDER_HINT));
+    Failure(COULD_NOT_LOOK)
+}
+
+/// Calls `visit` with every entry; gives how many lines are none, which is said.
+fn visit(pipeline: &str, folder: &Path, mut visit: impl FnMut(Found)) -> Result<u64, Failure> {
+    let failed = |error: ReadError| Failure::new(&error, Some(FOLDER_HINT));
+    let mut entries = Entries::open(folder).map_err(failed)?;
     for entry in entries.by_ref() {
-        visit(entry.map_err(|error| Failure::new(&error, None))?);
+        visit(entry.map_err(failed)?);
     }
     if entries.damaged() > 0 {
-        say(&format!("pipeline `{pipeline}`: {} lines of its dead letter are no entries", entries.damaged()));
+        say(&format!(
+            "pipeline `{pipeline}`: {} lines of its dead letter cannot be read as entries",
+            entries.damaged()
+        ));
     }
-    Ok(())
+    Ok(entries.damaged())
 }
 
 /// Entries of one pipeline, stage and reason.
@@ -152,8 +174,10 @@ fn list(arguments: List) -> Result<(), Failure> {
     let data_dir = data_dir(arguments.state.data_dir);
     let selection = arguments.filter.selection(Vec::new());
     let mut groups: BTreeMap<(String, String, String), Group> = BTreeMap::new();
-    for (pipeline, folder) in dead_letters(&data_dir, arguments.filter.pipeline.as_deref())? {
-        visit(&pipeline, &folder, |entry| {
+    let dead_letters = dead_letters(&data_dir, arguments.filter.pipeline.as_deref())?;
+    let mut damaged = 0;
+    for (pipeline, folder) in &dead_letters {
+        damaged += visit(pipeline, folder, |entry| {
             if !selection.has(&entry) {
                 return;
             }
@@ -166,10 +190,15 @@ fn list(arguments: List) -> Result<(), Failure> {
     }
     match arguments.format {
         TableFormat::Json => print_groups_as_json(&groups),
-        TableFormat::Table if groups.is_empty() => say("no entries"),
+        TableFormat::Table if groups.is_empty() => {
+            let names: Vec<&str> = dead_letters.iter().map(|(pipeline, _)| pipeline.as_str()).collect();
+            let such = if selection == Selection::default() { "" } else { "such " };
+            say(&format!("no {such}entries in the dead letter of {} in `{}`", names.join(", "), data_dir.display()));
+        }
         TableFormat::Table => print_groups(&groups),
     }
-    Ok(())
+    // What is in them nobody knows.
+    if damaged > 0 { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) }
 }
 
 fn print_groups_as_json(groups: &BTreeMap<(String, String, String), Group>) {

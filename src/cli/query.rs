@@ -158,8 +158,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     )?;
     let asked = Asked::of(arguments, saved, &opened)?;
     let runtime = runtime()?;
+    // Before the answer: what is said to be there by then has to be in it.
+    let completeness = runtime.block_on(opened.completeness(&asked.question, asked.now));
     let answer = runtime.block_on(answer(arguments, &asked, &opened))?;
-    runtime.block_on(conclude(arguments, &asked, &opened, &answer))
+    runtime.block_on(conclude(arguments, &asked, &opened, &answer, &completeness))
 }
 
 fn list() -> Result<(), Failure> {
@@ -355,7 +357,13 @@ fn width() -> usize {
 }
 
 /// Says on stderr what there is to know about the answer, and writes the manifest.
-async fn conclude(arguments: &Arguments, asked: &Asked, opened: &Opened, answer: &Answer) -> Result<(), Failure> {
+async fn conclude(
+    arguments: &Arguments,
+    asked: &Asked,
+    opened: &Opened,
+    answer: &Answer,
+    completeness: &Completeness,
+) -> Result<(), Failure> {
     let question = &asked.question;
     if matches!(answer, Answer::Unread) {
         return Ok(());
@@ -364,11 +372,10 @@ async fn conclude(arguments: &Arguments, asked: &Asked, opened: &Opened, answer:
     let without = if asked.shadow == "left out" { without.and(parse("stage : shadow")?.negated()) } else { without };
     let without = Question { condition: without, ..question.clone() };
     let unknown = opened.source.count(&without).await.map_err(|error| could_not_ask(&error))?;
-    let completeness = opened.completeness(question, asked.now).await;
     say_summary(arguments, asked, opened, answer, unknown);
-    say_completeness(&completeness);
+    say_completeness(completeness);
     if let Some(path) = &arguments.manifest {
-        let manifest = manifest(arguments, asked, opened, answer, unknown, &completeness);
+        let manifest = manifest(arguments, asked, opened, answer, unknown, completeness);
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
         if let Err(error) = fs_err::File::create(path).and_then(|mut file| file.write_all(text.as_bytes())) {
             complain(&error.to_string(), Some("the rows were printed; only the manifest is missing"));

@@ -1,5 +1,6 @@
 //! Which sink does `inferlog query` ask, what is known of its pipelines, and how do they hash an input?
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -7,6 +8,8 @@ use chrono::{DateTime, Utc};
 use super::{COULD_NOT_LOOK, Failure, complain, load};
 use crate::config::model::{self, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
+use crate::elastic::pages::{self, Refreshed};
+use crate::elastic::target::Target;
 use crate::enrich::Hash;
 use crate::flow::question::Question;
 use crate::judge::enrichment::host_name;
@@ -121,11 +124,11 @@ fn open_store(
 
 /// The name of the only pipeline that has a store here.
 fn only_store(data_dir: &Path) -> Result<String, Failure> {
-    let folders = std::fs::read_dir(data_dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = folders
-        .filter(|folder| folder.path().join("store.sqlite").is_file())
-        .map(|folder| folder.file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names = stores(data_dir).map_err(|error| {
+        let hint = "run it as a user who may look there, or name the folder that `run` uses: `--data-dir`";
+        complain(&format!("cannot look for stores in `{}`: {error}", data_dir.display()), Some(hint));
+        Failure(COULD_NOT_LOOK)
+    })?;
     names.sort();
     match names.as_slice() {
         [one] => Ok(one.clone()),
@@ -145,24 +148,76 @@ fn only_store(data_dir: &Path) -> Result<String, Failure> {
     }
 }
 
+/// The pipelines that have a store here. A folder that is not there has none.
+fn stores(data_dir: &Path) -> io::Result<Vec<String>> {
+    let folders = match fs_err::read_dir(data_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        folders => folders?,
+    };
+    let mut names = Vec::new();
+    for folder in folders {
+        let folder = folder?;
+        match fs_err::metadata(folder.path().join("store.sqlite")) {
+            Ok(metadata) if metadata.is_file() => names.push(folder.file_name().to_string_lossy().into_owned()),
+            // A file system's own folder is root's alone.
+            Err(_) if folder.file_name() == "lost+found" => {}
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
 impl Opened {
     /// Whether an answer may lack something: by the folder of state, where it is on this machine, and by the accounts of
     /// all other pipelines that ship there. Where those cannot be read, that is a gap, too.
+    ///
+    /// To be asked before the answer is: what was delivered by then has to be in it, for which Elasticsearch makes it
+    /// visible first.
     pub(super) async fn completeness(&self, question: &Question, now: DateTime<Utc>) -> Completeness {
         let (name, folder) = &self.state;
         let until = question.until_ms.and_then(DateTime::from_timestamp_millis);
-        let local = local_state(folder, name, question.from_ms, question.until_ms);
+        let globs = self.pipeline.as_ref().map(|pipeline| {
+            let files = &pipeline.source.files;
+            (files.paths.as_slice(), files.exclude.as_slice())
+        });
+        let local = local_state(folder, name, globs, question.from_ms, question.until_ms);
         let host = host_name();
         let but = local.is_some().then_some((host.as_str(), name.as_str()));
+        let accounts_visible = self.refresh(Target::accounts).await;
         let accounted = accounted::states(&self.source, but, question.from_ms, question.until_ms).await;
+        let records_visible = self.refresh(Target::searched).await;
         let (others, problem) = match accounted {
             Ok(others) => (others, None),
             Err(error) => (Vec::new(), Some(error)),
         };
         let states: Vec<_> = local.into_iter().chain(others).collect();
         let mut completeness = Completeness::of(&states, until, now);
-        completeness.gaps.extend(problem.map(|problem| format!("the accounts of pipelines cannot be read: {problem}")));
+        if let Some(problem) = problem {
+            completeness.withhold(format!("the accounts of pipelines cannot be read: {problem}"));
+        }
+        for gap in [accounts_visible, records_visible].into_iter().filter_map(Result::err) {
+            completeness.withhold(gap);
+        }
         completeness
+    }
+
+    /// Makes visible what was delivered, or says why it may not be.
+    async fn refresh(&self, index: impl Fn(&Target) -> String) -> Result<(), String> {
+        let Source::Elasticsearch(client, target) = &self.source else { return Ok(()) };
+        let index = index(target);
+        match pages::refresh(client, &index).await {
+            Ok(Refreshed::Done) => Ok(()),
+            Ok(Refreshed::Forbidden) => Err(format!(
+                "what was delivered to `{index}` last may not be visible yet: this user may not refresh it (privilege \
+                 `maintenance`)"
+            )),
+            Err(trouble) => {
+                Err(format!("what was delivered to `{index}` last may not be visible yet: {}", trouble.problem))
+            }
+        }
     }
 
     /// The predictions that were made on an input: those with its hash, as the pipeline makes it.

@@ -1,12 +1,14 @@
-//! `inferlog reconcile`: is everything that was read accounted for?
+//! `inferlog reconcile`: is everything that is there read, and everything that was read accounted for?
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, NOT_SO, State, TableFormat, load, print, print_table, runtime, say, start_log};
-use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, reconcile};
+use crate::config::model::SinkOptions;
+use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, Scope, reconcile};
 use crate::state::folder::data_dir;
 use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
@@ -22,6 +24,9 @@ pub(super) struct Arguments {
     /// How to print: a table, or JSON with everything in it, one line a sink
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     format: TableFormat,
+    /// Judge only what was read: what waits behind the committed offsets, or was never met, is no failure
+    #[arg(long)]
+    up_to_committed: bool,
     #[command(flatten)]
     state: State,
 }
@@ -31,6 +36,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let pipelines = load(&arguments.paths)?;
     let data_dir = data_dir(arguments.state.data_dir);
     let runtime = runtime()?;
+    let scope = if arguments.up_to_committed { Scope::Committed } else { Scope::Matching };
     let mut is_complete = true;
     for pipeline in &pipelines {
         let bar = progress_bar();
@@ -38,8 +44,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             bar.set_length(whole);
             bar.set_position(done);
         };
-        let reports = runtime.block_on(reconcile(pipeline, &data_dir, &mut progress));
+        let reports = runtime.block_on(reconcile(pipeline, &data_dir, scope, &mut progress));
         bar.finish_and_clear();
+        if reports.is_ok() && pipeline.sinks.iter().any(|sink| matches!(sink.options, SinkOptions::Stdout)) {
+            say(&format!(
+                "pipeline `{}`, sink `stdout`: it keeps nothing, so nothing is compared with it",
+                pipeline.name
+            ));
+        }
         for report in reports.map_err(|error| Failure::new(&error, hint(&error)))? {
             is_complete &= report.is_complete();
             match arguments.format {
@@ -55,6 +67,10 @@ fn hint(error: &ReconcileError) -> Option<&str> {
     match error {
         ReconcileError::NeverRan { .. } => Some("is `--data-dir` (or $INFERLOG_DATA_DIR) that of the run?"),
         ReconcileError::Sink { trouble, .. } => trouble.hint.as_deref(),
+        ReconcileError::NoFiles { .. } => Some("look at `source.files.paths`: is it spelled as the files are?"),
+        ReconcileError::Unreadable { .. } => {
+            Some("run it as a user who may read it; `--up-to-committed` judges only what was read")
+        }
         ReconcileError::Nothing => Some("give the pipeline a store or an Elasticsearch"),
         _ => None,
     }
@@ -79,7 +95,7 @@ fn json(pipeline: &str, report: &Report) -> String {
     document.to_string()
 }
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "file",
     "proof",
     "bytes",
@@ -93,6 +109,7 @@ const COLUMNS: [&str; 13] = [
     "missing",
     "unexpected",
     "undecidable",
+    "waiting",
 ];
 
 fn show(pipeline: &str, report: &Report) {
@@ -103,6 +120,14 @@ fn show(pipeline: &str, report: &Report) {
         if let Some(note) = &row.note {
             print(&format!("{}: {note}", harmless(&row.path)));
         }
+    }
+    for row in report.rows.iter().filter(|row| row.waiting_bytes > 0) {
+        let bytes = format_bytes(row.waiting_bytes);
+        let what = match row.proof {
+            Proof::Waiting if row.file.is_empty() => "never met".to_owned(),
+            _ => format!("from offset {} on", row.to_bytes),
+        };
+        print(&format!("waiting: {}, {what}, {bytes}", harmless(&row.path)));
     }
     for finding in report.findings.iter().take(FINDINGS_LISTED_MAX) {
         let id = finding.id.as_ref().map(|id| format!(", id {id}")).unwrap_or_default();
@@ -115,20 +140,41 @@ fn show(pipeline: &str, report: &Report) {
 }
 
 fn verdict(pipeline: &str, report: &Report, sum: &Row) -> String {
+    let judged = report.rows.iter().filter(|row| row.proof != Proof::Waiting).count();
     let by_accounts = report.rows.iter().filter(|row| row.proof == Proof::Accounts).count();
     let how = match by_accounts {
         0 => "proven line by line".to_owned(),
-        files if files == report.rows.len() => "proven by the accounts: the files are gone".to_owned(),
+        files if files == judged => "proven by the accounts: the files are gone".to_owned(),
         files => format!("{files} files are gone and proven by the accounts, the others line by line"),
     };
-    let what = match report.is_complete() {
+    let what = match report.is_accounted_for() {
         true => format!("all {} lines are accounted for", sum.lines),
         false => format!(
             "of {} lines {} are missing, {} undecidable; {} documents are unexpected",
             sum.lines, sum.missing, sum.undecidable, sum.unexpected
         ),
     };
-    format!("pipeline `{pipeline}`, sink `{}`: {what}; {how}", report.sink)
+    format!("pipeline `{pipeline}`, sink `{}`: {what}, {}; {how}", report.sink, through(report))
+}
+
+/// Through where it was looked.
+fn through(report: &Report) -> String {
+    let frontier = &report.frontier;
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    if frontier.waiting_bytes == 0 {
+        let files = frontier.matched_files;
+        return format!("through the end of the {files} files that match at {}", time(frontier.looked));
+    }
+    let unmet = match frontier.unmet_files {
+        0 => String::new(),
+        files => format!(", {files} of them never met"),
+    };
+    format!(
+        "through the offsets committed at {}; behind them {} wait in {} files{unmet}",
+        time(frontier.committed),
+        format_bytes(frontier.waiting_bytes),
+        frontier.waiting_files,
+    )
 }
 
 fn proof(proof: Proof) -> &'static str {
@@ -136,6 +182,7 @@ fn proof(proof: Proof) -> &'static str {
         Proof::Lines => "lines",
         Proof::Accounts => "accounts",
         Proof::None => "none",
+        Proof::Waiting => "waiting",
     }
 }
 
@@ -143,6 +190,7 @@ fn cells(file: String, proof: &str, row: &Row) -> Vec<String> {
     let mut cells = vec![file, proof.to_owned(), format_bytes(row.to_bytes - row.from_bytes)];
     let counts = counts(row);
     cells.extend(counts.iter().map(u64::to_string));
+    cells.push(format_bytes(row.waiting_bytes));
     cells
 }
 
@@ -166,6 +214,7 @@ fn sum(rows: &[Row]) -> Row {
         sum.missing += row.missing;
         sum.unexpected += row.unexpected;
         sum.undecidable += row.undecidable;
+        sum.waiting_bytes += row.waiting_bytes;
     }
     sum
 }

@@ -62,7 +62,9 @@ impl Known {
     /// Notes that entries were taken out of a file.
     pub(super) fn settle(&mut self, file: &Path, keys: Vec<u64>) {
         if let Some((_, known)) = self.files.iter_mut().find(|(known, _)| known == file) {
-            keys.iter().for_each(|key| drop(known.remove(key)));
+            for key in &keys {
+                known.remove(key);
+            }
             known.shrink_to_fit();
         }
         if self.settled.len() + keys.len() > SETTLED_ENTRIES_MAX {

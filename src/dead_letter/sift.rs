@@ -9,9 +9,9 @@ use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::known::Keys;
 use super::read::{Found, next_line};
 use super::write::{is_at, used_bytes};
-use super::known::Keys;
 use super::{DeadLetter, DeadLetterError, files};
 use crate::flow::batch::Id;
 use crate::flow::reject::Reject;

@@ -1,7 +1,7 @@
 //! Elasticsearch: how is it spoken to, and what is installed there?
 //!
 //! `client` sends bytes and gives bytes as `options` say, `bulk` says what an answer means for each record, `target` names where records
-//! go, `search` finds them again, `assets` and `setup` install templates, `pages` reads what a query finds, `tombstones` what an order has erased. Nothing here knows of pipelines, files or retries.
+//! go, `search` finds them again, `assets` and `setup` install templates, `pages` reads what a query finds, `whole` refuses answers that are not about everything, `tombstones` what an order has erased. Nothing here knows of pipelines, files or retries.
 
 pub mod assets;
 pub mod bulk;
@@ -17,3 +17,4 @@ pub mod search;
 pub mod setup;
 pub mod target;
 pub mod tombstones;
+mod whole;

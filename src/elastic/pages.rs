@@ -1,7 +1,16 @@
 //! Pages: reading every document that a query finds, however many there are, in a bounded space.
 //!
-//! A point in time is opened once, so that what is written meanwhile changes nothing, and read with `search_after`. A data
-//! stream or index that does not exist has no documents.
+//! ```text
+//! POST INDEX/_pit              a view of this moment, whatever is indexed meanwhile       `Pages::open`
+//! POST _search … search_after  pages of it, in order, as many as are wanted               `Pages::next`
+//! DELETE _pit                  at the end, however it comes                               `Pages::close`
+//! ```
+//!
+//! A page has as many documents as are about [`PAGE_BYTES`], so that memory stays flat. A data stream or index that does
+//! not exist has no documents. An answer that is not whole ([`super::whole`]) is none. Here are also the questions with
+//! one answer: how many, which of some ids, and [`refresh`]. Reading needs the privilege `read`, refreshing `maintenance`.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,16 +19,23 @@ use serde_json::{Value, json};
 
 use super::bulk;
 use super::client::{Body, Client, Method, Reply};
+use super::whole::{self, Clusters, Extent, Shards};
 use crate::flow::answer::Trouble;
 
-/// Documents in a page.
-const PAGE_DOCUMENTS: usize = 5_000;
+/// How much of documents a page shall have, in bytes.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long Elasticsearch keeps the point in time between two pages.
-const KEEP_ALIVE: &str = "2m";
+/// Fewest and most documents of a page, and those of the first one, when their size is not known.
+const PAGE_ITEMS: (usize, usize, usize) = (10, 10_000, 1_000);
 
-/// An answer in which a shard is missing must not look like a whole one.
+/// How long Elasticsearch keeps the view between two pages.
+const KEEP_ALIVE: &str = "5m";
+
+/// Elasticsearch shall rather fail than leave a shard out.
 const WHOLE: &str = "allow_partial_search_results=false";
+
+/// The most documents of one answer, as every index has it unless told otherwise.
+const RESULT_WINDOW_ITEMS: usize = 10_000;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -34,122 +50,255 @@ pub struct Question {
     pub source: Value,
 }
 
-/// A document that was found.
-#[derive(Debug, Deserialize)]
-pub struct Hit {
-    /// Its id.
-    #[serde(rename = "_id")]
-    pub id: String,
-    /// Its members, as far as they were asked for.
-    #[serde(rename = "_source", default)]
-    source: Option<Box<RawValue>>,
-    sort: Vec<Value>,
+/// The documents that a question finds, page after page.
+#[derive(Debug)]
+pub struct Pages<'c> {
+    client: &'c Client,
+    question: Question,
+    view: Option<String>,
+    after: Option<Box<RawValue>>,
+    page_items: usize,
+    ended: bool,
 }
 
-impl Hit {
+/// Some documents, in order.
+#[derive(Debug)]
+pub struct Page {
+    body: Bytes,
+    host: String,
+}
+
+/// A document that was found.
+#[derive(Debug, Deserialize)]
+pub struct Hit<'a> {
+    /// Its id.
+    #[serde(borrow, rename = "_id")]
+    pub id: Cow<'a, str>,
+    #[serde(borrow, rename = "_source", default)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sort: &'a RawValue,
+}
+
+impl Hit<'_> {
+    /// The document as it was shipped, as far as it was asked for.
+    pub fn text(&self) -> &str {
+        self.source.map_or("{}", RawValue::get)
+    }
+
     /// The document, if it reads as one of these.
     pub fn document<T: for<'d> Deserialize<'d>>(&self) -> Option<T> {
-        serde_json::from_str(self.source.as_ref()?.get()).ok()
+        serde_json::from_str(self.source?.get()).ok()
     }
 
     /// What it was sorted by.
-    pub fn sort_values(&self) -> &[Value] {
-        &self.sort
+    pub fn sort_values(&self) -> Vec<Value> {
+        serde_json::from_str(self.sort.get()).unwrap_or_default()
     }
 }
 
 #[derive(Deserialize)]
-struct Found {
-    #[serde(default)]
-    pit_id: Option<String>,
-    hits: Hits,
+struct Found<'a> {
+    #[serde(borrow)]
+    pit_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    hits: Hits<'a>,
+    #[serde(rename = "_shards")]
+    shards: Option<Shards>,
+    #[serde(rename = "_clusters")]
+    clusters: Option<Clusters>,
+    timed_out: Option<bool>,
+    terminated_early: Option<bool>,
 }
 
 #[derive(Deserialize)]
-struct Hits {
-    hits: Vec<Hit>,
+struct Hits<'a> {
+    #[serde(borrow)]
+    hits: Vec<Hit<'a>>,
+}
+
+impl<'c> Pages<'c> {
+    /// Opens a view of this moment, which must be closed; `None` where nothing of that name exists.
+    ///
+    /// # Errors
+    /// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
+    pub async fn open(client: &'c Client, question: Question) -> Result<Option<Pages<'c>>, Trouble> {
+        #[derive(Deserialize)]
+        struct Opened {
+            id: String,
+            #[serde(rename = "_shards")]
+            shards: Option<Shards>,
+        }
+        let path = format!("{}/_pit?keep_alive={KEEP_ALIVE}", question.index);
+        let reply = client.send(Method::Post, &path, &Body::None).await?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        let opened: Opened = whole::read_plain(&reply)?;
+        // Older versions do not say it here; the first page does.
+        if opened.shards.is_some() {
+            Extent { shards: opened.shards, ..Extent::default() }.check(&reply.host)?;
+        }
+        let (view, page_items) = (Some(opened.id), PAGE_ITEMS.2);
+        Ok(Some(Pages { client, question, view, after: None, page_items, ended: false }))
+    }
+
+    /// Asks for no more than this at a time, where not all are wanted.
+    pub fn limit_pages(&mut self, items_max: usize) {
+        self.page_items = self.page_items.min(items_max.max(1));
+    }
+
+    /// The next page; `None` behind the last one.
+    ///
+    /// # Errors
+    /// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
+    pub async fn next(&mut self) -> Result<Option<Page>, Trouble> {
+        while !self.ended {
+            let body = Body::Json(self.request().to_string().into());
+            let path = format!("_search?{WHOLE}");
+            let Some(reply) = self.client.send_unless_too_long(Method::Post, &path, &body).await? else {
+                // The documents are larger than they have been so far.
+                if self.page_items == 1 {
+                    return Err(too_large());
+                }
+                self.page_items = (self.page_items / 10).max(1);
+                continue;
+            };
+            if !(200..300).contains(&reply.status) {
+                return Err(refused(&reply));
+            }
+            let page = Page { body: reply.body, host: reply.host };
+            return Ok(if self.take(&page)? == 0 { None } else { Some(page) });
+        }
+        Ok(None)
+    }
+
+    /// Remembers where the page ends; gives how many documents it has.
+    fn take(&mut self, page: &Page) -> Result<usize, Trouble> {
+        let Found { pit_id, hits, shards, clusters, timed_out, terminated_early } = page.found()?;
+        Extent { shards, clusters, timed_out, terminated_early }.check(&page.host)?;
+        if let Some(view) = pit_id {
+            self.view = Some(view.into_owned());
+        }
+        let count = hits.hits.len();
+        self.ended = count < self.page_items;
+        if let Some(last) = hits.hits.last() {
+            self.after = Some(last.sort.to_owned());
+            let (fewest, most, _) = PAGE_ITEMS;
+            let wanted = (PAGE_BYTES / (page.body.len() / count).max(1)).clamp(fewest, most);
+            // Growing slowly: the next documents may be larger.
+            self.page_items = wanted.min(self.page_items.saturating_mul(4));
+        }
+        Ok(count)
+    }
+
+    fn request(&self) -> Value {
+        let Question { query, sort, source, .. } = &self.question;
+        let mut sort = sort.clone();
+        sort.push(json!({ "_shard_doc": "asc" }));
+        let mut request = json!({
+            "size": self.page_items,
+            "query": query,
+            "pit": { "id": self.view, "keep_alive": KEEP_ALIVE },
+            "sort": sort,
+            "_source": source,
+            "track_total_hits": false,
+        });
+        if let Some(after) = &self.after {
+            request["search_after"] = serde_json::from_str(after.get()).unwrap_or_default();
+        }
+        request
+    }
+
+    /// Lets Elasticsearch forget the view. Its own clock does so after [`KEEP_ALIVE`] where this does not get through.
+    pub async fn close(&mut self) {
+        self.ended = true;
+        if let Some(view) = self.view.take() {
+            let _ = ask(self.client, Method::Delete, "_pit", &json!({ "id": view })).await;
+        }
+    }
+}
+
+impl Page {
+    /// The documents, in their order.
+    ///
+    /// # Errors
+    /// When the answer is garbled.
+    pub fn hits(&self) -> Result<Vec<Hit<'_>>, Trouble> {
+        Ok(self.found()?.hits.hits)
+    }
+
+    fn found(&self) -> Result<Found<'_>, Trouble> {
+        serde_json::from_slice(&self.body).map_err(|_| whole::garbled(&self.host))
+    }
 }
 
 /// Visits every document that a question finds.
 ///
 /// # Errors
-/// When Elasticsearch does not answer, or refuses.
-pub async fn each(client: &Client, question: &Question, mut visit: impl FnMut(Hit)) -> Result<(), Trouble> {
-    #[derive(Deserialize)]
-    struct Opened {
-        id: String,
-    }
-    let path = format!("{}/_pit?keep_alive={KEEP_ALIVE}", question.index);
-    let reply = client.send(Method::Post, &path, &Body::None).await?;
-    if reply.status == 404 {
-        return Ok(());
-    }
-    let mut point_in_time = read::<Opened>(&reply)?.id;
-    let visited = each_page(client, question, &mut point_in_time, &mut visit).await;
-    // Elasticsearch would give it up by itself after some minutes.
-    let _ = ask(client, Method::Delete, "_pit", &json!({ "id": point_in_time })).await;
+/// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
+pub async fn each(client: &Client, question: &Question, mut visit: impl FnMut(Hit<'_>)) -> Result<(), Trouble> {
+    let Some(mut pages) = Pages::open(client, question.clone()).await? else { return Ok(()) };
+    let visited = each_page(&mut pages, &mut visit).await;
+    pages.close().await;
     visited
 }
 
-async fn each_page(
-    client: &Client,
-    question: &Question,
-    point_in_time: &mut String,
-    visit: &mut impl FnMut(Hit),
-) -> Result<(), Trouble> {
-    let Question { query, sort, source, .. } = question;
-    let mut sort = sort.clone();
-    sort.push(json!({ "_shard_doc": "asc" }));
-    let mut after: Option<Vec<Value>> = None;
-    loop {
-        let mut search = json!({
-            "size": PAGE_DOCUMENTS,
-            "query": query,
-            "pit": { "id": point_in_time, "keep_alive": KEEP_ALIVE },
-            "sort": sort,
-            "_source": source,
-            "track_total_hits": false,
-        });
-        if let Some(after) = after.take() {
-            search["search_after"] = Value::Array(after);
-        }
-        let found: Found = read(&ask(client, Method::Post, &format!("_search?{WHOLE}"), &search).await?)?;
-        if let Some(newer) = found.pit_id {
-            *point_in_time = newer;
-        }
-        let Some(last) = found.hits.hits.last() else { return Ok(()) };
-        after = Some(last.sort.clone());
-        found.hits.hits.into_iter().for_each(&mut *visit);
+async fn each_page(pages: &mut Pages<'_>, visit: &mut impl FnMut(Hit<'_>)) -> Result<(), Trouble> {
+    while let Some(page) = pages.next().await? {
+        page.hits()?.into_iter().for_each(&mut *visit);
     }
+    Ok(())
 }
 
 /// How many documents a query finds; none where the index does not exist.
 ///
 /// # Errors
-/// When Elasticsearch does not answer, or refuses.
+/// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
 pub async fn count(client: &Client, index: &str, query: &Value) -> Result<u64, Trouble> {
     #[derive(Deserialize)]
     struct Counted {
         count: u64,
     }
     let reply = ask(client, Method::Post, &format!("{index}/_count"), &json!({ "query": query })).await?;
-    if reply.status == 404 { Ok(0) } else { Ok(read::<Counted>(&reply)?.count) }
+    if reply.status == 404 { Ok(0) } else { Ok(whole::read::<Counted>(&reply)?.count) }
 }
 
 /// Puts one search; `None` where the index does not exist.
 ///
 /// # Errors
-/// When Elasticsearch does not answer, or refuses.
+/// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
 pub async fn search(client: &Client, index: &str, body: &Value) -> Result<Option<Value>, Trouble> {
     let reply = ask(client, Method::Post, &format!("{index}/_search?{WHOLE}"), body).await?;
-    if reply.status == 404 { Ok(None) } else { read(&reply).map(Some) }
+    if reply.status == 404 { Ok(None) } else { whole::read(&reply).map(Some) }
 }
 
 /// Those of some ids, at most 10,000, that documents have.
 ///
 /// # Errors
-/// When Elasticsearch does not answer, or refuses.
+/// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
 pub async fn present(client: &Client, index: &str, ids: &[&str]) -> Result<Vec<String>, Trouble> {
+    let mut present = Vec::with_capacity(ids.len());
+    let mut parts = vec![ids];
+    while let Some(part) = parts.pop() {
+        let Some(found) = present_of(client, index, part).await? else { return Ok(Vec::new()) };
+        // A full answer may lack something: in a data stream one id may be in several indices.
+        if found.len() >= room_for(part) && part.len() > 1 {
+            let (one, other) = part.split_at(part.len() / 2);
+            parts.extend([one, other]);
+        } else {
+            present.extend(found);
+        }
+    }
+    Ok(present)
+}
+
+/// How many documents are asked for when so many ids are looked for.
+fn room_for(ids: &[&str]) -> usize {
+    (2 * ids.len()).min(RESULT_WINDOW_ITEMS)
+}
+
+async fn present_of(client: &Client, index: &str, ids: &[&str]) -> Result<Option<Vec<String>>, Trouble> {
     #[derive(Deserialize)]
     struct Present {
         #[serde(rename = "_id")]
@@ -166,35 +315,81 @@ pub async fn present(client: &Client, index: &str, ids: &[&str]) -> Result<Vec<S
         #[serde(default)]
         hits: Vec<Present>,
     }
-    let search = json!({ "size": ids.len(), "query": { "ids": { "values": ids } }, "_source": false });
-    let path = format!("{index}/_search?{WHOLE}&filter_path=took,hits.hits._id");
-    let reply = ask(client, Method::Post, &path, &search).await?;
+    let search = json!({ "size": room_for(ids), "query": { "ids": { "values": ids } }, "_source": false });
+    let filter = "timed_out,terminated_early,_shards,_clusters,hits.hits._id";
+    let reply = ask(client, Method::Post, &format!("{index}/_search?{WHOLE}&filter_path={filter}"), &search).await?;
     if reply.status == 404 {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    Ok(read::<Found>(&reply)?.hits.hits.into_iter().map(|hit| hit.id).collect())
+    let found: Found = whole::read(&reply)?;
+    Ok(Some(found.hits.hits.into_iter().map(|hit| hit.id).collect()))
+}
+
+/// Whether searches see everything that was taken before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// They do.
+    Done,
+    /// This user may not refresh, so what was taken last may be invisible yet.
+    Forbidden,
 }
 
 /// Makes everything that was taken so far visible to searches.
 ///
 /// # Errors
-/// When Elasticsearch does not answer, or refuses; then what was taken within the last second may not be seen.
-pub async fn refresh(client: &Client, index: &str) -> Result<(), Trouble> {
+/// When Elasticsearch does not answer, refuses for another reason than the user's, or does it for a part.
+pub async fn refresh(client: &Client, index: &str) -> Result<Refreshed, Trouble> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "_shards")]
+        shards: Part,
+    }
+    // Copies that are not assigned count neither as successful nor as failed.
+    #[derive(Deserialize)]
+    struct Part {
+        total: u64,
+        failed: u64,
+    }
     let reply = client.send(Method::Post, &format!("{index}/_refresh"), &Body::None).await?;
-    if matches!(reply.status, 200 | 404) { Ok(()) } else { Err(bulk::trouble_of(&reply)) }
+    match reply.status {
+        404 => return Ok(Refreshed::Done),
+        401 | 403 => return Ok(Refreshed::Forbidden),
+        _ => {}
+    }
+    let Answer { shards: Part { total, failed } } = whole::read_plain(&reply)?;
+    if failed > 0 {
+        return Err(whole::incomplete(&reply.host, &format!("{failed} shards did not refresh")));
+    }
+    // A pattern means only what the user may refresh, which may be nothing of what the user may read.
+    let is_nothing = total == 0 && index.contains('*');
+    Ok(if is_nothing && has_shards(client, index).await? { Refreshed::Forbidden } else { Refreshed::Done })
+}
+
+/// Whether there is something to search.
+async fn has_shards(client: &Client, index: &str) -> Result<bool, Trouble> {
+    let reply = ask(client, Method::Post, &format!("{index}/_search?{WHOLE}"), &json!({ "size": 0 })).await?;
+    Ok(reply.status != 404 && whole::read::<Extent>(&reply)?.shards.is_some_and(|shards| shards.total > 0))
 }
 
 async fn ask(client: &Client, method: Method, path: &str, body: &Value) -> Result<Reply, Trouble> {
     client.send(method, path, &Body::Json(Bytes::from(body.to_string()))).await
 }
 
-/// Reads an answer that was given with success.
-fn read<'r, T: Deserialize<'r>>(reply: &'r Reply) -> Result<T, Trouble> {
-    if reply.status != 200 {
-        return Err(bulk::trouble_of(reply));
+/// What a search was refused for, with what is known of searches.
+pub(super) fn refused(reply: &Reply) -> Trouble {
+    let mut trouble = bulk::trouble_of(reply);
+    trouble.hint = match reply.status {
+        403 => Some("searching needs the privilege `read` on the data stream or index".to_owned()),
+        404 => Some("nothing was shipped there yet, or the name in the pipeline file is another one".to_owned()),
+        400 | 503 => Some("the log of Elasticsearch says more".to_owned()),
+        _ => trouble.hint,
+    };
+    trouble
+}
+
+fn too_large() -> Trouble {
+    Trouble {
+        problem: "a single document is larger than the longest answer that is taken".to_owned(),
+        hint: Some("narrow the query so that it leaves that document out".to_owned()),
     }
-    serde_json::from_slice(&reply.body).map_err(|_| Trouble {
-        problem: format!("the answer of {} cannot be read", reply.host),
-        hint: Some("is this Elasticsearch?".to_owned()),
-    })
 }

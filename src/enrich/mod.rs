@@ -96,6 +96,8 @@ pub struct Verdict {
     pub id: Id,
     /// Its `@timestamp`, in microseconds since 1970.
     pub timestamp_us: i64,
+    /// That is the record's own time, and not when it was read.
+    pub timed: bool,
     /// The rule that keeps it from being shipped.
     pub dropped: Option<Arc<str>>,
 }
@@ -185,7 +187,7 @@ impl Enrichment {
         let id = self.identity.id(record.line(), source, &self.context);
         let left_out = self.metadata.add(record, source, &self.context.notes);
         self.counters.enrich_left_out_members_total.inc_by(left_out);
-        Ok(Verdict { id, timestamp_us, dropped: self.context.dropped.take() })
+        Ok(Verdict { id, timestamp_us, timed: self.context.timed, dropped: self.context.dropped.take() })
     }
 
     /// Asks a question of the record that [`Enrichment::apply`] was given last, as the document is, for a condition that

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::completeness::PipelineState;
 use crate::elastic::pages;
+use crate::flow::answer::Trouble;
 use crate::query::ask::{AskError, Source};
 
 /// Hosts that are told apart in one data stream of accounts.
@@ -26,6 +27,8 @@ struct Account {
     host: String,
     #[serde(rename = "inferlog.pipeline")]
     pipeline: String,
+    #[serde(rename = "account.kind", default)]
+    kind: String,
     #[serde(rename = "account.waiting_bytes", default)]
     waiting_bytes: u64,
     #[serde(rename = "account.oldest_waiting_seconds", default)]
@@ -34,17 +37,32 @@ struct Account {
     dead_lettered: u64,
 }
 
-impl Account {
-    /// The state that it tells of, with the dead letters of the range.
-    fn state(self, dead_letters: u64) -> PipelineState {
-        let waited = TimeDelta::milliseconds((self.oldest_waiting_seconds * 1_000.0) as i64);
+/// What is heard of one pipeline.
+struct Heard {
+    pipeline: String,
+    host: String,
+    /// Its last account that tells what waits.
+    last: Option<Account>,
+    /// Dead letters of the range.
+    dead_letters: u64,
+}
+
+impl Heard {
+    fn state(self) -> PipelineState {
+        let Heard { pipeline, host, last, dead_letters } = self;
+        let waiting_bytes = last.as_ref().map_or(0, |last| last.waiting_bytes);
+        let oldest = last
+            .as_ref()
+            .filter(|_| waiting_bytes > 0)
+            .map(|last| last.time - TimeDelta::milliseconds((last.oldest_waiting_seconds * 1_000.0) as i64));
         PipelineState {
-            name: format!("{}` on `{}", self.pipeline, self.host),
+            name: format!("{pipeline}` on `{host}"),
             is_running: None,
-            last_account: Some(self.time),
-            lag_bytes: self.waiting_bytes,
-            oldest_waiting: (self.waiting_bytes > 0).then_some(self.time - waited),
+            last_account: last.map(|last| last.time),
+            lag_bytes: waiting_bytes,
+            oldest_waiting: oldest,
             dead_letters,
+            ..PipelineState::default()
         }
     }
 }
@@ -65,20 +83,29 @@ pub async fn states(
     };
     let found = match source {
         Source::Store(reader) => {
+            // Configurations are there, too.
             let accounts = reader.accounts()?;
-            let accounts: Vec<Account> =
-                accounts.iter().filter_map(|text| serde_json::from_str::<Account>(text).ok()).collect();
-            let dead = accounts.iter().filter(|account| is_in_range(account.time)).map(|a| a.dead_lettered).sum();
-            accounts.into_iter().max_by_key(|account| account.time).map(|last| (last, dead)).into_iter().collect()
+            let accounts = accounts.iter().filter_map(|text| serde_json::from_str::<Account>(text).ok());
+            of_store(accounts.filter(|account| account.kind != "configuration").collect(), is_in_range)
         }
         Source::Elasticsearch(client, target) => {
             let question = question(&target.searched(), from_ms, until_ms);
             let answer = pages::search(client, &target.accounts(), &question).await?;
-            answer.map_or_else(Vec::new, |answer| read(&answer))
+            answer.map_or_else(|| Ok(Vec::new()), |answer| read(&answer))?
         }
     };
-    let is_wanted = |account: &Account| but != Some((&account.host, &account.pipeline));
-    Ok(found.into_iter().filter(|(account, _)| is_wanted(account)).map(|(account, dead)| account.state(dead)).collect())
+    let is_wanted = |heard: &Heard| but != Some((&heard.host, &heard.pipeline));
+    Ok(found.into_iter().filter(is_wanted).map(Heard::state).collect())
+}
+
+/// A store is that of one pipeline.
+fn of_store(accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> bool) -> Vec<Heard> {
+    let dead_letters = accounts.iter().filter(|account| is_in_range(account.time)).map(|a| a.dead_lettered).sum();
+    let Some(Account { pipeline, host, .. }) = accounts.first() else { return Vec::new() };
+    let (pipeline, host) = (pipeline.clone(), host.clone());
+    // At its start a pipeline has not looked yet what waits.
+    let last = accounts.into_iter().filter(|account| account.kind != "start").max_by_key(|account| account.time);
+    vec![Heard { pipeline, host, last, dead_letters }]
 }
 
 /// The last account of each pipeline on each host that ships into a target, and the dead letters of the range.
@@ -94,7 +121,11 @@ fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value 
             "aggs": { "pipelines": {
                 "terms": { "field": "inferlog.pipeline", "size": PIPELINES_MAX },
                 "aggs": {
-                    "last": { "top_hits": { "size": 1, "sort": [{ "@timestamp": "desc" }] } },
+                    // At its start a pipeline has not looked yet what waits.
+                    "heard": {
+                        "filter": { "bool": { "must_not": { "match": { "account.kind": "start" } } } },
+                        "aggs": { "last": { "top_hits": { "size": 1, "sort": [{ "@timestamp": "desc" }] } } },
+                    },
                     "in_range": {
                         "filter": { "range": { "@timestamp": range } },
                         "aggs": { "dead": { "sum": { "field": "account.dead_lettered" } } },
@@ -105,13 +136,69 @@ fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value 
     })
 }
 
-fn read(answer: &Value) -> Vec<(Account, u64)> {
-    let hosts = answer["aggregations"]["hosts"]["buckets"].as_array().into_iter().flatten();
-    let pipelines = hosts.filter_map(|host| host["pipelines"]["buckets"].as_array()).flatten();
-    let account = |bucket: &Value| {
-        let last = bucket["last"]["hits"]["hits"][0]["_source"].clone();
-        let dead = bucket["in_range"]["dead"]["value"].as_f64().unwrap_or_default();
-        Some((serde_json::from_value::<Account>(last).ok()?, dead as u64))
-    };
-    pipelines.filter_map(account).collect()
+/// Reads the answer, which has to name every pipeline: one that is not looked at may be the one that lags.
+fn read(answer: &Value) -> Result<Vec<Heard>, AskError> {
+    let failed = |problem: String| Err(AskError::from(Trouble { problem, hint: None }));
+    let hosts = &answer["aggregations"]["hosts"];
+    let mut found = Vec::new();
+    for host in buckets(hosts) {
+        for pipeline in buckets(&host["pipelines"]) {
+            let (names, text) =
+                ([&pipeline["key"], &host["key"]], |value: &Value| value.as_str().unwrap_or_default().to_owned());
+            let last = match &pipeline["heard"]["last"]["hits"]["hits"][0]["_source"] {
+                Value::Null => None,
+                last => match Account::deserialize(last) {
+                    Ok(account) => Some(account),
+                    Err(_) => {
+                        return failed(format!("the last account of pipeline {} on {} is none", names[0], names[1]));
+                    }
+                },
+            };
+            let dead = pipeline["in_range"]["dead"]["value"].as_f64().unwrap_or_default() as u64;
+            found.push(Heard { pipeline: text(names[0]), host: text(names[1]), last, dead_letters: dead });
+        }
+        if is_cut(&host["pipelines"]) {
+            return failed(format!("more than {PIPELINES_MAX} pipelines give account on {}", host["key"]));
+        }
+    }
+    if is_cut(hosts) {
+        return failed(format!("pipelines on more than {HOSTS_MAX} hosts give account there"));
+    }
+    Ok(found)
+}
+
+fn buckets(terms: &Value) -> impl Iterator<Item = &Value> {
+    terms["buckets"].as_array().into_iter().flatten()
+}
+
+/// Whether there are more terms than were asked for.
+fn is_cut(terms: &Value) -> bool {
+    terms["sum_other_doc_count"].as_u64().is_some_and(|others| others > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_that_is_not_told_of_makes_the_answer_none() {
+        let account = json!({"@timestamp": "2026-11-26T10:00:00Z", "host.name": "h", "inferlog.pipeline": "p"});
+        let answer = |hits: Value, others: [u64; 2]| {
+            let pipeline =
+                json!({"key": "p", "heard": {"last": {"hits": {"hits": hits}}}, "in_range": {"dead": {"value": 2.0}}});
+            let pipelines = json!({"sum_other_doc_count": others[1], "buckets": [pipeline]});
+            let hosts = json!({"sum_other_doc_count": others[0], "buckets": [{"key": "h", "pipelines": pipelines}]});
+            json!({"aggregations": {"hosts": hosts}})
+        };
+        let found = read(&answer(json!([{"_source": account}]), [0, 0])).unwrap();
+        assert_eq!((found.len(), found[0].dead_letters, found[0].last.is_some()), (1, 2, true));
+        // One that has only begun is named, and nothing is known of what it delivered.
+        let begun = read(&answer(json!([]), [0, 0])).unwrap().remove(0).state();
+        assert_eq!((begun.name.as_str(), begun.last_account), ("p` on `h", None));
+        let mut other = account.clone();
+        other["account.waiting_bytes"] = json!("many");
+        for (source, others) in [(&account, [1, 0]), (&account, [0, 1]), (&other, [0, 0])] {
+            assert!(read(&answer(json!([{"_source": source}]), others)).is_err(), "{others:?}");
+        }
+    }
 }

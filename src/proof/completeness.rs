@@ -6,13 +6,16 @@
 //! An answer is complete through the earliest time at which a pipeline was last known to have delivered everything, and not
 //! later than now. A record that its model server has not written yet is nobody's gap.
 
+use std::io;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::state::checkpoint::{Checkpoint, FileEntry};
+use crate::source::files::waiting::{Waiting, WaitingFile};
+use crate::state::checkpoint::{self, FileEntry};
+use crate::text::chain::chain;
 use crate::text::time::{self, Reading};
 use crate::text::units::format_bytes;
 
@@ -34,6 +37,8 @@ pub struct PipelineState {
     pub oldest_waiting: Option<DateTime<Utc>>,
     /// Records in the range that went to the dead letter.
     pub dead_letters: u64,
+    /// What could not be looked at; nothing is known to be complete then.
+    pub unknown: Vec<String>,
 }
 
 /// How complete an answer is.
@@ -58,6 +63,12 @@ impl Completeness {
         Completeness { through, gaps }
     }
 
+    /// Takes the claim back, for a reason.
+    pub fn withhold(&mut self, gap: String) {
+        self.through = None;
+        self.gaps.push(gap);
+    }
+
     /// Whether nothing is known to be missing.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
@@ -72,6 +83,9 @@ impl Completeness {
 impl PipelineState {
     /// Up to when it has delivered everything; `None` if that is not known.
     fn delivered_through(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if !self.unknown.is_empty() {
+            return None;
+        }
         match (self.lag_bytes, self.is_running) {
             (0, Some(true)) => Some(now),
             (0, _) => self.last_account,
@@ -80,16 +94,17 @@ impl PipelineState {
     }
 
     fn gaps(&self, until: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
-        let mut gaps = Vec::new();
         let name = &self.name;
+        let mut gaps: Vec<String> = self.unknown.iter().map(|what| format!("pipeline `{name}`: {what}")).collect();
         if self.lag_bytes > 0 && self.oldest_waiting.is_none_or(|waiting| waiting < until) {
             let since = self.oldest_waiting.map_or("a time that is not known".to_owned(), text);
             let bytes = format_bytes(self.lag_bytes);
             gaps.push(format!("pipeline `{name}` lags: {bytes} of its files are not delivered, since {since}"));
         }
         if self.is_running != Some(true) && self.delivered_through(now).is_none_or(|through| through < until) {
-            let last =
-                self.last_account.map_or("it never ran".to_owned(), |last| format!("last heard of {}", text(last)));
+            let last = self.last_account.map_or("it has not said yet what it delivered".to_owned(), |last| {
+                format!("last heard of {}", text(last))
+            });
             let is_silent = self.last_account.is_none_or(|last| now - last > SILENT_AFTER);
             let how = match self.is_running {
                 Some(_) => "does not run",
@@ -112,26 +127,65 @@ fn text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What the folder of state of a pipeline says; `None` if there is none. Locks nothing and changes nothing.
-pub fn local_state(folder: &Path, name: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Option<PipelineState> {
+/// What the folder of state of a pipeline says; `None` if there is none. Locks nothing and changes nothing. With the globs
+/// of the pipeline file, those that are read and those that are left out, files that were never met are known too.
+pub fn local_state(
+    folder: &Path,
+    name: &str,
+    globs: Option<(&[String], &[String])>,
+    from_ms: Option<i64>,
+    until_ms: Option<i64>,
+) -> Option<PipelineState> {
     let path = folder.join("checkpoint.json");
-    let checkpoint: Option<Checkpoint> =
-        std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if checkpoint.is_none() && !folder.join("lock").exists() {
-        return None;
+    let mut state = PipelineState { name: name.to_owned(), ..PipelineState::default() };
+    let entries = match checkpoint::read(&path) {
+        Ok(Some(checkpoint)) => checkpoint.files,
+        Ok(None) if is_absent(&folder.join("lock")) => return None,
+        Ok(None) => Vec::new(),
+        Err(error) => {
+            state.unknown.push(chain(&error));
+            Vec::new()
+        }
+    };
+    // Before the files: what is written from now on is nobody's gap.
+    state.is_running = is_locked(&folder.join("lock"));
+    state.last_account =
+        std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok().map(DateTime::<Utc>::from);
+    state.note_lag(&entries, globs);
+    match dead_letters(&folder.join("dead_letter"), from_ms, until_ms) {
+        Ok(count) => state.dead_letters = count,
+        Err(error) => state.unknown.push(format!("its dead letter cannot be read: {error}")),
     }
-    let written = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok().map(DateTime::<Utc>::from);
-    let files = checkpoint.map(|checkpoint| checkpoint.files).unwrap_or_default();
-    let lagging: Vec<(u64, DateTime<Utc>)> =
-        files.iter().map(|entry| (undelivered_bytes(entry), entry.updated)).filter(|(bytes, _)| *bytes > 0).collect();
-    Some(PipelineState {
-        name: name.to_owned(),
-        is_running: is_locked(&folder.join("lock")),
-        last_account: written,
-        lag_bytes: lagging.iter().map(|(bytes, _)| bytes).sum(),
-        oldest_waiting: lagging.iter().map(|(_, updated)| *updated).min(),
-        dead_letters: dead_letters(&folder.join("dead_letter"), from_ms, until_ms),
-    })
+    Some(state)
+}
+
+/// Whether nothing of that name exists; where that cannot be told, there may be something.
+fn is_absent(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+impl PipelineState {
+    /// Takes note of what is in the files behind what was delivered.
+    fn note_lag(&mut self, entries: &[FileEntry], globs: Option<(&[String], &[String])>) {
+        let lagging: Vec<(u64, DateTime<Utc>)> = match globs {
+            None => entries.iter().map(|entry| (undelivered_bytes(entry), entry.updated)).collect(),
+            Some((paths, exclude)) => match Waiting::look(paths, exclude, entries) {
+                Err(error) => return self.unknown.push(error.to_string()),
+                Ok(waiting) => {
+                    let cannot = |it: &crate::source::files::discover::Unreadable| {
+                        format!("cannot look at `{}`: {}", it.path.display(), it.reason)
+                    };
+                    self.unknown.extend(waiting.unreadable.iter().map(cannot));
+                    // What is in a file that was never met may be as old as it likes.
+                    let since = |file: &WaitingFile| file.entry.map_or(DateTime::UNIX_EPOCH, |n| entries[n].updated);
+                    waiting.files.iter().map(|file| (file.bytes(), since(file))).collect()
+                }
+            },
+        };
+        let lagging: Vec<(u64, DateTime<Utc>)> = lagging.into_iter().filter(|(bytes, _)| *bytes > 0).collect();
+        self.lag_bytes = lagging.iter().map(|(bytes, _)| bytes).sum();
+        self.oldest_waiting = lagging.iter().map(|(_, since)| *since).min();
+    }
 }
 
 /// What is in a file behind what was delivered: by the file itself where it still stands under its name.
@@ -161,22 +215,38 @@ fn is_locked(lock: &Path) -> Option<bool> {
 }
 
 /// How many entries of the dead letter are of the range: by the time of their document, or else by their own.
-fn dead_letters(folder: &Path, from_ms: Option<i64>, until_ms: Option<i64>) -> u64 {
-    let Ok(files) = std::fs::read_dir(folder) else { return 0 };
-    let paths =
-        files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "ndjson"));
+fn dead_letters(folder: &Path, from_ms: Option<i64>, until_ms: Option<i64>) -> io::Result<u64> {
+    let files = match fs_err::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        files => files?,
+    };
     let is_in_range = |line: &str| {
         let Some(time_ms) = time_of_entry(line) else { return true };
         from_ms.is_none_or(|from_ms| time_ms >= from_ms) && until_ms.is_none_or(|until_ms| time_ms < until_ms)
     };
-    paths.map(|path| count_lines(&path, is_in_range)).sum()
+    let mut count = 0;
+    for file in files {
+        let path = file?.path();
+        if path.extension().is_some_and(|end| end == "ndjson") {
+            count += count_lines(&path, is_in_range)?;
+        }
+    }
+    Ok(count)
 }
 
-fn count_lines(path: &Path, wanted: impl Fn(&str) -> bool) -> u64 {
+fn count_lines(path: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<u64> {
     use std::io::{BufRead as _, BufReader};
-    let Ok(file) = std::fs::File::open(path) else { return 0 };
-    let lines = BufReader::new(file).lines().map_while(Result::ok);
-    lines.filter(|line| line.starts_with('{') && wanted(line)).count() as u64
+    let file = match fs_err::File::open(path) {
+        // Dropped, or replayed to its end, meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        file => file?,
+    };
+    let mut count = 0;
+    for line in BufReader::new(file).lines() {
+        let line = line?;
+        count += u64::from(line.starts_with('{') && wanted(&line));
+    }
+    Ok(count)
 }
 
 fn time_of_entry(line: &str) -> Option<i64> {
@@ -244,7 +314,7 @@ mod tests {
     #[test]
     fn a_folder_of_state_says_what_is_not_delivered() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(local_state(folder.path(), "p", None, None), None);
+        assert_eq!(local_state(folder.path(), "p", None, None, None), None);
         std::fs::create_dir(folder.path().join("dead_letter")).unwrap();
         let entries = "{\"time\":\"2026-11-23T10:00:00Z\",\"document\":{\"@timestamp\":\"2026-11-20T10:00:00Z\"}}\n\
                        {\"time\":\"2026-11-23T10:00:00Z\",\"raw\":\"x\"}\n";
@@ -260,11 +330,38 @@ mod tests {
         std::fs::write(folder.path().join("checkpoint.json"), checkpoint.to_string()).unwrap();
         let lock = std::fs::File::create(folder.path().join("lock")).unwrap();
         let day = |day: i64| Some(1_795_392_000_000 + (day - 23) * 86_400_000);
-        let state = local_state(folder.path(), "p", day(23), day(24)).unwrap();
+        let state = local_state(folder.path(), "p", None, day(23), day(24)).unwrap();
         assert_eq!((state.is_running, state.lag_bytes, state.dead_letters), (Some(false), 40, 1));
         assert_eq!(state.oldest_waiting, Some("2026-11-23T10:00:00Z".parse().unwrap()));
-        assert_eq!(local_state(folder.path(), "p", None, None).unwrap().dead_letters, 2);
+        assert_eq!(local_state(folder.path(), "p", None, None, None).unwrap().dead_letters, 2);
         lock.try_lock().unwrap();
-        assert_eq!(local_state(folder.path(), "p", None, None).unwrap().is_running, Some(true));
+        assert_eq!(local_state(folder.path(), "p", None, None, None).unwrap().is_running, Some(true));
+    }
+    #[test]
+    fn what_cannot_be_read_is_no_all_clear() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::File::create(folder.path().join("lock")).unwrap();
+        let unknown = || local_state(folder.path(), "p", None, None, None).unwrap();
+        assert!(unknown().unknown.is_empty(), "locked, and nothing is delivered yet");
+        std::fs::write(folder.path().join("checkpoint.json"), "{\"version\":1,\"files\":[").unwrap();
+        let damaged = unknown();
+        assert_eq!(damaged.unknown.len(), 1, "{damaged:?}");
+        let found = Completeness::of(&[damaged], None, at("12:00:00"));
+        assert!(found.through.is_none() && !found.is_complete(), "{found:?}");
+        std::fs::write(folder.path().join("checkpoint.json"), "{\"version\":1,\"files\":[]}").unwrap();
+        // As a user who may not look would see it: it is there, and cannot be listed.
+        std::fs::write(folder.path().join("dead_letter"), "no folder").unwrap();
+        assert!(unknown().unknown[0].contains("dead letter cannot be read"));
+    }
+
+    #[test]
+    fn a_file_that_was_never_met_lags() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::File::create(folder.path().join("lock")).unwrap();
+        std::fs::write(folder.path().join("a.log"), "{\"n\":1}\n").unwrap();
+        let paths = [format!("{}/*.log", folder.path().display())];
+        let state = local_state(folder.path(), "p", Some((&paths, &[])), None, None).unwrap();
+        assert_eq!((state.lag_bytes, state.oldest_waiting), (8, Some(DateTime::UNIX_EPOCH)));
+        assert_eq!(local_state(folder.path(), "p", Some((&paths, &paths)), None, None).unwrap().lag_bytes, 0);
     }
 }

@@ -364,6 +364,45 @@ fn a_sink_that_takes_nothing_leaves_everything_as_it_is() {
 }
 
 #[test]
+fn no_entries_is_said_only_of_what_was_looked_at() {
+    let place = Place::new(&made("", &[], STORE));
+    place.append(records(0..2));
+    place.run_once_to(0);
+    let list = |more: &[&str]| verb(&place, &[&["list"], more].concat());
+    let empty = list(&[]);
+    assert!(empty.code == Some(0) && empty.stderr.contains("no entries in the dead letter of p in `"), "{empty:?}");
+    let cannot = |more: &[&str], words: &str| {
+        let ended = list(more);
+        assert!(ended.code == Some(2) && ended.stderr.contains(words), "no `{words}` in {ended:?}");
+        assert!(!ended.stderr.contains("no entries"), "{ended:?}");
+    };
+    // Another folder, in which no pipeline ever ran.
+    let elsewhere = start(place.inferlog(&["dead-letter", "list", "--data-dir", "logs"])).wait();
+    assert!(
+        elsewhere.code == Some(2) && elsewhere.stderr.contains("no pipeline has a dead letter in"),
+        "{elsewhere:?}"
+    );
+    // An entry that cannot be read, a file, and the folder itself: a folder in the place of a file, and the other way
+    // round, are in the way of every user.
+    fs::write(place.path("data/p/dead_letter/2026-01-01.ndjson"), "damaged\n").unwrap();
+    let damaged = list(&[]);
+    assert!(damaged.code == Some(2) && damaged.stderr.contains("1 lines of its dead letter cannot"), "{damaged:?}");
+    fs::remove_file(place.path("data/p/dead_letter/2026-01-01.ndjson")).unwrap();
+    fs::create_dir(place.path("data/p/dead_letter/2026-01-01.ndjson")).unwrap();
+    cannot(&[], "cannot read the dead letter in");
+    fs::remove_dir(place.path("data/p/dead_letter/2026-01-01.ndjson")).unwrap();
+    fs::remove_dir(place.path("data/p/dead_letter")).unwrap();
+    fs::write(place.path("data/p/dead_letter"), "").unwrap();
+    cannot(&[], "cannot look into `data/p/dead_letter`");
+    cannot(&["--format", "json"], "cannot look into `data/p/dead_letter`");
+    // `query` without a store to look at.
+    fs::remove_file(place.path("data/p/store.sqlite")).unwrap();
+    std::os::unix::fs::symlink("store.sqlite", place.path("data/p/store.sqlite")).unwrap();
+    let query = start(place.inferlog(&["query", "*", "--data-dir", "data"])).wait();
+    assert!(query.code == Some(2) && query.stderr.contains("cannot look for stores in `data`"), "{query:?}");
+}
+
+#[test]
 fn documents_on_standard_output_stand_alone_and_a_run_that_waits_at_the_limit_goes_on_after_a_replay() {
     let place = Place::new(&made(SHORT, &[], "stdout"));
     place.append(records(0..2));

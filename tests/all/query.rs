@@ -319,12 +319,13 @@ fn answer_slowly(stream: TcpStream, noted: &Mutex<Vec<String>>) -> Option<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         noted.lock().unwrap().push(format!("{} {}", head.trim(), String::from_utf8_lossy(&body)));
-        if head.contains("_search") {
+        if head.contains("POST /_search") {
             // Until the client goes away.
             let _ = reader.read_line(&mut head);
             return None;
         }
-        let answer = r#"{"indices":["i"],"fields":{},"id":"v13w","succeeded":true}"#;
+        let shards = r#""_shards":{"total":1,"successful":1,"failed":0}"#;
+        let answer = format!(r#"{{"indices":["i"],"fields":{{}},"id":"v13w","succeeded":true,{shards}}}"#);
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-elastic-product: Elasticsearch";
         writer.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).as_bytes()).ok()?;
     }
@@ -375,4 +376,68 @@ async fn pipelines_elsewhere_are_known_by_their_accounts() {
     // Here more is known, and it is not told twice.
     let here = ask("data", "now");
     assert!(here.stderr.contains("does not run") && !here.stderr.contains("accounts alone"), "{here:?}");
+}
+
+#[tokio::test]
+async fn what_was_delivered_a_moment_ago_is_found_before_an_answer_is_called_complete() {
+    let Some(node) = Node::plain("completeness right after delivery") else { return };
+    let stream = "logs-ml.inference-atonce";
+    node.forget(stream).await;
+    node.forget("metrics-ml.pipeline-atonce").await;
+    let host = node.options.hosts[0].as_str();
+    let place =
+        Place::new(&pipeline(&format!("{{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {stream} }} }}")));
+    assert_eq!(start(place.inferlog(&["setup", "apply", "p.yaml"])).wait().code, Some(0));
+    // Nothing becomes visible by itself.
+    let (status, answer) = node.ask(Method::Put, &format!("_data_stream/{stream}"), "").await;
+    assert_eq!(status, 200, "{answer}");
+    let never = r#"{"index":{"refresh_interval":"-1"}}"#;
+    assert_eq!(node.ask(Method::Put, &format!("{stream}/_settings"), never).await.0, 200);
+    place.append(records(0..50));
+    place.run_once_to(0);
+    let arguments = ["*", "--count", "--pipeline", "p.yaml", "--require-complete", "--to", "2026-11-25"];
+    let ended = ask(&place, &arguments);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "50\n"), "{ended:?}");
+    assert!(ended.stderr.contains("complete through 2026-11-25T00:00:00Z"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_refresh_gets_no_claim_that_all_is_there() {
+    let Some(node) = Node::strict("completeness without the right to refresh") else { return };
+    let stream = "logs-ml.inference-readonly";
+    node.forget(stream).await;
+    node.forget("metrics-ml.pipeline-readonly").await;
+    let host = node.options.hosts[0].as_str();
+    let sink = |key: &str| {
+        let target = format!("hosts: [\"{host}\"], data_stream: {stream}, api_key: \"{key}\"");
+        pipeline(&format!("{{ elasticsearch: {{ {target} }} }}"))
+    };
+    let key = |privileges: &'static str| {
+        let role = format!(
+            r#"{{"name":"k","role_descriptors":{{"r":{{"cluster":["all"],"indices":[{{"names":["*ml*"],"privileges":[{privileges}]}}]}}}}}}"#
+        );
+        let node = &node;
+        async move {
+            let (status, key) = node.ask(Method::Post, "_security/api_key", &role).await;
+            assert_eq!(status, 200, "{key}");
+            key["encoded"].as_str().unwrap().to_owned()
+        }
+    };
+    let (all, read) = (key("\"all\"").await, key("\"read\"").await);
+    let place = Place::new(&sink(&all));
+    assert_eq!(start(place.inferlog(&["setup", "apply", "p.yaml"])).wait().code, Some(0));
+    place.append(records(0..5));
+    place.run_once_to(0);
+    let arguments = ["*", "--count", "--pipeline", "p.yaml", "--require-complete", "--to", "2026-11-25"];
+    assert_eq!(ask(&place, &arguments).code, Some(0));
+    let text = std::fs::read_to_string(place.path("p.yaml")).unwrap();
+    std::fs::write(place.path("p.yaml"), text.replace(&all, &read)).unwrap();
+    let ended = ask(&place, &arguments);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("it is not known through which time") && ended.stderr.contains("`maintenance`"),
+        "{ended:?}"
+    );
+    let proof = start(place.inferlog(&["reconcile", "p.yaml", "--data-dir", "data"])).wait();
+    assert!(proof.code == Some(2) && proof.stderr.contains("may not refresh"), "{proof:?}");
 }

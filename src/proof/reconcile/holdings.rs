@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::{Value, json};
 
 use crate::elastic::client::Client;
-use crate::elastic::pages::{self, Question};
+use crate::elastic::pages::{self, Question, Refreshed};
 use crate::elastic::target::Target;
 use crate::elastic::tombstones;
 use crate::flow::answer::Trouble;
@@ -58,8 +58,15 @@ impl Holdings {
     /// Makes everything visible that was taken so far.
     pub(super) async fn refresh(&self) -> Result<(), Trouble> {
         let Holdings::Elasticsearch(searched) = self else { return Ok(()) };
-        pages::refresh(&searched.client, &searched.records).await?;
-        pages::refresh(&searched.client, &searched.accounts).await
+        for index in [&searched.records, &searched.accounts] {
+            if pages::refresh(&searched.client, index).await? == Refreshed::Forbidden {
+                let problem =
+                    format!("this user may not refresh `{index}`, so what was delivered last may be invisible");
+                let hint = "a proof needs the privileges `read` and `maintenance` on it".to_owned();
+                return Err(Trouble { problem, hint: Some(hint) });
+            }
+        }
+        Ok(())
     }
 
     /// Those of some ids that documents have; at most 10,000 are asked for.
@@ -106,9 +113,9 @@ impl Holdings {
                 sort: vec![json!({ "log.offset": "asc" })],
                 source: json!(["log.offset"]),
             };
-            let visit = |hit: pages::Hit| {
+            let visit = |hit: pages::Hit<'_>| {
                 let offset_bytes = hit.sort_values().first().and_then(Value::as_u64).unwrap_or_default();
-                visit(Place { file: file.clone(), offset_bytes, id: hit.id });
+                visit(Place { file: file.clone(), offset_bytes, id: hit.id.into_owned() });
             };
             pages::each(&searched.client, &question, visit).await?;
         }

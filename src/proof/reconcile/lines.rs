@@ -26,8 +26,9 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 pub(super) enum Fate {
     /// A rule drops it; kept, it would have this id.
     Dropped(Id),
-    /// It is a document with this id and time.
-    Document(Id, i64),
+    /// It is a document with this id, and a time of its own in microseconds since 1970, if it has one; else it was given
+    /// the moment in which it was read.
+    Document(Id, Option<i64>),
     /// It is in the dead letter under this id.
     Dead(Id),
 }
@@ -133,7 +134,7 @@ fn judge(
     };
     let fate = match enrichment.apply(&mut record, source) {
         Ok(verdict) if verdict.dropped.is_some() => Fate::Dropped(verdict.id),
-        Ok(verdict) => Fate::Document(verdict.id, verdict.timestamp_us),
+        Ok(verdict) => Fate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)),
         Err(_) => Fate::Dead(enrichment.id_of_line(line.bytes, source)),
     };
     Judged { offset_bytes, is_record: true, fate }

@@ -1,6 +1,6 @@
-//! Reconcile: is everything that was read accounted for?
+//! Reconcile: is everything that is there read, and everything that was read accounted for?
 //!
-//! Each line of each file, up to the committed offset, must be one of: a document in the sink, dropped by a rule, erased
+//! Each line of each file that matches the paths, or that was read before, must be one of: a document in the sink, dropped by a rule, erased
 //! by order, or in the dead letter. There are two proofs, and each row of the report says which one it is:
 //! - by lines: the file is still there. It is read again and judged by the pipeline file as it is now; every id is looked
 //!   up in the sink.
@@ -8,7 +8,13 @@
 //!   those of what the sink, the dead letter and the tombstones hold of the file.
 //!
 //! A line that was decided on by another configuration than today's, and is not found, may have been dropped: for those
-//! ranges the account is asked, and where it does not agree the lines are called undecidable, not missing.
+//! ranges the account is asked ([`told`]). Where number and sum of the ids that were kept then agree with what is there
+//! and what is not, the loss is proven, whatever the file says today; where they do not, the lines are called
+//! undecidable. A record without a time of its own has that of its reading, which nobody knows later: once retention has
+//! deleted something, it is expired where an account says that it was read early enough, and else undecidable.
+//!
+//! What stands behind the committed offsets waits, and so does what was never met ([`Waiting`]): it is measured and not
+//! judged. Only [`Scope::Committed`] lets that pass.
 //!
 //! It reads the state and the sink and changes neither; judging committed bytes alone, it runs beside a live process. The
 //! dead letter is read before the sink, because a replay moves entries from the one to the other.
@@ -19,7 +25,10 @@ mod report;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
+
+use chrono::{DateTime, Utc};
 
 use super::accounts;
 use crate::config::model::{self, SinkOptions};
@@ -33,13 +42,14 @@ use crate::pipeline::build;
 use crate::sink::store::{Reader, Store};
 use crate::source::files::file::TailedFile;
 use crate::source::files::locate::locate;
+use crate::source::files::waiting::Waiting;
 use crate::state::checkpoint::{self, CheckpointError, FileEntry};
 use crate::state::folder::state_folder;
 use crate::text::chain::chain;
 use holdings::{Bounds, Holdings, Searched};
 use lines::{Fate, Judge, Judged};
-pub use report::{Finding, Proof, Report, Row};
-use told::{Decided, Told, expected_of, has_gaps, span, told_by};
+pub use report::{Finding, Frontier, Proof, Report, Row, Scope};
+use told::{Decided, Loss, Nowhere, Told, expected_of, has_gaps, span, told_by};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
@@ -72,6 +82,23 @@ pub enum ReconcileError {
     /// The sink keeps nothing that could be asked for.
     #[error("the sink `stdout` keeps nothing, so there is nothing to compare with")]
     Nothing,
+    /// There is nothing at all.
+    #[error("no file matches the paths of pipeline `{pipeline}`, and none was ever read: there is nothing to compare")]
+    NoFiles {
+        /// The pipeline's name.
+        pipeline: String,
+    },
+    /// A glob is wrong.
+    #[error("a glob in `source.files` is wrong")]
+    Glob(#[from] globset::Error),
+    /// Something that matches cannot be looked at.
+    #[error("cannot look at `{path}`: {reason}")]
+    Unreadable {
+        /// What it is.
+        path: String,
+        /// Why, in the system's words.
+        reason: String,
+    },
     /// A file cannot be read.
     #[error("cannot read `{path}`")]
     File {
@@ -82,20 +109,26 @@ pub enum ReconcileError {
     },
 }
 
-/// Compares what a pipeline has read with what each of its sinks holds. `progress` is told how many bytes of how many
-/// are judged.
+/// Compares what a pipeline has read with what each of its sinks holds, and says what waits to be read. `progress` is told
+/// how many bytes of how many are judged.
 ///
 /// # Errors
 /// When state, files or sinks cannot be read.
 pub async fn reconcile(
     pipeline: &model::Pipeline,
     data_dir: &Path,
+    scope: Scope,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Report>, ReconcileError> {
     let folder = state_folder(data_dir, &pipeline.name);
-    let checkpoint = checkpoint::read(&folder.join("checkpoint.json"))?;
+    let path = folder.join("checkpoint.json");
+    let committed = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+    let checkpoint = checkpoint::read(&path)?;
     let never_ran = || ReconcileError::NeverRan { pipeline: pipeline.name.clone(), folder: folder.clone() };
     let checkpoint = checkpoint.ok_or_else(never_ran)?;
+    let committed = committed.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
+    let frontier = Frontier { committed, looked: Utc::now(), ..Frontier::default() };
+    let waiting = waiting(&pipeline.source.files, &checkpoint.files, scope)?;
     let dead = dead(&folder)?;
     let kept_accounts = accounts::of_checkpoint(&checkpoint.accounts);
     let mut reports = Vec::new();
@@ -109,9 +142,54 @@ pub async fn reconcile(
         let expired_until_us = holdings.expired_until_us().map_err(told)?;
         let (dead, told_by) = (&dead, told_by(accounts));
         let proof = Prover { pipeline, holdings, sink: &sink.name, dead, erased, expired_until_us, told_by };
-        reports.push(proof.prove(&checkpoint.files, progress).await?);
+        let mut report = proof.prove(&checkpoint.files, progress).await?;
+        (report.scope, report.frontier) = (scope, frontier);
+        report.note_waiting(&waiting, &checkpoint.files);
+        if report.rows.is_empty() && waiting.matched_files == 0 {
+            return Err(ReconcileError::NoFiles { pipeline: pipeline.name.clone() });
+        }
+        reports.push(report);
     }
     if reports.is_empty() { Err(ReconcileError::Nothing) } else { Ok(reports) }
+}
+
+/// What is not settled of the files that match now. What cannot be looked at may be any of it.
+fn waiting(files: &model::Files, entries: &[FileEntry], scope: Scope) -> Result<Waiting, ReconcileError> {
+    let waiting = Waiting::look(&files.paths, &files.exclude, entries)?;
+    match waiting.unreadable.first() {
+        Some(unreadable) if scope == Scope::Matching => Err(ReconcileError::Unreadable {
+            path: unreadable.path.to_string_lossy().into_owned(),
+            reason: unreadable.reason.clone(),
+        }),
+        _ => Ok(waiting),
+    }
+}
+
+impl Report {
+    /// Takes note of what waits, in the rows of its files.
+    fn note_waiting(&mut self, waiting: &Waiting, entries: &[FileEntry]) {
+        self.frontier.matched_files = waiting.matched_files;
+        self.frontier.waiting_files = waiting.files.len();
+        self.frontier.unmet_files = waiting.files.iter().filter(|file| file.entry.is_none()).count();
+        self.frontier.waiting_bytes = waiting.bytes();
+        for file in &waiting.files {
+            let path = file.path.to_string_lossy().into_owned();
+            let name = file.entry.map_or_else(String::new, |entry| key(&entries[entry]));
+            let known = self.rows.iter().position(|row| !name.is_empty() && row.file == name);
+            let place = known.unwrap_or_else(|| {
+                let (from_bytes, to_bytes) = (file.from_bytes, file.from_bytes);
+                self.rows.push(Row { path, file: name, from_bytes, to_bytes, ..Row::empty(Proof::Waiting) });
+                self.rows.len() - 1
+            });
+            let row = &mut self.rows[place];
+            row.waiting_bytes += file.bytes();
+            if file.is_gone {
+                let note = "what waits is gone with its file; the next start reports it as lost";
+                row.note.get_or_insert_with(|| note.to_owned());
+            }
+        }
+        self.rows.sort_by(|one, other| (&one.path, &one.file).cmp(&(&other.path, &other.file)));
+    }
 }
 
 /// Opens a sink for reading; `None` for one that keeps nothing.
@@ -166,6 +244,25 @@ async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
     Ok(erased)
 }
 
+/// Documents by file that were found by their places, under ids that today's file would not give them.
+type ByPlace = HashMap<String, Vec<Id>>;
+
+/// Whether retention may have deleted a document.
+enum Age {
+    /// It may: its time is early enough.
+    Expired,
+    /// That cannot be told.
+    Unknown,
+    /// It did not.
+    Kept,
+}
+
+/// Why a file that is under an entry's path cannot be read, so that nobody knows whether it is gone.
+fn unreadable(entry: &FileEntry) -> Option<std::io::Error> {
+    let opened = std::fs::File::open(&entry.path);
+    opened.err().filter(|error| !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
 struct Prover<'p> {
     pipeline: &'p model::Pipeline,
     holdings: Holdings,
@@ -185,6 +282,9 @@ impl Prover<'_> {
             known.insert(key(entry));
             match locate(entry) {
                 Some(file) => there.push((entry, file)),
+                None if let Some(source) = unreadable(entry) => {
+                    return Err(ReconcileError::File { path: entry.path.clone(), source });
+                }
                 None => gone.push((key(entry), entry.path.clone())),
             }
         }
@@ -194,15 +294,15 @@ impl Prover<'_> {
         let whole: u64 = there.iter().map(|(entry, _)| entry.committed.offset_bytes).sum();
         let mut judge = Judge::new(self.pipeline);
         let mut done = 0;
+        let mut by_place = ByPlace::new();
         for (entry, file) in there {
-            let row = self.by_lines(&mut judge, entry, file, &mut report.findings).await?;
+            let row = self.by_lines(&mut judge, entry, file, &mut report.findings, &mut by_place).await?;
             report.rows.push(row);
             done += entry.committed.offset_bytes;
             progress(done, whole);
         }
-        self.find_unexpected(&mut judge, files, &mut report).await?;
+        self.find_unexpected(&mut judge, files, &by_place, &mut report).await?;
         report.rows.extend(self.by_accounts(gone).await?);
-        report.rows.sort_by(|one, other| (&one.path, &one.file).cmp(&(&other.path, &other.file)));
         report.findings.sort_by(|one, other| (&one.path, one.offset_bytes).cmp(&(&other.path, other.offset_bytes)));
         Ok(report)
     }
@@ -218,15 +318,16 @@ impl Prover<'_> {
         entry: &FileEntry,
         mut file: TailedFile,
         findings: &mut Vec<Finding>,
+        by_place: &mut ByPlace,
     ) -> Result<Row, ReconcileError> {
         let mut row = row(entry, Proof::Lines);
         let mut decided = Decided::new(self.told_by.get(&row.file), &self.pipeline.digest);
-        let (mut block, mut nowhere) = (Vec::new(), Vec::new());
+        let (mut block, mut undecidable) = (Vec::new(), Vec::new());
         let failed = |source| ReconcileError::File { path: entry.path.clone(), source };
         while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {
             block.retain(|line| line.offset_bytes >= row.from_bytes);
             for lines in block.chunks(LOOKED_UP) {
-                self.judge_lines(lines, &mut row, &mut decided, &mut nowhere).await?;
+                self.judge_lines(lines, &mut row, &mut decided, &mut undecidable).await?;
             }
         }
         let read_to = file.consumed_position().offset_bytes;
@@ -234,19 +335,22 @@ impl Prover<'_> {
             row.note = Some(format!("only {read_to} bytes of it are there now"));
             row.undecidable += 1;
         }
-        for offset_bytes in decided.undecidable(nowhere, &mut row) {
-            row.undecidable += 1;
-            findings.push(Finding { what: "undecidable", path: entry.path.clone(), offset_bytes, id: None });
+        if decided.has_nowhere() {
+            self.look_by_place(&mut row, &mut decided, by_place).await?;
         }
-        let missing = std::mem::take(&mut decided.missing);
-        row.missing += missing.len() as u64;
-        let missing = missing.into_iter();
-        findings.extend(missing.map(|(offset_bytes, id)| Finding {
-            what: "missing",
-            path: entry.path.clone(),
-            offset_bytes,
-            id: Some(id.to_string()),
-        }));
+        for (line, loss) in decided.losses() {
+            match loss {
+                Loss::Dropped => row.dropped += 1,
+                Loss::Missing => decided.missing.push((line.offset_bytes, line.id)),
+                Loss::Undecidable => undecidable.push(line.offset_bytes),
+            }
+        }
+        row.undecidable += undecidable.len() as u64;
+        row.missing += decided.missing.len() as u64;
+        let finding = |what, offset_bytes, id| Finding { what, path: entry.path.clone(), offset_bytes, id };
+        findings.extend(undecidable.into_iter().map(|offset_bytes| finding("undecidable", offset_bytes, None)));
+        let missing = decided.missing.into_iter();
+        findings.extend(missing.map(|(offset_bytes, id)| finding("missing", offset_bytes, Some(id.to_string()))));
         Ok(row)
     }
 
@@ -255,7 +359,7 @@ impl Prover<'_> {
         lines: &[Judged],
         row: &mut Row,
         decided: &mut Decided<'_>,
-        nowhere: &mut Vec<u64>,
+        undecidable: &mut Vec<u64>,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<Id> = lines.iter().map(|line| line.fate.id()).collect();
         let present = self.holdings.present(&ids).await.map_err(|trouble| self.failed(trouble))?;
@@ -263,32 +367,73 @@ impl Prover<'_> {
         for line in lines {
             row.lines += 1;
             row.records += u64::from(line.is_record);
-            let id = line.fate.id();
-            let is_old = decided.is_old(line.offset_bytes);
-            let in_dead_letter = dead.and_then(|dead| dead.get(&line.offset_bytes));
-            let expired = matches!(line.fate, Fate::Document(_, time_us) if Some(time_us) <= self.expired_until_us);
+            let (id, offset_bytes) = (line.fate.id(), line.offset_bytes);
+            let is_old = decided.is_old(offset_bytes);
+            let in_dead_letter = dead.and_then(|dead| dead.get(&offset_bytes));
             let (count, held) = match line.fate {
                 // Today's rule drops it; the one before may have kept it.
                 Fate::Dropped(_) if !is_old => (&mut row.dropped, None),
                 _ if present.contains(&id) => (&mut row.indexed, Some(id)),
                 _ if in_dead_letter.is_some() => (&mut row.dead_lettered, in_dead_letter.copied()),
                 _ if self.erased.all.contains(&id) => (&mut row.erased, Some(id)),
-                _ if expired => (&mut row.expired, Some(id)),
-                _ if is_old => {
-                    nowhere.push(line.offset_bytes);
-                    continue;
-                }
-                _ => {
-                    decided.missing.push((line.offset_bytes, id));
-                    continue;
-                }
+                fate => match self.age(fate, decided.read_by(offset_bytes)) {
+                    Age::Expired => (&mut row.expired, Some(id)),
+                    Age::Unknown => {
+                        undecidable.push(offset_bytes);
+                        continue;
+                    }
+                    Age::Kept if is_old => {
+                        let is_kept_today = !matches!(fate, Fate::Dropped(_));
+                        decided.nowhere(Nowhere { offset_bytes, id, is_kept_today });
+                        continue;
+                    }
+                    Age::Kept => {
+                        decided.missing.push((offset_bytes, id));
+                        continue;
+                    }
+                },
             };
             *count += 1;
             if let Some(id) = held.filter(|_| is_old) {
-                decided.found(line.offset_bytes, &id);
+                decided.found(offset_bytes, &id);
             }
         }
         Ok(())
+    }
+
+    /// Whether retention may have deleted the document of a line, which had been read by then at the latest.
+    fn age(&self, fate: Fate, read_by: Option<DateTime<Utc>>) -> Age {
+        let Some(expired_until_us) = self.expired_until_us else { return Age::Kept };
+        match fate {
+            Fate::Document(_, Some(time_us)) if time_us <= expired_until_us => Age::Expired,
+            // Its time is that of its reading.
+            Fate::Document(_, None) => match read_by.map(|time| time.timestamp_micros()) {
+                Some(read_by_us) if read_by_us <= expired_until_us => Age::Expired,
+                _ => Age::Unknown,
+            },
+            Fate::Document(..) | Fate::Dropped(_) | Fate::Dead(_) => Age::Kept,
+        }
+    }
+
+    /// Looks for documents that claim the places of lines that are nowhere: another configuration may have given them
+    /// another time or id.
+    async fn look_by_place(
+        &self,
+        row: &mut Row,
+        decided: &mut Decided<'_>,
+        by_place: &mut ByPlace,
+    ) -> Result<(), ReconcileError> {
+        let bounds = Bounds::from([(row.file.clone(), row.to_bytes)]);
+        let found = by_place.entry(row.file.clone()).or_default();
+        let visit = |place: holdings::Place| {
+            if let Some(id) = Id::read(&place.id)
+                && decided.found_at(place.offset_bytes, &id)
+            {
+                row.indexed += 1;
+                found.push(id);
+            }
+        };
+        self.holdings.each_place(&bounds, visit).await.map_err(|trouble| self.failed(trouble))
     }
 
     /// Looks for documents that claim a file and are not made of a line of it.
@@ -296,6 +441,7 @@ impl Prover<'_> {
         &self,
         judge: &mut Judge,
         files: &[FileEntry],
+        by_place: &ByPlace,
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
         let bounds: Bounds = report.rows.iter().map(|row| (row.file.clone(), row.to_bytes)).collect();
@@ -305,7 +451,7 @@ impl Prover<'_> {
                 continue;
             }
             let Some(mut file) = files.iter().find(|entry| key(entry) == row.file).and_then(locate) else { continue };
-            let mut expected = HashSet::new();
+            let mut expected: HashSet<Id> = by_place.get(&row.file).into_iter().flatten().copied().collect();
             let mut block = Vec::new();
             let failed = |source| ReconcileError::File { path: row.path.clone(), source };
             while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {

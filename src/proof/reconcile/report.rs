@@ -1,6 +1,18 @@
 //! The report: what was found out about each file, and about the lines that are not as they should be.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
+
+/// What has to be settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Everything that matches the paths now.
+    #[default]
+    Matching,
+    /// What was read, up to the committed offsets.
+    Committed,
+}
 
 /// How a row was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -12,6 +24,8 @@ pub enum Proof {
     Accounts,
     /// Neither.
     None,
+    /// Nothing of it was settled, so that there is nothing to prove.
+    Waiting,
 }
 
 /// What became of the lines of one file.
@@ -47,6 +61,8 @@ pub struct Row {
     pub unexpected: u64,
     /// Not found, and perhaps dropped by a configuration that is no longer in force.
     pub undecidable: u64,
+    /// Bytes behind the committed offset: not settled yet, and not judged.
+    pub waiting_bytes: u64,
     /// What there is to say about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -71,6 +87,7 @@ impl Row {
             missing: 0,
             unexpected: 0,
             undecidable: 0,
+            waiting_bytes: 0,
             note: None,
         }
     }
@@ -90,11 +107,32 @@ pub struct Finding {
     pub id: Option<String>,
 }
 
+/// Through where the files were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Frontier {
+    /// When the offsets were committed up to which the lines were judged; each row says which one.
+    pub committed: DateTime<Utc>,
+    /// When the files were looked at for what waits behind them.
+    pub looked: DateTime<Utc>,
+    /// How many files matched the paths then.
+    pub matched_files: usize,
+    /// In how many files something waits.
+    pub waiting_files: usize,
+    /// How many of them were never met.
+    pub unmet_files: usize,
+    /// How much waits in all of them.
+    pub waiting_bytes: u64,
+}
+
 /// What was found out about one sink.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// The sink's name.
     pub sink: String,
+    /// What has to be settled.
+    pub scope: Scope,
+    /// Through where.
+    pub frontier: Frontier,
     /// One row a file.
     pub rows: Vec<Row>,
     /// The lines that are not as they should be, where they are known one by one.
@@ -102,8 +140,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every line is accounted for.
-    pub fn is_complete(&self) -> bool {
+    /// Whether every line that was judged is accounted for.
+    pub fn is_accounted_for(&self) -> bool {
         self.rows.iter().all(|row| row.missing == 0 && row.unexpected == 0 && row.undecidable == 0)
+    }
+
+    /// Whether everything that has to be settled is, and every line of it is accounted for.
+    pub fn is_complete(&self) -> bool {
+        let is_settled = self.scope == Scope::Committed || self.frontier.waiting_bytes == 0;
+        self.is_accounted_for() && is_settled
     }
 }

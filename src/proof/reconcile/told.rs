@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::report::Row;
+use chrono::{DateTime, Utc};
+
 use crate::flow::batch::Id;
 use crate::flow::tally::{IdSum, Tally};
 use crate::proof::accounts::{Account, Range};
@@ -13,19 +14,23 @@ pub(super) struct Told {
     pub(super) state: String,
     pub(super) config: String,
     pub(super) range: Range,
+    /// When its lines had been read at the latest, where that is known.
+    pub(super) read_by: Option<DateTime<Utc>>,
 }
 
 /// What the accounts tell of each file, in the order of its bytes; an account that is told twice counts once.
 pub(super) fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
     let mut seen = HashSet::new();
     let mut told_by: BTreeMap<String, Vec<Told>> = BTreeMap::new();
-    for Account { state, sequence, config, files, .. } in accounts {
+    for Account { kind, state, sequence, config, files, time, .. } in accounts {
         // Configurations have no number, and no files.
         if files.is_empty() || !seen.insert((state.clone(), sequence)) {
             continue;
         }
+        // What is in no account yet has no time.
+        let read_by = Some(time).filter(|_| !kind.is_empty());
         for range in files {
-            let told = Told { state: state.clone(), config: config.clone(), range };
+            let told = Told { state: state.clone(), config: config.clone(), range, read_by };
             told_by.entry(format!("{}-{}", told.range.inode, told.range.generation)).or_default().push(told);
         }
     }
@@ -33,45 +38,145 @@ pub(super) fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
     told_by
 }
 
-/// Which lines of a file were decided on by today's configuration, and what was found of the others.
+/// How many ids, and their sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum(u64, IdSum);
+
+impl Sum {
+    fn with(mut self, id: &Id) -> Sum {
+        self.0 += 1;
+        self.1.add(id);
+        self
+    }
+}
+
+/// A line that is found nowhere, in a range that another configuration decided on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nowhere {
+    pub(super) offset_bytes: u64,
+    pub(super) id: Id,
+    /// Today's file would keep it.
+    pub(super) is_kept_today: bool,
+}
+
+/// What became of such a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// A rule of then dropped it.
+    Dropped,
+    /// It was kept, and is not there any more.
+    Missing,
+    /// The account of then does not tell.
+    Undecidable,
+}
+
+/// A range that another configuration decided on.
+#[derive(Debug)]
+struct Old<'t> {
+    range: &'t Range,
+    /// What was found of it.
+    found: Sum,
+    /// By the starts of the lines.
+    nowhere: BTreeMap<u64, Nowhere>,
+}
+
+/// What the accounts of the time say of the lines of a file that is there.
+#[derive(Debug)]
 pub(super) struct Decided<'t> {
-    /// Ranges that another configuration decided on, with what was found of them.
-    old: Vec<(&'t Range, u64, IdSum)>,
+    told: &'t [Told],
+    /// Ranges that another configuration than today's decided on.
+    old: Vec<Old<'t>>,
+    /// Lines that today's decided on, and that are found nowhere.
     pub(super) missing: Vec<(u64, Id)>,
 }
 
 impl<'t> Decided<'t> {
     pub(super) fn new(told: Option<&'t Vec<Told>>, config: &str) -> Decided<'t> {
-        let old = told.into_iter().flatten().filter(|told| told.config != config);
-        Decided { old: old.map(|told| (&told.range, 0, IdSum::default())).collect(), missing: Vec::new() }
+        let told = told.map_or(&[][..], Vec::as_slice);
+        let old = told.iter().filter(|told| told.config != config);
+        let old = old.map(|told| Old { range: &told.range, found: Sum::default(), nowhere: BTreeMap::new() });
+        Decided { told, old: old.collect(), missing: Vec::new() }
     }
 
-    fn range_of(&self, offset_bytes: u64) -> Option<usize> {
-        let place = self.old.partition_point(|(range, ..)| range.from_bytes <= offset_bytes).checked_sub(1)?;
-        (offset_bytes < self.old[place].0.to_bytes).then_some(place)
+    fn old_at(&self, offset_bytes: u64) -> Option<usize> {
+        let place = self.old.partition_point(|old| old.range.from_bytes <= offset_bytes).checked_sub(1)?;
+        (offset_bytes < self.old[place].range.to_bytes).then_some(place)
     }
 
     pub(super) fn is_old(&self, offset_bytes: u64) -> bool {
-        !self.old.is_empty() && self.range_of(offset_bytes).is_some()
+        !self.old.is_empty() && self.old_at(offset_bytes).is_some()
+    }
+
+    /// When the line had been read at the latest.
+    pub(super) fn read_by(&self, offset_bytes: u64) -> Option<DateTime<Utc>> {
+        let place = self.told.partition_point(|told| told.range.from_bytes <= offset_bytes).checked_sub(1)?;
+        let told = &self.told[place];
+        told.read_by.filter(|_| offset_bytes < told.range.to_bytes)
     }
 
     pub(super) fn found(&mut self, offset_bytes: u64, id: &Id) {
-        if let Some(place) = self.range_of(offset_bytes) {
-            let (_, count, sum) = &mut self.old[place];
-            *count += 1;
-            sum.add(id);
+        if let Some(place) = self.old_at(offset_bytes) {
+            let found = &mut self.old[place].found;
+            *found = found.with(id);
         }
     }
 
-    /// Those of the lines that are nowhere of which no account says that they were dropped; the others are counted.
-    pub(super) fn undecidable(&self, nowhere: Vec<u64>, row: &mut Row) -> Vec<u64> {
-        let is_proven =
-            |(range, count, sum): &(&Range, u64, IdSum)| (range.tally.kept, range.tally.ids) == (*count, *sum);
-        let (dropped, undecidable): (Vec<u64>, Vec<u64>) = nowhere
-            .into_iter()
-            .partition(|offset_bytes| self.range_of(*offset_bytes).is_some_and(|place| is_proven(&self.old[place])));
-        row.dropped += dropped.len() as u64;
-        undecidable
+    pub(super) fn nowhere(&mut self, line: Nowhere) {
+        if let Some(place) = self.old_at(line.offset_bytes) {
+            self.old[place].nowhere.insert(line.offset_bytes, line);
+        }
+    }
+
+    /// Whether lines of old ranges are found nowhere.
+    pub(super) fn has_nowhere(&self) -> bool {
+        self.old.iter().any(|old| !old.nowhere.is_empty())
+    }
+
+    /// Takes note of a document that claims a place, whatever its id: what another configuration gave the line. Returns
+    /// whether that line was nowhere.
+    pub(super) fn found_at(&mut self, offset_bytes: u64, id: &Id) -> bool {
+        let Some(place) = self.old_at(offset_bytes) else { return false };
+        let Old { found, nowhere, .. } = &mut self.old[place];
+        if nowhere.remove(&offset_bytes).is_none() {
+            return false;
+        }
+        *found = found.with(id);
+        true
+    }
+
+    /// What became of the lines of old ranges that are nowhere.
+    pub(super) fn losses(&mut self) -> Vec<(Nowhere, Loss)> {
+        let losses = self.old.iter_mut().flat_map(|old| {
+            let kept = Sum(old.range.tally.kept, old.range.tally.ids);
+            let nowhere: Vec<Nowhere> = std::mem::take(&mut old.nowhere).into_values().collect();
+            let losses = losses_of(kept, old.found, &nowhere);
+            nowhere.into_iter().zip(losses).collect::<Vec<_>>()
+        });
+        losses.collect()
+    }
+}
+
+/// What became of the lines of a range that are nowhere: number and sum of the ids that were kept say it, where the
+/// lines that were dropped then are all, none or one of them, all but one, or those that are dropped today.
+fn losses_of(kept: Sum, found: Sum, nowhere: &[Nowhere]) -> Vec<Loss> {
+    let with = |lines: &mut dyn Iterator<Item = &Nowhere>| lines.fold(found, |sum, line| sum.with(&line.id));
+    let everything = with(&mut nowhere.iter());
+    let each = |is_missing: &dyn Fn(&Nowhere) -> bool| {
+        let loss = |line| if is_missing(line) { Loss::Missing } else { Loss::Dropped };
+        nowhere.iter().map(loss).collect()
+    };
+    if found == kept {
+        each(&|_| false)
+    } else if everything == kept {
+        each(&|_| true)
+    } else if with(&mut nowhere.iter().filter(|line| line.is_kept_today)) == kept {
+        each(&|line| line.is_kept_today)
+    } else if let Some(missing) = nowhere.iter().find(|line| found.with(&line.id) == kept) {
+        each(&|line| line.offset_bytes == missing.offset_bytes)
+    } else if let Some(dropped) = nowhere.iter().find(|line| kept.with(&line.id) == everything) {
+        each(&|line| line.offset_bytes != dropped.offset_bytes)
+    } else {
+        vec![Loss::Undecidable; nowhere.len()]
     }
 }
 
@@ -104,4 +209,41 @@ pub(super) fn has_gaps(told: &[Told]) -> bool {
         reached = reached.max(told.range.to_bytes);
         gap
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::batch::ID_CHARACTERS;
+
+    /// Lines are letters; those in capitals would be dropped today.
+    fn check(kept: &str, found: &str, nowhere: &str, expected: &str) {
+        let id = |letter: char| Id([letter.to_ascii_lowercase() as u8; ID_CHARACTERS]);
+        let sum = |letters: &str| letters.chars().fold(Sum::default(), |sum, letter| sum.with(&id(letter)));
+        let line = |(place, letter): (usize, char)| Nowhere {
+            offset_bytes: place as u64,
+            id: id(letter),
+            is_kept_today: letter.is_lowercase(),
+        };
+        let lines: Vec<Nowhere> = nowhere.chars().enumerate().map(line).collect();
+        let letter = |loss: &Loss| match loss {
+            Loss::Dropped => 'd',
+            Loss::Missing => 'm',
+            Loss::Undecidable => '?',
+        };
+        let losses: String = losses_of(sum(kept), sum(found), &lines).iter().map(letter).collect();
+        assert_eq!(losses, expected, "kept {kept}, found {found}, nowhere {nowhere}");
+    }
+
+    #[test]
+    fn an_account_of_the_time_tells_what_was_lost_whatever_the_file_says_today() {
+        check("abc", "abc", "xyz", "ddd");
+        check("abcxyz", "abc", "xyz", "mmm");
+        check("abcxyz", "abc", "XYZ", "mmm");
+        check("abcxz", "abc", "xYz", "mdm");
+        check("abcY", "abc", "xYz", "dmd");
+        check("abcxyw", "abc", "xyzw", "mmdm");
+        check("abcxy", "abc", "xyzw", "????");
+        check("abq", "abc", "xy", "??");
+    }
 }

@@ -19,6 +19,7 @@ mod remembered;
 mod renamed;
 mod salvage;
 mod scan;
+pub mod waiting;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
