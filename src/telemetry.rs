@@ -64,6 +64,10 @@ pub struct Counters {
     pub source_deleted_held_bytes: Gauge,
     /// Bytes of rendered documents that wait or are in flight.
     pub queue_bytes: Gauge,
+    /// Documents of inferlog's own that some sink has not taken yet.
+    pub outbox_documents: Gauge,
+    /// Their bytes.
+    pub outbox_bytes: Gauge,
     /// How long the oldest batch that is not acknowledged has been on its way, in seconds.
     pub delivery_oldest_unacknowledged_seconds: Gauge<f64, AtomicU64>,
     /// When the checkpoint was written last, in seconds since 1970.
@@ -331,6 +335,8 @@ impl Telemetry {
                 "Bytes of deleted files that are held open until delivered",
             ),
             queue_bytes: gauge("inferlog_queue_bytes", "Bytes of documents that wait or are in flight"),
+            outbox_documents: gauge("inferlog_outbox_documents", "inferlog's own documents that some sink lacks"),
+            outbox_bytes: gauge("inferlog_outbox_bytes", "Bytes of inferlog's own documents that some sink lacks"),
             delivery_oldest_unacknowledged_seconds,
             checkpoint_last_save_timestamp_seconds: gauge(
                 "inferlog_checkpoint_last_save_timestamp_seconds",

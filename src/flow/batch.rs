@@ -13,6 +13,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Length of an [`Id`] in characters.
 pub const ID_CHARACTERS: usize = 28;
 
@@ -64,14 +66,25 @@ impl SourceFile {
     }
 }
 
-/// Where the documents of a batch go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Destination {
-    /// To the target that the pipeline file names.
+/// What kind of documents a batch holds. Only sinks look at it: each kind has a place of its own in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// What lines became. They go where the pipeline file says.
     #[default]
     Records,
-    /// Where the pipeline's own accounts are kept.
+    /// What the pipeline says of itself: see `proof::accounts`.
     Accounts,
+}
+
+impl Stream {
+    /// Its name, as the checkpoint and messages have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stream::Records => "records",
+            Stream::Accounts => "accounts",
+        }
+    }
 }
 
 /// Where a document comes from.
@@ -98,7 +111,7 @@ pub struct Item {
     document_start: u32,
     /// Where the document ends; a line end follows.
     document_end: u32,
-    /// The line it was made from; accounts have none.
+    /// The line it was made from; inferlog's own documents have none.
     pub origin: Option<Origin>,
 }
 
@@ -108,23 +121,23 @@ pub struct Batch {
     body: Vec<u8>,
     items: Vec<Item>,
     files: Vec<Arc<SourceFile>>,
-    destination: Destination,
+    stream: Stream,
 }
 
 impl Batch {
-    /// Creates a batch of the pipeline's own accounts.
-    pub fn of_accounts() -> Batch {
-        Batch { destination: Destination::Accounts, ..Batch::default() }
+    /// Creates a batch of documents of this kind.
+    pub fn of(stream: Stream) -> Batch {
+        Batch { stream, ..Batch::default() }
     }
 
-    /// Where its documents go.
-    pub fn destination(&self) -> Destination {
-        self.destination
+    /// What kind of documents it holds.
+    pub fn stream(&self) -> Stream {
+        self.stream
     }
 
     /// Creates a batch of records in the buffers of one that was delivered.
     pub fn reuse(mut spent: Batch) -> Batch {
-        spent.destination = Destination::Records;
+        spent.stream = Stream::Records;
         spent.body.clear();
         spent.items.clear();
         spent.files.clear();
@@ -169,7 +182,7 @@ impl Batch {
         &self.items
     }
 
-    /// The file that an item comes from, and its place there; `None` for an account.
+    /// The file that an item comes from, and its place there; `None` for a document of inferlog's own.
     pub fn place_of(&self, item: &Item) -> Option<(&SourceFile, Origin)> {
         let origin = item.origin?;
         Some((self.files.get(origin.file as usize)?, origin))

@@ -6,7 +6,9 @@
 pub mod ack;
 pub mod answer;
 pub mod batch;
+pub mod in_flight;
 pub mod line;
+pub mod own_document;
 pub mod question;
 pub mod reasons;
 pub mod reject;

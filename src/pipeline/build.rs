@@ -10,26 +10,29 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use super::delivery::{Delivery, NamedSink, Policy};
+use super::books::Books;
+use super::delivery::{Delivery, NamedSink};
 use super::health::Health;
+use super::outbox::{Lane, Opened, Outbox};
 use super::outlet::{Outlet, RateLimit};
+use super::policy::Policy;
 use super::pulse::Pulse;
 use super::stages::{BatchLimits, Stages};
-use super::{Limits, Pipeline, SavedCheckpoint, Stop};
+use super::{Limits, Pipeline, Stop};
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError};
 use crate::elastic::options::OptionsError;
 use crate::flow::wake::Wake;
 use crate::judge::enrichment::{decode, enrichment, host_name};
 use crate::observe::{self, Observers, Shown};
-use crate::proof::accounts::{Accounts, Subject};
+use crate::proof::accounts::{Accounts, Restored, Subject};
 use crate::queue::Queue;
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::stdout::Stdout;
 use crate::sink::store::{Store, StoreError};
 use crate::sink::{self, Sink};
 use crate::source::files::{self, Files, FirstSeen};
-use crate::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
+use crate::state::checkpoint::{self, Checkpoint, CheckpointError, JsonText, Loaded};
 use crate::state::folder::state_folder;
 use crate::state::lock::{LockError, lock};
 use crate::telemetry::Counters;
@@ -101,8 +104,9 @@ pub fn build(
     let wake = Wake::default();
     let stop = Stop::new(wake.clone());
     let checkpoint_path = folder.join("checkpoint.json");
-    let mut checkpoint = checkpoint(&checkpoint_path, &pipeline.name)?;
-    let accounts = accounts(pipeline, checkpoint.as_mut().map(|found| found.accounts.take()), &counters);
+    let checkpoint = checkpoint(&checkpoint_path, &pipeline.name)?;
+    let sinks: Vec<Arc<str>> = pipeline.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
+    let (accounts, outbox, lanes) = own_documents(pipeline, checkpoint.as_ref(), &sinks, &wake, &counters);
     let (entries, observed) = checkpoint.map(|found| (found.files, found.observers)).unzip();
     let observers = observers(pipeline, observed.unwrap_or_default(), &counters);
     let shown = observers.shown();
@@ -117,14 +121,14 @@ pub fn build(
     if entries.iter().flatten().any(|entry| entry.committed.offset_bytes > 0) {
         warn_of_new_stores(pipeline, data_dir);
     }
-    for sink in &pipeline.sinks {
+    for (sink, lane) in pipeline.sinks.iter().zip(lanes) {
         let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
         let its_health = Arc::new(Health::new(&pipeline.name, &sink.name, counters.sink(&sink.name)));
         let sink = open_sink(sink, data_dir, &pipeline.name)?;
         health.push(Arc::clone(&its_health));
         let dead_letter = Arc::clone(&dead_letter);
         let (counters, spent) = (counters.clone(), spent_sender.clone());
-        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, its_health, counters, spent));
+        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, its_health, counters, spent, lane));
         queues.push(queue);
     }
     let stages = Stages::new(
@@ -143,9 +147,18 @@ pub fn build(
         source,
         stages,
         outlet: Outlet::new(queues, rate_limit(pipeline.rate_limit), wake.clone()),
-        dead_letter,
-        accounts,
-        checkpoint: SavedCheckpoint { path: checkpoint_path, next_save: Instant::now(), failing: false },
+        books: Books {
+            pipeline: pipeline.name.clone(),
+            checkpoint: checkpoint_path,
+            dead_letter,
+            accounts,
+            outbox,
+            counters: counters.clone(),
+            pulse: Arc::clone(&pulse),
+            next_save: Instant::now(),
+            is_failing: false,
+            is_fullness_said: false,
+        },
         counters: counters.clone(),
         limits,
         wake,
@@ -189,8 +202,18 @@ fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: 
     observers
 }
 
-/// The accounts of a pipeline, going on from those that the checkpoint keeps.
-fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counters: &Counters) -> Accounts {
+/// What a pipeline says of itself, going on from what the checkpoint keeps: its accounts, with that of this start, and the
+/// outbox with a lane for each sink.
+fn own_documents(
+    pipeline: &model::Pipeline,
+    checkpoint: Option<&Checkpoint>,
+    sinks: &[Arc<str>],
+    wake: &Wake,
+    counters: &Counters,
+) -> (Accounts, Outbox, Vec<Lane>) {
+    let nothing = JsonText::default();
+    let (kept_accounts, kept_outbox) =
+        checkpoint.map_or((&nothing, &nothing), |found| (&found.accounts, &found.outbox));
     let subject = Subject {
         pipeline: pipeline.name.clone(),
         host: host_name(),
@@ -199,13 +222,19 @@ fn accounts(pipeline: &model::Pipeline, saved: Option<serde_json::Value>, counte
         targets: pipeline.sinks.iter().map(target).collect(),
         named_kinds: named_kinds(&pipeline.sinks),
     };
-    let (accounts, is_readable) = Accounts::start(subject, saved.unwrap_or_default());
-    if !is_readable {
+    let Restored { mut accounts, pending, is_readable } = Accounts::restore(subject, kept_accounts);
+    let Opened { mut outbox, lanes, unreadable } = Outbox::open(kept_outbox, sinks, wake);
+    if !is_readable || unreadable > 0 {
         let hint = "what was settled and not accounted for yet is proven by the files themselves, while they are there";
         tracing::warn!(pipeline = pipeline.name, hint, "cannot read the accounts in the checkpoint; they begin anew");
     }
+    pending.into_iter().for_each(|document| outbox.put(document));
+    match outbox.has_room() {
+        true => accounts.begin().into_iter().for_each(|document| outbox.put(document)),
+        false => accounts.begin_untold(),
+    }
     counters.count_settled(accounts.totals());
-    accounts
+    (accounts, outbox, lanes)
 }
 
 pub(crate) fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {

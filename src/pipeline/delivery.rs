@@ -5,20 +5,23 @@
 //! will succeed; and acknowledges a batch when each of its items is one of the three: indexed, known already, dead.
 //!
 //! How many requests may be under way, and how long all of them wait for a sink that is busy, is decided by [`super::pace`].
-//! A batch of which single items were refused waits by itself besides, since others may get on meanwhile.
+//! A batch of which single items were refused waits by itself besides, since others may get on meanwhile. Documents of
+//! inferlog's own have a lane beside all this: see [`super::outbox`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::health::Health;
-use super::pace::{Turns, backoff, load};
+use super::outbox::Lane;
+use super::pace::{Turns, load};
+use super::policy::Policy;
 use crate::dead_letter::{Content, DeadLetter, DeadLetterError, Entry};
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
-use crate::flow::batch::{Batch, Destination, Item};
+use crate::flow::batch::{Batch, Item};
 use crate::flow::reject::{Reject, Stage};
 use crate::flow::tally::Delivered;
 use crate::queue::{Parcel, Queue};
@@ -28,32 +31,9 @@ use crate::telemetry::{Counters, SinkCounters};
 /// How long the first delivery waits for what the sink says of itself.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often accounts are sent in a row before they wait for their next turn.
-const ACCOUNT_TRIES_MAX: u32 = 3;
-
 /// The longest wait for items on which the server fails while it settles others: it is not busy, so nothing is spared by
 /// waiting longer, and all [`Policy::item_attempts_max`] tries are over before `--once` loses patience.
 const FAILING_RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// How a sink is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// The most requests at a time.
-    pub in_flight_max: usize,
-    /// The wait before the second try; doubled for each further one.
-    pub retry_initial: Duration,
-    /// The longest wait between two tries.
-    pub retry_max: Duration,
-    /// Tries for an item on which the server fails while its neighbours succeed.
-    pub item_attempts_max: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        let (retry_initial, retry_max) = (Duration::from_millis(500), Duration::from_secs(30));
-        Policy { in_flight_max: 2, retry_initial, retry_max, item_attempts_max: 50 }
-    }
-}
 
 /// A sink that is open, what it is called, and how it is treated.
 pub struct NamedSink {
@@ -82,11 +62,11 @@ pub struct Delivery {
     sink_counters: SinkCounters,
     /// Buffers of delivered batches, for the pipeline to fill again; those that it has no use for are given up.
     spent: SyncSender<Batch>,
-    /// It was said that the sink does not take accounts.
-    accounts_refused: AtomicBool,
     /// How many items the sink has settled, one way or the other: it works for others than those that it fails on.
     settled: AtomicU64,
     turns: Turns,
+    /// The way of inferlog's own documents; taken when it runs.
+    lane: Option<Lane>,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -158,10 +138,10 @@ impl Delivery {
         health: Arc<Health>,
         counters: Counters,
         spent: SyncSender<Batch>,
+        lane: Lane,
     ) -> Delivery {
         let NamedSink { name, sink, policy } = sink;
         let sink_counters = counters.sink(&name);
-        let (accounts_refused, settled) = (AtomicBool::new(false), AtomicU64::new(0));
         let turns = Turns::new(policy, sink_counters.allowed_requests.clone());
         Delivery {
             name,
@@ -173,9 +153,9 @@ impl Delivery {
             counters,
             sink_counters,
             spent,
-            accounts_refused,
-            settled,
+            settled: AtomicU64::new(0),
             turns,
+            lane: Some(lane),
         }
     }
 
@@ -205,7 +185,12 @@ impl Delivery {
     ///
     /// # Errors
     /// [`Closed`] when the sink is gone for good.
-    pub async fn run(self) -> Result<(), Closed> {
+    pub async fn run(mut self) -> Result<(), Closed> {
+        // Ends with this function, in whatever way it ends.
+        let mut beside = JoinSet::new();
+        if let Some(lane) = self.lane.take() {
+            beside.spawn(lane.run(Arc::clone(&self.sink), self.policy));
+        }
         let this = Arc::new(self);
         let mut under_way = JoinSet::new();
         let mut open = true;
@@ -225,9 +210,6 @@ impl Delivery {
 
     /// Settles every item of a batch, then acknowledges it.
     async fn deliver(self: Arc<Self>, parcel: Parcel) -> Result<(), Closed> {
-        if parcel.batch.destination() == Destination::Accounts {
-            return self.deliver_accounts(parcel).await;
-        }
         let mut delivered = Delivered::default();
         let request = Request { batch: Arc::clone(&parcel.batch), selection: None };
         let mut open = vec![Attempt { request, tries: 0, failures: 0, settled_before: self.settled_items() }];
@@ -280,47 +262,6 @@ impl Delivery {
             self.sink_counters.succeeded();
         }
         answer
-    }
-
-    /// Tries to hand over the pipeline's own accounts. They must not hold up records: what is not taken within some tries
-    /// stays with the pipeline, which sends it again.
-    async fn deliver_accounts(&self, parcel: Parcel) -> Result<(), Closed> {
-        let request = Request { batch: Arc::clone(&parcel.batch), selection: None };
-        let mut delivered = Delivered::default();
-        for tries in 0..ACCOUNT_TRIES_MAX {
-            match self.ask(&request).await {
-                Answer::Items(outcomes) => {
-                    let taken = outcomes.iter().filter(|outcome| is_taken(outcome)).count();
-                    delivered.indexed = taken as u64;
-                    if taken == request.len() {
-                        break;
-                    }
-                    self.say_not_taken(&outcomes);
-                    self.pause(tries, self.policy.retry_max).await;
-                }
-                Answer::Closed(trouble) => return Err(Closed(trouble)),
-                // The pace is what waits.
-                Answer::Wait(_) | Answer::WaitAtLeast(..) | Answer::Halve(_) => {}
-            }
-        }
-        parcel.ack.delivered(Arc::clone(&self.name), delivered);
-        Ok(())
-    }
-
-    /// Says once why the sink refuses accounts while it may take records.
-    fn say_not_taken(&self, outcomes: &[Outcome]) {
-        let reason = outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Rejected(reason) | Outcome::TargetUnready(reason) => Some(reason),
-            _ => None,
-        });
-        if let Some(reason) = reason
-            && !self.accounts_refused.swap(true, Ordering::Relaxed)
-        {
-            let hint = "they are kept in the checkpoint and tried again each minute; check the template and the \
-                        privileges of `metrics-ml.pipeline-*`";
-            let sink = &*self.name;
-            tracing::warn!(sink, hint, "the sink does not take the pipeline's accounts ({})", reason.kind);
-        }
     }
 
     /// Notes why nothing was taken, and gives back all items.
@@ -418,7 +359,7 @@ impl Delivery {
     }
 
     async fn pause(&self, tries: u32, at_most: Duration) {
-        tokio::time::sleep(backoff(&self.policy, tries, fastrand::f64()).min(at_most)).await;
+        tokio::time::sleep(self.policy.backoff(tries, fastrand::f64()).min(at_most)).await;
     }
 }
 
@@ -474,11 +415,6 @@ fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Unsettled {
         }
     }
     unsettled
-}
-
-/// Whether an account needs not be sent again.
-fn is_taken(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Indexed | Outcome::Duplicate | Outcome::FailureStore | Outcome::Erased)
 }
 
 /// The entry of a record; `None` for what was not made from a line.

@@ -10,6 +10,7 @@
 //! Only this module knows that the stages form a chain. Data flows right, only acknowledgements flow left. Left of the
 //! queue nothing awaits and nothing touches the network; right of it nothing parses records.
 
+mod books;
 pub mod build;
 pub mod delivery;
 pub mod health;
@@ -17,38 +18,32 @@ mod held;
 pub mod lookout;
 #[cfg(test)]
 mod observe_tests;
+pub mod outbox;
 mod outlet;
-pub(crate) mod pace;
+mod pace;
+pub mod policy;
 pub mod pulse;
 #[cfg(test)]
 mod simulation_tests;
 mod stages;
+mod stop;
 pub mod supervisor;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::dead_letter::DeadLetter;
 use crate::flow::ack::FileNumber;
-use crate::flow::answer::Trouble;
 use crate::flow::wake::Wake;
-use crate::proof::accounts::{Accounts, Kind, Waiting};
+use crate::proof::accounts::Waiting;
 use crate::source::files::{Chunk, Files};
-use crate::state::checkpoint::{self, Saved};
-use crate::telemetry::{Counters, now_seconds};
-use crate::text::chain::chain;
+use crate::telemetry::Counters;
+use books::Books;
 use held::Held;
 use outlet::Outlet;
 use pulse::{Obstacle, Pulse};
 use stages::Stages;
-
-/// The checkpoint is saved at most this often.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Saving checkpoints takes at most this part of the time: 1/20.
-const CHECKPOINT_SHARE: u32 = 20;
+pub use stop::Stop;
 
 /// At a stop the sinks have this long to take the last account.
 const LAST_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,42 +53,6 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// After a wake-up the thread waits this long, so that a writer of single lines does not wake it for each.
 const COALESCE: Duration = Duration::from_millis(5);
-
-/// Tells a pipeline to stop. Clones are the same signal.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    asked: Arc<AtomicBool>,
-    hopeless: Arc<AtomicBool>,
-    wake: Wake,
-}
-
-impl Stop {
-    /// A signal that rings `wake`.
-    pub fn new(wake: Wake) -> Stop {
-        Stop { asked: Arc::default(), hopeless: Arc::default(), wake }
-    }
-
-    /// Asks the pipeline to stop reading, deliver what it has read, and end.
-    pub fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
-        self.wake.ring();
-    }
-
-    /// Asks for the same, without waiting for deliveries: the sink is gone for good.
-    pub fn give_up(&self) {
-        self.hopeless.store(true, Ordering::Release);
-        self.ask();
-    }
-
-    /// Whether somebody asked.
-    pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
-    }
-
-    fn is_hopeless(&self) -> bool {
-        self.hopeless.load(Ordering::Acquire)
-    }
-}
 
 /// When a pipeline ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +93,7 @@ pub struct Pipeline {
     source: Files,
     stages: Stages,
     outlet: Outlet,
-    dead_letter: Arc<DeadLetter>,
-    accounts: Accounts,
-    checkpoint: SavedCheckpoint,
+    books: Books,
     counters: Counters,
     limits: Limits,
     wake: Wake,
@@ -145,14 +102,6 @@ pub struct Pipeline {
     /// What of a chunk waits until the dead letter takes a line of it.
     held: Option<Held>,
     pulse: Arc<Pulse>,
-}
-
-/// Where the checkpoint is, and when it was saved.
-#[derive(Debug)]
-struct SavedCheckpoint {
-    path: PathBuf,
-    next_save: Instant,
-    failing: bool,
 }
 
 /// What there was to do.
@@ -195,24 +144,11 @@ impl Pipeline {
     /// Batch → queue. A file that was just met, or began a new generation, must be known as that before its lines leave: a
     /// crash would forget it.
     fn send(&mut self) {
-        if self.source.is_urgent() {
-            self.save_checkpoint();
+        if self.source.is_urgent() || self.books.is_urgent() {
+            self.save();
         }
         if !self.source.is_urgent() {
             self.outlet.send(&mut self.stages.sealed);
-        }
-        self.send_accounts();
-    }
-
-    /// An account leaves when the checkpoint holds it, so that it is never written twice in two ways.
-    fn send_accounts(&mut self) {
-        let (source, outlet, counters) = (&self.source, &self.outlet, &self.counters);
-        self.accounts.close_if_due(|| waiting(source, outlet, counters));
-        if self.accounts.is_urgent() {
-            self.save_checkpoint();
-        }
-        if let Some(batch) = self.accounts.next_batch() {
-            self.outlet.send_accounts(batch);
         }
     }
 
@@ -268,69 +204,46 @@ impl Pipeline {
 
     /// Acknowledgements → committed offsets → checkpoint.
     fn commit(&mut self) {
-        let (source, accounts) = (&mut self.source, &mut self.accounts);
-        let moved = self.outlet.collect(|settled| {
-            accounts.add(&settled);
-            settled.marks.into_iter().for_each(|mark| source.commit(mark));
+        let (source, books) = (&mut self.source, &mut self.books);
+        let settled = self.outlet.collect(|settlement| {
+            books.enter(&settlement);
+            settlement.marks.into_iter().for_each(|mark| source.commit(mark));
         });
-        if moved {
+        if settled > 0 {
             self.moved = Instant::now();
         }
-        if Instant::now() >= self.checkpoint.next_save {
-            self.save_checkpoint();
+        self.books.collect();
+        let (source, outlet, counters) = (&self.source, &self.outlet, &self.counters);
+        self.books.give_account(|| waiting(source, outlet, counters));
+        if self.books.is_save_due() {
+            self.save();
             self.update_gauges();
         }
     }
 
-    /// Saves what is committed, and what is observed with the counts. What fails is tried again; until then a restart
-    /// reads more than it must, and the counts are not shown.
-    fn save_checkpoint(&mut self) {
-        let started = Instant::now();
-        if self.source.is_dirty() || self.stages.observers.is_dirty() || self.accounts.is_dirty() {
-            let (files, observers) = (self.source.entries(), self.stages.observers.state());
-            let accounts = self.accounts.state();
-            let saved = self.dead_letter.sync().map_err(|error| error.to_string()).and_then(|()| {
-                let checkpoint = Saved { version: checkpoint::VERSION, files, observers, accounts };
-                checkpoint::save(&self.checkpoint.path, &checkpoint).map_err(|error| chain(&error))
-            });
-            match saved {
-                Ok(()) => {
-                    self.source.saved();
-                    self.stages.observers.publish();
-                    self.counters.count_settled(&self.accounts.saved());
-                    self.counters.checkpoint_saves_total.inc();
-                    self.counters.checkpoint_last_save_timestamp_seconds.set(now_seconds());
-                    self.checkpoint.failing = false;
-                    self.pulse.free(Obstacle::Checkpoint);
-                    tracing::debug!(pipeline = self.name, took = ?started.elapsed(), "saved the checkpoint");
-                }
-                Err(problem) => {
-                    self.pulse.hold(Obstacle::Checkpoint, unsaved());
-                    if !std::mem::replace(&mut self.checkpoint.failing, true) {
-                        let hint = "trying again; a restart before that reads again what was delivered since";
-                        tracing::warn!(pipeline = self.name, hint, "{problem}");
-                    }
-                }
-            }
-        }
-        self.checkpoint.next_save = Instant::now() + CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);
+    /// Saves what is committed, observed and settled.
+    fn save(&mut self) {
+        self.books.save(&mut self.source, &mut self.stages.observers);
     }
 
-    /// Writes the account of the stop, and waits a little for the sinks to take it; if they do not, the next start sends it.
+    /// Gives account of the stop, and waits a moment for the sinks to take it; what they do not take goes at the next start.
     fn give_last_account(&mut self, deadline: Instant) {
         let waiting = waiting(&self.source, &self.outlet, &self.counters);
-        self.accounts.close(Kind::Stop, chrono::Utc::now(), &waiting);
-        while !self.stop.is_hopeless() && Instant::now() < deadline {
-            self.commit();
-            self.send_accounts();
-            if !self.accounts.is_pending() || !self.accounts.is_hopeful() {
+        self.books.give_last_account(&waiting);
+        self.save();
+        self.books.collect();
+        while !self.books.outbox.is_empty() && !self.books.outbox.is_refused() {
+            if self.stop.is_hopeless() || Instant::now() >= deadline {
                 break;
             }
             self.wake.wait(Duration::from_millis(50));
+            self.books.collect();
         }
+        self.books.say_what_stays();
     }
 
     fn update_gauges(&self) {
+        self.books.update_gauges();
         self.counters.source_lag_bytes.set(self.source.lag_bytes() as i64);
         self.counters.source_open_files.set(self.source.open_files() as i64);
         self.counters.source_deleted_held_bytes.set(self.source.deleted_held_bytes() as i64);
@@ -399,11 +312,11 @@ impl Pipeline {
         self.source.salvage(true);
         self.give_last_account(deadline.min(Instant::now() + LAST_ACCOUNT_TIMEOUT));
         self.outlet.close();
-        self.save_checkpoint();
+        self.save();
         self.update_gauges();
-        ended.drained &= !self.checkpoint.failing;
+        ended.drained &= !self.books.is_failing;
         ended.unacknowledged_bytes = self.source.lag_bytes();
-        ended.dead_lettered = self.dead_letter.written();
+        ended.dead_lettered = self.books.dead_letter.written();
         ended.unreadable = self.counters.source_unreadable_total.get();
         ended
     }
@@ -412,12 +325,6 @@ impl Pipeline {
 /// What waits at the moment.
 fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Waiting {
     Waiting { bytes: source.lag_bytes(), oldest: outlet.oldest_age(), latency: counters.take_latency() }
-}
-
-/// What is shown of a checkpoint that cannot be saved: the log says why, with its path.
-fn unsaved() -> Trouble {
-    let hint = "see the log for the reason; a restart reads again what was delivered since".to_owned();
-    Trouble { problem: "the checkpoint cannot be saved".to_owned(), hint: Some(hint) }
 }
 
 /// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.

@@ -68,7 +68,7 @@ fn run_and_die(folder: &Path, chunks: usize) -> (u64, u64) {
         assert_eq!(built.pipeline.take_next_chunk(), Turn::Busy);
         built.pipeline.send();
     }
-    built.pipeline.save_checkpoint();
+    built.pipeline.save();
     let saved = shown(&built);
     assert_eq!(built.pipeline.take_next_chunk(), Turn::Busy);
     assert_eq!(shown(&built), saved, "what is not saved is not shown");
@@ -106,7 +106,7 @@ fn lines_that_are_read_again_after_a_crash_are_not_counted_again() {
         }
         built.pipeline.send();
     }
-    built.pipeline.save_checkpoint();
+    built.pipeline.save();
     assert_eq!(shown(&built), (inferences(LINES), inferences(LINES)));
     assert_eq!(built.counters.source_read_lines_total.get(), LINES, "every line was read again");
 }

@@ -9,8 +9,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 
 use super::stages::Sealed;
-use crate::flow::ack::{Ack, Ledger, Settled};
-use crate::flow::batch::{Batch, Destination};
+use crate::flow::in_flight::{InFlight, Settlement};
 use crate::flow::wake::Wake;
 use crate::queue::Queue;
 
@@ -27,7 +26,7 @@ pub(super) struct RateLimit {
 #[derive(Debug)]
 pub(super) struct Outlet {
     queues: Vec<Queue>,
-    ledger: Ledger,
+    in_flight: InFlight,
     limiters: Limiters,
     /// What of the first sealed batch has not been allowed yet.
     owed: Option<Owed>,
@@ -55,12 +54,12 @@ struct Owed {
 impl Outlet {
     /// Connects the queues; `wake` is rung by acknowledgements.
     pub(super) fn new(queues: Vec<Queue>, rate_limit: RateLimit, wake: Wake) -> Outlet {
-        let ledger = Ledger::new(queues.len(), wake);
+        let in_flight = InFlight::new(queues.len(), wake);
         let limiters = Limiters {
             records: rate_limit.records_per_second.map(Limiter::new),
             bytes: rate_limit.bytes_per_second.map(Limiter::new),
         };
-        Outlet { queues, ledger, limiters, owed: None, next_send: None }
+        Outlet { queues, in_flight, limiters, owed: None, next_send: None }
     }
 
     /// Sends as many batches as there is room for and the rate allows, in their order.
@@ -87,14 +86,10 @@ impl Outlet {
 
     fn push(&mut self, sealed: Sealed) {
         if sealed.batch.is_empty() {
-            return self.ledger.settled(sealed.marks, sealed.source_bytes);
+            return self.in_flight.settled(sealed.marks, sealed.source_bytes);
         }
-        let ack = self.ledger.open(sealed.marks, sealed.source_bytes);
-        self.push_to_all(sealed.batch, &ack);
-    }
-
-    fn push_to_all(&self, batch: Batch, ack: &Ack) {
-        let batch = Arc::new(batch);
+        let ack = self.in_flight.open(sealed.marks, sealed.source_bytes);
+        let batch = Arc::new(sealed.batch);
         for queue in &self.queues {
             queue.push(Arc::clone(&batch), ack.clone());
         }
@@ -105,25 +100,14 @@ impl Outlet {
         self.next_send
     }
 
-    /// Sends the pipeline's own accounts, which are few and wait for no rate.
-    pub(super) fn send_accounts(&mut self, accounts: Batch) {
-        let ack = self.ledger.open_accounts();
-        self.push_to_all(accounts, &ack);
-    }
-
-    /// Calls `commit` for what has become final; returns whether lines were among it.
-    pub(super) fn collect(&mut self, mut commit: impl FnMut(Settled)) -> bool {
-        let mut moved = false;
-        self.ledger.collect(|settled| {
-            moved |= settled.destination == Destination::Records;
-            commit(settled);
-        });
-        moved
+    /// Calls `commit` for what has become final; returns how many batches did.
+    pub(super) fn collect(&mut self, commit: impl FnMut(Settlement)) -> usize {
+        self.in_flight.collect(commit)
     }
 
     /// How long the oldest batch has been on its way.
     pub(super) fn oldest_age(&self) -> Duration {
-        self.ledger.oldest_age()
+        self.in_flight.oldest_age()
     }
 
     pub(super) fn close(&self) {
@@ -131,11 +115,11 @@ impl Outlet {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ledger.is_empty()
+        self.in_flight.is_empty()
     }
 
     pub(super) fn unacknowledged_bytes(&self) -> u64 {
-        self.ledger.unacknowledged_bytes()
+        self.in_flight.source_bytes()
     }
 
     pub(super) fn queued_bytes(&self) -> usize {

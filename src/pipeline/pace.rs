@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::delivery::Policy;
+use super::policy::Policy;
 use crate::flow::answer::{Answer, Outcome};
 use crate::telemetry::Gauge;
 
@@ -155,7 +155,7 @@ impl Pace {
                     self.decrease(self.at_a_time / 2, now);
                 }
                 let tries = self.busy.checked_sub(1);
-                let pause = tries.map_or(Duration::ZERO, |tries| backoff(&self.policy, tries, random));
+                let pause = tries.map_or(Duration::ZERO, |tries| self.policy.backoff(tries, random));
                 let until = now + pause.max(at_least.min(RETRY_AFTER_MAX));
                 self.paused_until = self.paused_until.max(Some(until));
             }
@@ -272,12 +272,6 @@ impl Drop for Turn<'_> {
         drop(pace);
         self.turns.changed.notify_waiters();
     }
-}
-
-/// The wait after `tries` tries: doubled each time up to the limit, then between half and all of it by `random` (0..1).
-pub(crate) fn backoff(policy: &Policy, tries: u32, random: f64) -> Duration {
-    let doubled = policy.retry_initial.saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX));
-    doubled.min(policy.retry_max).mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]

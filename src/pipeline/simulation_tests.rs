@@ -19,15 +19,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::build::{Built, build};
-use super::delivery::Policy;
+use super::policy::Policy;
 use super::{Limits, Pipeline, Stop, Turn};
 use crate::config::{self, model};
 use crate::dead_letter::Entries;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
-use crate::flow::batch::{Destination, Id};
+use crate::flow::batch::{Id, Stream};
 use crate::flow::tally::{IdSum, Tally};
 use crate::proof::accounts::{self, Account};
 use crate::sink::{Request, Sink, SinkFuture};
+use crate::state::checkpoint::{self, Loaded};
 use crate::telemetry::Telemetry;
 
 const STEPS: usize = 30;
@@ -90,7 +91,38 @@ struct Held {
     accounts: HashMap<String, Value>,
     /// How often something goes wrong, in percent.
     faults: u32,
+    /// The same with accounts; beyond 100 it is the whole of what the sink makes of them.
+    account_faults: u32,
     requests: u64,
+}
+
+impl Held {
+    /// Takes an account, or turns it away in one of many ways; or takes it, and nobody hears of it.
+    fn create_account(&mut self, request: &Request) -> Answer {
+        let reason = || Reason { kind: "bad".to_owned(), detail: String::new() };
+        let trouble = || Trouble { problem: "down".to_owned(), hint: None };
+        let answer = match self.random.u32(..100) {
+            at if at >= self.account_faults => None,
+            at => Some(match at % 5 {
+                0 => Answer::Wait(trouble()),
+                1 => Answer::Halve(reason()),
+                2 => Answer::Items(vec![Outcome::Rejected(reason())]),
+                3 => Answer::Items(vec![Outcome::TargetUnready(reason())]),
+                _ => Answer::Items(vec![Outcome::Retry(reason())]),
+            }),
+        };
+        let is_done = answer.is_none() || self.random.u32(..10) == 0;
+        let item = request.items().next().unwrap();
+        assert_eq!(request.len(), 1, "one a request");
+        if !is_done {
+            return answer.unwrap();
+        }
+        let account: Value = serde_json::from_slice(request.batch.document(item)).unwrap();
+        let known = self.accounts.insert(item.id.as_str().to_owned(), account.clone());
+        assert!(known.as_ref().is_none_or(|known| *known == account), "one id for two accounts");
+        let outcome = if known.is_some() { Outcome::Duplicate } else { Outcome::Indexed };
+        answer.unwrap_or_else(|| Answer::Items(vec![outcome]))
+    }
 }
 
 /// A sink with Elasticsearch's `create`.
@@ -103,6 +135,9 @@ impl Scripted {
         held.requests += 1;
         let faults = held.faults;
         let goes_wrong = |held: &mut Held| held.random.u32(..100) < faults;
+        if request.batch.stream() == Stream::Accounts {
+            return held.create_account(request);
+        }
         let trouble = || Trouble { problem: "down".to_owned(), hint: None };
         let reason = |kind: &str| Reason { kind: kind.to_owned(), detail: String::new() };
         if goes_wrong(&mut held) {
@@ -112,12 +147,6 @@ impl Scripted {
         }
         let mut outcomes = Vec::new();
         for item in request.items() {
-            if request.batch.destination() == Destination::Accounts {
-                let account = serde_json::from_slice(request.batch.document(item)).unwrap();
-                let known = held.accounts.insert(item.id.as_str().to_owned(), account).is_some();
-                outcomes.push(if known { Outcome::Duplicate } else { Outcome::Indexed });
-                continue;
-            }
             let number = number_of(&String::from_utf8_lossy(request.batch.document(item)));
             outcomes.push(match () {
                 () if goes_wrong(&mut held) => Outcome::Retry(reason("busy")),
@@ -190,7 +219,7 @@ impl Up {
     fn turn(&mut self, checkpoint_is_due: bool) -> Turn {
         let now = std::time::Instant::now();
         let an_hour = Duration::from_secs(3_600);
-        self.pipeline.checkpoint.next_save = if checkpoint_is_due { now } else { now + an_hour };
+        self.pipeline.books.next_save = if checkpoint_is_due { now } else { now + an_hour };
         self.pipeline.turn()
     }
 
@@ -248,6 +277,8 @@ struct History {
     random: fastrand::Rng,
     /// Whether files are cut, removed or overwritten in it.
     destroys: bool,
+    /// How much the outbox holds: one account, a few, or all.
+    outbox_bytes_max: usize,
     written: u64,
     /// What is on disk under each name.
     disk: BTreeMap<String, Written>,
@@ -266,14 +297,16 @@ impl History {
         fs_err::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
         let mut pipelines = config::load(&[folder.path().join("p.yaml")]).unwrap_or_else(|report| panic!("{report}"));
         let faults = [0, 10, 30][random.usize(..3)];
-        let held =
-            Held { random: random.fork(), documents: HashMap::new(), accounts: HashMap::new(), faults, requests: 0 };
+        let account_faults = [0, 30, 100][random.usize(..3)];
+        let (documents, accounts) = (HashMap::new(), HashMap::new());
+        let held = Held { random: random.fork(), documents, accounts, faults, account_faults, requests: 0 };
         History {
             folder,
             pipeline: pipelines.remove(0),
             sink: Scripted(Arc::new(Mutex::new(held))),
             up: None,
             destroys: random.bool(),
+            outbox_bytes_max: [1, 3_000, usize::MAX][random.usize(..3)],
             random,
             written: 0,
             disk: BTreeMap::new(),
@@ -393,7 +426,12 @@ impl History {
 
     fn up(&mut self) -> &mut Up {
         let (pipeline, folder, sink) = (&self.pipeline, self.folder.path().join("state"), &self.sink);
-        self.up.get_or_insert_with(|| Up::start(pipeline, &folder, sink))
+        let outbox_bytes_max = self.outbox_bytes_max;
+        self.up.get_or_insert_with(|| {
+            let mut up = Up::start(pipeline, &folder, sink);
+            up.pipeline.books.outbox.set_bytes_max(outbox_bytes_max);
+            up
+        })
     }
 
     /// A few steps of the pipeline and of its deliveries.
@@ -401,7 +439,11 @@ impl History {
         let steps = self.random.u8(1..6);
         for _ in 0..steps {
             let (looks, saves, delivers) = (self.random.u8(..3) == 0, self.random.u8(..3) == 0, self.random.u8(..12));
+            let a_minute_passes = self.random.u8(..4) == 0;
             let up = self.up();
+            if a_minute_passes {
+                up.pipeline.books.accounts.make_due();
+            }
             if looks {
                 up.look(false);
             }
@@ -463,7 +505,10 @@ impl History {
 
     /// Delivers what is left, and judges.
     fn end(&mut self) {
-        self.sink.0.lock().unwrap().faults = 0;
+        {
+            let mut held = self.sink.0.lock().unwrap();
+            (held.faults, held.account_faults) = (0, 0);
+        }
         if !self.destroys {
             // What was renamed out of the globs before anybody saw it is nobody's.
             let unwatched: Vec<String> = self.disk.keys().filter(|name| name.ends_with(".old")).cloned().collect();
@@ -505,18 +550,27 @@ impl History {
         }
     }
 
-    /// The accounts, in the sink and still in the checkpoint, tell of every line once, and of the ids that are held.
+    /// The accounts, in the sink, in the outbox and the open one, tell of every line once, and of the ids that are held. Each
+    /// number is there once, and none is left out.
     fn judge_accounts(&self) {
         let held = self.sink.0.lock().unwrap();
-        let text = fs_err::read(self.folder.path().join("state/p/checkpoint.json")).unwrap();
-        let checkpoint: Value = serde_json::from_slice(&text).unwrap();
-        let mut accounts: BTreeMap<u64, Account> = BTreeMap::new();
-        let in_sink = held.accounts.values().filter(|account| account["account.kind"] != "configuration");
-        let in_sink = in_sink.map(|account| serde_json::from_value::<Account>(account.clone()).unwrap());
-        for account in in_sink.chain(accounts::of_checkpoint(&checkpoint["accounts"])) {
-            let known = accounts.insert(account.sequence, account.clone());
-            assert!(known.is_none_or(|known| known.files == account.files), "account {} twice", account.sequence);
+        let Loaded::Found(checkpoint) = checkpoint::load(&self.folder.path().join("state/p/checkpoint.json")).unwrap()
+        else {
+            panic!("no checkpoint");
+        };
+        let is_account = |account: &&Value| account["account.kind"] != "configuration";
+        let mut in_sink = BTreeMap::new();
+        for account in held.accounts.values().filter(is_account) {
+            let account = serde_json::from_value::<Account>(account.clone()).unwrap();
+            let known = in_sink.insert(account.sequence, account);
+            assert!(known.is_none(), "an account is twice in the sink: {known:?}");
         }
+        let mut accounts = in_sink.clone();
+        for account in accounts::of_checkpoint(&checkpoint) {
+            let known = accounts.insert(account.sequence, account.clone());
+            assert!(known.is_none_or(|known| known.files == account.files), "account {} is two", account.sequence);
+        }
+        assert!(accounts.keys().copied().eq(0..accounts.len() as u64), "left out: {:?}", accounts.keys());
         let mut told = Tally::default();
         accounts.values().flat_map(|account| &account.files).for_each(|range| told.join(&range.tally));
         let of_fate = |wanted: Fate| self.due.iter().filter(|number| fate(**number) == wanted).count() as u64;

@@ -223,7 +223,7 @@ fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Ru
 /// Starts the thread that replays the dead letter when another process asks for it.
 fn start_replays(pipeline: &model::Pipeline, built: &Built, data_dir: &Path) -> Result<(), StartError> {
     let (path, name, data_dir) = (pipeline.path.clone(), pipeline.name.clone(), data_dir.to_owned());
-    let (dead_letter, counters) = (Arc::clone(&built.pipeline.dead_letter), built.counters.clone());
+    let (dead_letter, counters) = (Arc::clone(&built.pipeline.books.dead_letter), built.counters.clone());
     let stop = built.stop.clone();
     std::thread::Builder::new()
         .name("replay".to_owned())

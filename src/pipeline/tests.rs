@@ -1,15 +1,15 @@
 //! Whole pipelines, from files on disk to a sink that does as it is told.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::*;
 use crate::config;
 use crate::flow::answer::{Answer, Outcome, Trouble};
-use crate::flow::batch::Destination;
+use crate::flow::batch::Stream;
 use crate::sink::{Request, Sink, SinkFuture};
-use crate::state::checkpoint::Loaded;
+use crate::state::checkpoint::{self, Loaded};
 use crate::telemetry::Telemetry;
 
 /// What the sink does now.
@@ -39,7 +39,7 @@ impl Sink for Moody {
         let trouble = Trouble { problem: "not in the mood".to_owned(), hint: None };
         Box::pin(async move {
             match mood {
-                Mood::Takes if request.batch.destination() == Destination::Accounts => {
+                Mood::Takes if request.batch.stream() == Stream::Accounts => {
                     self.accounts.lock().unwrap().extend(documents(request));
                     Answer::Items(vec![Outcome::Indexed; request.len()])
                 }

@@ -15,40 +15,48 @@
 //!  "account.waiting_bytes":0,"account.oldest_waiting_seconds":0.0,"account.sink_latency_ms":{"elasticsearch":{…}}}
 //! ```
 //!
-//! What is counted is what was committed, and it is saved in the checkpoint together with the offsets. An account is
-//! sent only when the checkpoint holds it, under an id that it keeps: so whatever crashes, each range is in exactly one
-//! account. An account that no sink takes stays in the checkpoint; records never wait for it.
+//! What is counted is what was committed, and it is saved in the checkpoint together with the offsets. Accounts are made
+//! here and sent by `pipeline::outbox`, which saves them before they leave, under an id that they keep: so whatever
+//! crashes, each range is in exactly one account. None is larger than [`render::ACCOUNT_BYTES_MAX`], whatever the number of files.
+//!
+//! While the outbox is full no account is closed, and what is settled adds up in the open one. A file that goes on
+//! lengthens its range there, so it grows with the number of files alone; beyond [`RANGES_BYTES_MAX`] the lines of further
+//! files are counted in `account.unlisted`, in sum and not by file. Nothing that was settled is left out of the sums.
+
+mod render;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::flow::ack::{Mark, Settled};
-use crate::flow::batch::{Batch, Destination, ID_CHARACTERS, Id};
+use crate::flow::ack::Mark;
+use crate::flow::batch::{ID_CHARACTERS, Id, Stream};
+use crate::flow::in_flight::Settlement;
+use crate::flow::own_document::OwnDocument;
 use crate::flow::tally::{Delivered, Tally, Totals};
+use crate::state::checkpoint::{Checkpoint, JsonText};
 use crate::telemetry::Latency;
+use render::{Part, extend, id, milliseconds, own_document, parts, time};
 
 /// How often an account is written.
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
-/// One account tells of at most this many ranges; what is over goes into a further one.
-const RANGES_PER_ACCOUNT_MAX: usize = 1_000;
+/// With so many bytes of ranges an account is due before its time.
+const RANGES_BYTES_DUE: usize = 8 * 1024 * 1024;
 
-/// With so many ranges an account is due before its time.
-const RANGES_DUE: usize = 5_000;
+/// The most bytes of ranges that wait for an account.
+const RANGES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The most ranges that wait for an account. When no sink takes accounts for so long, further ones are given up.
-const RANGES_MAX: usize = 20_000;
+/// What a range takes beside its path, about, in bytes.
+const RANGE_BYTES: usize = 256;
 
-/// The most accounts that wait for a sink.
-const PENDING_MAX: usize = 100;
+/// Stands for the configuration's digest where more than one decided what an account tells of.
+const SEVERAL_CONFIGURATIONS: &str = "several";
 
 /// Who gives account.
 #[derive(Clone, Debug)]
@@ -118,8 +126,24 @@ pub struct Range {
     pub tally: Tally,
 }
 
+/// Settled lines that no range tells of, because there were too many files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlisted {
+    /// How many ranges were added up.
+    pub ranges: u64,
+    /// What became of their lines.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+impl Unlisted {
+    fn is_nothing(&self) -> bool {
+        self.ranges == 0
+    }
+}
+
 /// What the checkpoint keeps. Unknown members are tolerated.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct State {
     /// Tells this folder of state from one that was there before it.
@@ -128,22 +152,40 @@ struct State {
     sequence: u64,
     /// The digest of the configuration that decided what was settled since the last account.
     config: String,
+    /// The digest of the configuration whose text was written last.
+    configuration: String,
     /// When the last account was written.
     since: DateTime<Utc>,
     /// What is not in an account yet.
     ranges: Vec<Range>,
+    unlisted: Unlisted,
     sinks: BTreeMap<String, Delivered>,
-    /// Accounts that no sink has yet.
+    /// Accounts that wait for a sink, as they were kept before there was an outbox.
     pending: Vec<Pending>,
     /// Everything that was ever settled.
     totals: Totals,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The same as a [`State`], written from where it is.
+#[derive(Serialize)]
+struct StateView<'s> {
+    state: &'s str,
+    sequence: u64,
+    config: &'s str,
+    configuration: &'s str,
+    since: DateTime<Utc>,
+    ranges: Vec<&'s Range>,
+    #[serde(skip_serializing_if = "Unlisted::is_nothing")]
+    unlisted: &'s Unlisted,
+    sinks: &'s BTreeMap<String, Delivered>,
+    totals: Totals,
+}
+
+#[derive(Debug, Deserialize)]
 struct Pending {
     id: String,
     timestamp_us: i64,
-    document: Value,
+    document: Box<RawValue>,
 }
 
 /// The accounts of one pipeline.
@@ -153,29 +195,32 @@ pub struct Accounts {
     state: State,
     /// By inode, generation and beginning.
     ranges: BTreeMap<(u64, u32, u64), Range>,
+    ranges_bytes: usize,
     /// What was settled since the checkpoint was saved.
     unsaved: Totals,
-    /// How many of the accounts that wait are in the checkpoint on disk.
-    saved: usize,
-    /// How many of those are on their way.
-    sent: usize,
     is_dirty: bool,
-    /// Ranges were given up, and it was said.
-    gave_up: bool,
+    /// It was said that ranges are not listed.
+    is_said: bool,
     next_due: Instant,
-    next_send: Instant,
+}
+
+/// What a checkpoint kept of the accounts.
+#[derive(Debug)]
+pub struct Restored {
+    /// The accounts, which go on.
+    pub accounts: Accounts,
+    /// Those that waited for a sink before there was an outbox.
+    pub pending: Vec<OwnDocument>,
+    /// False when it could not be read, and the accounts begin anew.
+    pub is_readable: bool,
 }
 
 impl Accounts {
-    /// Goes on from what the checkpoint keeps, `null` at the very first start, and writes the account of a start. A state
-    /// that cannot be read is begun anew; the second value then says so.
-    pub fn start(subject: Subject, saved: Value) -> (Accounts, bool) {
-        let (mut state, is_readable) = match saved {
-            Value::Null => (State::default(), true),
-            saved => {
-                serde_json::from_value::<State>(saved).map_or_else(|_| (State::default(), false), |state| (state, true))
-            }
-        };
+    /// Goes on from what the checkpoint keeps, `null` at the very first start. What cannot be read is begun anew.
+    pub fn restore(subject: Subject, saved: &JsonText) -> Restored {
+        let read = if saved.is_null() { Ok(State::default()) } else { saved.read::<State>() };
+        let is_readable = read.is_ok();
+        let mut state = read.unwrap_or_default();
         for (kind, name) in &subject.named_kinds {
             for sinks in [&mut state.sinks, &mut state.totals.sinks] {
                 if let Some(counted) = sinks.remove(*kind) {
@@ -183,28 +228,26 @@ impl Accounts {
                 }
             }
         }
-        let now = Utc::now();
         if state.state.is_empty() {
+            let now = Utc::now();
             state.state = format!("{:016x}{:016x}", fastrand::u64(..), now.timestamp_nanos_opt().unwrap_or_default());
             state.since = now;
         }
+        let pending = std::mem::take(&mut state.pending).into_iter().map(Pending::into_document).collect();
         let ranges = std::mem::take(&mut state.ranges);
-        let ranges =
-            ranges.into_iter().map(|range| ((range.inode, range.generation, range.from_bytes), range)).collect();
-        let (unsaved, saved) = (Totals::default(), state.pending.len());
-        let (next_due, next_send) = (Instant::now() + INTERVAL, Instant::now());
-        let (sent, is_dirty, gave_up) = (0, true, false);
-        let mut accounts =
-            Accounts { subject, state, ranges, unsaved, saved, sent, is_dirty, gave_up, next_due, next_send };
-        if accounts.state.config != accounts.subject.config {
-            if !accounts.ranges.is_empty() {
-                // What was settled before was decided by the configuration before.
-                accounts.close(Kind::Interval, now, &Waiting::default());
-            }
-            accounts.keep_configuration(now);
-        }
-        accounts.close(Kind::Start, now, &Waiting::default());
-        (accounts, is_readable)
+        let ranges_bytes = ranges.iter().map(bytes_of).sum();
+        let by_place = |range: Range| ((range.inode, range.generation, range.from_bytes), range);
+        let accounts = Accounts {
+            subject,
+            state,
+            ranges: ranges.into_iter().map(by_place).collect(),
+            ranges_bytes,
+            unsaved: Totals::default(),
+            is_dirty: true,
+            is_said: false,
+            next_due: Instant::now() + INTERVAL,
+        };
+        Restored { accounts, pending, is_readable }
     }
 
     /// Everything that was settled, as the checkpoint knows it.
@@ -212,17 +255,38 @@ impl Accounts {
         &self.state.totals
     }
 
-    /// Takes note of what is settled.
-    pub fn add(&mut self, settled: &Settled) {
-        if settled.destination == Destination::Accounts {
-            return self.answered(&settled.delivered);
+    /// The accounts of a start: first of what was settled under another configuration than today's, if that is not told.
+    pub fn begin(&mut self) -> Vec<OwnDocument> {
+        let now = Utc::now();
+        let mut documents = Vec::new();
+        if self.state.config != self.subject.config && !self.is_nothing_open() {
+            documents.extend(self.close(Kind::Interval, now, &Waiting::default()));
         }
+        documents.extend(self.close(Kind::Start, now, &Waiting::default()));
+        documents
+    }
+
+    /// A start without an account, because there is no room for one: what comes is added to what is not told.
+    pub fn begin_untold(&mut self) {
+        if self.state.config != self.subject.config {
+            let several = || SEVERAL_CONFIGURATIONS.to_owned();
+            let is_of_one = self.is_nothing_open();
+            self.state.config = if is_of_one { self.subject.config.clone() } else { several() };
+        }
+    }
+
+    fn is_nothing_open(&self) -> bool {
+        self.ranges.is_empty() && self.state.unlisted.is_nothing()
+    }
+
+    /// Takes note of what is settled.
+    pub fn add(&mut self, settlement: &Settlement) {
         self.is_dirty = true;
-        for (sink, delivered) in &settled.delivered {
+        for (sink, delivered) in &settlement.delivered {
             self.unsaved.add_documents(sink, delivered);
             self.state.sinks.entry(sink.to_string()).or_default().join(delivered);
         }
-        for mark in &settled.marks {
+        for mark in &settlement.marks {
             self.unsaved.add_lines(&mark.tally);
             self.add_mark(mark);
         }
@@ -238,17 +302,8 @@ impl Accounts {
             last.path.clone_from(&mark.source.path);
             return last.tally.join(&mark.tally);
         }
-        if self.ranges.len() >= RANGES_MAX {
-            if !std::mem::replace(&mut self.gave_up, true) {
-                let hint = "see why the sink does not take the pipeline's accounts; records are not concerned";
-                let pipeline = &self.subject.pipeline;
-                tracing::warn!(
-                    pipeline,
-                    hint,
-                    "no account could be delivered for so long that settled ranges are given up"
-                );
-            }
-            return;
+        if self.ranges_bytes >= RANGES_BYTES_MAX {
+            return self.add_unlisted(&mark.tally);
         }
         let range = Range {
             path: mark.source.path.clone(),
@@ -258,66 +313,90 @@ impl Accounts {
             to_bytes: mark.offset_bytes,
             tally: mark.tally.clone(),
         };
+        self.ranges_bytes += bytes_of(&range);
         self.ranges.insert((inode, generation, mark.start_bytes), range);
     }
 
-    /// Takes note of what the sinks said of the accounts that were sent.
-    fn answered(&mut self, delivered: &[(Arc<str>, Delivered)]) {
-        let sent = std::mem::take(&mut self.sent);
-        if delivered.iter().all(|(_, delivered)| delivered.indexed == sent as u64) {
-            self.state.pending.drain(..sent);
-            self.saved -= sent;
-            self.is_dirty = true;
-        } else {
-            self.next_send = Instant::now() + INTERVAL;
+    fn add_unlisted(&mut self, tally: &Tally) {
+        self.state.unlisted.ranges += 1;
+        self.state.unlisted.tally.join(tally);
+        if !std::mem::replace(&mut self.is_said, true) {
+            let pipeline = &self.subject.pipeline;
+            let hint = "see why a sink does not take the pipeline's accounts; records are delivered all the same";
+            let what = "too many files are settled and not accounted for: further ones are counted in sum and not by file, \
+                        and can be proven only while they are there";
+            tracing::warn!(pipeline, hint, "{what}");
         }
     }
 
-    /// Writes an account when a minute has passed, or there is much to tell, and no other one waits.
-    pub fn close_if_due(&mut self, waiting: impl FnOnce() -> Waiting) {
-        let is_due = Instant::now() >= self.next_due || self.ranges.len() >= RANGES_DUE;
-        if is_due && self.state.pending.is_empty() {
-            self.close(Kind::Interval, Utc::now(), &waiting());
-        }
+    /// The accounts that are due because a minute has passed, or there is much to tell.
+    pub fn close_if_due(&mut self, waiting: impl FnOnce() -> Waiting) -> Vec<OwnDocument> {
+        let is_due = Instant::now() >= self.next_due || self.ranges_bytes >= RANGES_BYTES_DUE;
+        if is_due { self.close(Kind::Interval, Utc::now(), &waiting()) } else { Vec::new() }
     }
 
-    /// Writes an account of all that was settled since the last one.
-    pub fn close(&mut self, kind: Kind, now: DateTime<Utc>, waiting: &Waiting) {
+    /// Lets a minute pass.
+    #[cfg(test)]
+    pub(crate) fn make_due(&mut self) {
+        self.next_due = Instant::now();
+    }
+
+    /// The accounts of all that was settled since the last one, and the configuration in force if it is not kept yet.
+    pub fn close(&mut self, kind: Kind, now: DateTime<Utc>, waiting: &Waiting) -> Vec<OwnDocument> {
         self.next_due = Instant::now() + INTERVAL;
+        self.is_dirty = true;
+        let mut documents = Vec::new();
         let previous_config = match kind {
-            Kind::Start => Some(std::mem::replace(&mut self.state.config, self.subject.config.clone())),
-            Kind::Interval | Kind::Stop => None,
+            Kind::Start if self.is_nothing_open() && self.state.config != self.subject.config => {
+                Some(std::mem::replace(&mut self.state.config, self.subject.config.clone()))
+            }
+            Kind::Start | Kind::Interval | Kind::Stop => None,
         };
-        let previous_config = previous_config.filter(|previous| !previous.is_empty());
-        let ranges: Vec<Range> = std::mem::take(&mut self.ranges).into_values().collect();
-        let sinks = std::mem::take(&mut self.state.sinks);
-        // What the deliveries said is told once, in the first one.
-        let mut chunks = ranges.chunks(RANGES_PER_ACCOUNT_MAX);
-        let mut first = self.document(kind, now, waiting, chunks.next().unwrap_or_default(), &sinks);
-        extend(&mut first, json!({ "account.previous_config": previous_config }));
-        self.push(now, first);
-        for ranges in chunks {
-            let further = self.document(kind, now, waiting, ranges, &BTreeMap::new());
-            self.push(now, further);
+        if kind == Kind::Start && self.state.configuration != self.subject.config {
+            documents.push(self.configuration(now));
+        }
+        let mut parts = parts(std::mem::take(&mut self.ranges).into_values()).into_iter();
+        self.ranges_bytes = 0;
+        let (sinks, unlisted) = (std::mem::take(&mut self.state.sinks), std::mem::take(&mut self.state.unlisted));
+        // What the deliveries said and what is not listed is told once, in the first one.
+        let first = Part { sum: unlisted.tally.clone(), ..Part::default() }.joined(parts.next().unwrap_or_default());
+        let mut more = json!({ "account.previous_config": previous_config.filter(|previous| !previous.is_empty()) });
+        if !unlisted.is_nothing() {
+            more["account.unlisted"] = json!(unlisted);
+        }
+        documents.push(self.account(kind, now, waiting, first, &sinks, more));
+        for part in parts {
+            documents.push(self.account(kind, now, waiting, part, &BTreeMap::new(), Value::Null));
         }
         self.state.since = now;
+        if self.state.config == SEVERAL_CONFIGURATIONS {
+            self.state.config.clone_from(&self.subject.config);
+        }
+        if self.state.configuration != self.subject.config {
+            documents.push(self.configuration(now));
+        }
+        documents
     }
 
-    fn document(
-        &self,
+    /// One account, with the next number.
+    fn account(
+        &mut self,
         kind: Kind,
         now: DateTime<Utc>,
         waiting: &Waiting,
-        ranges: &[Range],
+        part: Part,
         sinks: &BTreeMap<String, Delivered>,
-    ) -> Value {
-        let mut sum = Tally::default();
-        ranges.iter().for_each(|range| sum.join(&range.tally));
+        more: Value,
+    ) -> OwnDocument {
+        let Part { sum, ranges } = part;
+        let sequence = self.state.sequence;
+        self.state.sequence += 1;
         let mut dead_lettered = sum.dead_lettered.clone();
         sinks.values().for_each(|delivered| dead_lettered.join(&delivered.dead_lettered));
         let mut document = self.heading(kind.as_str(), now);
         let latency = waiting.latency.iter().map(|(sink, latency)| (sink.to_string(), milliseconds(*latency)));
         let members = json!({
+            "account.sequence": sequence,
             "account.since": time(self.state.since),
             "account.targets": self.subject.targets,
             "account.lines": sum.lines,
@@ -329,23 +408,31 @@ impl Accounts {
             "account.dead_lettered": dead_lettered.total(),
             "account.dead_lettered_by": dead_lettered,
             "account.sinks": sinks,
-            "account.files": ranges,
             "account.waiting_bytes": waiting.bytes,
             "account.oldest_waiting_seconds": waiting.oldest.as_secs_f64(),
             "account.sink_latency_ms": latency.collect::<serde_json::Map<_, _>>(),
         });
         extend(&mut document, members);
-        document
+        extend(&mut document, more);
+        let id = id(now.timestamp(), &["account", &self.state.state, &sequence.to_string()]);
+        // The ranges are many: they are text from the beginning, and never a tree.
+        let mut text = document.to_string();
+        text.pop();
+        text.push_str(",\"account.files\":[");
+        text.push_str(&ranges);
+        text.push_str("]}");
+        own_document(id, now, text)
     }
 
     /// The configuration itself, once for each digest.
-    fn keep_configuration(&mut self, now: DateTime<Utc>) {
+    fn configuration(&mut self, now: DateTime<Utc>) -> OwnDocument {
         let mut document = self.heading("configuration", now);
         let config = &self.subject.config;
         extend(&mut document, json!({ "inferlog.config": config, "account.configuration": self.subject.config_text }));
         let seed = ["configuration", &self.subject.host, &self.subject.pipeline, &self.subject.config];
+        self.state.configuration.clone_from(&self.subject.config);
         // No time: whoever starts with this configuration again gives it the same id.
-        self.state.pending.push(Pending { id: id(0, &seed), timestamp_us: now.timestamp_micros(), document });
+        own_document(id(0, &seed), now, document.to_string())
     }
 
     fn heading(&self, kind: &str, now: DateTime<Utc>) -> Value {
@@ -362,127 +449,75 @@ impl Accounts {
         })
     }
 
-    fn push(&mut self, now: DateTime<Utc>, mut document: Value) {
-        let sequence = self.state.sequence;
-        self.state.sequence += 1;
-        document["account.sequence"] = sequence.into();
-        let id = id(now.timestamp(), &["account", &self.state.state, &sequence.to_string()]);
-        self.state.pending.push(Pending { id, timestamp_us: now.timestamp_micros(), document });
-        self.is_dirty = true;
-        self.forget_surplus();
-    }
-
-    /// While no sink takes accounts, every start and stop adds one: of those that tell of no lines the oldest goes.
-    fn forget_surplus(&mut self) {
-        let tells_nothing = |pending: &Pending| pending.document["account.files"].as_array().is_some_and(Vec::is_empty);
-        while self.state.pending.len() > PENDING_MAX
-            && let Some(place) = self.state.pending.iter().skip(self.sent).position(tells_nothing)
-        {
-            self.state.pending.remove(self.sent + place);
-            self.saved -= usize::from(self.sent + place < self.saved);
-        }
-    }
-
     /// True when the checkpoint on disk is behind.
     pub fn is_dirty(&self) -> bool {
         self.is_dirty
     }
 
-    /// True when an account waits for the checkpoint.
-    pub fn is_urgent(&self) -> bool {
-        self.saved < self.state.pending.len()
-    }
-
-    /// True when an account is on its way, or may be sent.
-    pub fn is_pending(&self) -> bool {
-        !self.state.pending.is_empty()
-    }
-
-    /// True unless the sinks have refused what waits, which is then tried again in a minute.
-    pub fn is_hopeful(&self) -> bool {
-        Instant::now() >= self.next_send
-    }
-
-    /// What the checkpoint shall keep.
-    pub fn state(&self) -> Value {
-        let mut totals = self.state.totals.clone();
-        totals.join(&self.unsaved);
-        let state = State { ranges: self.ranges.values().cloned().collect(), totals, ..self.state.clone() };
-        serde_json::to_value(state).unwrap_or_default()
-    }
-
     /// Takes note that the checkpoint holds everything; gives what was settled since it was saved before.
     pub fn saved(&mut self) -> Totals {
         self.is_dirty = false;
-        self.saved = self.state.pending.len();
         let news = std::mem::take(&mut self.unsaved);
         self.state.totals.join(&news);
         news
     }
+}
 
-    /// The accounts that may be sent now, as a batch.
-    pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.sent > 0 || self.saved == 0 || Instant::now() < self.next_send {
-            return None;
-        }
-        let mut batch = Batch::of_accounts();
-        for Pending { id, timestamp_us, document } in &self.state.pending[..self.saved] {
-            let mut characters = [b'A'; ID_CHARACTERS];
-            // One that was damaged by hand is sent under another id rather than kept for ever.
-            id.bytes().zip(&mut characters).for_each(|(byte, character)| *character = byte);
-            batch.push(Id(characters), *timestamp_us, None, |body| {
-                body.extend_from_slice(document.to_string().as_bytes());
-            });
-        }
-        self.sent = self.saved;
-        Some(batch)
+/// What the checkpoint shall keep.
+impl Serialize for Accounts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let State { state, sequence, config, configuration, since, unlisted, sinks, .. } = &self.state;
+        let mut totals = self.state.totals.clone();
+        totals.join(&self.unsaved);
+        let ranges = self.ranges.values().collect();
+        let (sequence, since) = (*sequence, *since);
+        StateView { state, sequence, config, configuration, since, ranges, unlisted, sinks, totals }
+            .serialize(serializer)
     }
 }
 
-fn milliseconds(latency: Latency) -> Value {
-    let Latency { requests, sum, max } = latency;
-    let mean = sum.as_secs_f64() * 1_000.0 / requests.max(1) as f64;
-    json!({ "requests": requests, "mean": mean, "max": max.as_secs_f64() * 1_000.0 })
-}
-
-fn extend(document: &mut Value, members: Value) {
-    if let (Some(document), Value::Object(members)) = (document.as_object_mut(), members) {
-        document.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+impl Pending {
+    fn into_document(self) -> OwnDocument {
+        let mut characters = [b'A'; ID_CHARACTERS];
+        // One that was damaged by hand is sent under another id rather than kept for ever.
+        self.id.bytes().zip(&mut characters).for_each(|(byte, character)| *character = byte);
+        let (stream, id, timestamp_us) = (Stream::Accounts, Id(characters), self.timestamp_us);
+        OwnDocument { stream, id, timestamp_us, text: self.document }
     }
 }
 
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-/// An id as documents have it: seconds, then half of a SHA-256 of the seed.
-fn id(seconds: i64, seed: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for part in seed {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let digest: [u8; 32] = hasher.finalize().into();
-    let mut bytes = [0; 21];
-    bytes[..5].copy_from_slice(&(seconds.clamp(0, (1 << 40) - 1) as u64).to_be_bytes()[3..]);
-    bytes[5..].copy_from_slice(&digest[..16]);
-    URL_SAFE_NO_PAD.encode(bytes)
+fn bytes_of(range: &Range) -> usize {
+    RANGE_BYTES + range.path.len()
 }
 
 /// What a checkpoint tells that may be in no sink yet: the accounts that wait, and what is in no account.
-pub fn of_checkpoint(saved: &Value) -> Vec<Account> {
-    let Ok(state) = State::deserialize(saved) else { return Vec::new() };
-    let waiting = state.pending.iter().filter_map(|pending| Account::deserialize(&pending.document).ok());
-    let open = Account {
-        kind: String::new(),
-        state: state.state.clone(),
-        sequence: state.sequence,
-        time: state.since,
-        config: state.config.clone(),
-        files: state.ranges.clone(),
-        waiting_bytes: 0,
-    };
-    waiting.chain([open]).collect()
+pub fn of_checkpoint(checkpoint: &Checkpoint) -> Vec<Account> {
+    let state = checkpoint.accounts.read::<State>().unwrap_or_default();
+    let read = |text: &RawValue| serde_json::from_str::<Account>(text.get()).ok();
+    let of_before = state.pending.iter().filter_map(|pending| read(&pending.document));
+    let in_outbox = checkpoint.outbox.read::<Vec<Waiter<'_>>>().unwrap_or_default();
+    let in_outbox = in_outbox.into_iter().filter_map(|waiter| read(waiter.document));
+    let mut accounts: Vec<Account> = of_before.chain(in_outbox).collect();
+    if !checkpoint.accounts.is_null() {
+        accounts.push(Account {
+            kind: String::new(),
+            state: state.state,
+            sequence: state.sequence,
+            time: state.since,
+            config: state.config,
+            files: state.ranges,
+            unlisted: state.unlisted,
+            waiting_bytes: 0,
+        });
+    }
+    accounts
+}
+
+/// A document in the outbox; of other kinds than accounts there is none that reads as one.
+#[derive(Deserialize)]
+struct Waiter<'t> {
+    #[serde(borrow)]
+    document: &'t RawValue,
 }
 
 /// An account that was read back, as far as a proof needs it.
@@ -506,6 +541,9 @@ pub struct Account {
     /// The ranges.
     #[serde(rename = "account.files", default)]
     pub files: Vec<Range>,
+    /// What is in none of them.
+    #[serde(rename = "account.unlisted", default)]
+    pub unlisted: Unlisted,
     /// Bytes that waited to be delivered.
     #[serde(rename = "account.waiting_bytes", default)]
     pub waiting_bytes: u64,

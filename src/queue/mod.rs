@@ -117,8 +117,8 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::ack::Ledger;
     use crate::flow::batch::{ID_CHARACTERS, Id, Origin};
+    use crate::flow::in_flight::InFlight;
 
     fn batch(bytes: usize) -> Arc<Batch> {
         let mut batch = Batch::default();
@@ -130,9 +130,9 @@ mod tests {
     #[tokio::test]
     async fn capacity_is_held_until_the_parcel_is_dropped() {
         let queue = Queue::new(1_000, Wake::default());
-        let mut ledger = Ledger::new(1, Wake::default());
+        let mut in_flight = InFlight::new(1, Wake::default());
         assert!(queue.has_room());
-        queue.push(batch(5_000), ledger.open(Vec::new(), 0));
+        queue.push(batch(5_000), in_flight.open(Vec::new(), 0));
         assert!(!queue.has_room());
         let parcel = queue.pop().await.unwrap();
         assert!(!queue.has_room(), "in flight counts");
@@ -144,9 +144,9 @@ mod tests {
     #[tokio::test]
     async fn a_closed_queue_gives_out_what_it_has() {
         let queue = Queue::new(1_000, Wake::default());
-        let mut ledger = Ledger::new(1, Wake::default());
+        let mut in_flight = InFlight::new(1, Wake::default());
         for bytes in [1, 2] {
-            queue.push(batch(bytes), ledger.open(Vec::new(), 0));
+            queue.push(batch(bytes), in_flight.open(Vec::new(), 0));
         }
         queue.close();
         let mut lengths = Vec::new();

@@ -10,8 +10,8 @@ use crate::config::model;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::Batch;
 use crate::pipeline::build::{self, BuildError};
-use crate::pipeline::delivery::{NamedSink, Policy};
-use crate::pipeline::pace::backoff;
+use crate::pipeline::delivery::NamedSink;
+use crate::pipeline::policy::Policy;
 use crate::sink::{Request, Sink};
 use crate::state::lock::LockError;
 use crate::telemetry::{Counters, SinkCounters};
@@ -167,7 +167,7 @@ impl One<'_> {
         if selection.is_empty() {
             return None;
         }
-        tokio::time::sleep(backoff(self.policy, tries, fastrand::f64())).await;
+        tokio::time::sleep(self.policy.backoff(tries, fastrand::f64())).await;
         Some(Attempt { selection, tries: tries + 1 })
     }
 

@@ -18,7 +18,7 @@ use crate::elastic::options::{ClientOptions, OptionsError};
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
-use crate::flow::batch::{Batch, Destination, Id};
+use crate::flow::batch::{Batch, Id, Stream};
 
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
@@ -65,10 +65,10 @@ impl Elasticsearch {
     }
 
     async fn send(&self, request: &Request) -> Answer {
-        let (path, Rendered { body, refused }) = match (request.batch.destination(), &self.target) {
-            (Destination::Accounts, _) => (&self.accounts_path, Rendered::whole(request)),
-            (Destination::Records, Target::DataStream(_)) => (&self.bulk_path, Rendered::whole(request)),
-            (Destination::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
+        let (path, Rendered { body, refused }) = match (request.batch.stream(), &self.target) {
+            (Stream::Accounts, _) => (&self.accounts_path, Rendered::whole(request)),
+            (Stream::Records, Target::DataStream(_)) => (&self.bulk_path, Rendered::whole(request)),
+            (Stream::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
         };
         let sent = request.len() - refused.len();
         let answer = if sent == 0 {
@@ -85,7 +85,7 @@ impl Elasticsearch {
     /// The places of items that must not come back, ascending.
     fn erased_places(&self, request: &Request) -> Vec<usize> {
         let erased = self.erased.read().unwrap_or_else(PoisonError::into_inner);
-        if erased.is_empty() || request.batch.destination() == Destination::Accounts {
+        if erased.is_empty() || request.batch.stream() != Stream::Records {
             return Vec::new();
         }
         request.items().enumerate().filter(|(_, item)| erased.contains(&item.id)).map(|(place, _)| place).collect()

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Request, Sink, SinkFuture};
 use crate::flow::answer::{Answer, Outcome, Trouble};
-use crate::flow::batch::Destination;
+use crate::flow::batch::Stream;
 
 /// Standard output.
 pub struct Stdout {
@@ -48,7 +48,7 @@ impl Sink for Stdout {
         let request = request.clone();
         Box::pin(async move {
             // The lines are records; whoever reads them wants nothing else among them.
-            if request.batch.destination() == Destination::Accounts {
+            if request.batch.stream() != Stream::Records {
                 return Answer::Items(vec![Outcome::Indexed; request.len()]);
             }
             // A pipe whose reader pauses blocks, and must not block the other sinks.

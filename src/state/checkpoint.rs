@@ -10,7 +10,7 @@
 //!       "observed_offset_bytes": 4711, "size_bytes": 4711, "finished": false,
 //!       "updated": "2026-11-23T10:00:00Z" } ],
 //!   "observers": { "model_metrics": {…} },
-//!   "accounts": {…} }
+//!   "accounts": {…}, "outbox": […] }
 //! ```
 //!
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::text::digest::sha256_hexadecimal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The format that this version writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -128,9 +129,43 @@ impl FileEntry {
     }
 }
 
-/// All of the state, to be saved: the same as a [`Checkpoint`].
+/// A JSON value as text, for whoever knows what it means: no tree is made of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JsonText(Box<RawValue>);
+
+impl JsonText {
+    /// The value as its owner has it.
+    ///
+    /// # Errors
+    /// When it has another shape.
+    pub fn read<'t, T: Deserialize<'t>>(&'t self) -> serde_json::Result<T> {
+        serde_json::from_str(self.0.get())
+    }
+
+    /// True when there is no value.
+    pub fn is_null(&self) -> bool {
+        self.0.get() == "null"
+    }
+}
+
+impl Default for JsonText {
+    fn default() -> Self {
+        JsonText(RawValue::NULL.to_owned())
+    }
+}
+
+impl PartialEq for JsonText {
+    fn eq(&self, other: &JsonText) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for JsonText {}
+
+/// All of the state, to be saved: the same as a [`Checkpoint`]. What is large is written from where it is.
 #[derive(Debug, Serialize)]
-pub struct Saved<'s> {
+pub struct Saved<'s, A, O> {
     /// The format's version.
     pub version: u32,
     /// The files.
@@ -139,8 +174,9 @@ pub struct Saved<'s> {
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub observers: serde_json::Value,
     /// See [`Checkpoint::accounts`].
-    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
-    pub accounts: serde_json::Value,
+    pub accounts: A,
+    /// See [`Checkpoint::outbox`].
+    pub outbox: O,
 }
 
 /// All of the state.
@@ -154,9 +190,12 @@ pub struct Checkpoint {
     /// What the observers have counted of the files, each up to its observed offset; `null` when there are none.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub observers: serde_json::Value,
-    /// What was settled and is in no account yet, and the accounts that no sink has yet; `null` when there is nothing.
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
-    pub accounts: serde_json::Value,
+    /// What was settled and is in no account yet; `null` when there is nothing.
+    #[serde(default)]
+    pub accounts: JsonText,
+    /// Documents of inferlog's own that some sink has not taken yet; `null` when there are none.
+    #[serde(default)]
+    pub outbox: JsonText,
 }
 
 #[derive(Deserialize)]
@@ -265,7 +304,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, CheckpointError> {
 ///
 /// # Errors
 /// When the file system fails; the old checkpoint is then still there.
-pub fn save(path: &Path, checkpoint: &Saved<'_>) -> Result<(), CheckpointError> {
+pub fn save<A: Serialize, O: Serialize>(path: &Path, checkpoint: &Saved<'_, A, O>) -> Result<(), CheckpointError> {
     write_atomically(path, checkpoint).map_err(|source| CheckpointError::Io {
         action: "write",
         path: path.to_owned(),
@@ -273,7 +312,7 @@ pub fn save(path: &Path, checkpoint: &Saved<'_>) -> Result<(), CheckpointError> 
     })
 }
 
-fn write_atomically(path: &Path, checkpoint: &Saved<'_>) -> std::io::Result<()> {
+fn write_atomically(path: &Path, checkpoint: &impl Serialize) -> std::io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     let mut file = BufWriter::new(fs_err::File::create(&temporary)?);
     serde_json::to_writer_pretty(&mut file, checkpoint)?;
@@ -311,13 +350,15 @@ mod tests {
             updated: DateTime::UNIX_EPOCH,
         };
         let observers = serde_json::json!({ "model_metrics": 1 });
-        Checkpoint { version: VERSION, files: vec![entry], observers, accounts: serde_json::json!({ "sequence": 3 }) }
+        let accounts = serde_json::from_str(r#"{"sequence":3}"#).unwrap();
+        let outbox = serde_json::from_str(r#"[{"document":{"n":1.50}}]"#).unwrap();
+        Checkpoint { version: VERSION, files: vec![entry], observers, accounts, outbox }
     }
 
     fn save(path: &Path, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
-        let Checkpoint { version, files, observers, accounts } = checkpoint;
+        let Checkpoint { version, files, observers, accounts, outbox } = checkpoint;
         let files = files.into_iter().map(Cow::Owned).collect();
-        super::save(path, &Saved { version, files, observers, accounts })
+        super::save(path, &Saved { version, files, observers, accounts, outbox })
     }
 
     #[test]

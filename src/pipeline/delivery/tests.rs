@@ -11,11 +11,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use super::*;
 use crate::dead_letter;
 use crate::dead_letter::WhenFull;
-use crate::flow::ack::{Ledger, Mark};
+use crate::flow::ack::Mark;
 use crate::flow::batch::{ID_CHARACTERS, Id, Origin, SourceFile};
+use crate::flow::in_flight::InFlight;
 use crate::flow::wake::Wake;
+use crate::pipeline::outbox::Outbox;
 use crate::sink::SinkFuture;
-use crate::state::checkpoint::{Fingerprint, Position};
+use crate::state::checkpoint::{Fingerprint, JsonText, Position};
 use crate::telemetry::Telemetry;
 
 /// One answer, given what is asked for; `None` is no answer at all.
@@ -78,7 +80,7 @@ const POLICY: Policy = Policy {
 struct Stand {
     script: Arc<Mutex<Script>>,
     queue: Queue,
-    ledger: Ledger,
+    in_flight: InFlight,
     dead_letter: Arc<DeadLetter>,
     counters: SinkCounters,
     health: Arc<Health>,
@@ -100,11 +102,12 @@ fn stand(folder: &Path, policy: Policy, replies: Vec<Reply>) -> Stand {
     let sink: Arc<dyn Sink> = Arc::new(Scripted(Arc::clone(&script)));
     let sink = NamedSink { name: "scripted".into(), sink, policy };
     let (letter, its_health) = (Arc::clone(&dead_letter), Arc::clone(&health));
+    let lane = Outbox::open(&JsonText::default(), &["scripted".into()], &Wake::default()).lanes.remove(0);
     let sink_counters = counters.sink("scripted");
-    let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, counters, sender));
-    let ledger = Ledger::new(1, Wake::default());
+    let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, counters, sender, lane));
+    let in_flight = InFlight::new(1, Wake::default());
     let delivered = Delivered::default();
-    Stand { script, queue, ledger, dead_letter, counters: sink_counters, health, spent, delivery, delivered }
+    Stand { script, queue, in_flight, dead_letter, counters: sink_counters, health, spent, delivery, delivered }
 }
 
 impl Stand {
@@ -120,7 +123,7 @@ impl Stand {
             batch.push(Id(id), 0, origin, |body| body.extend_from_slice(format!("{{\"n\":{document}}}").as_bytes()));
         }
         let mark = Mark::of_line(0, Position { offset_bytes: n.into(), tail: Fingerprint::default() });
-        let ack = self.ledger.open(vec![mark], 1);
+        let ack = self.in_flight.open(vec![mark], 1);
         self.queue.push(Arc::new(batch), ack);
     }
 
@@ -137,7 +140,7 @@ impl Stand {
     fn acknowledged(&mut self) -> Vec<u64> {
         let mut offsets = Vec::new();
         let delivered = &mut self.delivered;
-        self.ledger.collect(|settled| {
+        self.in_flight.collect(|settled| {
             offsets.extend(settled.marks.iter().map(|mark| mark.offset_bytes));
             settled.delivered.iter().for_each(|(_, of_batch)| delivered.join(of_batch));
         });
@@ -231,35 +234,6 @@ async fn every_answer_gets_what_it_asks_for() {
     check(2, "wait wait id", "* * *", [1, 1, 0, 0]).await;
     check(3, "short iii", "* *", [3, 0, 0, 0]).await;
     check(3, "iei", "*", [2, 0, 0, 0]).await;
-}
-
-/// One batch of accounts: how often the sink is asked, and how many it is said to have.
-async fn check_accounts(script: &str, requests: usize, taken: u64) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut stand = stand(folder.path(), POLICY, replies(script));
-    let mut batch = Batch::of_accounts();
-    for n in 0..2 {
-        batch.push(Id([b'A' + n; ID_CHARACTERS]), 0, None, |body| body.extend_from_slice(b"{}"));
-    }
-    let ack = stand.ledger.open_accounts();
-    stand.queue.push(Arc::new(batch), ack);
-    assert!(stand.run().await.unwrap().is_ok(), "{script}");
-    assert_eq!(stand.script.lock().unwrap().asked.len(), requests, "{script}");
-    assert_eq!(stand.counts(), [0; 4], "{script}: accounts are no records");
-    assert_eq!(stand.health.current(), None, "{script}: and no trouble");
-    let mut told = Vec::new();
-    stand.ledger.collect(|settled| told.push((settled.destination, settled.delivered[0].1.indexed)));
-    assert_eq!(told, [(Destination::Accounts, taken)], "{script}");
-}
-
-#[tokio::test]
-async fn accounts_are_tried_some_times_and_hold_up_nothing() {
-    check_accounts("ii", 1, 2).await;
-    check_accounts("id", 1, 2).await;
-    check_accounts("wait ii", 2, 2).await;
-    check_accounts("xi dx xd", 3, 1).await;
-    check_accounts("tt tt tt", 3, 0).await;
-    check_accounts("wait halve wait ii", 3, 0).await;
 }
 
 #[tokio::test]
@@ -423,7 +397,7 @@ async fn check_history(seed: u64, folder: PathBuf) {
     assert!(indexed >= told('i') && dead >= told('x') + told('s'), "seed {seed}");
     assert_eq!(stand.acknowledged(), [0], "seed {seed}");
     assert_eq!(stand.told(), stand.counts(), "seed {seed}");
-    assert!(stand.ledger.is_empty() && stand.queue.bytes() == 0, "seed {seed}");
+    assert!(stand.in_flight.is_empty() && stand.queue.bytes() == 0, "seed {seed}");
 }
 
 #[tokio::test]
@@ -439,7 +413,7 @@ async fn whatever_is_answered_every_item_ends_as_one_thing() {
 #[test]
 fn all_tries_for_an_item_that_fails_alone_are_over_before_a_single_run_loses_patience() {
     let policy = Policy::default();
-    let longest = |tries| backoff(&policy, tries, 1.0).min(FAILING_RETRY_MAX);
+    let longest = |tries| policy.backoff(tries, 1.0).min(FAILING_RETRY_MAX);
     let all: Duration = (0..policy.item_attempts_max).map(longest).sum();
     assert!(all < Duration::from_secs(4 * 60), "{all:?}");
     assert!(all > Duration::from_secs(60), "{all:?}: a server that is mended within a minute gets it still");

@@ -218,10 +218,10 @@ fn answers_tell_of_the_load() {
 #[test]
 fn the_wait_doubles_up_to_its_limit_and_is_spread() {
     let policy = Policy::default();
-    let whole: Vec<u128> = (0..9).map(|tries| backoff(&policy, tries, 1.0).as_millis()).collect();
+    let whole: Vec<u128> = (0..9).map(|tries| policy.backoff(tries, 1.0).as_millis()).collect();
     assert_eq!(whole, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
     for tries in [0, 1, 5, 6, 20, 31, 32, u32::MAX] {
-        let (least, most) = (backoff(&policy, tries, 0.0), backoff(&policy, tries, 1.0));
+        let (least, most) = (policy.backoff(tries, 0.0), policy.backoff(tries, 1.0));
         assert_eq!(least * 2, most, "{tries}");
         assert!(least >= policy.retry_initial / 2 && most <= policy.retry_max, "{tries}");
     }

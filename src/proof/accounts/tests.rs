@@ -13,97 +13,155 @@ fn subject(config: &str) -> Subject {
     Subject { pipeline, host, config, config_text, targets, named_kinds }
 }
 
-fn settled(inode: u64, end: u64) -> Settled {
+fn settled(inode: u64, end: u64) -> Settlement {
     let mut mark = Mark::of_line(inode as FileNumber, Position { offset_bytes: end, tail: Fingerprint::default() });
     mark.source = Arc::new(SourceFile { inode, ..SourceFile::default() });
     mark.tally.keep(&Id([b'a'; ID_CHARACTERS]));
     let delivered = Delivered { indexed: 1, ..Delivered::default() };
-    Settled { destination: Destination::Records, marks: vec![mark], delivered: vec![("store".into(), delivered)] }
+    Settlement { marks: vec![mark], delivered: vec![("store".into(), delivered)] }
 }
 
 /// A kind of account, and its ranges as inode, beginning and end.
 type Shown = (String, Vec<(u64, u64, u64)>);
 
-/// The accounts that are sent now.
-fn sent(accounts: &mut Accounts) -> Vec<Shown> {
-    let Some(batch) = accounts.next_batch() else { return Vec::new() };
-    let read = |item| {
-        let account: Account = serde_json::from_slice(batch.document(item)).unwrap();
+fn shown(documents: &[OwnDocument]) -> Vec<Shown> {
+    let read = |document: &OwnDocument| {
+        let account: Account = serde_json::from_str(document.text.get()).unwrap();
         let range = |range: &Range| (range.inode, range.from_bytes, range.to_bytes);
         (account.kind, account.files.iter().map(range).collect())
     };
-    batch.items().iter().map(read).collect()
+    documents.iter().map(read).collect()
 }
 
-fn answer(accounts: &mut Accounts, indexed: u64) {
-    let delivered = vec![("store".into(), Delivered { indexed, ..Delivered::default() })];
-    accounts.add(&Settled { destination: Destination::Accounts, marks: Vec::new(), delivered });
+fn kinds(documents: &[OwnDocument]) -> Vec<String> {
+    shown(documents).into_iter().map(|(kind, _)| kind).collect()
 }
 
-#[test]
-fn an_account_is_sent_when_it_is_saved_and_until_it_is_taken() {
-    let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
-    assert!(accounts.is_urgent() && sent(&mut accounts).is_empty(), "it is not on disk");
-    accounts.saved();
-    let kinds = |sent: Vec<(String, Vec<_>)>| sent.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
-    assert_eq!(kinds(sent(&mut accounts)), ["configuration", "start"]);
-    assert!(sent(&mut accounts).is_empty(), "they are on their way");
-    answer(&mut accounts, 1);
-    assert!(accounts.is_pending() && !accounts.is_hopeful() && sent(&mut accounts).is_empty(), "in a minute again");
-    // A crash: the same ones are sent again, under the same ids, with the next start.
-    let ids = |state: &Value| state["pending"].as_array().unwrap().iter().map(|p| p["id"].clone()).collect::<Vec<_>>();
-    let before = accounts.state();
-    let (mut accounts, is_readable) = Accounts::start(subject("one"), before.clone());
-    assert!(is_readable && ids(&accounts.state())[..2] == ids(&before)[..]);
-    accounts.saved();
-    assert_eq!(kinds(sent(&mut accounts)), ["configuration", "start", "start"]);
-    answer(&mut accounts, 3);
-    assert!(!accounts.is_pending());
+/// What the checkpoint keeps of them.
+fn kept(accounts: &Accounts) -> JsonText {
+    serde_json::from_str(&serde_json::to_string(accounts).unwrap()).unwrap()
+}
+
+fn kept_text(text: &str) -> JsonText {
+    serde_json::from_str(text).unwrap()
+}
+
+fn started(config: &str) -> Accounts {
+    let Restored { mut accounts, pending, is_readable } = Accounts::restore(subject(config), &JsonText::default());
+    assert!(pending.is_empty() && is_readable);
+    assert_eq!(kinds(&accounts.begin()), ["configuration", "start"]);
+    accounts
 }
 
 #[test]
 fn ranges_grow_and_are_told_once_and_of_the_configuration_that_decided_them() {
-    let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
-    accounts.saved();
-    sent(&mut accounts);
-    answer(&mut accounts, 2);
+    let mut accounts = started("one");
     [(7, 1), (7, 2), (8, 5), (7, 3)].into_iter().for_each(|(inode, end)| accounts.add(&settled(inode, end)));
     let news = accounts.saved();
     assert_eq!((news.lines, news.sinks["store"].indexed), (4, 4));
     // What the checkpoint holds goes on, under another configuration.
-    let (mut accounts, _) = Accounts::start(subject("two"), accounts.state());
+    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
     assert_eq!(accounts.totals().lines, 4);
-    let open = of_checkpoint(&accounts.state());
+    let open = of_checkpoint(&Checkpoint { accounts: kept(&accounts), ..Checkpoint::default() });
     let by_config: Vec<_> = open.iter().filter(|account| !account.files.is_empty()).map(|a| &*a.config).collect();
     assert_eq!(by_config, ["one"]);
-    accounts.saved();
-    let told = sent(&mut accounts);
-    assert_eq!(told[0], ("interval".to_owned(), vec![(7, 0, 3), (8, 4, 5)]));
-    assert_eq!(told[1..].iter().map(|(kind, _)| &**kind).collect::<Vec<_>>(), ["configuration", "start"]);
+    let documents = accounts.begin();
+    assert_eq!(shown(&documents)[0], ("interval".to_owned(), vec![(7, 0, 3), (8, 4, 5)]));
+    assert_eq!(kinds(&documents), ["interval", "configuration", "start"]);
+    let member = |n: usize, name: &str| serde_json::from_str::<Value>(documents[n].text.get()).unwrap()[name].clone();
+    assert_eq!((member(0, "inferlog.config"), member(2, "inferlog.config")), ("one".into(), "two".into()));
+    assert_eq!(member(2, "account.previous_config"), "one");
+    assert_eq!((member(0, "account.sequence"), member(2, "account.sequence")), (1.into(), 2.into()));
+    // The same again has nothing new to keep.
+    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    assert_eq!(kinds(&accounts.begin()), ["start"]);
 }
 
 #[test]
-fn many_ranges_are_told_early_in_several_accounts_and_none_is_given_up() {
-    let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
-    accounts.saved();
-    sent(&mut accounts);
-    answer(&mut accounts, 2);
-    (0..RANGES_DUE as u64).for_each(|inode| accounts.add(&settled(inode, 9)));
-    accounts.close_if_due(Waiting::default);
-    accounts.saved();
-    let told = sent(&mut accounts);
-    assert_eq!(told.iter().map(|(_, files)| files.len()).collect::<Vec<_>>(), [RANGES_PER_ACCOUNT_MAX; 5]);
-    let (accounts, is_readable) = Accounts::start(subject("one"), json!({ "sequence": "damaged" }));
-    assert!(!is_readable && accounts.is_pending(), "what cannot be read is begun anew");
+fn an_account_of_many_files_is_several_of_which_none_is_large() {
+    let mut accounts = started("one");
+    (0..6_000).for_each(|inode| accounts.add(&settled(inode, 9)));
+    let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    assert!(documents.iter().all(|document| document.text.get().len() < 512 * 1024));
+    assert!(documents.len() >= 3, "{} documents", documents.len());
+    let told: Vec<_> = shown(&documents).into_iter().flat_map(|(_, files)| files).map(|(inode, ..)| inode).collect();
+    assert_eq!(told, (0..6_000).collect::<Vec<_>>());
+    let member = |name: &str| -> u64 {
+        let of = |document: &OwnDocument| serde_json::from_str::<Value>(document.text.get()).unwrap()[name].as_u64();
+        documents.iter().map(|document| of(document).unwrap()).sum()
+    };
+    assert_eq!((member("account.lines"), member("account.kept")), (6_000, 6_000));
+}
+
+#[test]
+fn what_is_settled_without_room_for_an_account_is_told_later_and_by_nobody_twice() {
+    let mut accounts = started("one");
+    accounts.add(&settled(7, 1));
+    // Two starts without room; the configuration is another meanwhile.
+    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    accounts.begin_untold();
+    accounts.add(&settled(7, 2));
+    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    accounts.begin_untold();
+    accounts.add(&settled(8, 4));
+    let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    assert_eq!(shown(&documents)[0].1, [(7, 0, 2), (8, 3, 4)]);
+    assert_eq!(kinds(&documents), ["interval", "configuration"]);
+    let account: Value = serde_json::from_str(documents[0].text.get()).unwrap();
+    assert_eq!(account["inferlog.config"], SEVERAL_CONFIGURATIONS, "no one configuration decided it");
+    let next: Value =
+        serde_json::from_str(accounts.close(Kind::Stop, Utc::now(), &Waiting::default())[0].text.get()).unwrap();
+    assert_eq!(next["inferlog.config"], "two");
+}
+
+#[test]
+fn too_many_files_are_told_in_sum() {
+    let mut accounts = started("one");
+    let path = "p".repeat(4_000);
+    let files = RANGES_BYTES_MAX / (4_000 + RANGE_BYTES) + 1;
+    for inode in 0..files as u64 + 5 {
+        let mut settlement = settled(inode, 9);
+        let source = SourceFile { inode, path: path.clone(), ..SourceFile::default() };
+        settlement.marks[0].source = Arc::new(source);
+        accounts.add(&settlement);
+    }
+    // The files that are listed go on.
+    accounts.add(&settled(0, 10));
+    let Restored { mut accounts, .. } = Accounts::restore(subject("one"), &kept(&accounts));
+    let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    let read = |document: &OwnDocument| serde_json::from_str::<Account>(document.text.get()).unwrap();
+    let listed: usize = documents.iter().map(|document| read(document).files.len()).sum();
+    let unlisted = read(&documents[0]).unlisted;
+    assert_eq!((listed, unlisted.ranges, unlisted.tally.lines), (files, 5, 5));
+    let lines =
+        |document: &OwnDocument| serde_json::from_str::<Value>(document.text.get()).unwrap()["account.lines"].as_u64();
+    assert_eq!(documents.iter().map(|document| lines(document).unwrap()).sum::<u64>(), files as u64 + 6);
+}
+
+#[test]
+fn what_was_kept_before_there_was_an_outbox_is_read() {
+    let before = r#"{"state":"s","sequence":4,"config":"one","since":"2026-11-23T10:00:00Z","ranges":[],"sinks":{},
+        "pending":[{"id":"AGc0000000000000000000000000","timestamp_us":5,"document":{"@timestamp":"2026-11-23T10:00:00Z",
+        "account.kind":"interval","account.state":"s","account.sequence":3,
+        "account.files":[{"path":"a","inode":7,"generation":0,"from_bytes":0,"to_bytes":9,"lines":1,"records":1,"kept":1,
+        "ids":"00000000000000000000000000000001"}]}}],"totals":{"lines":1}}"#;
+    let Restored { accounts, pending, is_readable } = Accounts::restore(subject("one"), &kept_text(before));
+    assert!(is_readable);
+    assert_eq!((shown(&pending), accounts.totals().lines), (vec![("interval".to_owned(), vec![(7, 0, 9)])], 1));
+    assert_eq!((pending[0].id.as_str(), pending[0].timestamp_us), ("AGc0000000000000000000000000", 5));
+    let read = of_checkpoint(&Checkpoint { accounts: kept_text(before), ..Checkpoint::default() });
+    assert_eq!(read.iter().map(|account| account.sequence).collect::<Vec<_>>(), [3, 4]);
+    let Restored { is_readable, .. } = Accounts::restore(subject("one"), &kept_text(r#"{"sequence":"damaged"}"#));
+    assert!(!is_readable, "what cannot be read is begun anew");
 }
 
 #[test]
 fn what_was_counted_under_a_kind_goes_on_under_the_name_of_its_first_sink() {
-    let (mut accounts, _) = Accounts::start(subject("one"), Value::Null);
+    let mut accounts = started("one");
     accounts.add(&settled(7, 1));
     accounts.saved();
     let named_kinds = vec![("store", "audit".to_owned())];
-    let (accounts, _) = Accounts::start(Subject { named_kinds, ..subject("one") }, accounts.state());
+    let Restored { accounts, .. } = Accounts::restore(Subject { named_kinds, ..subject("one") }, &kept(&accounts));
     let sinks: Vec<_> = accounts.totals().sinks.iter().map(|(name, delivered)| (&**name, delivered.indexed)).collect();
     assert_eq!(sinks, [("audit", 1)]);
 }

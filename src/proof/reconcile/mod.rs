@@ -130,7 +130,7 @@ pub async fn reconcile(
     let frontier = Frontier { committed, looked: Utc::now(), ..Frontier::default() };
     let waiting = waiting(&pipeline.source.files, &checkpoint.files, scope)?;
     let dead = dead(&folder)?;
-    let kept_accounts = accounts::of_checkpoint(&checkpoint.accounts);
+    let kept_accounts = accounts::of_checkpoint(&checkpoint);
     let mut reports = Vec::new();
     for sink in &pipeline.sinks {
         let Some(holdings) = open(sink, pipeline, data_dir)? else { continue };

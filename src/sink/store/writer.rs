@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionB
 use super::retention::used_bytes;
 use super::{Options, StoreError, schema};
 use crate::flow::answer::{Answer, Outcome, Reason};
-use crate::flow::batch::{Batch, Destination, Item};
+use crate::flow::batch::{Batch, Item, Stream};
 use crate::sink::Request;
 
 const INSERT: &str = "INSERT INTO records
@@ -115,9 +115,9 @@ fn open(path: &Path) -> Result<Opened, StoreError> {
 }
 
 fn insert_all(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Vec<Outcome>> {
-    let mut statement = transaction.prepare_cached(match request.batch.destination() {
-        Destination::Records => INSERT,
-        Destination::Accounts => INSERT_ACCOUNT,
+    let mut statement = transaction.prepare_cached(match request.batch.stream() {
+        Stream::Records => INSERT,
+        Stream::Accounts => INSERT_ACCOUNT,
     })?;
     let mut erased = transaction.prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1")?;
     let some_are_erased = transaction.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;

@@ -1,0 +1,89 @@
+//! How an account is written: its ranges as text in parts that are not too large, and the members beside them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Range;
+use crate::flow::batch::{ID_CHARACTERS, Id, Stream};
+use crate::flow::own_document::OwnDocument;
+use crate::flow::tally::Tally;
+use crate::telemetry::Latency;
+
+/// The ranges of one account have at most so many bytes as JSON; what is over goes into a further one. With what stands
+/// beside them an account stays below 1 MiB, the least that servers and proxies are known to take as a request.
+pub(super) const ACCOUNT_BYTES_MAX: usize = 256 * 1024;
+
+/// What one account tells of files.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) sum: Tally,
+    /// JSON, with commas between.
+    pub(super) ranges: String,
+}
+
+impl Part {
+    pub(super) fn joined(mut self, other: Part) -> Part {
+        self.sum.join(&other.sum);
+        Part { ranges: other.ranges, ..self }
+    }
+}
+
+/// Ranges as parts that are not too large.
+pub(super) fn parts(ranges: impl Iterator<Item = Range>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for range in ranges {
+        let text = serde_json::to_string(&range).unwrap_or_default();
+        let has_room = |part: &&mut Part| part.ranges.len() + text.len() < ACCOUNT_BYTES_MAX;
+        match parts.last_mut().filter(has_room) {
+            Some(part) => {
+                part.ranges.push(',');
+                part.ranges.push_str(&text);
+                part.sum.join(&range.tally);
+            }
+            None => parts.push(Part { sum: range.tally, ranges: text }),
+        }
+    }
+    parts
+}
+
+pub(super) fn own_document(id: Id, now: DateTime<Utc>, text: String) -> OwnDocument {
+    let text = RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned());
+    OwnDocument { stream: Stream::Accounts, id, timestamp_us: now.timestamp_micros(), text }
+}
+
+pub(super) fn milliseconds(latency: Latency) -> Value {
+    let Latency { requests, sum, max } = latency;
+    let mean = sum.as_secs_f64() * 1_000.0 / requests.max(1) as f64;
+    json!({ "requests": requests, "mean": mean, "max": max.as_secs_f64() * 1_000.0 })
+}
+
+pub(super) fn extend(document: &mut Value, members: Value) {
+    if let (Some(document), Value::Object(members)) = (document.as_object_mut(), members) {
+        document.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+}
+
+pub(super) fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// An id as documents have it: seconds, then half of a SHA-256 of the seed.
+pub(super) fn id(seconds: i64, seed: &[&str]) -> Id {
+    let mut hasher = Sha256::new();
+    for part in seed {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut bytes = [0; 21];
+    bytes[..5].copy_from_slice(&(seconds.clamp(0, (1 << 40) - 1) as u64).to_be_bytes()[3..]);
+    bytes[5..].copy_from_slice(&digest[..16]);
+    let mut characters = [b'A'; ID_CHARACTERS];
+    // 21 bytes are 28 characters.
+    let _ = URL_SAFE_NO_PAD.encode_slice(bytes, &mut characters);
+    Id(characters)
+}
