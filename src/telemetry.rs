@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
+pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 
 use crate::flow::reject::Reject;
@@ -58,6 +58,8 @@ pub struct Counters {
     pub enrich_unreadable_timestamps_total: Counter,
     /// Members that inferlog would have added, left out because a scalar stands at a prefix of their path.
     pub enrich_left_out_members_total: Counter,
+    /// Records that were shipped without a hash, since what it is made of has no canonical form.
+    pub enrich_unhashed_records_total: Counter,
     /// Label values beyond the limits, which observers counted as `other`.
     pub observe_capped_labels_total: Counter,
     /// Bytes of files without a name that are still held open for what is not delivered of them.
@@ -87,6 +89,7 @@ pub struct Counters {
     /// Records that look like inferences, and that observers do not count as such.
     pub observe_passed_over_records_total: Counter,
     dropped: Counts,
+    hidden: Counts,
     dead_lettered: Counts,
     replayed: Counts,
     unusable: Counts,
@@ -182,6 +185,18 @@ impl Counters {
     /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
         self.dropped.get_or_create_owned(&self.labels("rule", rule))
+    }
+
+    /// Counts the records in which a rule that hides a field has found it. The series is there from the start, at 0.
+    pub fn hidden(&self, processor: usize, field: &str) -> Counter {
+        let mut labels = self.labels("processor", &processor.to_string());
+        labels.push(("field", field.to_owned()));
+        self.hidden.get_or_create_owned(&labels)
+    }
+
+    /// The name of the pipeline.
+    pub fn pipeline(&self) -> &str {
+        &self.pipeline
     }
 
     /// Counts the values of a field that observers could not use.
@@ -298,6 +313,8 @@ impl Telemetry {
             count("inferlog_enrich_unreadable_timestamps", "Records that got the read time for want of a readable one");
         let enrich_left_out_members_total =
             count("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix");
+        let enrich_unhashed_records_total =
+            count("inferlog_enrich_unhashed_records", "Records shipped without a hash for want of a canonical form");
         let observe_capped_labels_total =
             count("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`");
         let observe_passed_over_records_total =
@@ -329,6 +346,7 @@ impl Telemetry {
             decode_records_total,
             enrich_unreadable_timestamps_total,
             enrich_left_out_members_total,
+            enrich_unhashed_records_total,
             observe_capped_labels_total,
             source_deleted_held_bytes: gauge(
                 "inferlog_source_deleted_held_bytes",
@@ -353,6 +371,7 @@ impl Telemetry {
             dead_letter_reasons: Arc::default(),
             observe_passed_over_records_total,
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
+            hidden: self.counts("inferlog_enrich_hidden_records", "Records in which a hiding rule found its field"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
             replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),
             unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
@@ -452,6 +471,7 @@ mod tests {
         // A family without a series is not shown.
         counters.sink("store").observe_request(Duration::ZERO);
         counters.dropped("rule").inc();
+        counters.hidden(1, "user.email").inc();
         counters.unusable("field").inc();
         counters.replayed("indexed").inc();
         counters.count_dead_letter(&Reject::new(Stage::Decode, "invalid_json", String::new()));

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
-use crate::config::model::Pipeline;
+use crate::config::model::{Pipeline, RawLine};
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Source};
 use crate::flow::batch::SourceFile;
 use crate::judge::enrichment;
+use crate::judge::idle::IdleFields;
 use crate::pipeline::build;
 use crate::record::Space;
 use crate::source::framing::Lines;
 use crate::telemetry::Telemetry;
+use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +50,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             warnings => format!("valid, with {warnings} warnings"),
         };
         say(&format!("{}: {verdict}", pipeline.path.display()));
+        if pipeline.dead_letter.raw == RawLine::Keep && enrichment::hides(pipeline) {
+            say(
+                "  `dead_letter.raw: keep`: a line that cannot be decoded is kept after patterns of secrets are blacked out;",
+            );
+            say("  it may hold a part of what the pipeline hides, which nothing can find in it");
+        }
         if pipeline.sinks.len() > 1 {
             say("  every sink must take a batch before it is committed: the slowest one sets the pace");
         }
@@ -103,13 +111,14 @@ fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
         Arc::new(SourceFile { path: log.display().to_string(), inode: 0, generation: 0, first_line_sha256: [0; 32] });
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
     let mut space = Space::default();
+    let mut idle = IdleFields::default();
     let mut shown = false;
     for line in Lines::new(text, 0) {
         let source = Source { file: &file, offset_bytes: line.offset_bytes, read_us: Utc::now().timestamp_micros() };
         let (outcome, document) = if line.bytes.len() as u64 > pipeline.source.files.line_bytes_max {
             ("would go to the dead letter: line_too_long (source)".to_owned(), None)
         } else {
-            outcome(&line, source, &mut enrichment, &mut space)
+            outcome(&line, source, &mut enrichment, &mut space, &mut idle)
         };
         if let Some(document) = document.filter(|_| !shown) {
             print(&String::from_utf8_lossy(&document));
@@ -121,6 +130,7 @@ fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
     for (outcome, count) in outcomes {
         say(&format!("  {count:>10}  {outcome}"));
     }
+    idle.in_words(&enrichment).iter().for_each(|words| say(&format!("  {}", harmless(words))));
 }
 
 fn outcome(
@@ -128,8 +138,10 @@ fn outcome(
     source: Source<'_>,
     enrichment: &mut Enrichment,
     space: &mut Space,
+    idle: &mut IdleFields,
 ) -> (String, Option<Vec<u8>>) {
     let applied = Decode::Json.decode(line, space).and_then(|mut record| {
+        idle.look(enrichment, &record);
         let verdict = enrichment.apply(&mut record, source)?;
         let mut document = Vec::new();
         record.render(&mut document);

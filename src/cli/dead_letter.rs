@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, print, print_table, say, start_log};
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
-use crate::dead_letter::{self, Entries, ReadError};
+use crate::dead_letter::{self, Entries, ReadError, Why};
 use crate::flow::reasons;
 use crate::replay::{self, Outcome, Selection, Summary};
 use crate::state::folder::data_dir;
@@ -291,9 +291,15 @@ fn in_words(pipeline: &str, entry: &Found) -> String {
     rows.push(match entry.kept() {
         Kept::Document(document) => ("document", document.to_owned()),
         Kept::Raw(raw) => ("line", String::from_utf8_lossy(&raw).into_owned()),
-        Kept::Reference => ("kept", "nothing: the line is in its file alone".to_owned()),
+        Kept::Reference => ("kept", not_kept(entry)),
     });
     rows.into_iter().map(|(name, value)| format!("{name:10}{}\n", harmless(&value))).collect()
+}
+
+fn not_kept(entry: &Found) -> String {
+    let why = entry.not_kept.as_deref().and_then(Why::in_words);
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("nothing: the line is in its file alone{why}")
 }
 
 fn replay(arguments: Replay) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment;
 use crate::judge::trial::{Trial, Tried};
 use crate::judge::walk::{Change, Seen, Walk};
-use crate::record::{Record, Space};
+use crate::record::{Path, Record, Space};
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
 
@@ -108,7 +108,7 @@ impl Way<'_> {
         for (position, (step, seen)) in self.pipeline.enrich.iter().zip(&self.walk.steps).enumerate() {
             words.push(format!("  enrich   {}. {}", position + 1, headline(step, seen)));
             words.extend(seen.changes.iter().map(|change| format!("             {}", self.change_in_words(change))));
-            words.extend(decisions(seen).into_iter().map(|decision| format!("             {decision}")));
+            words.extend(decisions(step, seen).into_iter().map(|decision| format!("             {decision}")));
         }
         match &self.result {
             Err(reject) if reject.stage == Stage::Enrich => words.push(rejected(reject)),
@@ -147,8 +147,9 @@ impl Way<'_> {
     }
 
     fn change_in_words(&self, change: &Change) -> String {
-        let path = harmless(&change.path);
-        match self.shown(change) {
+        let (path, before, after) = self.shown(change);
+        let path = harmless(&path);
+        match (before, after) {
             (None, Some(after)) => format!("{path}: {} is added", harmless(&after)),
             (Some(before), None) => format!("{path}: {} is removed", harmless(&before)),
             (before, after) => {
@@ -157,12 +158,13 @@ impl Way<'_> {
         }
     }
 
-    /// A change as it may be shown.
-    fn shown(&self, change: &Change) -> (Option<String>, Option<String>) {
-        let shown = |raw: &Option<String>| raw.as_ref().map(|raw| self.trial.shown(&change.path, raw));
-        let (before, after) = (shown(&change.before), shown(&change.after));
+    /// A change as it may be shown: the path, and the value before and after.
+    fn shown(&self, change: &Change) -> (String, Option<String>, Option<String>) {
+        let shown = |raw: &Option<String>| raw.as_ref().map(|raw| self.trial.shown(&change.path, raw)).unzip();
+        let ((name, before), (other_name, after)) = (shown(&change.before), shown(&change.after));
+        let path = name.or(other_name).unwrap_or_default();
         // What both hide is different underneath.
-        if before == after { (Some("(hidden)".to_owned()), after) } else { (before, after) }
+        if before == after { (path, Some("(hidden)".to_owned()), after) } else { (path, before, after) }
     }
 
     /// What was added to the document behind the processors.
@@ -225,8 +227,8 @@ impl Way<'_> {
 
     fn step_json(&self, step: &Step, seen: &Seen) -> Value {
         let change = |change: &Change| {
-            let (before, after) = self.shown(change);
-            json!({ "member": change.path, "before": before.as_deref().map(value), "after": after.as_deref().map(value) })
+            let (path, before, after) = self.shown(change);
+            json!({ "member": path, "before": before.as_deref().map(value), "after": after.as_deref().map(value) })
         };
         json!({
             "processor": step.name(),
@@ -234,7 +236,7 @@ impl Way<'_> {
             "ran": seen.ran,
             "finished": seen.finished,
             "changes": seen.changes.iter().map(change).collect::<Vec<_>>(),
-            "decisions": decisions(seen),
+            "decisions": decisions(step, seen),
         })
     }
 }
@@ -262,8 +264,13 @@ fn headline(step: &Step, seen: &Seen) -> String {
 }
 
 /// What a processor decided beside the members.
-fn decisions(seen: &Seen) -> Vec<String> {
-    let mut decisions = Vec::new();
+fn decisions(step: &Step, seen: &Seen) -> Vec<String> {
+    let mut decisions: Vec<String> = seen
+        .missed
+        .iter()
+        .filter_map(|position| hidden_fields(step).get(*position))
+        .map(|field| format!("it hides `{}`, which the record does not have", harmless(field.as_str())))
+        .collect();
     if let Some(timestamp_us) = seen.timestamp_us {
         decisions.push(format!("the record's time is {}", time(timestamp_us)));
     }
@@ -273,10 +280,19 @@ fn decisions(seen: &Seen) -> Vec<String> {
     if let Some(rule) = &seen.dropped {
         decisions.push(format!("it is dropped, counted as `{rule}`"));
     }
-    if seen.ran && seen.finished && !seen.did_something() {
+    if seen.ran && seen.finished && !seen.did_something() && decisions.is_empty() {
         decisions.push("nothing to do".to_owned());
     }
     decisions
+}
+
+/// The fields that a step hides.
+fn hidden_fields(step: &Step) -> &[Path] {
+    match step {
+        Step::Redact(redact) => &redact.fields,
+        Step::Hash(hash) => std::slice::from_ref(&hash.into),
+        _ => &[],
+    }
 }
 
 fn rejected(reject: &Reject) -> String {

@@ -240,7 +240,7 @@ impl Opened {
             };
             let mut space = Space::default();
             let record = Record::parse(line.trim(), &mut space).map_err(|reject| not_input(&reject.detail))?;
-            let digest = hash.digest_of(&record).map_err(|reject| not_input(&reject.detail))?;
+            let digest = hash.digest_of(&record).map_err(|error| not_input(&error.to_string()))?;
             let Some(digest) = digest else { return Err(not_input("the input has none of the hashed fields")) };
             let field = Field::new(Pattern::new(vec![hash.into.as_str().to_owned()]), None);
             let one = format!("{field} : \"{digest}\"");

@@ -12,7 +12,7 @@ use super::report::Span;
 use super::section::{Context, Section, did_you_mean};
 use super::yaml::{Entry, Kind, Node, Scalar, Value};
 use crate::kql::Expression;
-use crate::record::Path;
+use crate::record::{Path, PathError};
 use crate::text::secret::Secret;
 use crate::text::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
@@ -185,7 +185,10 @@ impl<'a> Field<'a> {
 
     /// A path of a record's member.
     pub(super) fn field_path(&self) -> Option<Path> {
-        Path::new(self.text()?).map_or_else(|complaint| self.refuse(&complaint), Some)
+        match Path::read(self.text()?) {
+            Ok(path) => Some(path),
+            Err(PathError { problem, hint }) => self.refuse_with(&problem, hint.filter(|_| !self.is_expanded())),
+        }
     }
 
     /// A file's path, made absolute.
@@ -248,8 +251,8 @@ impl<'a> Field<'a> {
         let read_entry = |entry: &'a Entry| {
             let name = format!("{}.{}", self.name, entry.key);
             let field = Field { context: self.context, name, key_span: entry.key_span.clone(), node: &entry.value };
-            let path = Path::new(&entry.key).map_err(|complaint| {
-                self.context.complain(&entry.key_span, format!("`{}`: {complaint}", self.name), None);
+            let path = Path::read(&entry.key).map_err(|PathError { problem, hint }| {
+                self.context.complain(&entry.key_span, format!("`{}`: {problem}", self.name), hint);
             });
             let value = read(&field);
             Some((path.ok()?, value?))

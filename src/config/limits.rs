@@ -74,7 +74,7 @@ pub(super) fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
 
 /// What holds when the file says nothing.
 pub(super) const DEAD_LETTER: DeadLetter =
-    DeadLetter { raw: RawLine::Keep, bytes_max: 256 * MIB, when_full: WhenFull::Pause };
+    DeadLetter { raw: RawLine::UnlessHidden, bytes_max: 256 * MIB, when_full: WhenFull::Pause };
 
 pub(super) fn dead_letter(field: &Field<'_>) -> Option<DeadLetter> {
     let mut section = field.section()?;
@@ -83,7 +83,11 @@ pub(super) fn dead_letter(field: &Field<'_>) -> Option<DeadLetter> {
     let when_full = section.optional("when_full", |field| field.word(&["pause", "drop_oldest"]));
     section.finish();
     Some(DeadLetter {
-        raw: if raw == Some("omit") { RawLine::Omit } else { DEAD_LETTER.raw },
+        raw: match raw {
+            Some("keep") => RawLine::Keep,
+            Some(_) => RawLine::Omit,
+            None => DEAD_LETTER.raw,
+        },
         bytes_max: bytes_max.unwrap_or(DEAD_LETTER.bytes_max),
         when_full: if when_full == Some("drop_oldest") { WhenFull::DropOldest } else { DEAD_LETTER.when_full },
     })

@@ -328,9 +328,12 @@ pub struct DeadLetter {
 /// What is kept of a line that could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RawLine {
-    /// The line.
+    /// The line, unless the pipeline hides a field: what cannot be decoded cannot be searched for it, also not a fragment
+    /// that does not name it. Then only where it is: file, offset, length, digest.
+    UnlessHidden,
+    /// The line, whatever the pipeline hides.
     Keep,
-    /// Only where it is: file, offset, length, digest.
+    /// Only where it is.
     Omit,
 }
 

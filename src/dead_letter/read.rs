@@ -36,6 +36,9 @@ pub struct Found {
     raw: Option<String>,
     #[serde(default)]
     raw_base64: Option<String>,
+    /// Why neither is kept, in a word; entries of earlier versions have none.
+    #[serde(default)]
+    pub not_kept: Option<String>,
     /// The last time that a replay of it failed, for the reason given.
     #[serde(default)]
     pub replayed: Option<DateTime<Utc>>,

@@ -9,7 +9,7 @@ use crate::flow::batch::{ID_CHARACTERS, Id, SourceFile};
 use crate::flow::reject::{Reject, Stage};
 use crate::telemetry::Telemetry;
 
-const OPTIONS: Options = Options { keep_raw: true, bytes_max: 2_000, when_full: WhenFull::Pause };
+const OPTIONS: Options = Options { raw: Raw::Kept, bytes_max: 2_000, when_full: WhenFull::Pause };
 
 fn open(folder: &Path) -> DeadLetter {
     DeadLetter::open(folder, OPTIONS, Telemetry::default().pipeline("p")).unwrap()
@@ -46,12 +46,12 @@ fn entries_are_unique_private_and_complete() {
     write(&dead_letter, b'a', Content::Document(b"{\"n\":1.50}")).unwrap();
     write(&dead_letter, b'b', Content::Raw(b"text \"x\"")).unwrap();
     write(&dead_letter, b'c', Content::Raw(b"\xff\xfe")).unwrap();
-    write(&dead_letter, b'd', Content::Reference).unwrap();
-    write(&dead_letter, b'a', Content::Reference).unwrap();
+    write(&dead_letter, b'd', Content::Reference(Why::Omitted)).unwrap();
+    write(&dead_letter, b'a', Content::Reference(Why::Omitted)).unwrap();
     dead_letter.sync().unwrap();
     assert_eq!(dead_letter.written(), 4);
     let again = open(&folder);
-    write(&again, b'b', Content::Reference).unwrap();
+    write(&again, b'b', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!(again.written(), 0);
     let lines = lines(&folder);
     assert_eq!(lines.len(), 4);
@@ -76,7 +76,7 @@ fn lines_that_share_an_id_are_entries_of_their_own() {
         offset_bytes,
         length_bytes: 9,
         sha256: None,
-        content: Content::Reference,
+        content: Content::Reference(Why::Omitted),
     };
     for _ in 0..2 {
         let dead_letter = open(folder.path());
@@ -88,12 +88,12 @@ fn lines_that_share_an_id_are_entries_of_their_own() {
 #[test]
 fn a_torn_entry_is_cut_off() {
     let folder = tempfile::tempdir().unwrap();
-    write(&open(folder.path()), b'a', Content::Reference).unwrap();
+    write(&open(folder.path()), b'a', Content::Reference(Why::Omitted)).unwrap();
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let mut text = fs_err::read(&path).unwrap();
     text.extend_from_slice(b"{\"id\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"ti");
     fs_err::write(&path, text).unwrap();
-    write(&open(folder.path()), b'b', Content::Reference).unwrap();
+    write(&open(folder.path()), b'b', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!(lines(folder.path()).len(), 2);
 }
 
@@ -101,14 +101,14 @@ fn a_torn_entry_is_cut_off() {
 fn the_limit_refuses_and_says_what_to_do_until_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let dead_letter = open(folder.path());
-    let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference).err());
+    let refused = (b'a'..=b'z').find_map(|name| write(&dead_letter, name, Content::Reference(Why::Omitted)).err());
     let trouble = refused.unwrap().trouble();
     assert!(!trouble.problem.contains(folder.path().to_str().unwrap()), "no paths: {trouble:?}");
     let hint = trouble.hint.unwrap();
     assert!(hint.contains("raise `dead_letter.bytes_max`") && hint.contains("when_full"), "{hint}");
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     fs_err::remove_file(&path).unwrap();
-    write(&dead_letter, b'z', Content::Reference).unwrap();
+    write(&dead_letter, b'z', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!(lines(folder.path()).len(), 1, "the entry is in a file that has a name");
 }
 
@@ -116,11 +116,11 @@ fn the_limit_refuses_and_says_what_to_do_until_there_is_room() {
 fn entries_go_to_the_folder_when_a_file_of_it_was_removed_or_moved() {
     let folder = tempfile::tempdir().unwrap();
     let dead_letter = open(folder.path());
-    write(&dead_letter, b'a', Content::Reference).unwrap();
+    write(&dead_letter, b'a', Content::Reference(Why::Omitted)).unwrap();
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let aside = tempfile::tempdir().unwrap();
     fs_err::rename(&path, aside.path().join("a.ndjson")).unwrap();
-    write(&dead_letter, b'b', Content::Reference).unwrap();
+    write(&dead_letter, b'b', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!(lines(folder.path()).len(), 1);
 }
 
@@ -131,7 +131,7 @@ fn what_is_written_is_read_beside_the_writer() {
     write(&dead_letter, b'a', Content::Document(b"{\"n\": 1.50}")).unwrap();
     write(&dead_letter, b'b', Content::Raw(b"text \"x\"")).unwrap();
     write(&dead_letter, b'c', Content::Raw(b"\xff\xfe")).unwrap();
-    write(&dead_letter, b'd', Content::Reference).unwrap();
+    write(&dead_letter, b'd', Content::Reference(Why::Omitted)).unwrap();
     let found: Vec<Found> = Entries::open(folder.path()).unwrap().map(Result::unwrap).collect();
     let kept: Vec<Kept<'_>> = found.iter().map(Found::kept).collect();
     let expected = [
@@ -236,14 +236,14 @@ fn what_is_settled_leaves_and_what_is_added_meanwhile_stays() {
     assert_eq!((&*changed.stage, &*changed.reason, &*changed.detail), ("sink", "another", "other \"words\""));
     assert_eq!((changed.kept(), changed.replayed.is_some()), (Kept::Document("{\"stage\": 1.50}"), true));
     // The next entry goes into the file that has the name, and the limit knows what has become free.
-    write(&dead_letter, b'e', Content::Reference).unwrap();
+    write(&dead_letter, b'e', Content::Reference(Why::Omitted)).unwrap();
     dead_letter.sync().unwrap();
     assert_eq!(ids(folder.path()), "bcde");
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let metadata = fs_err::metadata(path).unwrap();
     assert_eq!((dead_letter.state().bytes, metadata.permissions().mode() & 0o777), (metadata.len(), 0o600));
     // A line that is settled does not come back as long as the process lives.
-    write(&dead_letter, b'a', Content::Reference).unwrap();
+    write(&dead_letter, b'a', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!(ids(folder.path()), "bcde");
     sift(&dead_letter, "bcde", "", &mut || {});
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "an empty file is none");
@@ -253,7 +253,7 @@ fn what_is_settled_leaves_and_what_is_added_meanwhile_stays() {
 fn damaged_lines_stay_and_a_file_removed_by_hand_is_not_brought_back() {
     let folder = tempfile::tempdir().unwrap();
     let dead_letter = open(folder.path());
-    write(&dead_letter, b'a', Content::Reference).unwrap();
+    write(&dead_letter, b'a', Content::Reference(Why::Omitted)).unwrap();
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let text = fs_err::read_to_string(&path).unwrap();
     fs_err::write(&path, format!("damaged\n{text}torn")).unwrap();
@@ -307,7 +307,7 @@ fn the_oldest_entries_are_dropped_and_counted_if_that_is_chosen() {
     assert!(bytes < 11_000 && bytes > 7_000, "{bytes} bytes of at most 10,000 and an entry");
     // Another process goes on with them, and a replay sifts all of them.
     let again = DeadLetter::open(folder.path(), options, counters).unwrap();
-    write(&again, b'+', Content::Reference).unwrap();
+    write(&again, b'+', Content::Reference(Why::Omitted)).unwrap();
     assert!(ids(folder.path()).ends_with("z+"));
     assert_eq!(again.state().known.len(), ids(folder.path()).len());
     let leave: &'static str = Box::leak((all + "+").into_boxed_str());
@@ -320,14 +320,14 @@ fn entries_of_a_file_that_was_removed_by_hand_are_forgotten_when_the_next_one_is
     let folder = tempfile::tempdir().unwrap();
     let dead_letter = open(folder.path());
     for name in *b"abc" {
-        write(&dead_letter, name, Content::Reference).unwrap();
+        write(&dead_letter, name, Content::Reference(Why::Omitted)).unwrap();
     }
     let path = fs_err::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let other = path.with_file_name("2026-01-01.ndjson");
     fs_err::rename(&path, &other).unwrap();
-    write(&dead_letter, b'd', Content::Reference).unwrap();
+    write(&dead_letter, b'd', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!(dead_letter.state().known.len(), 1);
     fs_err::remove_file(&other).unwrap();
-    write(&dead_letter, b'a', Content::Reference).unwrap();
+    write(&dead_letter, b'a', Content::Reference(Why::Omitted)).unwrap();
     assert_eq!((ids(folder.path()).as_str(), dead_letter.state().known.len()), ("da", 2));
 }

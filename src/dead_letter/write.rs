@@ -26,8 +26,8 @@ const PARTS: u64 = 8;
 /// How much of the dead letter there may be, and what of undecodable lines is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Keep undecodable lines, after pattern redaction; otherwise only where they are.
-    pub keep_raw: bool,
+    /// What is kept of undecodable lines.
+    pub raw: Raw,
     /// The most that all entries may take on disk, in bytes.
     pub bytes_max: u64,
     /// What happens when that much is there.
@@ -41,6 +41,58 @@ pub enum WhenFull {
     Pause,
     /// The oldest entries are dropped, counted, and said.
     DropOldest,
+}
+
+/// What is kept of undecodable lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raw {
+    /// The line, after pattern redaction.
+    Kept,
+    /// Only where it is, for this reason.
+    Left(Why),
+}
+
+/// Why nothing is kept but where a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The pipeline file says so, by `raw: omit`.
+    Omitted,
+    /// The pipeline hides fields, and a line that cannot be decoded cannot be searched for them.
+    MayHoldHidden,
+    /// A redaction could not be carried out.
+    NotRedacted,
+    /// The line is longer than may be held in memory.
+    TooLong,
+    /// There are only NUL bytes.
+    NothingWritten,
+}
+
+impl Why {
+    /// As it stands in an entry.
+    fn as_str(self) -> &'static str {
+        match self {
+            Why::Omitted => "omitted",
+            Why::MayHoldHidden => "may_hold_hidden_fields",
+            Why::NotRedacted => "not_redacted",
+            Why::TooLong => "too_long",
+            Why::NothingWritten => "nothing_written",
+        }
+    }
+
+    /// What it means, for people; takes what stands in an entry.
+    pub fn in_words(name: &str) -> Option<&'static str> {
+        Some(match name {
+            "omitted" => "the pipeline file has `dead_letter: { raw: omit }`",
+            "may_hold_hidden_fields" => {
+                "the pipeline hides fields, and a line that cannot be decoded may hold a part of them; \
+                 `dead_letter: { raw: keep }` would keep such lines"
+            }
+            "not_redacted" => "a field that the pipeline hides could not be redacted in it",
+            "too_long" => "it is longer than `source.files.line_bytes_max`",
+            "nothing_written" => "there are only NUL bytes",
+            _ => return None,
+        })
+    }
 }
 
 /// What could not be delivered.
@@ -70,7 +122,7 @@ pub enum Content<'e> {
     /// The line, after pattern redaction.
     Raw(&'e [u8]),
     /// Nothing: the origin says where it is.
-    Reference,
+    Reference(Why),
 }
 
 #[derive(serde::Serialize)]
@@ -87,6 +139,8 @@ struct Written<'e> {
     raw: Option<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_kept: Option<&'static str>,
 }
 
 #[derive(serde::Serialize)]
@@ -176,9 +230,9 @@ impl DeadLetter {
         Ok(DeadLetter { folder: folder.to_owned(), options, counters, keys, state: Mutex::new(state) })
     }
 
-    /// Whether undecodable lines are kept.
-    pub fn keeps_raw(&self) -> bool {
-        self.options.keep_raw
+    /// What is kept of undecodable lines.
+    pub fn raw(&self) -> Raw {
+        self.options.raw
     }
 
     /// Writes an entry unless it is there. It is durable after the next [`DeadLetter::sync`].
@@ -393,10 +447,10 @@ fn load(folder: &Path, keys: &Keys, state: &mut State) -> io::Result<()> {
 
 /// An entry as it stands in the file.
 fn line(entry: &Entry<'_>) -> Vec<u8> {
-    let (document, raw) = match entry.content {
-        Content::Document(document) => (Some(document), None),
-        Content::Raw(raw) => (None, Some(raw)),
-        Content::Reference => (None, None),
+    let (document, raw, not_kept) = match entry.content {
+        Content::Document(document) => (Some(document), None, None),
+        Content::Raw(raw) => (None, Some(raw), None),
+        Content::Reference(why) => (None, None, Some(why.as_str())),
     };
     let text = raw.map(std::str::from_utf8);
     let written = Written {
@@ -419,6 +473,7 @@ fn line(entry: &Entry<'_>) -> Vec<u8> {
         raw_base64: raw
             .filter(|_| matches!(text, Some(Err(_))))
             .map(|raw| base64::engine::general_purpose::STANDARD.encode(raw)),
+        not_kept,
     };
     let mut line = serde_json::to_vec(&written).unwrap_or_else(|_| unreachable!("BUG: an entry is always JSON"));
     line.push(b'\n');

@@ -1,17 +1,26 @@
 //! `hash`: a digest that stands for members, the same wherever it is computed.
 //!
 //! SHA-256 over the canonical form of RFC 8785, in hexadecimal: of one field its value, of several the object
-//! `{path: value}` of those that are there. With a key it is HMAC-SHA-256 (RFC 2104), which cannot be guessed back from
-//! inputs of few possible values.
+//! `{path: value}` of those that are there. A value is all that stands at its path and below it, in the nested form
+//! ([`Record::whole`]). With a key it is HMAC-SHA-256 (RFC 2104), which cannot be guessed back from inputs of few possible
+//! values.
+//!
+//! A value without a canonical form (half of a surrogate pair, `1e400`, a repeated name) is no reason to keep a record out
+//! of the index: it is shipped without the hash, noted in `inferlog.notes` as `not_hashed` and counted.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
-use crate::flow::reject::{Reject, Stage};
-use crate::record::canonical::{canonicalize, canonicalize_members};
+use super::hiding::{self, HiddenField};
+use crate::flow::reject::Reject;
+use crate::record::canonical::{CanonicalError, Scratch, canonicalize, canonicalize_members};
 use crate::record::{Path, Record};
+use crate::telemetry::Counters;
 use crate::text::secret::Secret;
+
+/// A note for `inferlog.notes`.
+const NOT_HASHED: &str = "not_hashed";
 
 /// Hashes members into another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,25 +34,55 @@ pub struct Hash {
 }
 
 impl Hash {
-    pub(super) fn apply(&self, record: &mut Record<'_>, context: &mut Context) -> Result<(), Reject> {
+    pub(super) fn apply(
+        &self,
+        record: &mut Record<'_>,
+        context: &mut Context,
+        counters: &Counters,
+        hidden: &[HiddenField],
+    ) -> Result<(), Reject> {
+        hiding::count(hidden, record, &mut context.missed);
         let mut canonical = std::mem::take(&mut context.buffer);
         canonical.clear();
-        let found = self.canonical(record, context, &mut canonical);
+        let found = self.canonical(record, &mut context.scratch, &mut canonical);
         let digest = found.map(|found| found.then(|| self.digest(&canonical)));
         context.buffer = canonical;
-        let Some(digest) = digest? else { return Ok(()) };
-        let mut raw = [b'"'; 66];
-        write_hexadecimal(&digest, &mut raw[1..65]);
-        record.set(&self.into, std::str::from_utf8(&raw).unwrap_or_default()).map(|_| ())
+        match digest {
+            Ok(None) => Ok(()),
+            Ok(Some(digest)) => {
+                let mut raw = [b'"'; 66];
+                write_hexadecimal(&digest, &mut raw[1..65]);
+                record.set(&self.into, std::str::from_utf8(&raw).unwrap_or_default()).map(|_| ())
+            }
+            Err(_) => {
+                context.note(NOT_HASHED);
+                counters.enrich_unhashed_records_total.inc();
+                self.leave_out(record)
+            }
+        }
+    }
+
+    /// Without a hash, what it would have hidden must not stay.
+    fn leave_out(&self, record: &mut Record<'_>) -> Result<(), Reject> {
+        if self.is_in_place() { record.replace(&self.into, "null").map(|_| ()) } else { Ok(()) }
+    }
+
+    /// Whether the hash takes the place of what it is made of: `hash: { fields: [user.id], into: user.id }`.
+    pub(super) fn is_in_place(&self) -> bool {
+        let into = self.into.as_str();
+        let covers = |field: &Path| {
+            field.as_str().strip_prefix(into).is_some_and(|beyond| beyond.is_empty() || beyond.starts_with('.'))
+        };
+        self.fields.iter().any(covers)
     }
 
     /// The digest of a record's members in hexadecimal, without setting it; `None` when none of the fields is there.
     ///
     /// # Errors
-    /// A [`Reject`] when a value has no canonical form.
-    pub fn digest_of(&self, record: &Record<'_>) -> Result<Option<String>, Reject> {
+    /// When a value has no canonical form.
+    pub fn digest_of(&self, record: &Record<'_>) -> Result<Option<String>, CanonicalError> {
         let mut canonical = Vec::new();
-        if !self.canonical(record, &mut Context::default(), &mut canonical)? {
+        if !self.canonical(record, &mut Scratch::default(), &mut canonical)? {
             return Ok(None);
         }
         let mut digits = [b'0'; 64];
@@ -52,20 +91,15 @@ impl Hash {
     }
 
     /// Writes what is hashed to `out`; false when none of the fields is there.
-    fn canonical(&self, record: &Record<'_>, context: &mut Context, out: &mut Vec<u8>) -> Result<bool, Reject> {
+    fn canonical(&self, record: &Record<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<bool, CanonicalError> {
         if let [field] = self.fields.as_slice() {
-            let Some(raw) = record.first(field.as_str()) else { return Ok(false) };
-            return canonicalize(raw, &mut context.scratch, out).map_err(|error| reject(&error)).map(|()| true);
+            let Some(raw) = record.whole(field.as_str()) else { return Ok(false) };
+            return canonicalize(&raw, scratch, out).map(|()| true);
         }
-        let members: Vec<(&str, &str)> = self
-            .fields
-            .iter()
-            .filter_map(|field| record.first(field.as_str()).map(|raw| (field.as_str(), raw)))
-            .collect();
-        if members.is_empty() {
-            return Ok(false);
-        }
-        canonicalize_members(&members, &mut context.scratch, out).map_err(|error| reject(&error)).map(|()| true)
+        let mut found = false;
+        let members = self.fields.iter().filter_map(|field| Some((field.as_str(), record.whole(field.as_str())?)));
+        canonicalize_members(members.inspect(|_| found = true), scratch, out)?;
+        Ok(found)
     }
 
     fn digest(&self, canonical: &[u8]) -> [u8; 32] {
@@ -88,8 +122,4 @@ fn write_hexadecimal(bytes: &[u8], out: &mut [u8]) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
-}
-
-fn reject(error: &crate::record::canonical::CanonicalError) -> Reject {
-    Reject::new(Stage::Enrich, "no_canonical_form", error.to_string())
 }

@@ -37,10 +37,11 @@ impl IdFrom {
         let mut hasher = Sha256::new();
         let mut found = false;
         for field in &self.from {
-            let raw = record.first(field.as_str()).unwrap_or_default();
+            // As text, so that it needs no canonical form.
+            let raw = record.whole(field.as_str()).unwrap_or_default();
             found |= !raw.is_empty();
             hasher.update((raw.len() as u64).to_le_bytes());
-            hasher.update(raw);
+            hasher.update(raw.as_bytes());
         }
         // A record without any of them keeps the id of its place.
         if !found {

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Source, path};
+use super::Source;
 use crate::flow::batch::SourceFile;
 use crate::record::{Path, Record, Room, json};
 
@@ -50,7 +50,7 @@ impl Metadata {
     pub fn new(host: &str, pipeline: &str, configuration: &str) -> Metadata {
         let configuration = configuration.get(..CONFIGURATION_CHARACTERS).unwrap_or(configuration);
         let fixed = FIXED.into_iter().zip([host, ECS_VERSION, pipeline, configuration]);
-        Metadata { fixed: fixed.map(|(name, text)| (path(name), quoted(text))).collect(), of_file: None }
+        Metadata { fixed: fixed.map(|(name, text)| (Path::known(name), quoted(text))).collect(), of_file: None }
     }
 
     /// The names of all that may be added.
@@ -86,11 +86,11 @@ impl Metadata {
 
     fn add_one_by_one(&self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
         let mut members = self.fixed.clone();
-        members.push((path(FILE), quoted(&source.file.key())));
-        members.push((path(FILE_PATH), quoted(&source.file.path)));
-        members.push((path(OFFSET), source.offset_bytes.to_string()));
+        members.push((Path::known(FILE), quoted(&source.file.key())));
+        members.push((Path::known(FILE_PATH), quoted(&source.file.path)));
+        members.push((Path::known(OFFSET), source.offset_bytes.to_string()));
         if !notes.is_empty() {
-            members.push((path(NOTES), list(notes)));
+            members.push((Path::known(NOTES), list(notes)));
         }
         let room = |(name, raw): &(Path, String)| record.add(name, |out| out.push_str(raw));
         members.iter().map(room).filter(|room| *room == Room::Blocked).count() as u64

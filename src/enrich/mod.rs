@@ -3,13 +3,15 @@
 //! The processors of a pipeline run in the order of its file; each sees what those before it left, and each is one file
 //! of this folder. Their conditions also see what the document will have besides (`sight`). Then the document gets its `_id` and the metadata of the Elastic Common Schema.
 //!
-//! A missing member is skipped, never a reject. A processor that cannot do its work turns the record away as a
-//! [`Reject`]; redactions are carried out even then, because what is turned away is kept in the dead letter.
+//! A missing member is skipped, never a reject. A field path means every spelling of it and everything below it, for each
+//! processor alike. A processor that cannot do its work turns the record away as a [`Reject`]; redactions are carried out
+//! even then, because what is turned away is kept in the dead letter.
 
 mod add;
 mod drop;
 mod flag;
 mod hash;
+mod hiding;
 mod id;
 mod metadata;
 mod redact;
@@ -20,10 +22,13 @@ mod watch;
 
 use std::sync::Arc;
 
+use hiding::Hiding;
+
 pub use add::Add;
 pub use drop::Drop;
 pub use flag::Flag;
 pub use hash::Hash;
+pub use hiding::HiddenField;
 pub use id::{IdFrom, Identity};
 pub use metadata::Metadata;
 pub use redact::Redact;
@@ -109,6 +114,8 @@ struct Context {
     /// The time is the record's own, not the read time.
     timed: bool,
     notes: Vec<&'static str>,
+    /// Fields that the step should hide and that the record does not have, by their positions.
+    missed: Vec<usize>,
     id_digest: Option<id::Digest>,
     /// The id depends on members alone, not even on the time.
     unique: bool,
@@ -128,18 +135,17 @@ pub struct Enrichment {
     metadata: Metadata,
     counters: Counters,
     context: Context,
-    /// What is hidden, under every name that it has on the way.
-    hidden: Redact,
+    hiding: Hiding,
 }
 
 impl Enrichment {
     /// Puts the processors together.
     pub fn new(steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
         let default_timestamp = Timestamp { from: Vec::new(), zone: None };
-        let hidden = hidden(&steps);
+        let hiding = Hiding::new(&steps, &counters);
         let sights = steps.iter().map(|step| step.condition().map_or(Sight::Members, Sight::of)).collect();
         let context = Context::default();
-        Enrichment { steps, sights, default_timestamp, identity, metadata, counters, context, hidden }
+        Enrichment { steps, sights, default_timestamp, identity, metadata, counters, context, hiding }
     }
 
     /// Runs the processors on a record, which is then ready to be rendered.
@@ -161,6 +167,7 @@ impl Enrichment {
         watch: &mut impl Watch,
     ) -> Result<Verdict, Reject> {
         self.context.reset();
+        self.hiding.count_record();
         let adds = (&self.metadata, &self.default_timestamp);
         for (position, (step, &sight)) in self.steps.iter().zip(&self.sights).enumerate() {
             let seen = (source, &self.context);
@@ -168,14 +175,19 @@ impl Enrichment {
                 .when
                 .as_ref()
                 .is_none_or(|when| sight::ask(sight, record, adds, seen, |fields| when.matches(fields)));
+            self.context.missed.clear();
             watch.before(position, holds, record, &self.context.decided());
             if holds {
                 match &step.action {
                     Action::Flag(flag) => {
+                        let seen = (source, &self.context);
                         let is_so = sight::ask(sight, record, adds, seen, |fields| flag.when.decide(fields));
                         flag.apply(record, is_so)?;
                     }
-                    action => action.apply(record, source, &mut self.context, &self.counters)?,
+                    action => {
+                        let hidden = self.hiding.of_step(position);
+                        action.apply(record, source, &mut self.context, &self.counters, hidden)?;
+                    }
                 }
                 watch.after(position, record, &self.context.decided());
             }
@@ -208,41 +220,26 @@ impl Enrichment {
         self.identity.id_of_line(line, source)
     }
 
-    /// Hides what any `redact` would, whatever its condition, on a record that was turned away. Returns false when
+    /// Hides what any rule would, whatever its condition, on a record that was turned away. Returns false when
     /// something could not be hidden, so that nothing of the record may be kept.
     pub fn hide(&self, record: &mut Record<'_>) -> bool {
-        self.hidden.apply(record).is_ok()
+        self.hiding.all().replace(record).is_ok()
     }
 
-    /// The fields that are hidden, for what cannot be decoded.
-    pub fn hidden_fields(&self) -> impl Iterator<Item = &str> {
-        self.hidden.fields.iter().map(Path::as_str)
+    /// The fields that are hidden, under every name that they have on the way.
+    pub fn hidden_fields(&self) -> &[Path] {
+        &self.hiding.all().fields
     }
-}
 
-/// All redactions as one. A record may be turned away before a `rename` gave a member the name that is hidden, so its
-/// names before are hidden as well.
-fn hidden(steps: &[Step]) -> Redact {
-    let mut hidden = Redact { fields: Vec::new(), with: "\"[redacted]\"".to_owned() };
-    for step in steps.iter().rev() {
-        match &step.action {
-            Action::Redact(redact) => {
-                hidden.fields.extend_from_slice(&redact.fields);
-                hidden.with.clone_from(&redact.with);
-            }
-            Action::Rename(rename) => {
-                for (from, to) in rename.fields.iter().rev() {
-                    let before: Vec<Path> =
-                        hidden.fields.iter().filter_map(|field| rename::name_before(field, from, to)).collect();
-                    hidden.fields.extend(before);
-                }
-            }
-            _ => {}
-        }
+    /// The fields that a rule should hide and that no record has had so far.
+    pub fn idle_fields(&self) -> impl Iterator<Item = &HiddenField> {
+        self.hiding.idle()
     }
-    hidden.fields.sort_unstable();
-    hidden.fields.dedup();
-    hidden
+
+    /// Warns of such fields, at a limited rate, once enough records have passed.
+    pub fn warn_of_idle_fields(&mut self) {
+        self.hiding.warn_of_idle(self.counters.pipeline());
+    }
 }
 
 impl Action {
@@ -252,15 +249,16 @@ impl Action {
         source: Source<'_>,
         context: &mut Context,
         counters: &Counters,
+        hidden: &[HiddenField],
     ) -> Result<(), Reject> {
         match self {
             Action::Add(add) => add.apply(record, counters),
             Action::Drop(drop) => drop.apply(context),
             // Its condition is asked by who knows what the document will have.
             Action::Flag(_) => {}
-            Action::Hash(hash) => return hash.apply(record, context),
+            Action::Hash(hash) => return hash.apply(record, context, counters, hidden),
             Action::Id(id) => id.apply(record, context),
-            Action::Redact(redact) => return redact.apply(record),
+            Action::Redact(redact) => return redact.apply(record, context, hidden),
             Action::Rename(rename) => return rename.apply(record),
             Action::Timestamp(timestamp) => return timestamp.apply(record, source, context, counters),
         }
@@ -268,18 +266,21 @@ impl Action {
     }
 }
 
-/// The path of a member that inferlog itself adds.
-fn path(text: &str) -> Path {
-    Path::new(text).unwrap_or_else(|_| unreachable!("BUG: `{text}` is a path"))
-}
-
 impl Context {
     fn decided(&self) -> Decided<'_> {
         Decided {
             timestamp_us: self.timestamp_us,
             notes: &self.notes,
+            missed: &self.missed,
             has_id: self.id_digest.is_some(),
             dropped: self.dropped.as_deref(),
+        }
+    }
+
+    /// Notes what was assumed or left out, once.
+    fn note(&mut self, note: &'static str) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 
-/// Renames members; an existing target is replaced.
+/// Renames members, and with them what is below their paths; an existing target is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rename {
     /// Each path with its new one.

@@ -4,15 +4,19 @@
 //! `@timestamp` is kept. An unreadable or missing one becomes the time at which the line was read, noted in
 //! `inferlog.notes` as `read_time` and counted; the text is kept.
 
+use std::borrow::Cow;
+
 use chrono_tz::Tz;
 
-use super::{Context, Source, path};
+use super::{Context, Source};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room, json};
 use crate::telemetry::Counters;
 use crate::text::time::{self, Reading};
 
 pub(super) const TIMESTAMP: &str = "@timestamp";
+const OWN: Path = Path::known(TIMESTAMP);
+const ORIGINAL: Path = Path::known("inferlog.original_timestamp");
 
 /// Notes for `inferlog.notes`.
 const ASSUMED_UTC: &str = "assumed_utc";
@@ -37,9 +41,8 @@ impl Timestamp {
     ) -> Result<(), Reject> {
         // What an earlier step made of the time counts no more.
         context.notes.retain(|note| !matches!(*note, ASSUMED_UTC | READ_TIME));
-        let own = [TIMESTAMP];
-        let mut from = self.from.iter().map(Path::as_str).chain(own.iter().copied().filter(|_| self.from.is_empty()));
-        match from.find_map(|field| self.read(record, field).map(|time| (field, time))) {
+        let own = if self.from.is_empty() { Some(&OWN) } else { None };
+        match self.from.iter().chain(own).find_map(|field| self.read(record, field).map(|time| (field, time))) {
             Some((field, time)) => {
                 if time.assumed_utc {
                     context.notes.push(ASSUMED_UTC);
@@ -47,7 +50,7 @@ impl Timestamp {
                 context.timed = true;
                 let first = context.timestamp_us.is_none();
                 context.timestamp_us = Some(time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000);
-                if field == TIMESTAMP && is_as_elasticsearch_reads_it(record, &time) {
+                if field.as_str() == TIMESTAMP && is_as_elasticsearch_reads_it(record, &time) {
                     return Ok(());
                 }
                 if first {
@@ -72,7 +75,7 @@ impl Timestamp {
 
     /// The time that a record has so far, as RFC 3339, and the note on what was assumed: its own, else that of its reading.
     pub(super) fn outlook(&self, record: &Record<'_>, source: Source<'_>) -> (String, Option<&'static str>) {
-        let (seconds, nanoseconds, note) = match self.read(record, TIMESTAMP) {
+        let (seconds, nanoseconds, note) = match self.read(record, &OWN) {
             Some(time) => (time.seconds, time.nanoseconds, time.assumed_utc.then_some(ASSUMED_UTC)),
             None => {
                 let micros = source.read_us.rem_euclid(1_000_000) as u32;
@@ -84,14 +87,19 @@ impl Timestamp {
         (String::from_utf8(text).unwrap_or_default(), note)
     }
 
-    fn read(&self, record: &Record<'_>, field: &str) -> Option<time::Timestamp> {
-        let raw = record.first(field)?;
-        let reading = match raw.as_bytes().first()? {
-            b'"' => return time::parse(Reading::Text(&json::unescape(raw)), self.zone).ok(),
-            b'-' | b'0'..=b'9' => Reading::Number(raw),
-            _ => return None,
-        };
-        time::parse(reading, self.zone).ok()
+    /// The first value at a path, in any spelling of it, that is a time. What is below the path is none.
+    fn read(&self, record: &Record<'_>, field: &Path) -> Option<time::Timestamp> {
+        let mut time = None;
+        record.any(field.as_str(), &mut |raw| {
+            let read = match raw.as_bytes().first() {
+                Some(b'"') => time::parse(Reading::Text(&json::unescape(raw)), self.zone),
+                Some(b'-' | b'0'..=b'9') => time::parse(Reading::Number(raw), self.zone),
+                _ => return false,
+            };
+            time = read.ok();
+            time.is_some()
+        });
+        time
     }
 }
 
@@ -114,8 +122,8 @@ fn is_as_elasticsearch_reads_it(record: &Record<'_>, time: &time::Timestamp) -> 
 
 /// Keeps the log's own `@timestamp`, which is about to be replaced, as `inferlog.original_timestamp`.
 fn keep_original(record: &mut Record<'_>, counters: &Counters) {
-    if let Some(raw) = record.first(TIMESTAMP).map(str::to_owned)
-        && record.add(&path("inferlog.original_timestamp"), |value| value.push_str(&raw)) == Room::Blocked
+    if let Some(raw) = record.whole(TIMESTAMP).map(Cow::into_owned)
+        && record.add(&ORIGINAL, |value| value.push_str(&raw)) == Room::Blocked
     {
         counters.enrich_left_out_members_total.inc();
     }
@@ -126,5 +134,5 @@ fn set(record: &mut Record<'_>, seconds: i64, nanoseconds: u32, context: &mut Co
     context.buffer.push(b'"');
     time::write_rfc3339(seconds, nanoseconds, &mut context.buffer);
     context.buffer.push(b'"');
-    record.set(&path(TIMESTAMP), std::str::from_utf8(&context.buffer).unwrap_or_default()).map(|_| ())
+    record.set(&OWN, std::str::from_utf8(&context.buffer).unwrap_or_default()).map(|_| ())
 }

@@ -11,6 +11,8 @@ pub struct Decided<'d> {
     pub timestamp_us: Option<i64>,
     /// Notes on what was assumed.
     pub notes: &'d [&'static str],
+    /// Which of the fields that the processor should hide the record does not have, by their positions.
+    pub missed: &'d [usize],
     /// A processor has taken its id from members.
     pub has_id: bool,
     /// The rule that keeps it from being shipped.

@@ -65,8 +65,9 @@ pub const EXPLANATIONS: &[Explanation] = &[
     row(
         Stage::Decode,
         "repeated_name",
-        "two members of the object have the same name, so that it is not known which one counts",
-        "mend the program that writes the log, so that each member has a name of its own",
+        "two members of the object have the same name, so that it is not known which one counts; the detail says which",
+        "mend the program that writes the log, so that each member has a name of its own: a field that a logger's context \
+            and its call both set is the usual cause",
     ),
     row(
         Stage::Decode,
@@ -91,9 +92,9 @@ pub const EXPLANATIONS: &[Explanation] = &[
     row(
         Stage::Enrich,
         "no_canonical_form",
-        "what `hash` has to hash has no canonical form (RFC 8785): a name repeats inside, a number is out of range, or \
-            a text has half of a surrogate pair",
-        "mend the program that writes the log, or hash other fields, then replay",
+        "an earlier version of inferlog did not ship a record when what `hash` has to hash has no canonical form (RFC \
+            8785); this one ships it without the hash, noted as `not_hashed`",
+        "replay, while the log file still holds the line",
     ),
     row(
         Stage::Sink,

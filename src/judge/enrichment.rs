@@ -13,6 +13,11 @@ pub fn decode(decode: model::Decode) -> Decode {
     }
 }
 
+/// Whether a pipeline hides anything, so that of a line that cannot be searched for it nothing may be kept.
+pub fn hides(pipeline: &model::Pipeline) -> bool {
+    pipeline.enrich.iter().any(|step| !self::step(step).action.hides().is_empty())
+}
+
 /// The name of this machine, as documents and ids have it.
 pub fn host_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()

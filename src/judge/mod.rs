@@ -5,6 +5,7 @@
 //! and nothing is shipped.
 
 pub mod enrichment;
+pub mod idle;
 pub mod self_test;
 pub mod trial;
 pub mod walk;

@@ -74,16 +74,17 @@ impl Trial {
         self.enrichment.id_of_line(line, source)
     }
 
-    /// A value under a name as it may be shown to people: what any `redact` hides is hidden, whatever its condition, and
-    /// all of it where that cannot be told.
-    pub fn shown(&self, name: &str, raw: &str) -> String {
+    /// A member as it may be shown to people: what any rule hides is hidden, whatever its condition, with the names below
+    /// it, and all of it where that cannot be told.
+    pub fn shown(&self, name: &str, raw: &str) -> (String, String) {
         let member = format!("{{{}:{raw}}}", serde_json::Value::from(name));
         let mut space = Space::default();
         let hidden = Record::parse(&member, &mut space).ok().and_then(|mut record| {
             let is_hidden = self.enrichment.hide(&mut record);
-            is_hidden.then(|| record.name_values().next().map(|(_, value)| value.to_owned())).flatten()
+            let shown = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            is_hidden.then(|| record.name_values().next().map(shown)).flatten()
         });
-        hidden.unwrap_or_else(|| "\"[not shown]\"".to_owned())
+        hidden.unwrap_or_else(|| ("(not shown)".to_owned(), "\"[not shown]\"".to_owned()))
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Seen {
     pub ran: bool,
     /// It ran to its end: false when it turned the record away.
     pub finished: bool,
+    /// Which of the fields that it hides the record does not have, by their positions.
+    pub missed: Vec<usize>,
     /// What it changed.
     pub changes: Vec<Change>,
     /// It set the record's time, in microseconds since 1970.
@@ -72,6 +74,7 @@ impl Watch for Walk {
     fn after(&mut self, _: usize, record: &Record<'_>, decided: &Decided<'_>) {
         let Some(seen) = self.steps.last_mut() else { return };
         seen.finished = true;
+        seen.missed = decided.missed.to_vec();
         compare("", &self.before.members, &members(record), &mut seen.changes);
         seen.timestamp_us = decided.timestamp_us.filter(|time| self.before.timestamp_us != Some(*time));
         seen.took_id = decided.has_id && !self.before.has_id;

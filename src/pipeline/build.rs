@@ -20,10 +20,10 @@ use super::pulse::Pulse;
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, Stop};
 use crate::config::model::{self, SinkOptions};
-use crate::dead_letter::{self, DeadLetter, DeadLetterError};
+use crate::dead_letter::{self, DeadLetter, DeadLetterError, Raw, Why};
 use crate::elastic::options::OptionsError;
 use crate::flow::wake::Wake;
-use crate::judge::enrichment::{decode, enrichment, host_name};
+use crate::judge::enrichment::{decode, enrichment, hides, host_name};
 use crate::observe::{self, Observers, Shown};
 use crate::proof::accounts::{Accounts, Restored, Subject};
 use crate::queue::Queue;
@@ -110,11 +110,8 @@ pub fn build(
     let (entries, observed) = checkpoint.map(|found| (found.files, found.observers)).unzip();
     let observers = observers(pipeline, observed.unwrap_or_default(), &counters);
     let shown = observers.shown();
-    let dead_letter = Arc::new(DeadLetter::open(
-        &folder.join("dead_letter"),
-        dead_letter_options(pipeline.dead_letter),
-        counters.clone(),
-    )?);
+    let dead_letter =
+        Arc::new(DeadLetter::open(&folder.join("dead_letter"), dead_letter_options(pipeline), counters.clone())?);
     let (spent_sender, spent) = sync_channel(SPENT_BATCHES_MAX);
     let limits = Limits { unacknowledged_bytes_max: pipeline.queue.unacknowledged_bytes_max, ..limits };
     let (mut queues, mut deliveries, mut health) = (Vec::new(), Vec::new(), Vec::new());
@@ -237,9 +234,15 @@ fn own_documents(
     (accounts, outbox, lanes)
 }
 
-pub(crate) fn dead_letter_options(options: model::DeadLetter) -> dead_letter::Options {
-    let model::DeadLetter { raw, bytes_max, when_full } = options;
-    dead_letter::Options { keep_raw: raw == model::RawLine::Keep, bytes_max, when_full }
+pub(crate) fn dead_letter_options(pipeline: &model::Pipeline) -> dead_letter::Options {
+    let model::DeadLetter { raw, bytes_max, when_full } = pipeline.dead_letter;
+    let raw = match raw {
+        model::RawLine::Keep => Raw::Kept,
+        model::RawLine::Omit => Raw::Left(Why::Omitted),
+        model::RawLine::UnlessHidden if hides(pipeline) => Raw::Left(Why::MayHoldHidden),
+        model::RawLine::UnlessHidden => Raw::Kept,
+    };
+    dead_letter::Options { raw, bytes_max, when_full }
 }
 
 fn batch_limits(limits: model::BatchLimits) -> BatchLimits {

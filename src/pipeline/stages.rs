@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry};
+use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Sight, Source, Verdict};
 use crate::flow::ack::Mark;
@@ -21,7 +21,7 @@ use crate::record::{Record, Space};
 use crate::source::files::{Chunk, Content, PassedOver};
 use crate::source::framing::Lines;
 use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counter, Counters};
 use crate::text::digest::sha256_hexadecimal;
 use crate::text::pattern_redaction;
 
@@ -60,6 +60,8 @@ pub(super) struct Stages {
     pub(super) limits: BatchLimits,
     pub(super) spent: Receiver<Batch>,
     space: Space,
+    /// The counters of the rules that have dropped a record.
+    dropped: Vec<(Arc<str>, Counter)>,
     batch: Batch,
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet.
@@ -100,6 +102,7 @@ impl Stages {
             limits,
             spent,
             space: Space::default(),
+            dropped: Vec::new(),
             batch: Batch::default(),
             marks: Vec::new(),
             tally: Tally::default(),
@@ -175,6 +178,7 @@ impl Stages {
             }
         }
         self.note_lines(chunk, bytes, noted..bytes.len());
+        self.enrichment.warn_of_idle_fields();
         Ok(())
     }
 
@@ -214,7 +218,7 @@ impl Stages {
             Ok(record) => record,
             Err(reject) => {
                 let id = self.enrichment.id_of_line(line.bytes, source);
-                bury_line(&self.dead_letter, id, &reject, line, source, &self.enrichment)?;
+                bury_line(&self.dead_letter, id, &reject, line, source)?;
                 count_dead(&mut self.tally, &id, &reject);
                 self.tally.lines += 1;
                 return Ok(());
@@ -227,7 +231,7 @@ impl Stages {
         }
         match verdict {
             Ok(Verdict { dropped: Some(rule), .. }) => {
-                self.counters.dropped(&rule).inc();
+                self.dropped(&rule).inc();
                 self.tally.dropped.add(&rule, 1);
             }
             Ok(verdict) => {
@@ -250,6 +254,16 @@ impl Stages {
         Ok(())
     }
 
+    /// The counter of a rule, which is asked for once.
+    fn dropped(&mut self, rule: &Arc<str>) -> &Counter {
+        let known = self.dropped.iter().position(|(known, _)| Arc::ptr_eq(known, rule));
+        let position = known.unwrap_or_else(|| {
+            self.dropped.push((Arc::clone(rule), self.counters.dropped(rule)));
+            self.dropped.len() - 1
+        });
+        &self.dropped[position].1
+    }
+
     fn take_passed_over(
         &mut self,
         chunk: &Chunk<'_>,
@@ -257,9 +271,9 @@ impl Stages {
         length_bytes: u64,
     ) -> Result<(), DeadLetterError> {
         let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
-        let reject = match what {
-            PassedOver::LongLine => too_long(length_bytes),
-            PassedOver::NulBytes => nul_bytes(length_bytes),
+        let (reject, why) = match what {
+            PassedOver::LongLine => (too_long(length_bytes), Why::TooLong),
+            PassedOver::NulBytes => (nul_bytes(length_bytes), Why::NothingWritten),
         };
         let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);
         self.dead_letter.write(&Entry {
@@ -269,7 +283,7 @@ impl Stages {
             offset_bytes: chunk.offset_bytes,
             length_bytes,
             sha256: None,
-            content: Kept::Reference,
+            content: Kept::Reference(why),
         })?;
         count_dead(&mut self.tally, &id, &reject);
         self.tally.lines += 1;
@@ -283,30 +297,22 @@ fn count_dead(tally: &mut Tally, id: &Id, reject: &Reject) {
     tally.dead_lettered.add(&reject.name(), 1);
 }
 
-/// Keeps a line that is no record: as it is but for what patterns black out, or by its place alone.
+/// Keeps a line that is no record: as it is but for what patterns black out, or by its place alone. It cannot be redacted
+/// by field, and need not even name one: the second half of a torn line is only the tail of a value.
 fn bury_line(
     dead_letter: &DeadLetter,
     id: Id,
     reject: &Reject,
     line: &Line<'_>,
     source: Source<'_>,
-    enrichment: &Enrichment,
 ) -> Result<(), DeadLetterError> {
-    let hidden = pattern_redaction::redact(line.bytes);
-    let keep = dead_letter.keeps_raw() && !names_a_hidden_field(line.bytes, enrichment);
-    write(dead_letter, id, reject, line, source, if keep { Kept::Raw(&hidden) } else { Kept::Reference })
-}
-
-/// What cannot be decoded cannot be redacted by field: where the name of a hidden field stands in it, or may stand in a
-/// spelling that cannot be read here (escaped, in another encoding), nothing is kept.
-fn names_a_hidden_field(line: &[u8], enrichment: &Enrichment) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
-    let is_legible = std::str::from_utf8(line).is_ok() && !has(b"\0") && !has(b"\\u");
-    enrichment.hidden_fields().any(|field| {
-        let name = field.rsplit('.').next().unwrap_or(field);
-        let may_be_escaped = name.contains(['/', '"', '\\']) && has(b"\\");
-        !is_legible || may_be_escaped || has(name.as_bytes())
-    })
+    match dead_letter.raw() {
+        Raw::Left(why) => write(dead_letter, id, reject, line, source, Kept::Reference(why)),
+        Raw::Kept => {
+            let hidden = pattern_redaction::redact(line.bytes);
+            write(dead_letter, id, reject, line, source, Kept::Raw(&hidden))
+        }
+    }
 }
 
 /// Keeps a record that a processor turned away, with every redaction carried out.
@@ -324,7 +330,8 @@ fn bury_record(
     if keep {
         record.render(&mut document);
     }
-    write(dead_letter, id, reject, line, source, if keep { Kept::Document(&document) } else { Kept::Reference })
+    let content = if keep { Kept::Document(&document) } else { Kept::Reference(Why::NotRedacted) };
+    write(dead_letter, id, reject, line, source, content)
 }
 
 fn write(

@@ -14,6 +14,7 @@ mod escape;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -96,8 +97,8 @@ pub fn canonicalize(text: &str, scratch: &mut Scratch, out: &mut Vec<u8>) -> Res
 ///
 /// # Errors
 /// As [`CanonicalError`] says, with positions in the text of the value that was at fault; `out` is then as it was.
-pub fn canonicalize_members(
-    members: &[(&str, &str)],
+pub fn canonicalize_members<'m>(
+    members: impl Iterator<Item = (&'m str, Cow<'m, str>)>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<(), CanonicalError> {
@@ -110,11 +111,15 @@ pub fn canonicalize_members(
     result
 }
 
-fn write_members(members: &[(&str, &str)], scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+fn write_members<'m>(
+    members: impl Iterator<Item = (&'m str, Cow<'m, str>)>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), CanonicalError> {
     out.push(b'{');
     let start = out.len();
     let mut ordered = true;
-    for (index, (name, value)) in members.iter().enumerate() {
+    for (index, (name, value)) in members.enumerate() {
         if index > 0 {
             out.push(b',');
         }
@@ -123,7 +128,7 @@ fn write_members(members: &[(&str, &str)], scratch: &mut Scratch, out: &mut Vec<
         name.chars().for_each(|character| write_character(character, out));
         let name = name_start..out.len();
         out.extend_from_slice(b"\":");
-        Walk::new(value, scratch, out).whole_value()?;
+        Walk::new(&value, scratch, out).whole_value()?;
         match remember(name, 0, scratch, out) {
             Ordering::Equal => return Err(CanonicalError::RepeatedMember { at_bytes: 0 }),
             order => ordered &= order == Ordering::Less,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::json;
-use super::path::{self, Reach};
+use super::path::{self, Path, Reach};
 use crate::flow::reject::{Reject, Stage};
 
 /// What is done to each value at a path, and to everything below it.
@@ -15,9 +15,13 @@ pub(super) enum Edit<'e> {
     Replace(&'e str),
 }
 
+/// An object repeats a name, so that an edit could miss one of the two.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RepeatedName;
+
 /// Writes `raw` to `out` with the edit done at `path` inside it and below. Returns how many values were edited; when none was,
 /// `out` is of no use.
-pub(super) fn rewrite(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, Reject> {
+pub(super) fn rewrite(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, RepeatedName> {
     match raw.as_bytes().first() {
         Some(b'{') => rewrite_object(raw, path, edit, out),
         Some(b'[') => rewrite_array(raw, path, edit, out),
@@ -28,7 +32,7 @@ pub(super) fn rewrite(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -
     }
 }
 
-fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, Reject> {
+fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, RepeatedName> {
     let members: Vec<(Cow<'_, str>, &str)> = sonic_rs::to_object_iter(raw)
         .flatten()
         .map(|(name, value)| (name, path::place(raw, value.as_raw_str())))
@@ -57,7 +61,7 @@ fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Re
     }
     rewriting.finish();
     if edited > 0 && repeats_a_name(&members) {
-        return Err(repeated_name());
+        return Err(RepeatedName);
     }
     Ok(edited)
 }
@@ -121,7 +125,7 @@ impl<'r> Rewriting<'r, '_> {
     }
 }
 
-fn rewrite_array(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, Reject> {
+fn rewrite_array(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, RepeatedName> {
     let mut edited = 0;
     let mut copied = 0;
     for element in path::elements(raw) {
@@ -141,7 +145,8 @@ fn repeats_a_name(members: &[(Cow<'_, str>, &str)]) -> bool {
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-fn repeated_name() -> Reject {
-    let detail = "a member that must be edited repeats a name inside".to_owned();
+/// Of a member that must be rewritten.
+pub(super) fn repeated_name(path: &Path) -> Reject {
+    let detail = format!("a member repeats a name inside, and what `{path}` names in it must be edited");
     Reject::new(Stage::Enrich, "repeated_name", detail)
 }

@@ -9,6 +9,9 @@ use crate::flow::reject::{Reject, Stage};
 /// How deep a line may nest, its own object included. Elasticsearch has the same limit.
 pub const NESTING_DEPTH_MAX: usize = 1_000;
 
+/// A longer name is not quoted.
+const WORD_BYTES_MAX: usize = 32;
+
 /// Up to this many members a name is looked for among all before it; more are sorted.
 const FEW_MEMBERS: usize = 32;
 
@@ -97,13 +100,27 @@ fn repeated_name(line: &str, space: &Space) -> Result<(), Reject> {
         let same = |one: &str, other: &str| {
             one.len() == other.len() && one.as_bytes().last() == other.as_bytes().last() && one == other
         };
-        members.iter().enumerate().any(|(n, member)| members[..n].iter().any(|other| same(name(other), name(member))))
+        members
+            .iter()
+            .enumerate()
+            .position(|(n, member)| members[..n].iter().any(|other| same(name(other), name(member))))
     } else {
-        let mut names: Vec<&str> = members.iter().map(name).collect();
+        let mut names: Vec<(&str, usize)> = members.iter().map(name).zip(0..).collect();
         names.sort_unstable();
-        names.windows(2).any(|pair| pair[0] == pair[1])
+        names.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min()
     };
-    if repeated { Err(reject("repeated_name", "a member name stands twice".to_owned())) } else { Ok(()) }
+    let Some(second) = repeated else { return Ok(()) };
+    let first = members.iter().position(|member| name(member) == name(&members[second])).unwrap_or(second);
+    let which = word(name(&members[second])).map(|name| format!(" `{name}`")).unwrap_or_default();
+    let (first, second) = (first + 1, second + 1);
+    Err(reject("repeated_name", format!("members {first} and {second} of the object have the same name{which}")))
+}
+
+/// A name as it may be quoted: one that is a word, such as programs give to members. Another one may be data.
+fn word(name: &str) -> Option<&str> {
+    let word = name.strip_prefix('@').unwrap_or(name);
+    let is_word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    (word.len() <= WORD_BYTES_MAX && word.split(['.', '_']).all(is_word)).then_some(name)
 }
 
 /// True when some value nests deeper than the limit. Brackets are counted first: lines with few cannot be deep.

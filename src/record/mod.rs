@@ -12,17 +12,19 @@ mod edit;
 mod gather;
 mod index;
 pub mod json;
+mod notation;
 mod path;
 mod render;
 
 pub use index::NESTING_DEPTH_MAX;
+pub use notation::PathError;
 pub use path::{Path, Room};
 
 use std::borrow::Cow;
 
 use crate::flow::reject::Reject;
 use crate::kql::{Fields, Value};
-use edit::Edit;
+use edit::{Edit, RepeatedName};
 use gather::Pieces;
 use path::Reach;
 
@@ -389,7 +391,7 @@ impl<'l> Record<'l> {
                 continue;
             }
             count += match reach {
-                Reach::Above(rest) => self.edit_inside(position, rest, edit)?,
+                Reach::Above(rest) => self.edit_inside(position, rest, edit).map_err(|_| edit::repeated_name(path))?,
                 Reach::At => self.edit_member(position, edit),
                 Reach::Below(_) => self.edit_below(position, path.as_str(), edit),
             };
@@ -421,7 +423,7 @@ impl<'l> Record<'l> {
         1
     }
 
-    fn edit_inside(&mut self, position: usize, rest: &str, edit: Edit<'_>) -> Result<usize, Reject> {
+    fn edit_inside(&mut self, position: usize, rest: &str, edit: Edit<'_>) -> Result<usize, RepeatedName> {
         let mut rewritten = String::new();
         let count = edit::rewrite(self.value(&self.space.members[position]), rest, edit, &mut rewritten)?;
         if count > 0 {

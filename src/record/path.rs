@@ -5,6 +5,7 @@
 //! by another spelling, and what `FIELD : *` finds is what every processor that names FIELD works on. Names are
 //! compared unescaped.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use sonic_rs::LazyValue;
@@ -12,10 +13,16 @@ use sonic_rs::LazyValue;
 /// A dotted path to a member, such as `user.email`. It means every spelling of it (nested, dotted, mixed, and inside
 /// arrays) and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Path(String);
+pub struct Path(Cow<'static, str>);
 
 impl Path {
-    /// Reads a path as it is written in a pipeline file: not empty, no empty segment (`a..b`), no control characters.
+    /// A path that inferlog itself names.
+    pub(crate) const fn known(text: &'static str) -> Path {
+        Path(Cow::Borrowed(text))
+    }
+
+    /// Takes the names of a path as they are: not empty, no empty name (`a..b`), no control characters. [`Path::read`] reads
+    /// it as it is written in a pipeline file.
     ///
     /// # Errors
     /// Says in words what is wrong with it.
@@ -31,7 +38,7 @@ impl Path {
         if text.chars().any(char::is_control) {
             return Err("a field path has a control character".to_owned());
         }
-        Ok(Path(text.to_owned()))
+        Ok(Path(Cow::Owned(text.to_owned())))
     }
 
     /// The dotted text.

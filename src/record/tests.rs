@@ -195,6 +195,14 @@ fn rejects_name_their_reason() {
         assert_eq!(reject.reason, reason, "{line}");
         assert!(!reject.detail.contains("plain"), "quotes the record: {}", reject.detail);
     }
+    for (line, detail) in [
+        (r#"{"a":1,"b_c":2,"b_c":3}"#, "members 2 and 3 of the object have the same name `b_c`"),
+        (r#"{"@time":1,"@time":3}"#, "members 1 and 2 of the object have the same name `@time`"),
+        (r#"{"jo@example":1,"x":0,"jo@example":2}"#, "members 1 and 3 of the object have the same name"),
+    ] {
+        let reject = Record::parse(line, &mut Space::default()).map(|_| ()).unwrap_err();
+        assert_eq!(reject.detail, detail);
+    }
     let many: Vec<String> = (0..100).map(|n| format!("\"m{}\":1", n % 99)).collect();
     let line = format!("{{{}}}", many.join(","));
     assert_eq!(Record::parse(&line, &mut Space::default()).map(|_| ()).unwrap_err().reason, "repeated_name");

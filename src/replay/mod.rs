@@ -1,8 +1,8 @@
 //! Replay: how does what is in the dead letter get to its sinks after all?
 //!
 //! Each entry is taken from its line, where a log file still holds it, through the decode and enrich of the present
-//! pipeline file; otherwise the document that the entry keeps is sent as it is, or the line that it keeps is decoded
-//! again, if nothing was blacked out in it. What the sinks hold for good, and what a rule drops, leaves the dead letter;
+//! pipeline file; otherwise the document that a sink turned down is sent as it is, or the line that an entry keeps is
+//! decoded again, if nothing was blacked out in it. What a processor turned away is half made, and is not sent so. What the sinks hold for good, and what a rule drops, leaves the dead letter;
 //! the rest stays, with the new reason.
 //!
 //! A document has the `_id` that its first delivery had, or would have had: sending it twice, also after a crash between
@@ -151,7 +151,7 @@ pub fn replay(
         Err(error) => return Err(BuildError::from(error).into()),
     };
     let counters = Telemetry::default().pipeline(&pipeline.name);
-    let options = build::dead_letter_options(pipeline.dead_letter);
+    let options = build::dead_letter_options(pipeline);
     let dead_letter = DeadLetter::open(&dead_letter::folder(&folder), options, counters.clone())?;
     replay_in(pipeline, data_dir, &dead_letter, selection, &counters, goes_on, report)
 }
@@ -344,6 +344,7 @@ impl Replayer<'_> {
             return (From::Line, plan);
         }
         match entry.kept() {
+            Kept::Document(document) if entry.stage == Stage::Enrich.as_str() => self.plan_of_half(entry, id, document),
             Kept::Document(document) => (From::Document, Plan::Send(kept_document(entry, id, document))),
             Kept::Raw(raw) => match origin::source_file(&entry.origin) {
                 Some(file) if entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(&raw)) => {
@@ -354,6 +355,20 @@ impl Replayer<'_> {
                 None => (From::Nothing, Plan::Cannot("its line is gone, and without it it would get another id")),
             },
             Kept::Reference => (From::Nothing, Plan::Cannot(nothing_kept(entry, self.line_bytes_max))),
+        }
+    }
+
+    /// A record that a processor turned away is kept as those before it left it, with what any rule hides hidden: those
+    /// behind it and the metadata are missing, and they cannot be run on what is hidden, nor the others twice. Only one that
+    /// is still the line itself goes through the pipeline.
+    fn plan_of_half(&mut self, entry: &Found, id: Id, document: &str) -> (From, Plan) {
+        let is_the_line = entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(document.as_bytes()));
+        match origin::source_file(&entry.origin).filter(|_| is_the_line) {
+            Some(file) => {
+                let tried = self.try_line(entry, document.as_bytes(), &file);
+                (From::Document, self.as_planned(entry, id, &file, tried))
+            }
+            None => (From::Nothing, Plan::Cannot(HALF_MADE)),
         }
     }
 
@@ -400,12 +415,22 @@ impl Replayer<'_> {
     }
 }
 
+/// Why an entry that a processor turned away is not sent as it is kept.
+const HALF_MADE: &str = "its line is gone, and what is kept of it is half made: the processor that turned it away, those \
+    behind it and the metadata are missing; put the log file back and replay it, or take what `show` prints by hand";
+
 /// Why nothing can be sent for an entry that keeps nothing.
 fn nothing_kept(entry: &Found, line_bytes_max: u64) -> &'static str {
     if entry.origin.length_bytes > line_bytes_max {
         return "its line is still longer than `line_bytes_max`";
     }
-    "its line is gone, and nothing of it was kept"
+    match entry.not_kept.as_deref() {
+        Some("may_hold_hidden_fields") => {
+            "its line is gone, and nothing of it was kept, since the pipeline hides fields that it may have held"
+        }
+        Some("omitted") => "its line is gone, and nothing of it was kept, as `dead_letter: { raw: omit }` says",
+        _ => "its line is gone, and nothing of it was kept",
+    }
 }
 
 /// The line's place as the processors know it. The time of the reading is that of the document that was made of it, or

@@ -77,7 +77,7 @@ const REDACT: &str = "redact: { fields: [user.email] }";
 
 #[test]
 fn what_is_turned_away_is_listed_shown_and_after_a_change_delivered_without_a_secret_being_seen() {
-    let place = Place::new(&made("line_bytes_max: 500", &[REDACT, "hash: { fields: [a], into: h }"], STORE));
+    let place = Place::new(&made("line_bytes_max: 500", &[REDACT, "rename: { fields: { a.b: h } }"], STORE));
     place.append(bad_lines());
     place.append(record(0));
     place.run_once_to(1);
@@ -85,7 +85,7 @@ fn what_is_turned_away_is_listed_shown_and_after_a_change_delivered_without_a_se
     let ended = verb(&place, &["list", "--format", "json"]);
     let groups: Vec<(Value, Value)> =
         outcomes(&ended).into_iter().map(|group| (group["reason"].clone(), group["count"].clone())).collect();
-    let expected = [("invalid_json", 1), ("not_an_object", 2), ("no_canonical_form", 2), ("line_too_long", 1)];
+    let expected = [("invalid_json", 1), ("not_an_object", 2), ("repeated_name", 2), ("line_too_long", 1)];
     assert_eq!(groups, expected.map(|(reason, count)| (json!(reason), json!(count))), "{ended:?}");
     let table = verb(&place, &["list", "--stage", "decode"]);
     assert_eq!(table.stdout.lines().count(), 3, "{table:?}");
@@ -98,7 +98,8 @@ fn what_is_turned_away_is_listed_shown_and_after_a_change_delivered_without_a_se
         assert!(shown.stdout.contains("to fix it") && !shown.stdout.contains('\u{1b}'), "{shown:?}");
         seen += &shown.stdout;
     }
-    assert!(seen.contains("plain text \\u{1b}[31m") && seen.contains("password=[redacted]"), "{seen}");
+    assert_eq!(seen.matches("the pipeline hides fields").count(), 3, "{seen}");
+    assert!(!seen.contains("plain text"), "{seen}");
     assert_eq!(verb(&place, &["show", "AAAA"]).code, Some(2), "several begin so");
     assert_eq!(verb(&place, &["show", "none"]).code, Some(1));
 
@@ -112,9 +113,9 @@ fn what_is_turned_away_is_listed_shown_and_after_a_change_delivered_without_a_se
             "line remains not_an_object (decode)",
             "line remains not_an_object (decode)",
             "line remains invalid_json (decode)",
-            "line remains no_canonical_form (enrich)",
+            "line remains repeated_name (enrich)",
             "nothing remains its line is still longer than `line_bytes_max`",
-            "line remains no_canonical_form (enrich)",
+            "line remains repeated_name (enrich)",
         ]
     );
     seen += &ended.stdout;
@@ -124,7 +125,7 @@ fn what_is_turned_away_is_listed_shown_and_after_a_change_delivered_without_a_se
         "{stayed:?}"
     );
     for (entry, before) in stayed.iter().zip(&before) {
-        for member in ["id", "time", "stage", "reason", "origin", "document", "raw"] {
+        for member in ["id", "time", "stage", "reason", "origin", "document", "raw", "not_kept"] {
             assert_eq!(entry.get(member), before.get(member), "{member}");
         }
     }
@@ -193,6 +194,53 @@ fn a_kept_line_is_decoded_again_only_if_nothing_was_blacked_out() {
         "nothing remains its line is gone, and what is kept of it was blacked out",
     ];
     assert_eq!(fates(&place, &ended, &before), expected);
+}
+
+#[test]
+fn a_kept_line_is_shown_without_control_characters_and_secrets() {
+    let place = Place::new(&made("", &[REDACT], STORE).replace("sink:", "dead_letter: { raw: keep }\nsink:"));
+    place.append("plain text \u{1b}[31m\nno json, password=hunter2\n");
+    place.run_once_to(1);
+    let seen: String = place
+        .dead_letters()
+        .iter()
+        .map(|entry| verb(&place, &["show", entry["id"].as_str().unwrap()]).stdout)
+        .collect();
+    assert!(seen.contains("plain text \\u{1b}[31m") && seen.contains("password=[redacted]"), "{seen}");
+    // Whoever chose it is told what it means.
+    let checked = start(place.inferlog(&["check", "p.yaml"])).wait();
+    assert!(checked.stderr.contains("it may hold a part of what the pipeline hides"), "{checked:?}");
+}
+
+#[test]
+fn what_a_processor_turned_away_is_not_sent_half_made() {
+    let processors = [
+        "rename: { fields: { a.b: c } }",
+        REDACT,
+        "drop: { when: \"n : 1\", name: ones }",
+        "add: { fields: { s: x } }",
+    ];
+    let of_own_time = |text: String| text.replace("from: [timestamp]", "from: [\"@timestamp\"]");
+    let place = Place::new(&of_own_time(made("", &processors, STORE)));
+    // The first was edited before it was turned away, the others are kept as they were written.
+    let line = |n: u64, more: &str| format!("{{\"n\":{n},\"timestamp\":\"2026-11-23T10:00:00Z\"{more}}}\n");
+    let repeated = ",\"a\":{\"b\":1,\"b\":2}";
+    let whole = |n: u64| format!("{{\"n\":{n},\"@timestamp\":\"2026-11-23T10:00:00Z\",\"a\":{{\"b\":1,\"b\":2}}}}\n");
+    place.append(line(0, repeated) + &whole(1) + &whole(2));
+    place.run_once_to(1);
+    let before = place.dead_letters();
+    assert_eq!(before.len(), 3);
+    fs::remove_file(place.log()).unwrap();
+    // Whatever the file says by now, they are not sent without what the processors behind would have done.
+    place.set_pipeline(&of_own_time(made("", &processors[1..], STORE)));
+    let ended = replay(&place, &["--format", "json"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let fates = fates(&place, &ended, &before);
+    assert!(fates[0].starts_with("nothing remains its line is gone, and what is kept of it is half made"), "{fates:?}");
+    assert_eq!(fates[1..], ["document dropped ones", "document indexed "]);
+    let documents = place.store().documents();
+    assert_eq!(documents.len(), 1);
+    assert!(documents[0].contains("\"s\":\"x\"") && documents[0].contains("\"log.offset\":"), "{documents:?}");
 }
 
 /// Many entries, over files of several days, as a dead letter has them that was there for a while.
@@ -434,15 +482,21 @@ fn documents_on_standard_output_stand_alone_and_a_run_that_waits_at_the_limit_go
 #[test]
 fn memory_does_not_grow_with_the_dead_letter() {
     const COUNT: u64 = 60_000;
-    let place = Place::new(&made("", &["hash: { fields: [features], into: h }"], STORE));
+    let place = Place::new(&made("", &["rename: { fields: { features.a: a } }"], STORE));
     let padding = "x".repeat(700);
     let line =
         |n| format!("{{\"n\":{n},\"request_id\":\"r{n}\",\"pad\":\"{padding}\",\"features\":{{\"a\":1,\"a\":2}}}}\n");
     place.append((0..COUNT).map(line).collect::<String>());
     place.run_once_to(1);
     fs::remove_file(place.log()).unwrap();
-    let entries = fs::read_dir(place.path("data/p/dead_letter")).unwrap();
-    let bytes: u64 = entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let mut bytes = 0;
+    for entry in fs::read_dir(place.path("data/p/dead_letter")).unwrap() {
+        // As if a sink had turned them down: then what is kept is the whole document.
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap().replace("\"stage\":\"enrich\"", "\"stage\":\"sink\"");
+        bytes += text.len();
+        fs::write(path, text).unwrap();
+    }
     let (ended, listing_bytes) = start(place.inferlog(&["dead-letter", "list", "--data-dir", "data"])).wait_and_weigh();
     assert!(ended.stdout.contains(&COUNT.to_string()), "{ended:?}");
     let (ended, replaying_bytes) = start_replay(&place, &[]).wait_and_weigh();

@@ -14,6 +14,7 @@ mod elasticsearch_faults;
 mod elasticsearch_load;
 mod elasticsearch_tls;
 mod endpoint;
+mod fields;
 mod flow;
 mod fresh_machine;
 mod fuzz_smoke;

@@ -278,8 +278,10 @@ fn what_is_redacted_leaves_no_copy_anywhere() {
         "Authorization: Bearer CANARYCANARY",
         // Repeated names: a decode reject.
         r#"{"secret_note":"CANARY","secret_note":"CANARY"}"#,
-        // A repeated name inside what is hashed: an enrich reject, after decoding.
-        r#"{"secret_note":"CANARY","user":{"email":"CANARY"},"features":{"x":1,"x":2}}"#,
+        // A repeated name inside what is redacted: an enrich reject, after decoding.
+        r#"{"secret_note":"CANARY","user":{"email":"CANARY","email":"CANARY"}}"#,
+        // The tail of a torn line, which names nothing and looks like nothing.
+        r#"ARY CANARY","n":1}"#,
     ];
     let lines = records[..6].iter().chain(&rejected).map(|line| line.replace("CANARY", CANARY) + "\n");
     place.append(lines.collect::<String>());

@@ -92,7 +92,7 @@ struct Stand {
 
 fn stand(folder: &Path, policy: Policy, replies: Vec<Reply>) -> Stand {
     let counters = Telemetry::default().pipeline("p");
-    let options = dead_letter::Options { keep_raw: true, bytes_max: 1 << 20, when_full: WhenFull::Pause };
+    let options = dead_letter::Options { raw: dead_letter::Raw::Kept, bytes_max: 1 << 20, when_full: WhenFull::Pause };
     let dead_letter = Arc::new(DeadLetter::open(folder, options, counters.clone()).unwrap());
     let health = Arc::new(Health::new("p", "scripted", counters.sink("scripted")));
     let script = Script { replies: replies.into(), health: Some(Arc::clone(&health)), ..Script::default() };
