@@ -323,14 +323,12 @@ impl Telemetry {
         let dead_letter_discarded_entries_total =
             count("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen");
         let checkpoint_saves_total = count("inferlog_checkpoint_saves", "Checkpoints written");
-        let delivery_oldest_unacknowledged_seconds = family(
-            &mut self.registry,
-            &mut self.spans,
-            "inferlog_delivery_oldest_unacknowledged_seconds",
-            "How long the oldest batch that is not acknowledged has been on its way",
-            Spans::default,
-        )
-        .get_or_create_owned(&labels);
+        let delivery_oldest_unacknowledged_seconds = self
+            .spans(
+                "inferlog_delivery_oldest_unacknowledged_seconds",
+                "How long the oldest batch that is not acknowledged has been on its way",
+            )
+            .get_or_create_owned(&labels);
         let mut gauge = |name, help| self.gauges(name, help).get_or_create_owned(&labels);
         Counters {
             pipeline: pipeline.to_owned(),
@@ -435,6 +433,10 @@ impl Telemetry {
 
     fn counts(&mut self, name: &'static str, help: &str) -> Counts {
         family(&mut self.registry, &mut self.counts, name, help, Counts::default)
+    }
+
+    fn spans(&mut self, name: &'static str, help: &str) -> Spans {
+        family(&mut self.registry, &mut self.spans, name, help, Spans::default)
     }
 
     fn gauges(&mut self, name: &'static str, help: &str) -> Gauges {

@@ -10,6 +10,7 @@ use chrono::Utc;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
 use crate::config::model::{Pipeline, RawLine};
 use crate::decode::Decode;
+use crate::elastic::readiness::{Finding, Verdict};
 use crate::enrich::{Enrichment, Source};
 use crate::flow::batch::SourceFile;
 use crate::judge::enrichment;
@@ -69,24 +70,70 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.connect { connect(&pipelines) } else { Ok(()) }
 }
 
-/// Asks every sink.
+/// Asks every sink, and says what was looked at. What is not so weighs more than what could not be looked at.
 fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
     let runtime = runtime()?;
-    let mut well = true;
+    let mut counts = VerdictCounts::default();
     for pipeline in pipelines {
         for sink in &pipeline.sinks {
-            let name = &sink.name;
-            let Some(sink) = build::probed(sink).map_err(|error| Failure::new(&error, None))? else { continue };
-            match runtime.block_on(sink.probe()) {
-                Ok(()) => say(&format!("{}: sink `{name}` takes records", pipeline.path.display())),
-                Err(trouble) => {
-                    well = false;
-                    complain(&format!("{}: {}", pipeline.path.display(), trouble.problem), trouble.hint.as_deref());
-                }
+            let place = format!("{}: sink `{}`", pipeline.path.display(), sink.name);
+            match build::elasticsearch(sink).map_err(|error| Failure::new(&error, None))? {
+                Some(sink) => counts.add(say_findings(&place, runtime.block_on(sink.examine()))),
+                None => say(&format!("{place} is on this machine: there is nobody to connect to")),
             }
         }
     }
-    if well { Ok(()) } else { Err(Failure(NOT_SO)) }
+    match counts {
+        VerdictCounts { not_so: 1.., .. } => Err(Failure(NOT_SO)),
+        VerdictCounts { could_not_look: 1.., .. } => Err(Failure(COULD_NOT_LOOK)),
+        VerdictCounts { .. } => Ok(()),
+    }
+}
+
+/// How many findings are which.
+#[derive(Clone, Copy, Default)]
+struct VerdictCounts {
+    not_so: usize,
+    could_not_look: usize,
+    not_shown: usize,
+}
+
+impl VerdictCounts {
+    fn add(&mut self, other: VerdictCounts) {
+        self.not_so += other.not_so;
+        self.could_not_look += other.could_not_look;
+        self.not_shown += other.not_shown;
+    }
+}
+
+/// Says each finding about a sink, and what they come to.
+fn say_findings(place: &str, findings: Vec<Finding>) -> VerdictCounts {
+    let mut counts = VerdictCounts::default();
+    for finding in findings {
+        match finding.verdict {
+            Verdict::Good(words) => say(&format!("{place}: {words}")),
+            Verdict::NotShown(words) => {
+                counts.not_shown += 1;
+                say(&format!("{place}: not shown to this user: {words}"));
+            }
+            Verdict::NotSo(trouble) => {
+                counts.not_so += 1;
+                complain(&format!("{place}: {}", trouble.problem), trouble.hint.as_deref());
+            }
+            Verdict::CouldNotLook(trouble) => {
+                counts.could_not_look += 1;
+                complain(&format!("{place}: could not look: {}", trouble.problem), trouble.hint.as_deref());
+            }
+        }
+    }
+    match counts {
+        VerdictCounts { not_so: 0, could_not_look: 0, not_shown: 0 } => say(&format!("{place} takes records")),
+        VerdictCounts { not_so: 0, could_not_look: 0, .. } => {
+            say(&format!("{place} takes records, as far as this user is shown"));
+        }
+        VerdictCounts { .. } => {}
+    }
+    counts
 }
 
 fn read(log: &Path) -> Result<Vec<u8>, Failure> {

@@ -124,7 +124,9 @@ fn client(section: &mut Section<'_>) -> Option<ClientOptions> {
 
 fn http_url(field: &Field<'_>) -> Option<Url> {
     let text = field.text()?;
-    if !text.starts_with("http://") && !text.starts_with("https://") {
+    // A scheme means the same in capitals.
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if !matches!(scheme.as_deref(), Some("http" | "https")) {
         let hint = "such as `http://localhost:9200`".to_owned();
         return field.refuse_with("a URL that starts with `http://` or `https://` is needed", Some(hint));
     }

@@ -1,7 +1,11 @@
 //! Elasticsearch: how is it spoken to, and what is installed there?
 //!
-//! `client` sends bytes and gives bytes as `options` say, `bulk` says what an answer means for each record, `target` names where records
-//! go, `search` finds them again, `assets` and `setup` install templates, `pages` reads what a query finds, `whole` refuses answers that are not about everything, `tombstones` what an order has erased. Nothing here knows of pipelines, files or retries.
+//! `client` sends bytes and gives bytes as `options` say (`connection` to one host, perhaps through a `proxy`, with keys
+//! that `renewal` reads again, in the `encoding` of HTTP), `bulk` says what an answer means for each record, `target` names
+//! where records go, `readiness` whether they would be taken, `search` finds them again, `assets` and `setup` install
+//! templates, `pages` reads what a query finds, `whole` refuses answers that are
+//! not about everything, `tombstones` what an order has erased, `describe` puts troubles into words.
+//! Nothing here knows of pipelines, files or retries.
 
 pub mod assets;
 pub mod bulk;
@@ -12,6 +16,7 @@ mod encoding;
 pub mod options;
 pub mod pages;
 mod proxy;
+pub mod readiness;
 mod renewal;
 pub mod search;
 pub mod setup;

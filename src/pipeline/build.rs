@@ -332,17 +332,12 @@ pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> 
     Ok(NamedSink { name, sink, policy })
 }
 
-/// A sink to be asked by `check --connect`; `None` for those that are always there. Nothing is created.
+/// The Elasticsearch sink as the file describes it; `None` where it describes another one.
 ///
 /// # Errors
 /// When a certificate file cannot be read.
-pub fn probed(sink: &model::Sink) -> Result<Option<Box<dyn Sink>>, BuildError> {
-    Ok(match &sink.options {
-        SinkOptions::Elasticsearch(options) => {
-            let options =
-                sink::elasticsearch::Options { client: options.client.clone(), target: options.target.clone() };
-            Some(Box::new(Elasticsearch::new(options)?))
-        }
-        SinkOptions::Store(_) | SinkOptions::Stdout => None,
-    })
+pub fn elasticsearch(sink: &model::Sink) -> Result<Option<Elasticsearch>, BuildError> {
+    let SinkOptions::Elasticsearch(options) = &sink.options else { return Ok(None) };
+    let options = sink::elasticsearch::Options { client: options.client.clone(), target: options.target.clone() };
+    Ok(Some(Elasticsearch::new(options)?))
 }

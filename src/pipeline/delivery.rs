@@ -409,7 +409,12 @@ fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Unsettled {
             Outcome::TargetUnready(reason) => {
                 unsettled.retry.push(*position);
                 let problem = format!("the target does not take documents now ({}): {}", reason.kind, reason.detail);
-                let hint = "check that the data stream or index exists, is open, and that this user may write to it";
+                let hint = if reason.kind == "cluster_block_exception" {
+                    "it is read-only: Elasticsearch sets that when a disk is nearly full, and takes it back when there is \
+                     room; else somebody set `index.blocks`. Nothing is lost, records wait in their files"
+                } else {
+                    "check that the data stream or index exists, is open, and that this user may write to it"
+                };
                 unsettled.target = Some(Trouble { problem, hint: Some(hint.to_owned()) });
             }
         }

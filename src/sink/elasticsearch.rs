@@ -8,13 +8,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::{Request, Sink, SinkFuture};
-use crate::elastic::assets::MANAGED_BY;
 use crate::elastic::bulk;
 use crate::elastic::client::{Body, Client, Method};
 use crate::elastic::options::{ClientOptions, OptionsError};
+use crate::elastic::readiness::{self, Finding, Matter, Verdict};
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
@@ -100,34 +99,21 @@ impl Elasticsearch {
         }
     }
 
-    async fn look(&self) -> Result<(), Trouble> {
-        let reply = self.client.send(Method::Get, "/", &Body::None).await?;
-        // Without the right to ask what the server is, documents may still be shipped.
-        if !matches!(reply.status, 200 | 403) {
-            return Err(bulk::trouble_of(&reply));
-        }
-        self.look_for_template().await
+    /// Looks at all that says whether records would be taken; writes nothing.
+    pub async fn examine(&self) -> Vec<Finding> {
+        readiness::examine(&self.client, &self.target).await
     }
 
-    /// Asks which mappings a new index would get. Needs a privilege that shipping does not need: not being told is fine.
-    async fn look_for_template(&self) -> Result<(), Trouble> {
-        let name = match &self.target {
-            Target::DataStream(stream) => stream.clone(),
-            Target::Index(pattern) => pattern.name(0).unwrap_or_default(),
-        };
-        let path = format!("_index_template/_simulate_index/{name}?filter_path=template.mappings._meta");
-        let reply = self.client.send(Method::Post, &path, &Body::None).await?;
-        let simulated: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let ours = simulated["template"]["mappings"]["_meta"]["managed_by"] == MANAGED_BY;
-        if reply.status != 200 || ours {
-            return Ok(());
-        }
-        Err(Trouble {
-            problem: format!(
-                "no template of inferlog's is in force for `{name}`: Elasticsearch will guess field types"
-            ),
-            hint: Some("`inferlog setup apply FILE` installs it; records are shipped with or without it".to_owned()),
-        })
+    /// The first thing that is known to stand against shipping records. Accounts wait for nothing, and are warned of when
+    /// they wait; and what could not be looked at at a server that is there will show.
+    async fn look(&self) -> Result<(), Trouble> {
+        let mut troubles =
+            self.examine().await.into_iter().filter_map(|finding| match (finding.matter, finding.verdict) {
+                (Matter::Server | Matter::Records, Verdict::NotSo(trouble)) => Some(trouble),
+                (Matter::Server, Verdict::CouldNotLook(trouble)) => Some(trouble),
+                _ => None,
+            });
+        troubles.next().map_or(Ok(()), Err)
     }
 }
 

@@ -5,6 +5,7 @@
 // Clippy's own exception for tests knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod check_connect;
 mod clock;
 mod dead_letter;
 mod demo;
@@ -36,6 +37,9 @@ mod run;
 mod run_bad_input;
 mod run_elasticsearch;
 mod run_live;
+mod scripted;
+mod secrets;
+mod served;
 mod simulation;
 mod storm;
 mod support;

@@ -193,8 +193,13 @@ impl Running {
         self.text("stderr")
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        send_signal(self.process.id(), signal);
+        send_signal(self.id(), signal);
     }
 
     /// Sends SIGTERM; the process must drain and exit 0.

@@ -1,0 +1,336 @@
+//! Readiness: would this cluster take what is to be shipped?
+//!
+//! Nothing is written to find out. Each thing that was looked at is a [`Finding`] of its own, so that whoever reads them
+//! knows what was seen, what is not so, and what could not be seen:
+//!
+//! - each host by itself: is it there, and is it Elasticsearch, by what it says and by its `X-elastic-product`;
+//! - for the records, and for the pipelines' own accounts: what this user may do (`_security/user/_has_privileges`, which
+//!   every user may ask), whether the target is there and may be written to, and whether inferlog's template is in force.
+//!
+//! Shipping needs `create_doc` and `auto_configure` alone. What only a user with more privileges is shown is no fault.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::assets::MANAGED_BY;
+use super::bulk::{trouble_of, whole_reason};
+use super::client::{Body, Client, Method, Reply};
+use super::describe;
+use super::target::Target;
+use crate::flow::answer::Trouble;
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// A server.
+    Server,
+    /// What is shipped.
+    Records,
+    /// What pipelines say of themselves.
+    Accounts,
+}
+
+/// How it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be; it says what was seen.
+    Good(String),
+    /// Otherwise.
+    NotSo(Trouble),
+    /// Nobody knows.
+    CouldNotLook(Trouble),
+    /// It takes privileges that shipping does not need to know.
+    NotShown(String),
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub matter: Matter,
+    /// How it is.
+    pub verdict: Verdict,
+}
+
+/// Looks at everything that can be looked at without writing.
+pub async fn examine(client: &Client, target: &Target) -> Vec<Finding> {
+    let replies = client.send_to_each(Method::Get, "/").await;
+    let verdicts: Vec<Verdict> = replies.into_iter().map(|(host, reply)| server(&host, reply)).collect();
+    let is_there = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Good(_) | Verdict::NotShown(_)));
+    let of_server = |verdict| Finding { matter: Matter::Server, verdict };
+    let mut findings: Vec<Finding> = verdicts.into_iter().map(of_server).collect();
+    if !is_there {
+        return findings;
+    }
+    let names = [(Matter::Records, target.name_now()), (Matter::Accounts, target.accounts())];
+    for (matter, name) in names {
+        let verdicts = [privileges_and_target(client, &name).await, template(client, &name).await];
+        findings.extend(verdicts.into_iter().map(|verdict| Finding { matter, verdict }));
+    }
+    findings
+}
+
+fn server(host: &str, reply: Result<Reply, Trouble>) -> Verdict {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(trouble) => return Verdict::CouldNotLook(trouble),
+    };
+    let is_security = whole_reason(&reply.body).is_some_and(|reason| reason.kind == "security_exception");
+    match reply.status {
+        200 => about(host, &reply),
+        403 if is_security => Verdict::NotShown(format!("{host}: its version (needs the privilege `monitor`)")),
+        407 | 408 | 429 | 500..=599 => Verdict::CouldNotLook(trouble_of(&reply)),
+        _ => Verdict::NotSo(trouble_of(&reply)),
+    }
+}
+
+/// What a server says of itself.
+fn about(host: &str, reply: &Reply) -> Verdict {
+    let Ok(about) = serde_json::from_slice::<Value>(&reply.body) else {
+        let problem = format!("{host} answers 200 with something that is no JSON: this is not Elasticsearch");
+        return not_so(problem, "a login page, or another server: name the address of Elasticsearch itself in `hosts`");
+    };
+    let version = &about["version"];
+    let Some(number) = version["number"].as_str().map(describe::quote) else {
+        let problem = format!("{host} answers 200 with JSON that names no version: this is not Elasticsearch");
+        return not_so(problem, "a proxy, or the health page of another server: look at the path in `hosts`, too");
+    };
+    if let Some(other) = version["distribution"].as_str() {
+        return Verdict::Good(format!("{host}: {} {number}, which is not Elasticsearch", describe::quote(other)));
+    }
+    if reply.product.as_deref() != Some("Elasticsearch") {
+        let problem = format!(
+            "{host} says that it has version {number}, but without the header `X-elastic-product: Elasticsearch`"
+        );
+        let hint =
+            "a proxy takes the header away, the server imitates Elasticsearch, or is older than 7.14; look which";
+        return not_so(problem, hint);
+    }
+    Verdict::Good(format!("{host}: Elasticsearch {number}"))
+}
+
+/// What this user may do with a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Allowed {
+    create: bool,
+    make: bool,
+    map: bool,
+}
+
+impl Allowed {
+    const ALL: Allowed = Allowed { create: true, make: true, map: true };
+}
+
+/// Whether a target is there.
+enum Presence {
+    There,
+    ReadOnly(String),
+    Missing,
+    NotShown,
+}
+
+async fn privileges_and_target(client: &Client, name: &str) -> Verdict {
+    let allowed = match privileges(client, name).await {
+        Ok(allowed) => allowed,
+        Err(verdict) => return verdict,
+    };
+    let presence = match presence(client, name).await {
+        Ok(presence) => presence,
+        Err(verdict) => return verdict,
+    };
+    judge(name, allowed, &presence)
+}
+
+fn judge(name: &str, allowed: Allowed, presence: &Presence) -> Verdict {
+    let Allowed { create, make, map } = allowed;
+    let may_not = |what: &str| {
+        let hint = format!("give it the index privileges `create_doc` and `auto_configure` on `{name}`");
+        Verdict::NotSo(Trouble { problem: format!("`{name}`: this user {what}"), hint: Some(hint) })
+    };
+    match presence {
+        _ if !create => may_not("may not create documents there"),
+        Presence::ReadOnly(block) => {
+            let hint = if block.contains("read_only_allow_delete") {
+                "Elasticsearch sets it when a disk is nearly full, and takes it back when there is room: free some"
+            } else {
+                "somebody set it: take it back in the index's settings"
+            };
+            not_so(format!("`{name}` is read-only (`index.blocks.{block}`)"), hint)
+        }
+        Presence::Missing if !make => may_not("may create documents, but the target is missing and it may not make it"),
+        _ if !map => may_not("may create documents, but no fields: a record with a field that is new would be refused"),
+        Presence::There => Verdict::Good(format!("`{name}`: it is there, not read-only, and this user may ship to it")),
+        Presence::Missing => {
+            Verdict::Good(format!("`{name}`: it is missing, and this user may make it and ship to it"))
+        }
+        Presence::NotShown if make => Verdict::Good(format!(
+            "`{name}`: this user may make it and ship to it; whether it is read-only is not shown to it"
+        )),
+        Presence::NotShown => {
+            let problem = format!("`{name}`: this user may not make it, and is not shown whether it is there");
+            let hint = "give it the index privilege `auto_configure`, or `view_index_metadata` to look".to_owned();
+            Verdict::CouldNotLook(Trouble { problem, hint: Some(hint) })
+        }
+    }
+}
+
+async fn privileges(client: &Client, name: &str) -> Result<Allowed, Verdict> {
+    let asked = ["create_doc", "auto_configure", "create_index", "write"];
+    let body = json!({ "index": [{ "names": [name], "privileges": asked }] });
+    let path = "_security/user/_has_privileges";
+    let reply = ask(client, Method::Post, path, &Body::Json(body.to_string().into())).await?;
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let of_name = &answer["index"][name];
+    let may = |privilege: &str| of_name[privilege].as_bool();
+    match (reply.status, may("create_doc"), may("auto_configure"), may("create_index"), may("write")) {
+        (200, Some(create), Some(configure), Some(make), Some(write)) => {
+            Ok(Allowed { create, make: configure || make, map: configure || write })
+        }
+        // So answers Elasticsearch itself where security is switched off: everybody may everything.
+        (400, ..) if is_unknown_path(&answer) && reply.product.as_deref() == Some("Elasticsearch") => Ok(Allowed::ALL),
+        (401, ..) => Err(Verdict::NotSo(trouble_of(&reply))),
+        _ => {
+            let problem = format!(
+                "`{name}`: what this user may do could not be asked: {} answered {} to `{path}`",
+                reply.host, reply.status
+            );
+            let hint = "only Elasticsearch is asked for it; is a proxy in between that does not pass it on?".to_owned();
+            Err(Verdict::CouldNotLook(Trouble { problem, hint: Some(hint) }))
+        }
+    }
+}
+
+fn is_unknown_path(answer: &Value) -> bool {
+    answer["error"].as_str().is_some_and(|words| words.starts_with("no handler found for uri"))
+}
+
+async fn presence(client: &Client, name: &str) -> Result<Presence, Verdict> {
+    let path = format!("{name}/_settings?filter_path=*.settings.index.blocks,*.settings.index.provided_name");
+    let reply = ask(client, Method::Get, &path, &Body::None).await?;
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    match (reply.status, answer.as_object()) {
+        (200, Some(indexes)) => {
+            // Of a stream's indexes the one with the highest generation, at the end of its name, is written to.
+            let newest = indexes.iter().max_by_key(|(index, _)| index.rsplit('-').next().map(str::to_owned));
+            let blocks = newest.map_or(&Value::Null, |(_, index)| &index["settings"]["index"]["blocks"]);
+            let set = |block: &&&str| blocks[**block] == "true" || blocks[**block] == true;
+            let block = ["read_only_allow_delete", "read_only", "write"].iter().find(set);
+            Ok(block.map_or(Presence::There, |block| Presence::ReadOnly((*block).to_owned())))
+        }
+        (404, _) => Ok(Presence::Missing),
+        (403, _) => Ok(Presence::NotShown),
+        _ => Err(Verdict::CouldNotLook(trouble_of(&reply))),
+    }
+}
+
+/// Asks which mappings a new index of this name would get.
+async fn template(client: &Client, name: &str) -> Verdict {
+    let path = format!("_index_template/_simulate_index/{name}?filter_path=template.mappings._meta");
+    let reply = match ask(client, Method::Post, &path, &Body::None).await {
+        Ok(reply) => reply,
+        Err(verdict) => return verdict,
+    };
+    let simulated: Option<Value> = serde_json::from_slice(&reply.body).ok();
+    let managed_by = simulated.as_ref().map(|simulated| &simulated["template"]["mappings"]["_meta"]["managed_by"]);
+    match (reply.status, managed_by) {
+        (200, Some(managed_by)) if managed_by == MANAGED_BY => {
+            Verdict::Good(format!("`{name}`: inferlog's template is in force for it"))
+        }
+        (200, Some(_)) => not_so(
+            format!("no template of inferlog's is in force for `{name}`: Elasticsearch will guess field types"),
+            "`inferlog setup apply FILE` installs it; records are shipped with or without it",
+        ),
+        (403, _) => Verdict::NotShown(format!(
+            "`{name}`: whether inferlog's template is in force (needs the privilege `manage_index_templates`)"
+        )),
+        _ => Verdict::CouldNotLook(trouble_of(&reply)),
+    }
+}
+
+async fn ask(client: &Client, method: Method, path: &str, body: &Body) -> Result<Reply, Verdict> {
+    client.send(method, path, body).await.map_err(Verdict::CouldNotLook)
+}
+
+fn not_so(problem: String, hint: &str) -> Verdict {
+    Verdict::NotSo(Trouble { problem, hint: Some(hint.to_owned()) })
+}
+
+impl Target {
+    /// The name that a record of now goes to.
+    fn name_now(&self) -> String {
+        match self {
+            Target::DataStream(stream) => stream.clone(),
+            Target::Index(pattern) => pattern.name(Utc::now().timestamp_micros()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(verdict: &Verdict) -> (&'static str, &str) {
+        match verdict {
+            Verdict::Good(words) => ("good", words),
+            Verdict::NotSo(trouble) => ("not so", &trouble.problem),
+            Verdict::CouldNotLook(trouble) => ("could not look", &trouble.problem),
+            Verdict::NotShown(words) => ("not shown", words),
+        }
+    }
+
+    #[test]
+    fn a_server_is_what_it_says_and_shows() {
+        let es = r#"{"version":{"number":"8.19.0"},"tagline":"You Know, for Search"}"#;
+        let opensearch = r#"{"version":{"number":"2.11.0","distribution":"opensearch"}}"#;
+        let denied = r#"{"error":{"type":"security_exception","reason":"x"},"status":403}"#;
+        for (status, product, body, verdict, words) in [
+            (200, true, es, "good", "h: Elasticsearch 8.19.0"),
+            (200, false, es, "not so", "without the header `X-elastic-product: Elasticsearch`"),
+            (200, false, opensearch, "good", "opensearch 2.11.0, which is not Elasticsearch"),
+            (200, false, "<!doctype html><title>Sign in</title>", "not so", "no JSON"),
+            (200, true, "<html>", "not so", "no JSON"),
+            (200, false, "", "not so", "no JSON"),
+            (200, false, r#"{"status":"ok"}"#, "not so", "names no version"),
+            (200, true, "[]", "not so", "names no version"),
+            (200, false, "1", "not so", "names no version"),
+            (403, false, denied, "not shown", "its version"),
+            (403, false, "<html>", "not so", "403"),
+            (401, false, denied, "not so", "401 (unauthorized)"),
+            (404, false, "", "not so", "404"),
+            (301, false, "", "not so", "a redirect"),
+            (407, false, "", "could not look", "407"),
+            (429, false, "", "could not look", "429"),
+            (503, true, "", "could not look", "503"),
+        ] {
+            let product = product.then(|| "Elasticsearch".to_owned());
+            let reply = Reply { host: "h".to_owned(), status, body: body.into(), product, ..Reply::default() };
+            let found = server("h", Ok(reply));
+            assert!(word(&found).0 == verdict && word(&found).1.contains(words), "{status} {body}: {found:?}");
+        }
+        let trouble = Trouble { problem: "no answer".to_owned(), hint: None };
+        assert_eq!(word(&server("h", Err(trouble))), ("could not look", "no answer"));
+    }
+
+    #[test]
+    fn what_a_user_may_do_is_held_against_what_is_there() {
+        let allowed = |create, make, map| Allowed { create, make, map };
+        let read_only = || Presence::ReadOnly("write".to_owned());
+        for (allowed, presence, verdict, words) in [
+            (Allowed::ALL, Presence::There, "good", "may ship to it"),
+            (Allowed::ALL, Presence::Missing, "good", "may make it"),
+            (Allowed::ALL, Presence::NotShown, "good", "whether it is read-only is not shown"),
+            (Allowed::ALL, read_only(), "not so", "read-only (`index.blocks.write`)"),
+            (allowed(false, true, true), Presence::There, "not so", "may not create documents"),
+            (allowed(false, false, false), Presence::NotShown, "not so", "may not create documents"),
+            (allowed(true, false, false), Presence::Missing, "not so", "missing and it may not make it"),
+            (allowed(true, false, true), Presence::Missing, "not so", "missing and it may not make it"),
+            (allowed(true, false, true), Presence::There, "good", "may ship"),
+            (allowed(true, false, true), Presence::NotShown, "could not look", "not shown whether it is there"),
+            (allowed(true, true, false), Presence::There, "not so", "no fields"),
+            (allowed(true, false, false), Presence::NotShown, "not so", "no fields"),
+        ] {
+            let found = judge("x", allowed, &presence);
+            assert!(word(&found).0 == verdict && word(&found).1.contains(words), "{allowed:?}: {found:?}");
+        }
+    }
+}
