@@ -42,6 +42,8 @@ pub struct Counters {
     pub source_unreadable_total: Counter,
     /// Bytes that were known to be in a file, and were deleted or overwritten before they were delivered.
     pub source_lost_bytes_total: Counter,
+    /// Files that the paths find.
+    pub source_matched_files: Gauge,
     /// Bytes of runs of NUL bytes that were passed over.
     pub source_nul_bytes_total: Counter,
     /// Bytes written but not delivered, over all files.
@@ -337,6 +339,7 @@ impl Telemetry {
             source_unreadable_total,
             source_lost_bytes_total,
             source_nul_bytes_total,
+            source_matched_files: gauge("inferlog_source_matched_files", "Files that the paths find"),
             source_lag_bytes: gauge("inferlog_source_lag_bytes", "Bytes written but not delivered, over all files"),
             source_open_files: gauge("inferlog_source_open_files", "Files held open"),
             source_closed_files: gauge("inferlog_source_closed_files", "Files closed for want of places"),

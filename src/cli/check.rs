@@ -17,6 +17,7 @@ use crate::judge::enrichment;
 use crate::judge::idle::IdleFields;
 use crate::pipeline::build;
 use crate::record::Space;
+use crate::source::files::discover::{self, WithoutFiles};
 use crate::source::framing::Lines;
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         for remark in &pipeline.remarks {
             say(&format!("{remark}\n"));
         }
-        let verdict = match pipeline.remarks.len() {
+        let verdict = match pipeline.remarks.len() + warn_of_paths(pipeline) {
             0 => "as it should be".to_owned(),
             1 => "valid, with 1 warning".to_owned(),
             warnings => format!("valid, with {warnings} warnings"),
@@ -68,6 +69,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if arguments.connect { connect(&pipelines) } else { Ok(()) }
+}
+
+/// Warns of paths that find no file: they may be meant for later, or misspelled. Returns how many there are.
+fn warn_of_paths(pipeline: &Pipeline) -> usize {
+    let files = &pipeline.source.files;
+    let without_files = discover::without_files(&files.paths, &files.exclude).unwrap_or_default();
+    for WithoutFiles { path, reason } in &without_files {
+        say(&format!("warning: the path `{path}` finds no file now: {reason}"));
+        say(
+            "hint: look for a misspelling; `*`, `?`, `[`, `]`, `{`, `}` and `\\` mean something, and `[[]` is a bracket \
+             itself\n",
+        );
+    }
+    without_files.len()
 }
 
 /// Asks every sink, and says what was looked at. What is not so weighs more than what could not be looked at.

@@ -110,6 +110,8 @@ pub struct Files {
     pub open_files_max: u32,
     /// How often to look for changes where notifications do not come: 10 ms to 1 h.
     pub poll_interval: Duration,
+    /// A last line without a line end is taken after this long without a change: 1 s to 1 d; never if it is not given.
+    pub unterminated_after: Option<Duration>,
 }
 
 /// Where to begin in a file that is met at the very first start.

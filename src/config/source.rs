@@ -35,6 +35,8 @@ fn files(field: &Field<'_>) -> Option<Files> {
     let open_files_max = section.optional("open_files_max", |field| field.integer(1..=1_000_000));
     let poll_range = Duration::from_millis(10)..=Duration::from_secs(3600);
     let poll_interval = section.optional("poll_interval", |field| field.duration(poll_range));
+    let unterminated_range = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    let unterminated_after = section.optional("unterminated_after", |field| field.duration(unterminated_range));
     section.finish();
     Some(Files {
         paths: paths?,
@@ -43,6 +45,7 @@ fn files(field: &Field<'_>) -> Option<Files> {
         line_bytes_max: line_bytes_max.unwrap_or(MIB),
         open_files_max: open_files_max.unwrap_or(16_384),
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
+        unterminated_after,
     })
 }
 
@@ -55,7 +58,10 @@ fn glob(field: &Field<'_>) -> Option<String> {
     let absolute = absolute_glob(field.context.folder, pattern);
     match globset::GlobBuilder::new(&absolute).literal_separator(true).build() {
         Ok(_) => Some(absolute),
-        Err(error) => field.refuse(&format!("`{pattern}` is not a glob: {}", error.kind())),
+        Err(error) => field.refuse_with(
+            &format!("`{pattern}` is not a glob: {}", error.kind()),
+            Some("for a bracket or a brace itself write `[[]`, `[]]`, `[{]`, `[}]`".to_owned()),
+        ),
     }
 }
 

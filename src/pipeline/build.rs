@@ -267,6 +267,7 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
         line_bytes_max: files.line_bytes_max as usize,
         open_files_max: files.open_files_max as usize,
         poll_interval: files.poll_interval,
+        unterminated_after: files.unterminated_after,
         salvage: Some(folder.join("salvage")),
     }
 }

@@ -36,7 +36,8 @@ use std::time::{Duration, Instant};
 use crate::flow::ack::FileNumber;
 use crate::flow::wake::Wake;
 use crate::proof::accounts::Waiting;
-use crate::source::files::{Chunk, Files};
+use crate::source::files::discover::WithoutFiles;
+use crate::source::files::{Chunk, Files, Matched};
 use crate::telemetry::Counters;
 use books::Books;
 use held::Held;
@@ -137,6 +138,9 @@ impl Pipeline {
         self.commit();
         self.stages.seal_if_due();
         let turn = self.take_next_chunk();
+        if let Some(matched) = self.source.first_matched() {
+            say_matched(&self.name, &matched);
+        }
         self.send();
         turn
     }
@@ -245,6 +249,8 @@ impl Pipeline {
     fn update_gauges(&self) {
         self.books.update_gauges();
         self.counters.source_lag_bytes.set(self.source.lag_bytes() as i64);
+        let matched = self.source.matched().map_or(0, |matched| matched.files);
+        self.counters.source_matched_files.set(matched as i64);
         self.counters.source_open_files.set(self.source.open_files() as i64);
         self.counters.source_deleted_held_bytes.set(self.source.deleted_held_bytes() as i64);
         self.counters.delivery_oldest_unacknowledged_seconds.set(self.outlet.oldest_age().as_secs_f64());
@@ -320,6 +326,15 @@ impl Pipeline {
         ended.unreadable = self.counters.source_unreadable_total.get();
         ended
     }
+}
+
+/// Says what the paths find at the start.
+fn say_matched(pipeline: &str, matched: &Matched) {
+    for WithoutFiles { path, reason } in &matched.without_files {
+        let hint = "it is looked for as long as inferlog runs; `inferlog check` says how to write names with brackets";
+        tracing::warn!(pipeline, path, reason, hint, "a path of `source.files` finds no file");
+    }
+    tracing::info!(pipeline, files = matched.files, "files found");
 }
 
 /// What waits at the moment.

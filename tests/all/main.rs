@@ -25,6 +25,7 @@ mod kql_corpus;
 mod kql_differential;
 mod model_server;
 mod numbered;
+mod odd_files;
 mod operator;
 mod own_tests;
 mod place;

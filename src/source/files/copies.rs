@@ -5,8 +5,11 @@
 //! may merely look alike, so a copy is believed only when
 //! - the original is open, and its content was overwritten (`copytruncate`), or
 //! - the original is not open, and is not under its path any more, or was overwritten. Where it was finished with less
-//!   than [`HEAD_BYTES_MAX`] bytes, the copy's name has to be another one that begins as the original's does, up to the
-//!   first dot, too.
+//!   than [`HEAD_BYTES_MAX`] bytes, the copy's name has to begin as the original's does, up to the first dot, too.
+//!
+//! So a file that is restored from a backup goes on where it was, under its old path or beside it; while the original is
+//! deleted and still open, it waits for that one's end. What begins as a known file that is gone and goes on otherwise, such
+//! as an older backup, cannot be told from a new file: it is read, and a warning names both.
 //!
 //! A file that begins as an open one does waits until one of them changes, or for some seconds: a `copytruncate` may be
 //! between its two steps. Then it is a file of its own. What has no bytes yet waits as well.
@@ -24,6 +27,9 @@ use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
 
 /// How much of two files is compared first, in bytes.
 const GLANCE_BYTES: usize = 256;
+
+/// A beginning of this many bytes that is the same is worth a word.
+const HEAD_EVIDENCE_BYTES: usize = 64;
 
 /// Whether a name may be that of a rotation of another: both begin alike, up to the first dot of the original.
 pub(super) fn is_named_alike(path: &Path, original: &Path) -> bool {
@@ -72,8 +78,7 @@ impl Remembered {
             let committed_bytes = entry.committed.offset_bytes;
             let is_farther = best.is_none_or(|(farthest, ..)| committed_bytes > farthest);
             let is_evidence = !entry.finished || entry.head.length_bytes as usize >= HEAD_BYTES_MAX;
-            let is_rotation =
-                || file.path != Path::new(&entry.path) && is_named_alike(&file.path, Path::new(&entry.path));
+            let is_rotation = || is_named_alike(&file.path, Path::new(&entry.path));
             // What was overwritten is not in the file that it was overwritten in.
             let is_elsewhere = !entry.replaced || inode != file.id.inode;
             if committed_bytes > 0
@@ -88,6 +93,22 @@ impl Remembered {
             }
         }
         Ok(best.map(|(_, inode, position)| (inode, position)))
+    }
+}
+
+impl Remembered {
+    /// The entry of a file that is gone, of which something was delivered, and which began as this one does.
+    fn gone_that_begins_as(&self, file: &TailedFile) -> Option<&FileEntry> {
+        let mut beginning = Beginning::of(file).ok()?;
+        self.iter().find(|entry| {
+            entry.committed.offset_bytes > 0
+                && !entry.replaced
+                && entry.head_offset_bytes == 0
+                && entry.head.length_bytes as usize >= HEAD_EVIDENCE_BYTES
+                && is_named_alike(&file.path, Path::new(&entry.path))
+                && beginning.is_that_of(entry)
+                && !is_under_its_path(entry)
+        })
     }
 }
 
@@ -213,10 +234,6 @@ impl Files {
     /// Whether a file may turn out to be the copy of an open one.
     fn waits_for(&self, file: &TailedFile, open: &TailedFile, overwritten: bool) -> io::Result<bool> {
         let continues = file.continues(open)?;
-        if open.is_deleted() && file.path == open.path {
-            // Deleted and made again.
-            return Ok(false);
-        }
         if overwritten || open.is_deleted() {
             return Ok(continues);
         }
@@ -226,6 +243,16 @@ impl Files {
 
     /// Begins with a file of which nothing is known.
     fn begin(&mut self, file: &mut TailedFile) {
+        if let Some(known) = self.remembered.gone_that_begins_as(file) {
+            tracing::warn!(
+                path = %file.path.display(),
+                known = known.path,
+                delivered_bytes = known.committed.offset_bytes,
+                hint = "if it is an older backup of the known file, the newest one would have been told from it",
+                "the file begins as a known one that is gone, and does not go on as that one did: it is read from its \
+                 beginning, and what was delivered of the known file may be delivered a second time"
+            );
+        }
         self.go_on(file);
         self.urgent = true;
     }

@@ -90,6 +90,8 @@ pub struct TailedFile {
     pub queued: bool,
     /// It was told that reading it fails.
     pub complained: bool,
+    /// The offset of the line without an end of which it was said that it waits.
+    pub end_said: Option<u64>,
     /// Delivered up to here.
     committed: Position,
     /// What stands before this is not to be read, in bytes.
@@ -193,6 +195,7 @@ impl TailedFile {
             knowledge: Knowledge::Known,
             queued: false,
             complained: false,
+            end_said: None,
             committed: Position::default(),
             passed_over_bytes: 0,
             observed_offset_bytes: 0,

@@ -35,7 +35,7 @@ use crate::flow::wake::Wake;
 use crate::state::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;
 use closed::Closed;
-use discover::{Discovery, Unreadable};
+use discover::{Discovery, Unreadable, WithoutFiles};
 pub use file::PassedOver;
 use file::{FileId, Gaps, Knowledge, Standing, TailedFile, Turn};
 use notification::Notifications;
@@ -70,6 +70,8 @@ struct Waits {
     /// A run of NUL bytes is passed over after this long without a change, when something stands behind it: blocks of a
     /// file may arrive in any order.
     gap_final_after: Duration,
+    /// That a last line without a line end waits is said after this long without a change, and so often at most.
+    unterminated_said_after: Duration,
     /// An archive that was written to within this time may still be in the making.
     examined_after: Duration,
     /// A deleted file is salvaged when it is not delivered after this long.
@@ -82,6 +84,7 @@ impl Default for Waits {
             renamed_closed_after: Duration::from_secs(60),
             examined_after: Duration::from_secs(1),
             gap_final_after: Duration::from_secs(10),
+            unterminated_said_after: Duration::from_secs(10),
             ..Waits::all(Duration::from_secs(5))
         }
     }
@@ -95,6 +98,7 @@ impl Waits {
             renamed_closed_after: wait,
             decided_after: wait,
             gap_final_after: wait,
+            unterminated_said_after: wait,
             examined_after: wait,
             salvaged_after: wait,
         }
@@ -127,6 +131,8 @@ pub struct Options {
     pub poll_interval: Duration,
     /// How many files may be open. What is there and delivered to its end is closed when others need its place.
     pub open_files_max: usize,
+    /// A last line without a line end is taken when nothing was written for so long, also of a file under its name.
+    pub unterminated_after: Option<Duration>,
     /// The folder for what is left of deleted files; without one nothing is salvaged.
     pub salvage: Option<PathBuf>,
 }
@@ -172,6 +178,15 @@ pub enum Content<'b> {
     },
 }
 
+/// What the globs found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// How many files.
+    pub files: usize,
+    /// The paths that found none.
+    pub without_files: Vec<WithoutFiles>,
+}
+
 /// The files of one pipeline.
 #[derive(Debug)]
 pub struct Files {
@@ -187,6 +202,13 @@ pub struct Files {
     names_changed: bool,
     /// Files that are rotated or gone, as of the last scan.
     leaving: Vec<FileNumber>,
+    /// Files under their names whose last line without an end is taken, as of the last scan.
+    overdue: Vec<FileNumber>,
+    /// When it was last said that such lines wait.
+    unterminated_said: Option<Instant>,
+    /// What the globs found in the last scan.
+    matched: Matched,
+    first_matched_taken: bool,
     ready: VecDeque<FileNumber>,
     /// Compressed files that have to be decompressed to know what they are.
     examining: BTreeSet<FileNumber>,
@@ -271,6 +293,10 @@ impl Files {
             by_path: HashMap::new(),
             names_changed: true,
             leaving: Vec::new(),
+            overdue: Vec::new(),
+            unterminated_said: None,
+            matched: Matched::default(),
+            first_matched_taken: false,
             ready: VecDeque::new(),
             examining: BTreeSet::new(),
             next_number: 0,
@@ -442,6 +468,17 @@ impl Files {
     pub fn deleted_held_bytes(&self) -> u64 {
         let leaving = self.leaving.iter().filter_map(|number| self.files.get(number));
         leaving.filter(|file| file.lag_bytes() > 0 && file.is_deleted()).map(TailedFile::lag_bytes).sum()
+    }
+
+    /// What the globs found in the last scan; `None` before the first one.
+    pub fn matched(&self) -> Option<&Matched> {
+        self.scanned_before.then_some(&self.matched)
+    }
+
+    /// The same of the first scan, once.
+    pub fn first_matched(&mut self) -> Option<Matched> {
+        let is_first = self.scanned_before && !std::mem::replace(&mut self.first_matched_taken, self.scanned_before);
+        is_first.then(|| self.matched.clone())
     }
 
     /// How many files are open.

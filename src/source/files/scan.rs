@@ -69,7 +69,10 @@ impl Files {
             self.open_salvaged();
         }
         let mut present = BTreeMap::new();
-        for path in self.discovery.scan(&mut complaints) {
+        self.discovery.refresh();
+        let found = self.discovery.scan(&mut complaints);
+        self.matched = Matched { files: found.len(), without_files: self.discovery.without_files(&found) };
+        for path in found {
             match fs_err::metadata(&path) {
                 Ok(metadata) => self.meet(path, &metadata, &mut present, &mut complaints),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -95,6 +98,7 @@ impl Files {
         self.scanned_before = true;
         self.forget_what_is_gone(&present);
         self.complain(complaints);
+        self.look_at_ends();
         self.queue_news();
         self.serve_waiting();
     }

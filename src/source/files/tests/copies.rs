@@ -423,3 +423,61 @@ fn archives_are_passed_over_at_a_first_start_at_the_end() {
     bench.look();
     assert_eq!((bench.chunks, bench.files.open_files()), (0, 0));
 }
+
+/// Everything is copied, removed and put in place again, in another order, so that inodes are others; `while_down` or not.
+fn check_restored(names: &[&str], contents: &[&str], while_down: bool) -> Bench {
+    let mut bench = Bench::new(&["*.log*"], &[], FirstSeen::Beginning, 1 << 20);
+    for (name, content) in names.iter().zip(contents) {
+        append(&bench.path(name), content.as_bytes());
+    }
+    bench.look_later();
+    bench.commit_all();
+    bench.look_later();
+    bench.seen.clear();
+    let entries = bench.saved_entries();
+    fs_err::create_dir(bench.path("backup")).unwrap();
+    for name in names {
+        fs_err::copy(bench.path(name), bench.path(&format!("backup/{name}"))).unwrap();
+    }
+    names.iter().for_each(|name| fs_err::remove_file(bench.path(name)).unwrap());
+    for name in names.iter().rev() {
+        fs_err::copy(bench.path(&format!("backup/{name}")), bench.path(name)).unwrap();
+    }
+    if while_down {
+        bench.restart(&entries);
+    }
+    bench
+}
+
+#[test]
+fn what_is_restored_from_a_backup_goes_on_where_it_was() {
+    let long = format!("{{\"x\":\"{}\"}}\n", "x".repeat(2_000));
+    for while_down in [true, false] {
+        let contents = ["{1}\n{2}\n", "{3}\n", &long];
+        let mut bench = check_restored(&["a.log", "b.log", "a.log.1"], &contents, while_down);
+        for _ in 0..4 {
+            bench.look_later();
+            bench.commit_all();
+        }
+        assert_eq!(bench.seen, [], "while down: {while_down}");
+        let before = bench.saved_entries().into_iter().find(|entry| entry.path.ends_with("/b.log")).unwrap();
+        append(&bench.path("b.log"), b"{4}\n");
+        bench.look_later();
+        let line = bench.seen.pop().unwrap();
+        assert_eq!((line.text.as_str(), line.offset_bytes, line.file.inode), ("{4}", 4, before.inode));
+        assert_eq!((bench.seen.len(), bench.counters.source_lost_bytes_total.get()), (0, 0));
+    }
+}
+
+#[test]
+fn what_only_begins_as_something_known_is_read() {
+    let long = format!("{{\"x\":\"{}\"}}\n", "x".repeat(100));
+    let contents = [format!("{long}{{2}}\n")];
+    for older in [long.clone(), format!("{long}{{3}}\n{{4}}\n")] {
+        let mut bench = check_restored(&["a.log"], &[&contents[0]], true);
+        fs_err::remove_file(bench.path("a.log")).unwrap();
+        append(&bench.path("a.log"), older.as_bytes());
+        bench.look_later();
+        assert_eq!(bench.seen.len(), older.lines().count(), "read, and said by a warning");
+    }
+}

@@ -70,6 +70,7 @@ impl Bench {
             open_files_max: 1_000_000,
             poll_interval: AN_HOUR,
             salvage: None,
+            unterminated_after: None,
         };
         let counters = Telemetry::default().pipeline("t");
         let discovery = Discovery::new(&options.paths, &options.exclude).unwrap();

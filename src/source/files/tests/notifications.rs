@@ -34,8 +34,9 @@ fn a_folder_that_is_made_again_is_watched_again() {
         fs_err::create_dir(bench.path("logs")).unwrap();
         // The scan that finds the folder stands for a poll.
         bench.look();
-        append(&bench.path("logs/a.log"), b"1\n");
-        append(&bench.path("logs/a.log"), b"2\n");
+        // Other lines each time: the same ones would be those of a restored file.
+        append(&bench.path("logs/a.log"), format!("{round}.1\n").as_bytes());
+        append(&bench.path("logs/a.log"), format!("{round}.2\n").as_bytes());
         read_until(&mut bench, &wake, 2 * round);
         fs_err::remove_dir_all(bench.path("logs")).unwrap();
     }

@@ -317,6 +317,26 @@ fn an_unterminated_end_can_be_left_unread() {
 }
 
 #[test]
+fn an_unterminated_end_waits_or_is_taken_after_a_while() {
+    let mut bench = check(&[Append("a.log", "1\nhalf"), Look(&[("a.log", 0, 0, "1")]), Later(&[])]);
+    let said = |bench: &Bench| bench.files.files.values().filter_map(|file| file.end_said).collect::<Vec<_>>();
+    assert_eq!(said(&bench), [2], "it is said that it waits");
+    for (after, expected) in [(AN_HOUR, None), (Duration::ZERO, Some((2, "half".to_owned())))] {
+        bench.files.options.unterminated_after = Some(after);
+        bench.seen.clear();
+        bench.look();
+        while let Some(chunk) = bench.files.next_final_end() {
+            take(&chunk, &mut bench.seen, &mut bench.marks);
+        }
+        assert_eq!(bench.seen.pop().map(|seen| (seen.offset_bytes, seen.text)), expected);
+    }
+    bench.commit_all();
+    append(&bench.path("a.log"), b" more\n");
+    bench.look();
+    assert_eq!(bench.seen.pop().map(|seen| (seen.offset_bytes, seen.text)), Some((6, " more".to_owned())));
+}
+
+#[test]
 fn a_file_with_two_names_is_one_file() {
     check(&[
         Append("a.log", "1\n"),
