@@ -1,25 +1,20 @@
 //! `inferlog check`: what is wrong with pipeline files, and what they would make of a real log.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use chrono::Utc;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
 use crate::config::model::{Pipeline, RawLine};
-use crate::decode::Decode;
 use crate::elastic::readiness::{Finding, Verdict};
-use crate::enrich::{Enrichment, Source};
-use crate::flow::batch::SourceFile;
+use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal};
+use crate::flow::reasons;
 use crate::judge::enrichment;
-use crate::judge::idle::IdleFields;
+use crate::judge::sample::{Flag, Group, Outcome, Sample};
 use crate::pipeline::build;
-use crate::record::Space;
 use crate::source::files::discover::{self, WithoutFiles};
 use crate::source::framing::Lines;
-use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 
@@ -158,6 +153,10 @@ fn read(log: &Path) -> Result<Vec<u8>, Failure> {
         complain(&error.to_string(), None);
         Failure(COULD_NOT_LOOK)
     })?;
+    if text.starts_with(&[0x1f, 0x8b]) || text.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        complain(&format!("`{}` is compressed", log.display()), Some("unpack it first: `zcat` or `zstdcat`"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
     if text.len() == SAMPLE_BYTES_MAX {
         say(&format!("{}: only the first {} are looked at", log.display(), format_bytes(SAMPLE_BYTES_MAX as u64)));
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
@@ -167,53 +166,81 @@ fn read(log: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Runs a log through decode and enrich, prints the first document and says what became of all lines.
 fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
-    let counters = Telemetry::default().pipeline(&pipeline.name);
-    let mut enrichment = enrichment::enrichment(pipeline, &counters);
-    let file =
-        Arc::new(SourceFile { path: log.display().to_string(), inode: 0, generation: 0, first_line_sha256: [0; 32] });
-    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
-    let mut space = Space::default();
-    let mut idle = IdleFields::default();
-    let mut shown = false;
+    let mut sample = Sample::new(pipeline, log.display().to_string());
+    let read_us = Utc::now().timestamp_micros();
+    let (mut number, mut counted_to) = (1, 0);
     for line in Lines::new(text, 0) {
-        let source = Source { file: &file, offset_bytes: line.offset_bytes, read_us: Utc::now().timestamp_micros() };
-        let (outcome, document) = if line.bytes.len() as u64 > pipeline.source.files.line_bytes_max {
-            ("would go to the dead letter: line_too_long (source)".to_owned(), None)
-        } else {
-            outcome(&line, source, &mut enrichment, &mut space, &mut idle)
-        };
-        if let Some(document) = document.filter(|_| !shown) {
-            print(&String::from_utf8_lossy(&document));
-            shown = true;
-        }
-        *outcomes.entry(outcome).or_default() += 1;
+        let start = line.offset_bytes as usize;
+        number += memchr::memchr_iter(b'\n', &text[counted_to..start]).count() as u64;
+        counted_to = start;
+        sample.take(&line, number, read_us);
+    }
+    if let Some(document) = &sample.document {
+        print(&String::from_utf8_lossy(document));
     }
     say(&format!("{} with `{}`:", log.display(), pipeline.path.display()));
-    for (outcome, count) in outcomes {
-        say(&format!("  {count:>10}  {outcome}"));
+    if sample.outcomes.is_empty() {
+        say("  it has no lines");
     }
-    idle.in_words(&enrichment).iter().for_each(|words| say(&format!("  {}", harmless(words))));
+    for (outcome, Group { count, first }) in &sample.outcomes {
+        let (what, words) = described(outcome);
+        let place = if *outcome == Outcome::Shipped { String::new() } else { format!(" (first: line {})", first.line) };
+        say(&format!("  {count:>10}  {what}{place}"));
+        words.iter().for_each(|words| say(&format!("              {words}")));
+    }
+    remarks(&sample);
 }
 
-fn outcome(
-    line: &crate::flow::line::Line<'_>,
-    source: Source<'_>,
-    enrichment: &mut Enrichment,
-    space: &mut Space,
-    idle: &mut IdleFields,
-) -> (String, Option<Vec<u8>>) {
-    let applied = Decode::Json.decode(line, space).and_then(|mut record| {
-        idle.look(enrichment, &record);
-        let verdict = enrichment.apply(&mut record, source)?;
-        let mut document = Vec::new();
-        record.render(&mut document);
-        Ok((verdict, document))
-    });
-    match applied {
-        Ok((verdict, document)) => match verdict.dropped {
-            Some(rule) => (format!("dropped by the rule `{rule}`"), None),
-            None => ("would be shipped".to_owned(), Some(document)),
-        },
-        Err(reject) => (format!("would go to the dead letter: {} ({})", reject.reason, reject.stage), None),
+/// What becomes of a line, and in words what that means and what would fix it.
+fn described(outcome: &Outcome) -> (String, Vec<String>) {
+    match outcome {
+        Outcome::Shipped => ("would be shipped".to_owned(), Vec::new()),
+        Outcome::Dropped(rule) => (format!("dropped by the rule `{rule}`"), Vec::new()),
+        Outcome::Rejected { stage, reason } => {
+            let (meaning, fix) = reasons::explain(stage, reason);
+            let words = vec![meaning.to_owned(), format!("what would fix it: {fix}")];
+            (format!("would go to the dead letter: {reason} ({stage})"), words)
+        }
+        Outcome::Refused(Refusal { field, problem }) => (
+            "would be refused by Elasticsearch, and go to the dead letter".to_owned(),
+            vec![format!("`{}`: {problem}", harmless(field))],
+        ),
+    }
+}
+
+/// What else there is to know of the lines that became documents.
+fn remarks(sample: &Sample) {
+    for (note, Group { count, first }) in &sample.notes {
+        let what = match note.as_str() {
+            "read_time" => "have no time that can be read: `@timestamp` is the time of reading",
+            "assumed_utc" => "have a time without a zone, taken as UTC; `zone:` of `timestamp` says another",
+            note => &format!("are noted `{note}` in `inferlog.notes`"),
+        };
+        say(&format!("  {count:>10}  {what} (first: line {})", first.line));
+    }
+    sample.idle_rules().iter().for_each(|words| say(&format!("  {}", harmless(words))));
+    for Flag { into, when, decided } in &sample.flags {
+        if *decided == 0 && sample.documents > 0 {
+            say(&format!("  the flag `{into}` was never decided: no record has what `{when}` asks for"));
+        }
+    }
+    if let Some(inferences) = sample.inferences {
+        say(&format!("  {inferences:>10}  counted by `model_metrics`"));
+    }
+    if let Some(Group { count, first }) = sample.passed_over {
+        let line = first.line;
+        say(&format!(
+            "  {count:>10}  have a prediction, confidence or latency and are not counted (first: line {line})"
+        ));
+        say("              say which records are inferences: `model_metrics: { inferences: \"confidence : *\" }`");
+    }
+    for (field, bytes) in sample.long_texts() {
+        let field = harmless(field);
+        say(&format!(
+            "  `{field}` has a text of {bytes} bytes: over {FOUND_CHARACTERS_MAX} characters it is kept, not found"
+        ));
+        if bytes > KEYWORD_BYTES_MAX {
+            say("  (an index without inferlog's template refuses it: `inferlog setup apply` first)");
+        }
     }
 }

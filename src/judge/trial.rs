@@ -4,6 +4,7 @@
 //! and nothing is shipped.
 
 use super::enrichment;
+use super::idle::IdleFields;
 use crate::config::model;
 use crate::decode::Decode;
 use crate::enrich::{Enrichment, Sight, Source, Verdict, Watch};
@@ -67,6 +68,18 @@ impl Trial {
         let mut document = Vec::new();
         record.render(&mut document);
         Ok(Tried { verdict, document, is_inference })
+    }
+
+    /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.
+    pub fn look_for_idle_fields(&mut self, line: &Line<'_>, idle: &mut IdleFields) {
+        if let Ok(record) = self.decode.decode(line, &mut self.space) {
+            idle.look(&self.enrichment, &record);
+        }
+    }
+
+    /// A sentence for each rule that hides a field which no record had.
+    pub fn idle_fields_in_words(&self, idle: &IdleFields) -> Vec<String> {
+        idle.in_words(&self.enrichment)
     }
 
     /// The id that a line has while it is no document.

@@ -38,6 +38,7 @@ mod run;
 mod run_bad_input;
 mod run_elasticsearch;
 mod run_live;
+mod sample;
 mod scripted;
 mod secrets;
 mod served;

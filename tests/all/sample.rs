@@ -1,0 +1,100 @@
+//! `check --sample`: what a pipeline would make of a log, in words; and what Elasticsearch would refuse, held to a real one.
+
+use inferlog::elastic::setup;
+use inferlog::elastic::target::Target;
+
+use crate::place::{Ended, Place, pipeline, start};
+use crate::support::{Method, Node};
+
+const REFUSALS: &str = include_str!("../elastic/refusals.txt");
+
+fn check(place: &Place, log: &str) -> Ended {
+    place.append(log);
+    start(place.inferlog(&["check", "p.yaml", "--sample", "logs/a.ndjson"])).wait()
+}
+
+/// Fails unless all of these words are there.
+fn must_say(ended: &Ended, words: &[&str]) {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for word in words {
+        assert!(ended.stderr.contains(word), "`{word}` is not said: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_sample_tells_which_line_is_turned_away_and_why_and_what_was_assumed() {
+    let place = Place::new(&pipeline("store\nobserve: [model_metrics]"));
+    let log = "{\"event\":\"inference\",\"timestamp\":\"2026-11-23T10:00:01Z\"}\n\
+               {\"event\":\"inference\",\"timestamp\":\"yesterday\"}\n\
+               \n\
+               Traceback (most recent call last):\n\
+               {\"event\":\"inference\",\"timestamp\":\"2026-11-23 10:00:01\"}\n\
+               {\"event\":\"served\",\"latency_ms\":4,\"timestamp\":\"2026-11-23T10:00:01Z\"}\n";
+    let ended = check(&place, log);
+    must_say(
+        &ended,
+        &[
+            "4  would be shipped",
+            "1  would go to the dead letter: not_an_object (decode) (first: line 4)",
+            "the line does not begin with `{`",
+            "what would fix it: mend the program that writes the log",
+            "1  have no time that can be read: `@timestamp` is the time of reading (first: line 2)",
+            "1  have a time without a zone, taken as UTC; `zone:` of `timestamp` says another (first: line 5)",
+            "the flag `low_confidence` was never decided: no record has what `confidence < 0.6` asks for",
+            "3  counted by `model_metrics`",
+            "1  have a prediction, confidence or latency and are not counted (first: line 6)",
+        ],
+    );
+    assert!(ended.stdout.starts_with("{\"event\":\"inference\""), "{ended:?}");
+    assert!(!ended.stderr.contains("Traceback") && !ended.stderr.contains("yesterday"), "records are not quoted");
+}
+
+#[test]
+fn a_sample_for_elasticsearch_tells_what_it_would_refuse() {
+    let sink = "{ elasticsearch: { hosts: [\"http://localhost:9200\"], data_stream: logs-ml.inference-a } }";
+    let place = Place::new(&pipeline(sink));
+    let long = "y".repeat(40_000);
+    let log = format!("{{\"confidence\":0.4}}\n{{\"confidence\":\"high\"}}\n{{\"_id\":1}}\n{{\"text\":\"{long}\"}}\n");
+    must_say(
+        &check(&place, &log),
+        &[
+            "2  would be shipped",
+            "1  would be refused by Elasticsearch, and go to the dead letter (first: line 2)",
+            "`confidence`: the field holds numbers, and this is none",
+            "`_id`: the name is one of Elasticsearch's own",
+            "`text` has a text of 40000 bytes",
+            "an index without inferlog's template refuses it",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_log_is_not_taken_for_one() {
+    let place = Place::new(&pipeline("store"));
+    let missing = start(place.inferlog(&["check", "p.yaml", "--sample", "logs/none"])).wait();
+    assert_eq!(missing.code, Some(2), "{missing:?}");
+    place.append([0x1f, 0x8b, 8, 0, 0]);
+    let packed = start(place.inferlog(&["check", "p.yaml", "--sample", "logs/a.ndjson"])).wait();
+    assert!(packed.code == Some(2) && packed.stderr.contains("is compressed"), "{packed:?}");
+    std::fs::write(place.log(), "").unwrap();
+    must_say(&check(&place, ""), &["it has no lines"]);
+}
+
+#[tokio::test]
+async fn a_real_elasticsearch_refuses_what_is_said_to_be_refused_and_takes_the_rest() {
+    let Some(node) = Node::plain("refusals") else { return };
+    let stream = "logs-ml.inference-refusals";
+    node.forget(stream).await;
+    setup::apply(&node.client, &Target::DataStream(stream.to_owned())).await.unwrap();
+    for line in REFUSALS.lines().filter(|line| !line.starts_with('#')) {
+        let (expected, members) = line.split_once('\t').unwrap();
+        let document = format!("{{\"@timestamp\":\"2026-11-23T10:00:00Z\",{}", &members[1..]);
+        let (status, answer) = node.ask(Method::Post, &format!("{stream}/_doc"), &document).await;
+        let verdict = match status {
+            201 => "taken",
+            400 => "refused",
+            _ => panic!("{status}: {answer}"),
+        };
+        assert!(expected.starts_with(verdict), "{expected}: {document}: {answer}");
+    }
+}
