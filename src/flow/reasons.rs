@@ -54,7 +54,9 @@ pub const EXPLANATIONS: &[Explanation] = &[
         Stage::Decode,
         "invalid_json",
         "the line begins like a JSON object but is not valid JSON, such as a bare `NaN` or a line that was cut",
-        FIX_WRITER,
+        "mend the program that writes the log, so that each line is one JSON object (for `NaN` and `Infinity`, of Python: \
+            write `None`, and let `json.dumps(…, allow_nan=False)` find the rest); a line that is already written can only \
+            be looked at, and its entry removed with its file",
     ),
     row(
         Stage::Decode,

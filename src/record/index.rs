@@ -152,9 +152,23 @@ fn depth(line: &[u8]) -> usize {
 fn not_an_object(line: &str, offset_bytes: usize) -> Reject {
     let first = line.trim_start_matches([' ', '\t', '\r']).as_bytes().first();
     match first {
-        Some(b'{') => reject("invalid_json", format!("not valid JSON at byte {offset_bytes}")),
+        Some(b'{') => {
+            let number = no_number(line, offset_bytes).map(|word| format!(": JSON has no number `{word}`"));
+            reject("invalid_json", format!("not valid JSON at byte {offset_bytes}{}", number.unwrap_or_default()))
+        }
         _ => reject("not_an_object", "the line does not begin with `{`".to_owned()),
     }
+}
+
+/// A number of Python or JavaScript that JSON has not, if it stands at an offset or just before it.
+fn no_number(line: &str, offset_bytes: usize) -> Option<&'static str> {
+    let words = ["NaN", "-Infinity", "Infinity"];
+    let starts = offset_bytes.saturating_sub(words[1].len())..=offset_bytes;
+    let reaches = |start: usize, word: &&str| {
+        start + word.len() >= offset_bytes
+            && line.as_bytes().get(start..).is_some_and(|rest| rest.starts_with(word.as_bytes()))
+    };
+    starts.filter_map(|start| words.into_iter().find(|word| reaches(start, word))).next()
 }
 
 fn reject(reason: &'static str, detail: String) -> Reject {

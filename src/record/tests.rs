@@ -197,11 +197,14 @@ fn rejects_name_their_reason() {
     }
     for (line, detail) in [
         (r#"{"a":1,"b_c":2,"b_c":3}"#, "members 2 and 3 of the object have the same name `b_c`"),
+        (r#"{"a":NaN}"#, ": JSON has no number `NaN`"),
+        (r#"{"a":[ -Infinity]}"#, ": JSON has no number `-Infinity`"),
+        (r#"{"a":"NaN", "b":Infinity}"#, ": JSON has no number `Infinity`"),
         (r#"{"@time":1,"@time":3}"#, "members 1 and 2 of the object have the same name `@time`"),
         (r#"{"jo@example":1,"x":0,"jo@example":2}"#, "members 1 and 3 of the object have the same name"),
     ] {
         let reject = Record::parse(line, &mut Space::default()).map(|_| ()).unwrap_err();
-        assert_eq!(reject.detail, detail);
+        assert!(reject.detail.ends_with(detail), "{line}: {}", reject.detail);
     }
     let many: Vec<String> = (0..100).map(|n| format!("\"m{}\":1", n % 99)).collect();
     let line = format!("{{{}}}", many.join(","));

@@ -76,14 +76,18 @@ fn explain_shows_nothing_of_what_is_hidden_however_it_is_spelled() {
 
 #[test]
 fn a_sample_shows_the_fields_that_a_rule_hides_and_no_record_has() {
-    let place = Place::new(&pipeline(&["redact: { fields: [user.email, ssn, ip] }"]));
-    let line = r#"{"ip":"::1","input":{"data":"{\"user\":{\"email\":\"tok-alpha\"}}"}}"#;
+    let place = Place::new(&pipeline(&["redact: { fields: [user.email, ssn, ip, iban] }"]));
+    let line = r#"{"ip":"::1","IP":"::2","attributes":[{"key":"ssn","value":1}],"input":{"data":"{\"user\":{\"email\":\"tok-alpha\"}}"}}"#;
     place.append(format!("{line}\n{line}\n"));
     let ended = start(place.inferlog(&["check", "p.yaml", "--sample", "logs/a.ndjson"])).wait();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("processor 2 hides `ssn`, which no record has\n"), "{ended:?}");
+    assert!(ended.stderr.contains("processor 2 hides `iban`, which no record has\n"), "{ended:?}");
     let in_text = "hides `user.email`, which no record has; a text that holds JSON, at `input.data`, names it";
     assert!(ended.stderr.contains(in_text), "{ended:?}");
+    let in_case = "`ip` is hidden; `IP` is another field, since letter case counts";
+    assert!(ended.stderr.contains(in_case), "{ended:?}");
+    let as_key = "hides `ssn`, which no record has; the text at `attributes.key` is its name";
+    assert!(ended.stderr.contains(as_key), "{ended:?}");
     assert!(!ended.stderr.contains("hides `ip`") && !ended.stderr.contains(CANARY), "{ended:?}");
 }
 
