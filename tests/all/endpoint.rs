@@ -68,6 +68,21 @@ pub(crate) struct Room {
     pub(crate) takes: Duration,
 }
 
+/// What it makes of accounts, whatever it makes of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Takes them.
+    Takes,
+    /// Reads them and never answers, as where the primary of their index cannot be allocated.
+    Hangs,
+    /// Answers with this status.
+    Status(u16),
+    /// Says of each item that this user may not.
+    Forbids,
+    /// Takes requests of at most so many bytes, and answers 413 to others.
+    TakesUpTo(usize),
+}
+
 /// What an endpoint with little room saw.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
@@ -80,6 +95,7 @@ pub(crate) struct Load {
 }
 
 struct State {
+    manner: Manner,
     room: Option<Room>,
     load: Load,
     /// The number of a record that it fails on.
@@ -100,6 +116,7 @@ impl Endpoint {
     pub(crate) fn start(seed: u64, fault_share: f64) -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = State {
+            manner: Manner::Takes,
             room: None,
             load: Load::default(),
             poison: None,
@@ -140,6 +157,11 @@ impl Endpoint {
     /// Gives it another room from now on.
     pub(crate) fn set_room(&self, room: Room) {
         self.state().room = Some(room);
+    }
+
+    /// Treats accounts like this from now on. Requests that hang go on hanging.
+    pub(crate) fn treat_accounts(&self, manner: Manner) {
+        self.state().manner = manner;
     }
 
     /// What it saw since the last call.
@@ -241,7 +263,19 @@ impl Endpoint {
         // The work is done outside of the lock.
         let some_fail = fault == Some(Fault::Items);
         let mut statuses = match asked {
-            Asked::Accounts => self.keep_accounts(items(body, |account| serde_json::from_slice(account).unwrap())),
+            Asked::Accounts => {
+                let accounts = items(body, |account| serde_json::from_slice(account).unwrap());
+                let manner = self.state().manner;
+                match manner {
+                    Manner::Hangs => loop {
+                        std::thread::park();
+                    },
+                    Manner::Status(status) => return Some((status, String::new())),
+                    Manner::TakesUpTo(bytes) if body.len() > bytes => return Some((413, String::new())),
+                    Manner::Forbids => vec![403; accounts.len()],
+                    Manner::Takes | Manner::TakesUpTo(_) => self.keep_accounts(accounts),
+                }
+            }
             _ => self.create(items(body, number_of), some_fail),
         };
         match fault {

@@ -27,6 +27,7 @@ mod model_server;
 mod numbered;
 mod odd_files;
 mod operator;
+mod outbox;
 mod own_tests;
 mod place;
 mod power_loss;
