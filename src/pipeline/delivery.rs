@@ -232,7 +232,11 @@ impl Delivery {
                 Answer::Closed(trouble) => return Err(Closed(trouble)),
             }
         }
-        self.until_it_works(|| self.dead_letter.sync()).await;
+        // What others buried is synced with the checkpoint.
+        if delivered.dead_lettered.total() > 0 {
+            let dead_letter = Arc::clone(&self.dead_letter);
+            self.until_it_works(move || dead_letter.sync()).await;
+        }
         let Parcel { batch, ack, .. } = parcel;
         // With several sinks the last one has it to itself.
         if let Some(batch) = Arc::into_inner(batch) {
@@ -277,12 +281,12 @@ impl Delivery {
         let mut unsettled = sort(&selection(&request), outcomes);
         let batch = &request.batch;
         self.count(&unsettled, delivered);
-        self.bury_failure_store(batch, &unsettled.failure_store, delivered).await;
-        self.bury_all(batch, &unsettled.rejected, delivered).await;
+        self.bury_failure_store(batch, std::mem::take(&mut unsettled.failure_store), delivered).await;
+        self.bury(batch, std::mem::take(&mut unsettled.rejected), delivered).await;
         let others_succeed = failures > 0 || self.settled_items() > settled_before;
         failures += u32::from(others_succeed && !unsettled.failing.is_empty());
         if failures >= self.policy.item_attempts_max {
-            self.bury_all(batch, &std::mem::take(&mut unsettled.failing), delivered).await;
+            self.bury(batch, std::mem::take(&mut unsettled.failing), delivered).await;
         }
         match unsettled.trouble(others_succeed) {
             Some(trouble) => self.health.trouble(trouble),
@@ -315,38 +319,57 @@ impl Delivery {
     /// Buries the only item of a request that was refused as a whole.
     async fn reject(&self, request: &Request, reason: &Reason, delivered: &mut Delivered) {
         self.settled.fetch_add(1, Ordering::Relaxed);
-        self.bury(&request.batch, selection(request)[0], reason, delivered).await;
+        self.bury(&request.batch, vec![(selection(request)[0], reason.clone())], delivered).await;
         self.health.good();
     }
 
-    async fn bury_all(&self, batch: &Batch, items: &[(u32, Reason)], delivered: &mut Delivered) {
-        for (position, reason) in items {
-            self.bury(batch, *position, reason, delivered).await;
+    /// Enters items into the dead letter, however long that takes: without it the batch is not settled. One that is there
+    /// already is not entered again.
+    async fn bury(&self, batch: &Arc<Batch>, items: Vec<(u32, Reason)>, delivered: &mut Delivered) {
+        if items.is_empty() {
+            return;
         }
+        let reject = |(position, reason): (u32, Reason)| {
+            let reject = Reject { stage: Stage::Sink, reason: reason.kind.into(), detail: reason.detail };
+            (position, reject)
+        };
+        let rejects: Vec<(u32, Reject)> = items.into_iter().map(reject).collect();
+        for (position, reject) in &rejects {
+            if batch.place_of(&batch.items()[*position as usize]).is_some() {
+                delivered.dead_lettered.add(&reject.name(), 1);
+            }
+        }
+        let (batch, dead_letter) = (Arc::clone(batch), Arc::clone(&self.dead_letter));
+        self.until_it_works(move || {
+            let entries = rejects
+                .iter()
+                .filter_map(|(position, reject)| entry(&batch, &batch.items()[*position as usize], reject));
+            entries.into_iter().try_for_each(|entry| dead_letter.write(&entry))
+        })
+        .await;
     }
 
-    /// Enters an item into the dead letter, however long that takes: without it the batch is not settled.
-    async fn bury(&self, batch: &Batch, position: u32, reason: &Reason, delivered: &mut Delivered) {
-        let item = &batch.items()[position as usize];
-        let reject = Reject { stage: Stage::Sink, reason: reason.kind.clone().into(), detail: reason.detail.clone() };
-        if let Some(entry) = entry(batch, item, &reject) {
-            self.until_it_works(|| self.dead_letter.write(&entry)).await;
-            delivered.dead_lettered.add(&reject.name(), 1);
-        }
-    }
-
-    async fn bury_failure_store(&self, batch: &Batch, positions: &[u32], delivered: &mut Delivered) {
+    async fn bury_failure_store(&self, batch: &Arc<Batch>, positions: Vec<u32>, delivered: &mut Delivered) {
         self.sink_counters.failure_store.inc_by(positions.len() as u64);
-        for position in positions {
-            self.bury(batch, *position, &Reason::failure_store(), delivered).await;
-        }
+        let items = positions.into_iter().map(|position| (position, Reason::failure_store())).collect();
+        self.bury(batch, items, delivered).await;
     }
 
-    async fn until_it_works(&self, work: impl Fn() -> Result<(), DeadLetterError>) {
+    /// Works on a file, again and again until it succeeds, aside from the thread that serves everything else: a disk may
+    /// be slow, and a disk of the network may hang.
+    async fn until_it_works(&self, work: impl Fn() -> Result<(), DeadLetterError> + Send + Sync + 'static) {
+        let work = Arc::new(work);
         let mut had_to_wait = false;
-        while let Err(error) = work() {
+        loop {
+            let work = Arc::clone(&work);
+            match tokio::task::spawn_blocking(move || work()).await {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => self.health.trouble(error.trouble()),
+                Err(error) => {
+                    self.health.trouble(Trouble { problem: format!("BUG: a burial ended: {error}"), hint: None })
+                }
+            }
             had_to_wait = true;
-            self.health.trouble(error.trouble());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         if had_to_wait {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::*;
@@ -417,4 +418,69 @@ fn all_tries_for_an_item_that_fails_alone_are_over_before_a_single_run_loses_pat
     let all: Duration = (0..policy.item_attempts_max).map(longest).sum();
     assert!(all < Duration::from_secs(4 * 60), "{all:?}");
     assert!(all > Duration::from_secs(60), "{all:?}: a server that is mended within a minute gets it still");
+}
+
+/// A pipe in place of the day's file: whoever opens it waits for a reader, as for a disk that hangs.
+fn hang(folder: &Path) -> Vec<PathBuf> {
+    let now = chrono::Utc::now();
+    let days = [now, now + chrono::TimeDelta::days(1)];
+    let paths = days.map(|day| folder.join(format!("{}.ndjson", day.format("%Y-%m-%d"))));
+    for path in &paths {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+    paths.to_vec()
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_hangs_does_not_hold_up_what_else_the_thread_serves() {
+    use std::io::BufRead as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mut stand = stand(folder.path(), POLICY, replies("xi"));
+    let paths = hang(folder.path());
+    stand.push(0, 2);
+    let served = Arc::new(AtomicBool::new(false));
+    let is_served = Arc::clone(&served);
+    let reader = std::thread::spawn(move || {
+        // Others are served while nobody reads; if not, the pipe is opened all the same, so that this ends.
+        let began = Instant::now();
+        while !is_served.load(Ordering::Acquire) && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let was_served = is_served.load(Ordering::Acquire);
+        let open = |path: &PathBuf| {
+            std::thread::spawn({
+                let path = path.clone();
+                move || {
+                    let mut line = String::new();
+                    std::io::BufReader::new(std::fs::File::open(path).unwrap()).read_line(&mut line).unwrap();
+                    line
+                }
+            })
+        };
+        let mut readers: Vec<_> = paths.iter().map(open).collect();
+        loop {
+            if let Some(done) = readers.iter().position(std::thread::JoinHandle::is_finished) {
+                return (was_served, readers.swap_remove(done).join().unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let delivering = tokio::spawn(stand.delivery.take().unwrap().run());
+    let asked = Arc::clone(&stand.script);
+    while asked.lock().unwrap().asked.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    served.store(true, Ordering::Release);
+    while !reader.is_finished() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (was_served, entry) = reader.join().unwrap();
+    assert!(was_served, "the thread was held up");
+    assert!(entry.contains("\"stage\":\"sink\""), "{entry}");
+    // Nothing can be made durable in a pipe: the batch is not acknowledged.
+    assert!(stand.acknowledged().is_empty());
+    delivering.abort();
 }
