@@ -164,9 +164,14 @@ fn read(log: &Path) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
+/// The path that a run would know the log by.
+fn whole(log: &Path) -> PathBuf {
+    log.canonicalize().unwrap_or_else(|_| log.to_owned())
+}
+
 /// Runs a log through decode and enrich, prints the first document and says what became of all lines.
 fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
-    let mut sample = Sample::new(pipeline, log.display().to_string());
+    let mut sample = Sample::new(pipeline, whole(log).display().to_string());
     let read_us = Utc::now().timestamp_micros();
     let (mut number, mut counted_to) = (1, 0);
     for line in Lines::new(text, 0) {

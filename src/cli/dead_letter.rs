@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, print, print_table, say, start_log};
+use super::{
+    COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, named, print, print_table, say, start_log,
+};
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
 use crate::dead_letter::{self, Entries, ReadError, Why};
@@ -20,7 +22,9 @@ use crate::flow::reasons;
 use crate::replay::{self, Outcome, Selection, Summary};
 use crate::state::folder::data_dir;
 use crate::state::folder::state_folder;
+use crate::state::pipeline_file;
 use crate::text::harmless::harmless;
+use crate::text::units::counted;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -62,8 +66,8 @@ struct Show {
 
 #[derive(Debug, clap::Args)]
 struct Replay {
-    /// Pipeline files, or folders of them [default: pipelines/]
-    #[arg(value_name = "FILE|DIR")]
+    /// Pipeline files, folders of them, or names of pipelines that ran here [default: that of `--pipeline`, else pipelines/]
+    #[arg(value_name = "FILE|DIR|NAME")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     filter: Filter,
@@ -155,10 +159,8 @@ fn visit(pipeline: &str, folder: &Path, mut visit: impl FnMut(Found)) -> Result<
         visit(entry.map_err(failed)?);
     }
     if entries.damaged() > 0 {
-        say(&format!(
-            "pipeline `{pipeline}`: {} lines of its dead letter cannot be read as entries",
-            entries.damaged()
-        ));
+        let lines = counted(entries.damaged(), "line");
+        say(&format!("pipeline `{pipeline}`: {lines} of its dead letter cannot be read as entries"));
     }
     Ok(entries.damaged())
 }
@@ -304,7 +306,12 @@ fn not_kept(entry: &Found) -> String {
 
 fn replay(arguments: Replay) -> Result<(), Failure> {
     let Replay { paths, filter, ids, all: _, format, state } = arguments;
-    let mut pipelines = load(&paths)?;
+    let data_dir = data_dir(state.data_dir);
+    let paths = match &filter.pipeline {
+        Some(name) if paths.is_empty() && pipeline_file::recall(&data_dir, name).is_some() => vec![PathBuf::from(name)],
+        _ => paths,
+    };
+    let mut pipelines = load(&named::pipeline_files(&paths, &data_dir)?)?;
     if let Some(name) = &filter.pipeline {
         pipelines.retain(|pipeline| pipeline.name == *name);
         if pipelines.is_empty() {
@@ -312,7 +319,7 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
             return Err(Failure(COULD_NOT_LOOK));
         }
     }
-    let (data_dir, selection) = (data_dir(state.data_dir), filter.selection(ids));
+    let selection = filter.selection(ids);
     let stop = on_interrupt()?;
     let goes_on = || !stop.load(Ordering::Acquire);
     let mut code = 0;

@@ -24,6 +24,7 @@ use crate::judge::walk::{Change, Seen, Walk};
 use crate::record::{Path, Record, Space};
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
+use crate::text::units::counted;
 
 /// The longest line that is read, in bytes: four times what a pipeline may allow.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
     /// The pipeline file; the lines come from standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// The log file that the lines are taken to be from, for conditions on `log.file.path`
+    #[arg(long, value_name = "PATH", default_value = "stdin")]
+    log: String,
     /// How to print; `json` is one line a record
     #[arg(long, value_enum, default_value = "text")]
     format: TextFormat,
@@ -57,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let mut trial = Trial::new(pipeline, &enrichment::host_name(), &counters);
-    let file = SourceFile { path: "stdin".to_owned(), inode: 0, generation: 0, first_line_sha256: [0; 32] };
+    let file = SourceFile { path: arguments.log.clone(), inode: 0, generation: 0, first_line_sha256: [0; 32] };
     let file = Arc::new(file);
     let mut input = std::io::stdin().lock();
     let mut bytes = Vec::new();
@@ -100,7 +104,7 @@ fn read_line(input: &mut std::io::StdinLock<'_>, bytes: &mut Vec<u8>) -> Result<
 
 impl Way<'_> {
     fn text(&self) -> String {
-        let mut words = vec![format!("line {}, {} bytes", self.number, self.line.len())];
+        let mut words = vec![format!("line {}, {}", self.number, counted(self.line.len(), "byte"))];
         words.push(match &self.result {
             Err(reject) if reject.stage != Stage::Enrich => rejected(reject),
             _ => "  decode   a record".to_owned(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::{COULD_NOT_LOOK, Failure, complain, load};
+use super::{COULD_NOT_LOOK, Failure, complain, load, named};
 use crate::config::model::{self, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
 use crate::elastic::pages::{self, Refreshed};
@@ -24,73 +24,79 @@ use crate::state::folder::data_dir;
 use crate::state::folder::state_folder;
 
 /// A sink that can be asked.
-pub(super) struct Opened {
+pub(super) struct Respondent {
     pub(super) source: Source,
     /// For people: "the store `inference`".
     pub(super) name: String,
+    /// The store's file, or the cluster's addresses.
+    pub(super) place: String,
     pipeline: Option<Pipeline>,
     /// The pipeline's name and folder of state.
     state: (String, PathBuf),
 }
 
 /// Opens the sink of a pipeline file, or the only store in the folder of state. `wanted` is a sink's name, or a kind.
-pub(super) fn open(file: Option<&Path>, wanted: Option<&str>, flag: Option<PathBuf>) -> Result<Opened, Failure> {
+pub(super) fn open(file: Option<&Path>, wanted: Option<&str>, flag: Option<PathBuf>) -> Result<Respondent, Failure> {
     let data_dir = data_dir(flag);
     match file {
-        Some(file) => of_pipeline(file, wanted, &data_dir),
+        Some(file) => of_pipeline(&named::pipeline_file(file, &data_dir)?, wanted, &data_dir),
         None if wanted.is_some_and(|wanted| wanted != "store") => {
             let what = wanted.filter(|wanted| *wanted == "elasticsearch").map_or("sink", |_| "Elasticsearch");
-            complain(&format!("which {what}?"), Some("name the pipeline that ships into it: `--pipeline FILE`"));
+            complain(&format!("which {what}?"), Some("name the pipeline that ships into it: `--pipeline FILE|NAME`"));
             Err(Failure(COULD_NOT_LOOK))
         }
         None => {
             let name = only_store(&data_dir)?;
-            let path = state_folder(&data_dir, &name).join("store.sqlite");
+            let path = store_in(&data_dir, &name);
             open_store(&path, name, None, &data_dir)
         }
     }
 }
 
-fn of_pipeline(file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Opened, Failure> {
+fn of_pipeline(file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Respondent, Failure> {
     let mut pipelines = load(&[file.to_owned()])?;
     let (Some(pipeline), true) = (pipelines.pop(), pipelines.is_empty()) else {
         complain(&format!("`{}` is not one pipeline", file.display()), Some("name one file, not a folder"));
         return Err(Failure(COULD_NOT_LOOK));
     };
-    let options = match asked(&pipeline, wanted)? {
-        Asked::Store(store) => {
+    let options = match sink_of(&pipeline, wanted)? {
+        SinkChoice::Store(store) => {
             let path = store_path(data_dir, &pipeline.name, store);
             return open_store(&path, pipeline.name.clone(), Some(pipeline), data_dir);
         }
-        Asked::Elasticsearch(options) => options,
+        SinkChoice::Elasticsearch(options) => options,
     };
     let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
     let name = format!("`{}` of Elasticsearch", options.target.searched());
     let source = Source::Elasticsearch(client, options.target.clone());
     let state = (pipeline.name.clone(), state_folder(data_dir, &pipeline.name));
-    Ok(Opened { source, name, pipeline: Some(pipeline), state })
+    let hosts: Vec<&str> = options.client.hosts.iter().map(|host| host.as_str()).collect();
+    let place = hosts.join(", ");
+    Ok(Respondent { source, name, place, pipeline: Some(pipeline), state })
 }
 
 /// The options of the sink that is asked.
-enum Asked<'p> {
+enum SinkChoice<'p> {
     Store(&'p model::Store),
     Elasticsearch(&'p model::Elasticsearch),
 }
 
 /// The sink of this name, else the first one of this kind; when nothing is said, the first store, else the first
 /// Elasticsearch.
-fn asked<'p>(pipeline: &'p Pipeline, wanted: Option<&str>) -> Result<Asked<'p>, Failure> {
+fn sink_of<'p>(pipeline: &'p Pipeline, wanted: Option<&str>) -> Result<SinkChoice<'p>, Failure> {
     let named = pipeline.sinks.iter().find(|sink| Some(sink.name.as_str()) == wanted);
     let is_wanted = |sink: &&model::Sink| named.is_none_or(|named| named.name == sink.name);
     let is_of_kind = |kind: &str| named.is_some() || wanted.is_none_or(|wanted| wanted == kind);
     let mut candidates = pipeline.sinks.iter().filter(is_wanted);
     let store = candidates.clone().find_map(|sink| match &sink.options {
-        SinkOptions::Store(store) if is_of_kind("store") => Some(Asked::Store(store)),
+        SinkOptions::Store(store) if is_of_kind("store") => Some(SinkChoice::Store(store)),
         _ => None,
     });
     let elasticsearch = || {
         candidates.find_map(|sink| match &sink.options {
-            SinkOptions::Elasticsearch(options) if is_of_kind("elasticsearch") => Some(Asked::Elasticsearch(options)),
+            SinkOptions::Elasticsearch(options) if is_of_kind("elasticsearch") => {
+                Some(SinkChoice::Elasticsearch(options))
+            }
             _ => None,
         })
     };
@@ -113,13 +119,19 @@ fn open_store(
     pipeline_name: String,
     pipeline: Option<Pipeline>,
     data_dir: &Path,
-) -> Result<Opened, Failure> {
+) -> Result<Respondent, Failure> {
     let reader = Store::open_read_only(path).map_err(|error| {
         Failure::new(&error, Some("has the pipeline run? Name its folder of state with `--data-dir`"))
     })?;
     let name = format!("the store `{pipeline_name}`");
     let folder = state_folder(data_dir, &pipeline_name);
-    Ok(Opened { source: Source::Store(Box::new(reader)), name, pipeline, state: (pipeline_name, folder) })
+    let place = path.display().to_string();
+    Ok(Respondent { source: Source::Store(Box::new(reader)), name, place, pipeline, state: (pipeline_name, folder) })
+}
+
+/// Where the store of a pipeline is unless its file says otherwise.
+fn store_in(data_dir: &Path, pipeline: &str) -> PathBuf {
+    state_folder(data_dir, pipeline).join("store.sqlite")
 }
 
 /// The name of the only pipeline that has a store here.
@@ -133,12 +145,12 @@ fn only_store(data_dir: &Path) -> Result<String, Failure> {
     match names.as_slice() {
         [one] => Ok(one.clone()),
         [] => {
-            let hint = "name the pipeline whose sink is to be asked: `--pipeline FILE`; or its folder of state: `--data-dir DIR`";
+            let hint = "name the pipeline whose sink is to be asked: `--pipeline FILE|NAME`; or its folder of state: `--data-dir DIR`";
             complain(&format!("there is no store in `{}`", data_dir.display()), Some(hint));
             Err(Failure(COULD_NOT_LOOK))
         }
         several => {
-            let hint = "name the pipeline whose store is to be asked: `--pipeline FILE`";
+            let hint = "name the pipeline whose store is to be asked: `--pipeline FILE|NAME`";
             complain(
                 &format!("there are several stores in `{}`: {}", data_dir.display(), several.join(", ")),
                 Some(hint),
@@ -170,7 +182,7 @@ fn stores(data_dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-impl Opened {
+impl Respondent {
     /// Whether an answer may lack something: by the folder of state, where it is on this machine, and by the accounts of
     /// all other pipelines that ship there. Where those cannot be read, that is a gap, too.
     ///
@@ -246,7 +258,7 @@ impl Opened {
             let one = format!("{field} : \"{digest}\"");
             condition = Some(condition.map_or(one.clone(), |before| format!("{before} or {one}")));
         }
-        super::query::parse(&condition.unwrap_or_default())
+        Expression::parse(&condition.unwrap_or_default()).map_err(|error| Failure::new(&error, None))
     }
 
     /// The hashes of the pipeline that go into `input_hash`, else all of them; without a pipeline file the usual one.

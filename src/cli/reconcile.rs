@@ -6,20 +6,20 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, NOT_SO, State, TableFormat, load, print, print_table, runtime, say, start_log};
+use super::{Failure, NOT_SO, State, TableFormat, load, named, print, print_table, runtime, say, start_log};
 use crate::config::model::SinkOptions;
 use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, Scope, reconcile};
 use crate::state::folder::data_dir;
 use crate::text::harmless::harmless;
-use crate::text::units::format_bytes;
+use crate::text::units::{counted, format_bytes};
 
 /// Findings that a table lists; `--format json` lists all.
 const FINDINGS_LISTED_MAX: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Pipeline files, or folders of them [default: pipelines/]
-    #[arg(value_name = "FILE|DIR")]
+    /// Pipeline files, folders of them, or names of pipelines that ran here [default: pipelines/]
+    #[arg(value_name = "FILE|DIR|NAME")]
     paths: Vec<PathBuf>,
     /// How to print: a table, or JSON with everything in it, one line a sink
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
@@ -33,8 +33,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
-    let pipelines = load(&arguments.paths)?;
     let data_dir = data_dir(arguments.state.data_dir);
+    let pipelines = load(&named::pipeline_files(&arguments.paths, &data_dir)?)?;
     let runtime = runtime()?;
     let scope = if arguments.up_to_committed { Scope::Committed } else { Scope::Matching };
     let mut is_complete = true;
@@ -115,7 +115,7 @@ const COLUMNS: [&str; 14] = [
 fn show(pipeline: &str, report: &Report) {
     let sum = sum(&report.rows);
     let rows = report.rows.iter().map(|row| cells(row.path.clone(), proof(row.proof), row));
-    print_table(&COLUMNS, rows.chain([cells(format!("{} files", report.rows.len()), "", &sum)]));
+    print_table(&COLUMNS, rows.chain([cells(counted(report.rows.len(), "file"), "", &sum)]));
     for row in &report.rows {
         if let Some(note) = &row.note {
             print(&format!("{}: {note}", harmless(&row.path)));
@@ -145,6 +145,7 @@ fn verdict(pipeline: &str, report: &Report, sum: &Row) -> String {
     let how = match by_accounts {
         0 => "proven line by line".to_owned(),
         files if files == judged => "proven by the accounts: the files are gone".to_owned(),
+        1 => "1 file is gone and proven by the accounts, the others line by line".to_owned(),
         files => format!("{files} files are gone and proven by the accounts, the others line by line"),
     };
     let what = match report.is_accounted_for() {

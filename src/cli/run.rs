@@ -17,7 +17,7 @@ use crate::pipeline::supervisor::{Running, Supervisor};
 use crate::pipeline::{Ended, Limits};
 use crate::server::{self, Served};
 use crate::state::folder::data_dir;
-use crate::text::units::format_bytes;
+use crate::text::units::{counted, format_bytes};
 
 /// Where the server listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:9614";
@@ -138,16 +138,18 @@ async fn watch(mut files: Files) {
 fn sum_up(pipeline: &Running, file: &Pipeline) {
     let counters = &pipeline.counters;
     let (lines, bytes) = (counters.source_read_lines_total.get(), counters.source_read_bytes_total.get());
+    let (lines, bytes) = (counted(lines, "line"), counted(bytes, "byte"));
     let of_sink = |health: &Arc<Health>| {
         let counters = counters.sink(health.sink());
-        format!("; {}: {} indexed, {} duplicates", health.sink(), counters.indexed.get(), counters.duplicates.get())
+        let duplicates = counted(counters.duplicates.get(), "duplicate");
+        format!("; {}: {} indexed, {duplicates}", health.sink(), counters.indexed.get())
     };
     let sinks: String = pipeline.health.iter().map(of_sink).collect();
     let rules = file.enrich.iter().filter_map(|step| if let Step::Drop(drop) = step { Some(&drop.name) } else { None });
     let dropped: BTreeMap<String, u64> = rules.map(|rule| (rule.clone(), counters.dropped(rule).get())).collect();
     let dropped = part("dropped", dropped);
     let dead_lettered = part("to the dead letter", counters.dead_letter_reasons());
-    tracing::info!(pipeline = pipeline.name, "ended: read {lines} lines, {bytes} bytes{dropped}{dead_lettered}{sinks}");
+    tracing::info!(pipeline = pipeline.name, "ended: read {lines}, {bytes}{dropped}{dead_lettered}{sinks}");
 }
 
 /// How many there were, and by what; nothing where there were none.
@@ -263,8 +265,9 @@ fn judge_one(pipeline: &str, ended: &Ended, once: bool) -> u8 {
     }
     for (path, bytes) in &ended.left_unread {
         say(&format!(
-            "pipeline `{pipeline}`: `{}` ends with {bytes} bytes that are no whole line: left unread",
-            path.display()
+            "pipeline `{pipeline}`: `{}` ends with {} that are no whole line: left unread",
+            path.display(),
+            counted(*bytes, "byte")
         ));
         code = NOT_SO;
     }

@@ -421,6 +421,8 @@ pub struct TestCase {
     pub now: Option<DateTime<Utc>>,
     /// The name of the host on which they are read, if it matters.
     pub host: Option<String>,
+    /// The file that they are read from, if it matters.
+    pub file: Option<String>,
     /// Where the test starts in the file.
     pub position: Position,
 }

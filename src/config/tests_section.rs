@@ -36,9 +36,10 @@ fn case(field: &Field<'_>, steps: &[Step]) -> Option<TestCase> {
     let expectation = expectation(&mut section, steps);
     let now = section.optional("now", now);
     let host = section.optional("host", |field| field.text().map(str::to_owned));
+    let file = section.optional("file", |field| field.text().map(str::to_owned));
     let position = section.context.position(&field.node.span);
     section.finish();
-    Some(TestCase { name: name?, lines: lines?, expectation: expectation?, now, host, position })
+    Some(TestCase { name: name?, lines: lines?, expectation: expectation?, now, host, file, position })
 }
 
 fn lines(section: &mut Section<'_>) -> Option<Vec<String>> {

@@ -108,6 +108,16 @@ impl<'c> Search<'c> {
         pages::count(self.client, &self.target, &self.query).await
     }
 
+    /// Whether there is any document. Elasticsearch stops at the first one of each shard.
+    ///
+    /// # Errors
+    /// When Elasticsearch does not answer, refuses, or cannot say it for all of its shards.
+    pub async fn is_any(&self) -> Result<bool, Trouble> {
+        let body = json!({"size": 1, "_source": false, "track_total_hits": false, "query": self.query});
+        let answer = pages::search(self.client, &self.target, &body).await?.unwrap_or_default();
+        Ok(answer["hits"]["hits"].as_array().is_some_and(|hits| !hits.is_empty()))
+    }
+
     /// Opens a view of this moment. It must be closed.
     ///
     /// # Errors

@@ -55,6 +55,11 @@ const KEYWORDS: [&str; 25] = [
 ];
 
 impl Kind {
+    /// The fields that our mappings name.
+    pub fn fields() -> impl Iterator<Item = &'static str> {
+        OTHERS.iter().map(|(name, _)| *name).chain(KEYWORDS)
+    }
+
     /// The kind of a field that our mappings name.
     pub fn of_field(name: &str) -> Option<Kind> {
         if let Ok(place) = OTHERS.binary_search_by(|(other, _)| (*other).cmp(name)) {

@@ -113,6 +113,19 @@ impl Expression {
         Expression::read(text, Reading::Condition)
     }
 
+    /// Every record.
+    pub fn all() -> Expression {
+        Expression { text: Node::All.to_string(), tree: Node::All }
+    }
+
+    /// Records that have anything in a field, or below it; `None` for a name that is none.
+    pub fn exists(field: &str) -> Option<Expression> {
+        let field = Field::new(Pattern::new(field.split('*').map(str::to_owned).collect()), None);
+        let tree = Node::Exists(std::sync::Arc::new(field));
+        let text = tree.to_string();
+        Expression::parse(&text).ok()
+    }
+
     /// Reads KQL for a purpose.
     ///
     /// # Errors

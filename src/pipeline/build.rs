@@ -35,6 +35,7 @@ use crate::source::files::{self, Files, FirstSeen};
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, JsonText, Loaded};
 use crate::state::folder::state_folder;
 use crate::state::lock::{LockError, lock};
+use crate::state::pipeline_file;
 use crate::telemetry::Counters;
 
 /// The most buffers that are kept to be filled again. More would all grow to the size of the largest batch in time.
@@ -101,6 +102,9 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let folder = state_folder(data_dir, &pipeline.name);
     let lock = lock(&folder)?;
+    if let Err(error) = pipeline_file::remember(&folder, &pipeline.path) {
+        tracing::warn!(pipeline = pipeline.name, %error, "verbs cannot be told this pipeline by its name");
+    }
     let wake = Wake::default();
     let stop = Stop::new(wake.clone());
     let checkpoint_path = folder.join("checkpoint.json");

@@ -17,7 +17,7 @@ use crate::source::files::waiting::{Waiting, WaitingFile};
 use crate::state::checkpoint::{self, FileEntry};
 use crate::text::chain::chain;
 use crate::text::time::{self, Reading};
-use crate::text::units::format_bytes;
+use crate::text::units::{counted, format_bytes};
 
 /// A pipeline that gives account once a minute is silent after this long without one.
 const SILENT_AFTER: TimeDelta = TimeDelta::minutes(3);
@@ -114,10 +114,8 @@ impl PipelineState {
             gaps.push(format!("pipeline `{name}` {how}: {last}"));
         }
         if self.dead_letters > 0 {
-            let count = self.dead_letters;
-            gaps.push(format!(
-                "pipeline `{name}` has {count} dead letters in this range: see `inferlog dead-letter list`"
-            ));
+            let letters = counted(self.dead_letters, "dead letter");
+            gaps.push(format!("pipeline `{name}` has {letters} in this range: see `inferlog dead-letter list`"));
         }
         gaps
     }

@@ -51,9 +51,9 @@ impl From<Trouble> for AskError {
     }
 }
 
-/// What is to be said about how rows came.
+/// How a search ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct SearchEnd {
     /// Somebody asked to stop before the end.
     pub is_stopped: bool,
     /// So many rows had one time that they came in parts, each in order.
@@ -84,9 +84,9 @@ impl Source {
         limit: Option<u64>,
         stop: impl Future<Output = ()>,
         visit: &mut Visit<'_>,
-    ) -> Result<Told, AskError> {
+    ) -> Result<SearchEnd, AskError> {
         let mut in_order = InOrder::new(question.order);
-        let mut told = match self {
+        let mut end = match self {
             Source::Store(reader) => {
                 let mut is_broken = false;
                 reader.search(question, &mut |row| {
@@ -97,17 +97,17 @@ impl Source {
                 if !is_broken {
                     let _ = in_order.finish(visit);
                 }
-                Told::default()
+                SearchEnd::default()
             }
             Source::Elasticsearch(client, target) => {
                 let search = Search::new(client, target, question).await?;
-                let mut told = slices(&search, limit, stop, &mut in_order, visit).await?;
-                told.indices.clone_from(&search.indices);
-                told
+                let mut end = slices(&search, limit, stop, &mut in_order, visit).await?;
+                end.indices.clone_from(&search.indices);
+                end
             }
         };
-        told.is_cut = in_order.is_cut();
-        Ok(told)
+        end.is_cut = in_order.is_cut();
+        Ok(end)
     }
 }
 
@@ -118,7 +118,7 @@ async fn slices(
     stop: impl Future<Output = ()>,
     in_order: &mut InOrder,
     visit: &mut Visit<'_>,
-) -> Result<Told, AskError> {
+) -> Result<SearchEnd, AskError> {
     tokio::pin!(stop);
     let mut rows = search.rows().await?;
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) {
@@ -127,7 +127,7 @@ async fn slices(
     let ended = loop {
         let slice = tokio::select! {
             biased;
-            () = &mut stop => break Ok(Told { is_stopped: true, ..Told::default() }),
+            () = &mut stop => break Ok(SearchEnd { is_stopped: true, ..SearchEnd::default() }),
             slice = rows.next() => slice,
         };
         match slice {
@@ -135,13 +135,13 @@ async fn slices(
                 let mut take = |row: Row<'_>| -> ControlFlow<()> { in_order.take(row, visit) };
                 match slice.visit(&mut take) {
                     Ok(false) => {}
-                    Ok(true) => break Ok(Told::default()),
+                    Ok(true) => break Ok(SearchEnd::default()),
                     Err(trouble) => break Err(trouble.into()),
                 }
             }
             Ok(None) => {
                 let _ = in_order.finish(visit);
-                break Ok(Told::default());
+                break Ok(SearchEnd::default());
             }
             Err(trouble) => break Err(trouble.into()),
         }

@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::text::time::write_rfc3339;
 
 /// The most different values that are told apart.
-pub const GROUPS_MAX: usize = 10_000;
+pub const GROUPS_MAX: usize = 100_000;
 
 /// The most numbers that are held, 8 bytes each.
 pub const NUMBERS_MAX: usize = 20_000_000;

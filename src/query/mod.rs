@@ -4,6 +4,7 @@
 //! by its order; `order` makes that order the same everywhere, `output` writes them, `groups` sums them up, and
 //! `completeness` says whether anything may be missing, by this machine's state and by what `accounted` reads in the sink. `saved` are the questions that have names.
 
+pub mod absent;
 pub mod ask;
 pub mod cell;
 pub mod groups;

@@ -19,13 +19,13 @@ pub const TIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub struct InOrder {
     order: Order,
     key: Option<f64>,
-    ties: Vec<Held>,
+    ties: Vec<Tie>,
     held_bytes: usize,
     is_cut: bool,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Tie {
     id: String,
     document: String,
 }
@@ -45,7 +45,7 @@ impl InOrder {
             self.key = row.key;
         }
         self.held_bytes += row.document.len();
-        self.ties.push(Held { id: row.id.to_owned(), document: row.document.to_owned() });
+        self.ties.push(Tie { id: row.id.to_owned(), document: row.document.to_owned() });
         ControlFlow::Continue(())
     }
 
@@ -82,7 +82,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(held: &Held, is_descending: bool) -> Place {
+    fn of(held: &Tie, is_descending: bool) -> Place {
         Place { time: time_of(&held.document), is_descending, id: held.id.clone() }
     }
 }

@@ -33,14 +33,14 @@ pub struct Output<W: Write> {
     format: Format,
     columns: Vec<String>,
     table: Table,
-    out: Digested<W>,
+    out: DigestWriter<W>,
     space: Space,
     rows: u64,
 }
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct OutputSummary {
     /// How many rows.
     pub rows: u64,
     /// SHA-256 of all bytes, in hexadecimal.
@@ -49,13 +49,13 @@ pub struct Written {
     pub bytes: u64,
 }
 
-struct Digested<W> {
+struct DigestWriter<W> {
     out: W,
     sha256: Sha256,
     bytes: u64,
 }
 
-impl<W: Write> Write for Digested<W> {
+impl<W: Write> Write for DigestWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.sha256.update(&bytes[..count]);
@@ -74,7 +74,7 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// When `out` takes no more.
     pub fn new(format: Format, columns: Vec<String>, width: usize, out: W) -> io::Result<Output<W>> {
-        let out = Digested { out, sha256: Sha256::new(), bytes: 0 };
+        let out = DigestWriter { out, sha256: Sha256::new(), bytes: 0 };
         let table = Table::new(columns.clone(), width);
         let mut output = Output { format, columns, table, out, space: Space::default(), rows: 0 };
         if format == Format::Csv {
@@ -134,11 +134,11 @@ impl<W: Write> Output<W> {
     ///
     /// # Errors
     /// When `out` takes no more.
-    pub fn finish(mut self) -> io::Result<Written> {
+    pub fn finish(mut self) -> io::Result<OutputSummary> {
         self.table.finish(&mut self.out)?;
         self.out.flush()?;
         let sha256 = self.out.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Written { rows: self.rows, sha256, bytes: self.out.bytes })
+        Ok(OutputSummary { rows: self.rows, sha256, bytes: self.out.bytes })
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use saphyr::{LoadableYamlNode as _, Yaml};
 
 use crate::flow::question::{Order, OrderBy};
-use crate::kql::Expression;
+use crate::kql::{Expression, Reading};
 use crate::text::units::parse_duration;
 
 macro_rules! carried {
@@ -41,7 +41,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A named query.
 #[derive(Clone, Debug)]
-pub struct Saved {
+pub struct SavedQuery {
     /// Its name: the file's stem.
     pub name: String,
     /// What it finds.
@@ -89,17 +89,17 @@ pub enum SavedError {
 ///
 /// # Errors
 /// When one of them is wrong.
-pub fn all() -> Result<Vec<Saved>, SavedError> {
-    CARRIED.iter().map(|(name, text)| read(name, text)).collect()
+pub fn all() -> Result<Vec<SavedQuery>, SavedError> {
+    CARRIED.iter().map(|(name, text)| read(name, text, Reading::Question)).collect()
 }
 
-/// The query of this name, or in this file.
+/// The query of this name, or in this file, whose KQL is read so.
 ///
 /// # Errors
 /// When there is none, or it is wrong.
-pub fn load(name: &str) -> Result<Saved, SavedError> {
+pub fn load(name: &str, reading: Reading) -> Result<SavedQuery, SavedError> {
     if let Some((name, text)) = CARRIED.iter().find(|(known, _)| *known == name) {
-        return read(name, text);
+        return read(name, text, reading);
     }
     let path = Path::new(name);
     let file = |source| SavedError::File { path: name.to_owned(), source };
@@ -108,23 +108,23 @@ pub fn load(name: &str) -> Result<Saved, SavedError> {
     if metadata.len() > FILE_BYTES_MAX {
         return Err(SavedError::Wrong { name: stem, problem: format!("it is longer than {FILE_BYTES_MAX} bytes") });
     }
-    read(&stem, &std::fs::read_to_string(path).map_err(file)?)
+    read(&stem, &std::fs::read_to_string(path).map_err(file)?, reading)
 }
 
-fn read(name: &str, text: &str) -> Result<Saved, SavedError> {
-    parse(name, text).map_err(|problem| SavedError::Wrong { name: name.to_owned(), problem })
+fn read(name: &str, text: &str, reading: Reading) -> Result<SavedQuery, SavedError> {
+    parse(name, text, reading).map_err(|problem| SavedError::Wrong { name: name.to_owned(), problem })
 }
 
-fn parse(name: &str, text: &str) -> Result<Saved, String> {
+fn parse(name: &str, text: &str, reading: Reading) -> Result<SavedQuery, String> {
     let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
     let map = match documents.as_slice() {
         [one] => one.as_mapping().ok_or("it is not a map")?,
         _ => return Err("it must be one map".to_owned()),
     };
-    let mut saved = Saved {
+    let mut saved = SavedQuery {
         name: name.to_owned(),
         title: String::new(),
-        condition: Expression::parse("").map_err(|error| error.to_string())?,
+        condition: Expression::all(),
         last: None,
         order: Order::NEWEST_FIRST,
         columns: Vec::new(),
@@ -145,7 +145,7 @@ fn parse(name: &str, text: &str) -> Result<Saved, String> {
         }
     }
     let kql = kql.ok_or("`kql` is missing")?;
-    saved.condition = Expression::parse(&kql).map_err(|error| error.to_string())?;
+    saved.condition = Expression::read(&kql, reading).map_err(|error| error.to_string())?;
     if saved.title.is_empty() { Err("`title` is missing".to_owned()) } else { Ok(saved) }
 }
 
@@ -178,7 +178,7 @@ mod tests {
         files.sort();
         let carried = all().unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(carried.iter().map(|saved| saved.name.as_str()).collect::<Vec<_>>(), files);
-        assert_eq!(load("slow").unwrap().order, Order { by: OrderBy::Latency, descending: true });
+        assert_eq!(load("slow", Reading::Question).unwrap().order, Order { by: OrderBy::Latency, descending: true });
     }
 
     #[test]
@@ -188,15 +188,16 @@ mod tests {
             ("title: x", "`kql` is missing"),
             ("kql: x", "`title` is missing"),
             ("title: x\nkql: 'a :'", "expected a value after `:`"),
+            ("title: x\nkql: a = b", "write `a : b`"),
             ("title: x\nkql: a\nlast: 1x", "is not a time"),
             ("title: x\nkql: a\nlast: 1", "`last` is not a text"),
             ("title: x\nkql: a\nsort: model", "`sort: model` is not"),
             ("title: x\nkql: a\nsorted: x", "it has no key `sorted`"),
             ("title: [x]\nkql: a", "`title` is not a text"),
         ] {
-            let error = read("q", text).unwrap_err().to_string();
+            let error = read("q", text, Reading::Question).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
-        assert!(matches!(load("nowhere"), Err(SavedError::Unknown { .. })));
+        assert!(matches!(load("nowhere", Reading::Question), Err(SavedError::Unknown { .. })));
     }
 }

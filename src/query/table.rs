@@ -59,7 +59,8 @@ impl Table {
         for row in &self.waiting {
             widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.width()));
         }
-        fit(&mut widths, self.width);
+        let least: Vec<usize> = (0..widths.len()).map(|place| least_width(&self.waiting, place)).collect();
+        fit(&mut widths, &least, self.width);
         write_row(&self.head, &widths, out)?;
         for row in std::mem::take(&mut self.waiting) {
             write_row(&row, &widths, out)?;
@@ -69,13 +70,21 @@ impl Table {
     }
 }
 
+/// How narrow a column may be made: a number says something else when it is cut.
+fn least_width(rows: &[Vec<String>], place: usize) -> usize {
+    let is_number = |cell: &&String| cell.parse::<f64>().is_ok();
+    let numbers = rows.iter().filter_map(|row| row.get(place)).filter(is_number).map(|cell| cell.width());
+    numbers.max().unwrap_or(0).max(COLUMN_WIDTH_MIN)
+}
+
 /// Takes from the widest column until all fit, or none may be narrower.
-fn fit(widths: &mut [usize], width: usize) {
+fn fit(widths: &mut [usize], least: &[usize], width: usize) {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > width {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > COLUMN_WIDTH_MIN => *widest -= 1,
-            _ => return,
+    while widths.iter().sum::<usize>().saturating_add(gaps) > width {
+        let wide = widths.iter_mut().zip(least).filter(|(width, least)| **width > **least).map(|(width, _)| width);
+        match wide.max() {
+            Some(widest) => *widest -= 1,
+            None => return,
         }
     }
 }
@@ -91,21 +100,42 @@ fn write_row(cells: &[String], widths: &[usize], out: &mut impl Write) -> io::Re
     writeln!(out, "{}", line.trim_end())
 }
 
-/// As much of a text as fits, with `…` where something is left out.
+/// As much of a text as fits, with `…` where something is left out: of a path its end, of a time its clock, of anything
+/// else its beginning.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let (mut shown, mut used) = (String::new(), 1);
-    for character in text.chars() {
-        used += character.width().unwrap_or(0);
-        if used > width {
-            break;
-        }
-        shown.push(character);
+    if let Some(time) = cut_time(text, width) {
+        return time;
     }
-    shown.push('…');
-    shown
+    if text.starts_with('/') {
+        let tail: String = fitting(text.chars().rev(), width).chars().rev().collect();
+        return format!("…{tail}");
+    }
+    fitting(text.chars(), width) + "…"
+}
+
+/// The characters that fit beside a `…`.
+fn fitting(characters: impl Iterator<Item = char>, width: usize) -> String {
+    let mut used = 1;
+    let fits = |character: &char| {
+        used += character.width().unwrap_or(0);
+        used <= width
+    };
+    characters.take_while(fits).collect()
+}
+
+/// A time as in `2026-11-23T10:00:00.123456Z` without its fraction, then without its year, then without its day.
+fn cut_time(text: &str, width: usize) -> Option<String> {
+    let (day, clock) = text.split_at_checked("2026-11-23".len())?;
+    let clock = clock.strip_prefix('T')?.get(.."10:00:00".len())?;
+    let is_of = |text: &str, mark: char| text.chars().all(|c| c.is_ascii_digit() || c == mark);
+    if !is_of(day, '-') || !is_of(clock, ':') {
+        return None;
+    }
+    let forms = [format!("{day} {clock}"), format!("{} {clock}", &day[5..]), clock.to_owned()];
+    forms.into_iter().find(|form| form.len() <= width)
 }
 
 #[cfg(test)]
@@ -129,6 +159,26 @@ mod tests {
         assert_eq!(shown(14, &[["名名", "名名名名名名"]]), "name  text\n名名  名名名…\n");
         assert_eq!(shown(5, &[["1234567", "12345678"]]), "name    text\n12345…  12345…\n");
         assert_eq!(shown(80, &[]), "");
+    }
+
+    #[test]
+    fn what_is_cut_keeps_what_tells_it_from_others() {
+        for (text, width, expected) in [
+            ("/var/log/models/a.ndjson", 12, "…ls/a.ndjson"),
+            ("2026-11-23T10:20:30.123456Z", 26, "2026-11-23 10:20:30"),
+            ("2026-11-23T10:20:30.123Z", 18, "11-23 10:20:30"),
+            ("2026-11-23T10:20:30Z", 8, "10:20:30"),
+            ("2026-11-23T10:20:30Z", 7, "2026-1…"),
+            ("2026-11-23Tsomething", 12, "2026-11-23T…"),
+            ("request-0123456789", 9, "request-…"),
+        ] {
+            assert_eq!(cut(text, width), expected);
+        }
+        let wide = shown(20, &[["12345678901", "a text that is long"]]);
+        assert_eq!(wide, "name         text\n12345678901  a text…\n");
+        let row =
+            ["/logs/0123456789/0123456789/0123456789/a.ndjson", "2026-11-23T10:20:30.123456Z and more that is long"];
+        assert!(shown(usize::MAX, &[row]).contains(row[0]), "into a pipe nothing is cut");
     }
 
     #[test]

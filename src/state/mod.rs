@@ -3,3 +3,4 @@
 pub mod checkpoint;
 pub mod folder;
 pub mod lock;
+pub mod pipeline_file;

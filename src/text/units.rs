@@ -112,6 +112,16 @@ pub fn format_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// A number of things: `1 record`, `2 records`, `1 entry`, `0 entries`.
+pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +201,16 @@ mod tests {
             prop_assert_eq!(parse_bytes(&format_bytes(number)), Ok(number));
             let duration = Duration::from_millis(number);
             prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        let cases = [(0, "record", "0 records"), (1, "record", "1 record"), (2, "dead letter", "2 dead letters")];
+        for (count, noun, expected) in
+            cases.into_iter().chain([(1, "entry", "1 entry"), (3, "entry", "3 entries"), (2, "day", "2 days")])
+        {
+            assert_eq!(counted(count, noun), expected);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod check_connect;
 mod clock;
+mod conditions;
 mod dead_letter;
 mod demo;
 mod disk;

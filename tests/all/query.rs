@@ -84,7 +84,7 @@ fn questions_are_narrowed_counted_limited_and_ranged() {
     assert_eq!(answered(&place, &["confidence : 0.1", "--count"]), "3\n");
     let ended = ask(&place, &["confidence : 0.1", "--count", "--from", "2026-11-23T20:00", "--to", "2026-11-23T22:00"]);
     assert!(
-        ended.stderr.contains("3 records in the store `p`, from 2026-11-23T20:00:00Z to 2026-11-23T22:00:00Z; 1 records there have no confidence; shadow records are left out"),
+        ended.stderr.contains("3 records in the store `p`, from 2026-11-23T20:00:00Z to 2026-11-23T22:00:00Z; 1 record there has no confidence; shadow records are left out"),
         "{ended:?}"
     );
     assert_eq!(ids(&["*", "--last", "1ms"]), [""; 0]);
@@ -106,7 +106,11 @@ fn csv_and_tables_are_safe() {
         command
     })
     .wait();
-    assert!(narrow.stdout.lines().count() == 208 && narrow.stdout.lines().all(|line| line.chars().count() <= 60));
+    assert_eq!(narrow.stdout.lines().count(), 208);
+    assert!(
+        !narrow.stdout.contains('…') && narrow.stdout.lines().any(|line| line.len() > 100),
+        "into a pipe nothing is cut"
+    );
     let usual = answered(&place, &["features.country : DE and request_id : input", "--format", "csv"]);
     assert!(usual.starts_with("_id,@timestamp,request_id,") && usual.contains(",features.country\r\n"), "{usual}");
 }
@@ -172,6 +176,17 @@ fn what_cannot_be_asked_is_said_and_exits_2() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ended:?}");
         assert!(ended.stderr.contains(words), "no `{words}` in {ended:?}");
     };
+    says(
+        &["confidence == 0.5"],
+        "the question is not understood: `==` is not KQL, which takes it for a text: write `confidence : 0.5`",
+    );
+    says(&["confidence == 0.5"], "hint: `--free-text` takes it as it is");
+    says(&["SELECT * FROM logs"], "`SELECT` is not KQL");
+    says(&["confidence < abc"], "`abc` is no number, and `confidence` is one");
+    says(&["*", "--from", "2026-11-24", "--to", "2026-11-23"], "the range is empty: it begins at 2026-11-24T00:00:00Z");
+    says(&["*", "--from", "now", "--to", "now"], "the range is empty");
+    says(&["*", "--pipeline", "nobody"], "`nobody` is no pipeline file, and no pipeline of this name has run");
+    says(&["*", "--pipeline", "nobody"], "pipelines that have state in `data`: p");
     says(&["confidence <"], "expected a value after `<`\n  confidence <\n              ^");
     says(&[], "nothing is asked");
     says(&["*", "--saved", "nothing"], "no saved query is called `nothing`");
@@ -186,6 +201,99 @@ fn what_cannot_be_asked_is_said_and_exits_2() {
     std::fs::copy(place.path("data/p/store.sqlite"), place.path("data/q/store.sqlite")).unwrap();
     says(&["*"], "there are several stores in `data`: p, q");
     assert_eq!(answered(&place, &["*", "--count", "--pipeline", "p.yaml"]), "207\n");
+}
+
+#[test]
+fn a_question_without_kql_means_all_and_last_ends_where_it_is_told() {
+    let place = stored();
+    let count = |arguments: &[&str]| answered(&place, &[&["--count"], arguments].concat());
+    assert_eq!(count(&[]), "207\n");
+    assert_eq!(count(&["--last", "1ms"]), "0\n");
+    assert_eq!(count(&["--last", "2s", "--to", "2026-11-23T21:00:02Z"]), "2\n");
+    assert_eq!(count(&["--from", "2026-11-23T21:00:00Z", "--to", "2026-11-23T21:00:01Z"]), "1\n");
+    assert_eq!(count(&["confidence == 0.5", "--free-text"]), "0\n");
+    assert_eq!(count(&["event : and"]), "0\n", "a keyword alone is a text");
+    let all = answered(&place, &["--from", "2026-11-23", "--format", "json"]);
+    assert_eq!(all.lines().count(), 207);
+}
+
+/// What one has to know of an answer that is not as hoped stands on stderr.
+#[test]
+fn an_empty_answer_says_where_it_looked_and_what_is_odd() {
+    let place = stored();
+    let said = |arguments: &[&str]| {
+        let ended = ask(&place, arguments);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stderr
+    };
+    let words = said(&["confidnce < 0.6", "--from", "2026-11-23T21:00:00Z", "--to", "2026-11-23T21:00:02Z"]);
+    assert!(
+        words.contains("looked through 2 records in this range, of 208 at any time: data/p/store.sqlite\n"),
+        "{words}"
+    );
+    assert!(
+        words.contains("note: no record in this range has a field `confidnce`: did you mean `confidence`?\n"),
+        "{words}"
+    );
+    let words = said(&["features.contry : DE", "--count"]);
+    assert!(words.contains("looked through 208 records: data/p/store.sqlite\n"), "{words}");
+    assert!(words.contains("has a field `features.contry`: did you mean `features.country`?\n"), "{words}");
+    let words = said(&["*", "--by", "modl", "--columns", "_id,confidence"]);
+    assert!(
+        words.contains("has a field `modl`: did you mean `model_name`?\n")
+            && !words.contains("_id")
+            && !words.contains("`confidence`"),
+        "{words}"
+    );
+    let words = said(&["confidence : np*"]);
+    assert!(words.contains("note: `confidence : np*` can never match: `confidence` is a number"), "{words}");
+    assert!(!said(&["confidence < 0.6 and log.file.path : * and features.country : DE"]).contains("note:"));
+}
+
+#[test]
+fn the_biggest_groups_are_shown_and_the_others_counted() {
+    let place = stored();
+    let ended = ask(&place, &["*", "--by", "request_id"]);
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 21), "{ended:?}");
+    assert!(
+        ended.stderr.contains("the 20 biggest groups, and 187 more that `--limit` shows, in the store"),
+        "{ended:?}"
+    );
+    assert_eq!(ask(&place, &["*", "--by", "request_id", "--format", "csv"]).stdout.lines().count(), 208);
+    let few = ask(&place, &["*", "--by", "event"]);
+    assert!(few.stderr.starts_with("1 group in the store `p`"), "{few:?}");
+}
+
+/// A pipeline that has run is known by its name, wherever its file is.
+#[test]
+fn pipelines_are_known_by_their_names() {
+    let place = stored();
+    place.append("no record\n");
+    assert_eq!(place.run_once().code, Some(1));
+    std::fs::create_dir(place.path("elsewhere")).unwrap();
+    let data = place.path("data").to_str().unwrap().to_owned();
+    let from_elsewhere = |arguments: &[&str]| {
+        let mut command = place.inferlog(&[arguments, &["--data-dir", &data]].concat());
+        command.current_dir(place.path("elsewhere"));
+        start(command).wait()
+    };
+    let found = from_elsewhere(&["query", "confidence < 0.6", "--count", "--pipeline", "p"]);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    let input = r#"{"amount":12.50,"country":"DE"}"#;
+    assert_eq!(from_elsewhere(&["query", "--input", input, "--count", "--pipeline", "p"]).stdout, "1\n");
+    let proven = from_elsewhere(&["reconcile", "p"]);
+    assert!(proven.code == Some(0) && proven.stderr.contains("pipeline `p`"), "{proven:?}");
+    let replayed = from_elsewhere(&["dead-letter", "replay", "--pipeline", "p"]);
+    assert!(replayed.code == Some(1) && replayed.stderr.contains("1 remain in the dead letter"), "{replayed:?}");
+    for verb in [&["query", "*", "--pipeline", "q"][..], &["reconcile", "q"], &["dead-letter", "replay", "q"]] {
+        let unknown = from_elsewhere(verb);
+        assert!(unknown.code == Some(2) && unknown.stderr.contains("`q` is no pipeline file"), "{unknown:?}");
+    }
+    std::fs::rename(place.path("p.yaml"), place.path("moved.yaml")).unwrap();
+    for verb in [&["query", "*", "--pipeline", "p"][..], &["reconcile", "p"]] {
+        let gone = from_elsewhere(verb);
+        assert!(gone.code == Some(2) && gone.stderr.contains("the file of pipeline `p` is gone: `/"), "{gone:?}");
+    }
 }
 
 #[test]
@@ -221,7 +329,7 @@ fn an_answer_says_through_when_it_is_complete_and_a_manifest_proves_it() {
     place.append("no record\n");
     assert_eq!(place.run_once().code, Some(1));
     let dead = ask(&place, &["*", "--count", "--require-complete"]);
-    assert!(dead.code == Some(1) && dead.stderr.contains("pipeline `p` has 1 dead letters in this range"), "{dead:?}");
+    assert!(dead.code == Some(1) && dead.stderr.contains("pipeline `p` has 1 dead letter in this range"), "{dead:?}");
     assert!(!ask(&place, &["*", "--count", "--to", "2026-01-01"]).stderr.contains("dead letters"));
 
     let running = place.run();
@@ -282,6 +390,12 @@ async fn the_store_and_elasticsearch_give_the_same_rows() {
         &["log.offset < 4096 and log.file.path : *a.ndjson", "--format", "json"],
     ] {
         both(arguments);
+    }
+    for source in ["store", "elasticsearch"] {
+        let absent = ask(&place, &["confidnce < 0.6", "--pipeline", "p.yaml", "--source", source]);
+        let words = "no record in this range has a field `confidnce`: did you mean `confidence`?";
+        assert!(absent.code == Some(0) && absent.stderr.contains(words), "{source}: {absent:?}");
+        assert!(absent.stderr.contains("looked through 3008 records: "), "{source}: {absent:?}");
     }
 }
 
@@ -369,7 +483,7 @@ async fn pipelines_elsewhere_are_known_by_their_accounts() {
         told.stderr.contains("pipeline `p` on `") && told.stderr.contains("is known by its accounts alone"),
         "{told:?}"
     );
-    assert!(told.stderr.contains("has 1 dead letters in this range"), "{told:?}");
+    assert!(told.stderr.contains("has 1 dead letter in this range"), "{told:?}");
     let before = ask("elsewhere", "2026-11-23T23:00");
     assert_eq!(before.code, Some(0), "the account is later, and its dead letter is not of this range: {before:?}");
     assert!(before.stderr.contains("complete through 2026-11-23T23:00:00Z"), "{before:?}");

@@ -158,7 +158,7 @@ fn a_file_that_is_gone_is_proven_by_its_accounts() {
     let report = check(&place, 0, [1_050, 850, 100, 0, 100, 0, 0, 0]);
     assert_eq!(proofs(&report), ["accounts", "lines"]);
     let table = reconcile(&place, &[]);
-    assert!(table.stderr.contains("1 files are gone and proven by the accounts"), "{table:?}");
+    assert!(table.stderr.contains("1 file is gone and proven by the accounts"), "{table:?}");
 
     // Also when the checkpoint has forgotten it, and after further runs.
     place.run_once_to(0);

@@ -1,0 +1,146 @@
+//! What `inferlog query` says about its answer: how many rows, of which source and range, what is probably not meant, up to
+//! when it is complete; and the manifest.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::query::{Answer, Arguments, Inquiry};
+use super::query_source::Respondent;
+use super::say;
+use crate::flow::question::Question;
+use crate::kql::Expression;
+use crate::proof::completeness::Completeness;
+use crate::query::absent::AbsentFields;
+use crate::query::ask::AskError;
+use crate::text::harmless::harmless;
+use crate::text::units::counted;
+
+/// An answer, and what was asked.
+pub(super) struct Words<'w> {
+    pub(super) arguments: &'w Arguments,
+    pub(super) inquiry: &'w Inquiry,
+    pub(super) respondent: &'w Respondent,
+    pub(super) answer: &'w Answer,
+    /// How many records of the range have no confidence.
+    pub(super) unknown: u64,
+}
+
+impl Words<'_> {
+    /// How many rows, groups or records the answer has.
+    pub(super) fn rows(&self) -> u64 {
+        match self.answer {
+            Answer::Count(count) => *count,
+            Answer::Rows(summary, _) | Answer::Groups(summary, ..) => summary.rows,
+            Answer::Unread => 0,
+        }
+    }
+
+    pub(super) fn say_summary(&self) {
+        let rows = match self.answer {
+            Answer::Unread => return,
+            Answer::Groups(summary, _, 0) => counted(summary.rows, "group"),
+            Answer::Groups(summary, _, more) => {
+                format!("the {} biggest groups, and {more} more that `--limit` shows,", summary.rows)
+            }
+            Answer::Rows(summary, _) if Some(summary.rows) == self.arguments.limit => {
+                format!("{}, as many as `--limit` lets through,", counted(summary.rows, "record"))
+            }
+            Answer::Count(_) | Answer::Rows(..) => counted(self.rows(), "record"),
+        };
+        let shadow = if self.inquiry.shadow == "left out" { "; shadow records are left out" } else { "" };
+        let (range, source) = (range_text(&self.inquiry.question), &self.respondent.name);
+        let have = if self.unknown == 1 { "has" } else { "have" };
+        let unknown = counted(self.unknown, "record");
+        say(&format!("{rows} in {source}, {range}; {unknown} there {have} no confidence{shadow}"));
+        if let Answer::Rows(_, end) | Answer::Groups(_, end, _) = self.answer
+            && end.is_cut
+        {
+            say("so many records have one and the same time that their order is not the same everywhere");
+        }
+    }
+
+    /// Where there is no row, says what was looked through.
+    pub(super) async fn say_where_nothing_was_found(&self) -> Result<(), AskError> {
+        if self.rows() > 0 {
+            return Ok(());
+        }
+        let all = |from_ms, until_ms| Question {
+            condition: Expression::all(),
+            from_ms,
+            until_ms,
+            order: self.inquiry.question.order,
+        };
+        let Question { from_ms, until_ms, .. } = self.inquiry.question;
+        let in_range = self.respondent.source.count(&all(from_ms, until_ms)).await?;
+        let ever = self.respondent.source.count(&all(None, None)).await?;
+        let looked = match (from_ms, until_ms) {
+            (None, None) => format!("looked through {}", counted(ever, "record")),
+            _ => format!("looked through {} in this range, of {ever} at any time", counted(in_range, "record")),
+        };
+        say(&format!("{looked}: {}", harmless(&self.respondent.place)));
+        Ok(())
+    }
+
+    /// What can never match, and fields that no record has.
+    pub(super) async fn say_doubts(&self) -> Result<(), AskError> {
+        self.inquiry.doubts.iter().for_each(|doubt| say(&format!("note: {}", harmless(doubt))));
+        let Question { from_ms, until_ms, .. } = self.inquiry.question;
+        let absent = AbsentFields::of(&self.respondent.source, &self.inquiry.fields, from_ms, until_ms).await?;
+        for name in &absent.names {
+            let records = match absent.looked_at {
+                Some(count) => format!("none of the newest {}", counted(count, "record")),
+                None => "no record".to_owned(),
+            };
+            let near = absent.near(name).map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+            say(&format!("note: {records} in this range has a field `{}`{}", harmless(name), harmless(&near)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn manifest(&self, completeness: &Completeness) -> Value {
+        let Words { arguments, inquiry, respondent, unknown, .. } = self;
+        let (count, output, indices) = match self.answer {
+            Answer::Count(count) => (json!(count), Value::Null, Vec::new()),
+            Answer::Rows(summary, end) | Answer::Groups(summary, end, _) => {
+                let format = format!("{:?}", arguments.format).to_lowercase();
+                let output =
+                    json!({"format": format, "rows": summary.rows, "bytes": summary.bytes, "sha256": summary.sha256});
+                let count = if inquiry.by.is_some() { Value::Null } else { json!(summary.rows) };
+                (count, output, end.indices.clone())
+            }
+            Answer::Unread => (Value::Null, Value::Null, Vec::new()),
+        };
+        json!({
+            "tool": "inferlog", "version": env!("CARGO_PKG_VERSION"),
+            "time": inquiry.now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "query": inquiry.text, "saved": arguments.saved, "by": inquiry.by, "limit": arguments.limit,
+            "shadow_records": inquiry.shadow,
+            "range": {"from": inquiry.question.from_ms.map(time_text), "to": inquiry.question.until_ms.map(time_text)},
+            "source": {"name": respondent.name, "indices": indices},
+            "count": count, "without_confidence": unknown, "output": output, "completeness": completeness.json(),
+        })
+    }
+}
+
+pub(super) fn say_completeness(completeness: &Completeness) {
+    let through = |time: DateTime<Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    say(&completeness.through.map_or("it is not known through which time this is complete".to_owned(), |time| {
+        format!("complete through {}", through(time))
+    }));
+    completeness.gaps.iter().for_each(|gap| say(&format!("  {}", harmless(gap))));
+}
+
+/// A time in milliseconds since 1970, for people.
+pub(super) fn time_text(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms)
+        .map_or_else(|| format!("{ms} ms"), |time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+}
+
+fn range_text(question: &Question) -> String {
+    match (question.from_ms, question.until_ms) {
+        (None, None) => "at any time".to_owned(),
+        (Some(from), None) => format!("from {} on", time_text(from)),
+        (None, Some(until)) => format!("before {}", time_text(until)),
+        (Some(from), Some(until)) => format!("from {} to {}", time_text(from), time_text(until)),
+    }
+}
