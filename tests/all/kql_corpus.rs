@@ -190,7 +190,9 @@ const FIELDS: [&str; 30] = [
 ];
 
 /// Values, as KQL.
-const VALUES: [&str; 62] = [
+const VALUES: [&str; 64] = [
+    "and",
+    "or",
     "inference",
     "health_check",
     "\"inference\"",

@@ -97,6 +97,11 @@ F event : i\**
 F event : inference*inference
 T words : "not an and or"
 T word : null
+T keyword : and
+T keyword : \and
+T keyword : (or or and)
+F keyword : or
+T and
 ? nothing : null
 F event : 5
 F event : now
@@ -220,6 +225,12 @@ T @timestamp >= 1795428000123
 F @timestamp >= 1795428000124
 T @timestamp > "2026-11-23T11:30+02:00"
 F @timestamp < 2026-11
+F @timestamp : 2026-11
+T @timestamp > 2026-11
+T @timestamp >= 2026
+F @timestamp : 2026
+T @timestamp : "2026-11-23T12:00+02:00"
+F @timestamp : "2026-11-23T10:00+02:00"
 ? @timestamp > yesterday
 ? @timestamp : 2026*
 ? @timestamp > now-1h
@@ -269,7 +280,7 @@ fn records_are_compared_as_elasticsearch_would() {
         "scores": [1, 2.5, "x"], "features": {"country": "DE", "amount.eur": 12.5, "empty": {}}, "model.version": "canary-3.2",
         "timestamp": "2026-11-23T10:00:00.123456Z", "day": "2026-11-23", "items": [{"n": "x", "v": 1}, {"n": "y", "v": 2}],
         "nulls": [null], "@timestamp": "2026-11-23T10:00:00.123456Z", "stage": true, "prediction": 1.5, "latency_ms": "8.5",
-        "low_confidence": "true", "hollow": {"a": null, "b": [{}], "c": {"d": []}}, "phrase": "Now-1h", "word": "null", "star": "a*b",
+        "low_confidence": "true", "hollow": {"a": null, "b": [{}], "c": {"d": []}}, "phrase": "Now-1h", "word": "null", "keyword": "and", "star": "a*b",
     }));
     let cases: Vec<&str> = ANSWERS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     assert!(cases.len() > 100);
