@@ -11,6 +11,7 @@ mod conditions;
 mod dead_letter;
 mod demo;
 mod disk;
+mod documents;
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_load;
