@@ -23,12 +23,7 @@ pub fn host_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
 
-/// The processors of a pipeline file, with identity and metadata.
-pub fn enrichment(pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
-    enrichment_on(&host_name(), pipeline, counters)
-}
-
-/// The same as on a host of this name.
+/// The processors of a pipeline file, with identity and metadata, as on a host of this name.
 pub fn enrichment_on(host: &str, pipeline: &model::Pipeline, counters: &Counters) -> Enrichment {
     let identity = Identity::new(pipeline.source.id.as_deref().unwrap_or(host));
     let metadata = Metadata::new(host, &pipeline.name, &pipeline.digest);

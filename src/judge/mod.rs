@@ -1,11 +1,13 @@
 //! Judge: what becomes of one line?
 //!
-//! [`trial`] takes a line through the decode and enrich of a pipeline file, without files, queues or sinks; [`walk`]
-//! looks on and keeps what each stage did; [`sample`] counts what becomes of a whole log; [`self_test`] holds a pipeline file to its own examples. Nothing is observed
+//! [`line`] decides, for a run, a replay, a proof and people alike. [`trial`] takes one line through it by itself, without
+//! files, queues or sinks; [`walk`] looks on and keeps what each stage did; [`sample`] counts what becomes of a whole log;
+//! [`self_test`] holds a pipeline file to its own examples. Nothing is observed
 //! and nothing is shipped.
 
 pub mod enrichment;
 pub mod idle;
+pub mod line;
 pub mod sample;
 pub mod self_test;
 pub mod trial;

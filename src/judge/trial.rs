@@ -3,23 +3,21 @@
 //! The same decode and enrich as in a run, for `test`, `explain`, and the replay of the dead letter. Nothing is observed
 //! and nothing is shipped.
 
-use super::enrichment;
 use super::idle::IdleFields;
+use super::line::{Fate, Judge};
 use crate::config::model;
-use crate::decode::Decode;
-use crate::enrich::{Enrichment, Sight, Source, Verdict, Watch};
+use crate::enrich::{Sight, Source, Verdict, Watch};
 use crate::flow::line::Line;
-use crate::flow::reject::{Reject, Stage};
+use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Record, Space};
+use crate::source::files::PassedOver;
 use crate::telemetry::Counters;
 
 /// Decode and enrich of one pipeline.
 #[derive(Debug)]
 pub struct Trial {
-    decode: Decode,
-    enrichment: Enrichment,
-    line_bytes_max: u64,
+    judge: Judge,
     /// What the observer `model_metrics` counts, if there is one.
     inferences: Option<(Expression, Sight)>,
     space: Space,
@@ -40,9 +38,7 @@ impl Trial {
     /// The stages of a pipeline file, as on a host of this name.
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Trial {
         Trial {
-            decode: enrichment::decode(pipeline.decode),
-            enrichment: enrichment::enrichment_on(host, pipeline, counters),
-            line_bytes_max: pipeline.source.files.line_bytes_max,
+            judge: Judge::new(pipeline, host, counters),
             inferences: pipeline.observe.first().map(|observer| match observer {
                 model::Observer::ModelMetrics { inferences, .. } => {
                     (inferences.expression.clone(), Sight::of(&inferences.expression))
@@ -57,13 +53,13 @@ impl Trial {
     /// # Errors
     /// The [`Reject`] of the stage that turned it away.
     pub fn run(&mut self, line: &Line<'_>, source: Source<'_>, watch: &mut impl Watch) -> Result<Tried, Reject> {
-        if line.bytes.len() as u64 > self.line_bytes_max {
-            return Err(too_long(line.bytes.len() as u64));
-        }
-        let mut record = self.decode.decode(line, &mut self.space)?;
-        let verdict = self.enrichment.apply_watched(&mut record, source, watch)?;
+        let (verdict, record) = match self.judge.judge(line, source, &mut self.space, watch) {
+            Fate::Document(verdict, record) => (verdict, record),
+            Fate::Dropped(rule, verdict, record) => (Verdict { dropped: Some(rule), ..verdict }, record),
+            Fate::Rejected(_, reject, _) => return Err(reject),
+        };
         let is_inference = self.inferences.as_ref().map(|(inferences, sight)| {
-            self.enrichment.ask(*sight, &record, source, |document| inferences.matches(document))
+            self.judge.enrichment.ask(*sight, &record, source, |document| inferences.matches(document))
         });
         let mut document = Vec::new();
         record.render(&mut document);
@@ -72,19 +68,24 @@ impl Trial {
 
     /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.
     pub fn look_for_idle_fields(&mut self, line: &Line<'_>, idle: &mut IdleFields) {
-        if let Ok(record) = self.decode.decode(line, &mut self.space) {
-            idle.look(&self.enrichment, &record);
+        if let Some(record) = self.judge.record(line, &mut self.space) {
+            idle.look(&self.judge.enrichment, &record);
         }
     }
 
     /// A sentence for each rule that hides a field which no record had.
     pub fn idle_fields_in_words(&self, idle: &IdleFields) -> Vec<String> {
-        idle.in_words(&self.enrichment)
+        idle.in_words(&self.judge.enrichment)
     }
 
     /// The id that a line has while it is no document.
     pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> crate::flow::batch::Id {
-        self.enrichment.id_of_line(line, source)
+        self.judge.id_of_line(line, source)
+    }
+
+    /// The id of a line that is too long to be held.
+    pub fn id_of_long_line(&mut self, length_bytes: u64, source: Source<'_>) -> crate::flow::batch::Id {
+        self.judge.passed_over(PassedOver::LongLine, length_bytes, source).0
     }
 
     /// A member as it may be shown to people: what any rule hides is hidden, whatever its condition, with the names below
@@ -93,22 +94,10 @@ impl Trial {
         let member = format!("{{{}:{raw}}}", serde_json::Value::from(name));
         let mut space = Space::default();
         let hidden = Record::parse(&member, &mut space).ok().and_then(|mut record| {
-            let is_hidden = self.enrichment.hide(&mut record);
+            let is_hidden = self.judge.enrichment.hide(&mut record);
             let shown = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
             is_hidden.then(|| record.name_values().next().map(shown)).flatten()
         });
         hidden.unwrap_or_else(|| ("(not shown)".to_owned(), "\"[not shown]\"".to_owned()))
     }
-}
-
-/// Turns away a line that is longer than the limit.
-pub(crate) fn too_long(length_bytes: u64) -> Reject {
-    let detail = format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file");
-    Reject::new(Stage::Source, "line_too_long", detail)
-}
-
-/// Turns away NUL bytes that stand where lines should be.
-pub(crate) fn nul_bytes(length_bytes: u64) -> Reject {
-    let detail = format!("{length_bytes} bytes of the file are NUL bytes, or parts of lines that they destroyed");
-    Reject::new(Stage::Source, "nul_bytes", detail)
 }

@@ -23,7 +23,8 @@ use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError, Raw, Why};
 use crate::elastic::options::OptionsError;
 use crate::flow::wake::Wake;
-use crate::judge::enrichment::{decode, enrichment, hides, host_name};
+use crate::judge::enrichment::{hides, host_name};
+use crate::judge::line::Judge;
 use crate::observe::{self, Observers, Shown};
 use crate::proof::accounts::{Accounts, Restored, Subject};
 use crate::queue::Queue;
@@ -133,8 +134,7 @@ pub fn build(
         queues.push(queue);
     }
     let stages = Stages::new(
-        decode(pipeline.decode),
-        enrichment(pipeline, &counters),
+        Judge::new(pipeline, &host_name(), &counters),
         observers,
         Arc::clone(&dead_letter),
         counters.clone(),

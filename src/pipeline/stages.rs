@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
-use crate::decode::Decode;
-use crate::enrich::{Enrichment, Sight, Source, Verdict};
+use crate::enrich::{Enrichment, Nobody, Sight, Source};
 use crate::flow::ack::Mark;
 use crate::flow::batch::{Batch, Id, Origin};
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
-use crate::judge::trial::{nul_bytes, too_long};
+use crate::judge::line::{Fate, Judge};
 use crate::observe::Observers;
 use crate::record::{Record, Space};
 use crate::source::files::{Chunk, Content, PassedOver};
@@ -50,8 +49,7 @@ pub(super) struct Sealed {
 /// The stages, with the batch that is being filled.
 #[derive(Debug)]
 pub(super) struct Stages {
-    pub(super) decode: Decode,
-    pub(super) enrichment: Enrichment,
+    pub(super) judge: Judge,
     pub(super) observers: Observers,
     /// What the observers' condition has to see.
     observed: Sight,
@@ -84,8 +82,7 @@ pub(super) struct Interrupted {
 impl Stages {
     /// Puts the stages together.
     pub(super) fn new(
-        decode: Decode,
-        enrichment: Enrichment,
+        judge: Judge,
         observers: Observers,
         dead_letter: Arc<DeadLetter>,
         counters: Counters,
@@ -93,8 +90,7 @@ impl Stages {
         spent: Receiver<Batch>,
     ) -> Stages {
         Stages {
-            decode,
-            enrichment,
+            judge,
             observed: observers.condition().map_or(Sight::Members, Sight::of),
             observers,
             dead_letter,
@@ -132,7 +128,7 @@ impl Stages {
     pub(super) fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
         let Content::Lines(bytes) = chunk.content else { return false };
         let mut lines = Lines::new(bytes, chunk.offset_bytes);
-        lines.next().is_none_or(|line| self.decode.decode(&line, &mut self.space).is_ok())
+        lines.next().is_none_or(|line| self.judge.record(&line, &mut self.space).is_some())
     }
 
     /// Seals the batch that is being filled when its time has come, whatever else there is to do.
@@ -178,7 +174,7 @@ impl Stages {
             }
         }
         self.note_lines(chunk, bytes, noted..bytes.len());
-        self.enrichment.warn_of_idle_fields();
+        self.judge.enrichment.warn_of_idle_fields();
         Ok(())
     }
 
@@ -214,37 +210,30 @@ impl Stages {
         source: Source<'_>,
         observed_offset_bytes: u64,
     ) -> Result<(), DeadLetterError> {
-        let mut record = match self.decode.decode(line, &mut self.space) {
-            Ok(record) => record,
-            Err(reject) => {
-                let id = self.enrichment.id_of_line(line.bytes, source);
-                bury_line(&self.dead_letter, id, &reject, line, source)?;
-                count_dead(&mut self.tally, &id, &reject);
-                self.tally.lines += 1;
-                return Ok(());
-            }
-        };
-        let verdict = self.enrichment.apply(&mut record, source);
-        if verdict.is_ok() && line.offset_bytes >= observed_offset_bytes {
-            let observers = &mut self.observers;
-            self.enrichment.ask(self.observed, &record, source, |document| observers.observe(&record, document));
-        }
-        match verdict {
-            Ok(Verdict { dropped: Some(rule), .. }) => {
-                self.dropped(&rule).inc();
-                self.tally.dropped.add(&rule, 1);
-            }
-            Ok(verdict) => {
+        let is_new = line.offset_bytes >= observed_offset_bytes;
+        match self.judge.judge(line, source, &mut self.space, &mut Nobody) {
+            Fate::Document(verdict, record) => {
+                observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, is_new);
                 self.tally.keep(&verdict.id);
                 let file = self.batch.file(source.file);
                 let length_bytes = line.bytes.len() as u32;
                 let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
                 self.batch.push(verdict.id, verdict.timestamp_us, origin, |out| record.render(out));
             }
-            Err(reject) => {
-                let id = self.enrichment.id_of_line(line.bytes, source);
-                bury_record(&self.dead_letter, &self.enrichment, id, &reject, &mut record, line, source)?;
+            Fate::Dropped(rule, _, record) => {
+                observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, is_new);
+                self.dropped(&rule).inc();
+                self.tally.dropped.add(&rule, 1);
+            }
+            Fate::Rejected(id, reject, Some(mut record)) => {
+                bury_record(&self.dead_letter, &self.judge.enrichment, id, &reject, &mut record, line, source)?;
                 count_dead(&mut self.tally, &id, &reject);
+            }
+            Fate::Rejected(id, reject, None) => {
+                bury_line(&self.dead_letter, id, &reject, line, source)?;
+                count_dead(&mut self.tally, &id, &reject);
+                self.tally.lines += 1;
+                return Ok(());
             }
         }
         // Last, so that a line that has to be taken again is counted once.
@@ -271,11 +260,11 @@ impl Stages {
         length_bytes: u64,
     ) -> Result<(), DeadLetterError> {
         let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
-        let (reject, why) = match what {
-            PassedOver::LongLine => (too_long(length_bytes), Why::TooLong),
-            PassedOver::NulBytes => (nul_bytes(length_bytes), Why::NothingWritten),
+        let why = match what {
+            PassedOver::LongLine => Why::TooLong,
+            PassedOver::NulBytes => Why::NothingWritten,
         };
-        let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);
+        let (id, reject) = self.judge.passed_over(what, length_bytes, source);
         self.dead_letter.write(&Entry {
             id,
             reject: &reject,
@@ -288,6 +277,20 @@ impl Stages {
         count_dead(&mut self.tally, &id, &reject);
         self.tally.lines += 1;
         Ok(())
+    }
+}
+
+/// Lets the observers see a record, unless they had counted it before a restart.
+fn observe(
+    observers: &mut Observers,
+    sight: Sight,
+    enrichment: &Enrichment,
+    record: &Record<'_>,
+    source: Source<'_>,
+    is_new: bool,
+) {
+    if is_new {
+        enrichment.ask(sight, record, source, |document| observers.observe(record, document));
     }
 }
 

@@ -389,10 +389,10 @@ impl Replayer<'_> {
     /// Whether the id of an entry is made of this line, or, for one that was too long, of its place.
     fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Result<Tried, Reject>) -> bool {
         let source = source(entry, &candidate.file);
-        let length = entry.origin.length_bytes.to_le_bytes();
         let of_document = tried.as_ref().ok().map(|tried| tried.verdict.id);
         let of_line = self.trial.id_of_line(&candidate.line, source);
-        let of_place = (entry.reason == "line_too_long").then(|| self.trial.id_of_line(&length, source));
+        let of_place = entry.reason == "line_too_long";
+        let of_place = of_place.then(|| self.trial.id_of_long_line(entry.origin.length_bytes, source));
         let same = |other: Id| digest(other).is_some() && digest(other) == digest(id);
         [of_document, Some(of_line), of_place].into_iter().flatten().any(same)
     }

@@ -1,6 +1,6 @@
 //! Lines: what must have become of each line of a file, judged by the pipeline file as it is now?
 //!
-//! The file is read by the source's own code and judged by the stages' own code, so that there is one truth about which
+//! The file is read by the source's own code and judged by the one [`line::Judge`], so that there is one truth about which
 //! lines there are and which ids they have.
 
 use std::io;
@@ -8,11 +8,10 @@ use std::io;
 use chrono::Utc;
 
 use crate::config::model;
-use crate::decode::Decode;
-use crate::enrich::{Enrichment, Source};
+use crate::enrich::{Nobody, Source};
 use crate::flow::batch::Id;
-use crate::flow::line::Line;
-use crate::judge::enrichment;
+use crate::judge::enrichment::host_name;
+use crate::judge::line;
 use crate::record::Space;
 use crate::source::files::file::{Gaps, TailedFile, Turn};
 use crate::source::framing::Lines;
@@ -45,8 +44,7 @@ pub(super) struct Judged {
 
 /// Judges lines.
 pub(super) struct Judge {
-    enrichment: Enrichment,
-    decode: Decode,
+    judge: line::Judge,
     space: Space,
     line_bytes_max: usize,
     buffer: Vec<u8>,
@@ -54,10 +52,8 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(pipeline: &model::Pipeline) -> Judge {
-        let enrichment = enrichment::enrichment(pipeline, &Telemetry::default().pipeline(&pipeline.name));
         Judge {
-            enrichment,
-            decode: enrichment::decode(pipeline.decode),
+            judge: line::Judge::new(pipeline, &host_name(), &Telemetry::default().pipeline(&pipeline.name)),
             space: Space::default(),
             line_bytes_max: pipeline.source.files.line_bytes_max as usize,
             buffer: Vec::new(),
@@ -83,8 +79,11 @@ impl Judge {
             };
             match turn {
                 Turn::Lines { range, offset_bytes } => self.judge_block(file, range, offset_bytes, to_bytes, judged)?,
-                Turn::PassedOver { offset_bytes, length_bytes, .. } => {
-                    judged.push(self.judge_passed_over(file, offset_bytes, length_bytes)?);
+                Turn::PassedOver { what, offset_bytes, length_bytes } => {
+                    let source_file = file.source_file()?;
+                    let source = Source { file: &source_file, offset_bytes, read_us: 0 };
+                    let (id, _) = self.judge.passed_over(what, length_bytes, source);
+                    judged.push(Judged { offset_bytes, is_record: false, fate: Fate::Dead(id) });
                 }
                 Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return Ok(false),
             }
@@ -107,35 +106,22 @@ impl Judge {
         for line in Lines::new(block, offset_bytes) {
             let read_us = Utc::now().timestamp_micros();
             let source = Source { file: &source_file, offset_bytes: line.offset_bytes, read_us };
-            judged.push(judge(self.decode, &mut self.enrichment, &mut self.space, &line, source));
+            let fate = self.judge.judge(&line, source, &mut self.space, &mut Nobody);
+            judged.push(Judged::of(line.offset_bytes, &fate));
         }
         Ok(())
     }
-
-    fn judge_passed_over(&mut self, file: &mut TailedFile, offset_bytes: u64, length_bytes: u64) -> io::Result<Judged> {
-        let source_file = file.source_file()?;
-        let source = Source { file: &source_file, offset_bytes, read_us: 0 };
-        let id = self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source);
-        Ok(Judged { offset_bytes, is_record: false, fate: Fate::Dead(id) })
-    }
 }
 
-fn judge(
-    decode: Decode,
-    enrichment: &mut Enrichment,
-    space: &mut Space,
-    line: &Line<'_>,
-    source: Source<'_>,
-) -> Judged {
-    let offset_bytes = line.offset_bytes;
-    let Ok(mut record) = decode.decode(line, space) else {
-        let fate = Fate::Dead(enrichment.id_of_line(line.bytes, source));
-        return Judged { offset_bytes, is_record: false, fate };
-    };
-    let fate = match enrichment.apply(&mut record, source) {
-        Ok(verdict) if verdict.dropped.is_some() => Fate::Dropped(verdict.id),
-        Ok(verdict) => Fate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)),
-        Err(_) => Fate::Dead(enrichment.id_of_line(line.bytes, source)),
-    };
-    Judged { offset_bytes, is_record: true, fate }
+impl Judged {
+    fn of(offset_bytes: u64, fate: &line::Fate<'_>) -> Judged {
+        let (is_record, fate) = match fate {
+            line::Fate::Document(verdict, _) => {
+                (true, Fate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)))
+            }
+            line::Fate::Dropped(_, verdict, _) => (true, Fate::Dropped(verdict.id)),
+            line::Fate::Rejected(id, _, record) => (record.is_some(), Fate::Dead(*id)),
+        };
+        Judged { offset_bytes, is_record, fate }
+    }
 }

@@ -1,0 +1,105 @@
+//! One line: what becomes of it?
+//!
+//! A document, dropped by a rule, or turned away for a reason: this is decided here and nowhere else, with the id that
+//! goes with it. A run, the replay of the dead letter, `reconcile` and the verbs for people all ask a [`Judge`].
+
+use std::sync::Arc;
+
+use super::enrichment;
+use crate::config::model;
+use crate::decode::Decode;
+use crate::enrich::{Enrichment, Source, Verdict, Watch};
+use crate::flow::batch::Id;
+use crate::flow::line::Line;
+use crate::flow::reject::{Reject, Stage};
+use crate::record::{Record, Space};
+use crate::source::files::PassedOver;
+use crate::telemetry::Counters;
+
+/// Decides on lines, as a pipeline file says.
+#[derive(Debug)]
+pub struct Judge {
+    decode: Decode,
+    /// What makes records documents.
+    pub enrichment: Enrichment,
+    line_bytes_max: u64,
+}
+
+/// What becomes of a line.
+#[derive(Debug)]
+pub enum Fate<'r> {
+    /// This record is the document, to be shipped under the verdict's id.
+    Document(Verdict, Record<'r>),
+    /// A rule of this name drops it.
+    Dropped(Arc<str>, Verdict, Record<'r>),
+    /// It is turned away, and has this id in the dead letter. A record, as far as it had come, if it was one.
+    Rejected(Id, Reject, Option<Record<'r>>),
+}
+
+impl Judge {
+    /// The judge of a pipeline file, as on a host of this name.
+    pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Judge {
+        Judge {
+            decode: enrichment::decode(pipeline.decode),
+            enrichment: enrichment::enrichment_on(host, pipeline, counters),
+            line_bytes_max: pipeline.source.files.line_bytes_max,
+        }
+    }
+
+    /// Decides on one line, while somebody looks on.
+    pub fn judge<'r>(
+        &mut self,
+        line: &Line<'r>,
+        source: Source<'_>,
+        space: &'r mut Space,
+        watch: &mut impl Watch,
+    ) -> Fate<'r> {
+        let length_bytes = line.bytes.len() as u64;
+        if length_bytes > self.line_bytes_max {
+            let (id, reject) = self.passed_over(PassedOver::LongLine, length_bytes, source);
+            return Fate::Rejected(id, reject, None);
+        }
+        let mut record = match self.decode.decode(line, space) {
+            Ok(record) => record,
+            Err(reject) => return Fate::Rejected(self.enrichment.id_of_line(line.bytes, source), reject, None),
+        };
+        match self.enrichment.apply_watched(&mut record, source, watch) {
+            Ok(Verdict { dropped: Some(rule), id, timestamp_us, timed }) => {
+                Fate::Dropped(rule, Verdict { dropped: None, id, timestamp_us, timed }, record)
+            }
+            Ok(verdict) => Fate::Document(verdict, record),
+            Err(reject) => Fate::Rejected(self.enrichment.id_of_line(line.bytes, source), reject, Some(record)),
+        }
+    }
+
+    /// Decides on what the source passes over without holding it: its id is that of its place and length.
+    pub fn passed_over(&mut self, what: PassedOver, length_bytes: u64, source: Source<'_>) -> (Id, Reject) {
+        let reject = match what {
+            PassedOver::LongLine => too_long(length_bytes),
+            PassedOver::NulBytes => nul_bytes(length_bytes),
+        };
+        (self.enrichment.id_of_line(&length_bytes.to_le_bytes(), source), reject)
+    }
+
+    /// The id that a line has while it is no document, whatever it is.
+    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> Id {
+        self.enrichment.id_of_line(line, source)
+    }
+
+    /// The record that a line is, before anything is done with it.
+    pub fn record<'r>(&self, line: &Line<'r>, space: &'r mut Space) -> Option<Record<'r>> {
+        self.decode.decode(line, space).ok()
+    }
+}
+
+/// Turns away a line that is longer than the limit.
+fn too_long(length_bytes: u64) -> Reject {
+    let detail = format!("the line has {length_bytes} bytes, more than `line_bytes_max`; it is still in its file");
+    Reject::new(Stage::Source, "line_too_long", detail)
+}
+
+/// Turns away NUL bytes that stand where lines should be.
+fn nul_bytes(length_bytes: u64) -> Reject {
+    let detail = format!("{length_bytes} bytes of the file are NUL bytes, or parts of lines that they destroyed");
+    Reject::new(Stage::Source, "nul_bytes", detail)
+}
