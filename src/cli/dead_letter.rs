@@ -17,11 +17,10 @@ use super::{
 };
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
-use crate::dead_letter::{self, Entries, ReadError, Why};
+use crate::dead_letter::{Entries, ReadError, Why};
 use crate::flow::reasons;
 use crate::replay::{self, Outcome, Selection, Summary};
-use crate::state::folder::data_dir;
-use crate::state::folder::state_folder;
+use crate::state::folder::{data_dir, dead_letter_folder, state_folder};
 use crate::state::pipeline_file;
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
@@ -119,7 +118,7 @@ fn dead_letters(data_dir: &Path, pipeline: Option<&str>) -> Result<Vec<(String, 
     let names = names.map_err(|error| cannot_look(data_dir, &error))?;
     let mut found = Vec::new();
     for name in names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
-        let folder = dead_letter::folder(&state_folder(data_dir, &name));
+        let folder = dead_letter_folder(&state_folder(data_dir, &name));
         if pipeline.is_some_and(|pipeline| pipeline != name) || name == NO_PIPELINE {
             continue;
         }

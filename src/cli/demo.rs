@@ -17,8 +17,7 @@ use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers}
 use crate::pipeline::Ended;
 use crate::pipeline::supervisor::Supervisor;
 use crate::sink::store::{Reader, Store};
-use crate::state::folder::data_dir;
-use crate::state::folder::state_folder;
+use crate::state::folder::{data_dir, state_folder, store_file};
 use crate::state::lock::lock;
 use crate::text::units::format_bytes;
 
@@ -99,7 +98,7 @@ impl Folders {
     }
 
     fn store(&self) -> PathBuf {
-        state_folder(&self.data_dir, "demo").join("store.sqlite")
+        store_file(&state_folder(&self.data_dir, "demo"))
     }
 }
 

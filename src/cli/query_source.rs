@@ -20,8 +20,7 @@ use crate::proof::completeness::{Completeness, local_state};
 use crate::query::ask::Source;
 use crate::record::{self, Record, Space};
 use crate::sink::store::Store;
-use crate::state::folder::data_dir;
-use crate::state::folder::state_folder;
+use crate::state::folder::{data_dir, state_folder, store_file};
 
 /// A sink that can be asked.
 pub(super) struct Respondent {
@@ -131,7 +130,7 @@ fn open_store(
 
 /// Where the store of a pipeline is unless its file says otherwise.
 fn store_in(data_dir: &Path, pipeline: &str) -> PathBuf {
-    state_folder(data_dir, pipeline).join("store.sqlite")
+    store_file(&state_folder(data_dir, pipeline))
 }
 
 /// The name of the only pipeline that has a store here.
@@ -169,7 +168,7 @@ fn stores(data_dir: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for folder in folders {
         let folder = folder?;
-        match fs_err::metadata(folder.path().join("store.sqlite")) {
+        match fs_err::metadata(store_file(&folder.path())) {
             Ok(metadata) if metadata.is_file() => names.push(folder.file_name().to_string_lossy().into_owned()),
             // A file system's own folder is root's alone.
             Err(_) if folder.file_name() == "lost+found" => {}

@@ -32,11 +32,6 @@ pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options, Raw, WhenF
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the dead letter of a pipeline is, in its folder of state.
-pub fn folder(state_folder: &Path) -> PathBuf {
-    state_folder.join("dead_letter")
-}
-
 /// The files of a dead letter, in the order of their days.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();

@@ -13,6 +13,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::flow::batch::FileKey;
+
 /// An entry as it stands in the dead letter.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Found {
@@ -74,6 +76,13 @@ pub enum Kept<'f> {
     Raw(std::borrow::Cow<'f, [u8]>),
     /// Nothing: the origin says where it is.
     Reference,
+}
+
+impl FoundOrigin {
+    /// Which content the line is of.
+    pub fn key(&self) -> FileKey {
+        FileKey { inode: self.inode, generation: self.generation }
+    }
 }
 
 impl Found {

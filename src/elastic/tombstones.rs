@@ -23,7 +23,7 @@ pub struct Tombstone {
     /// The id that it had.
     #[serde(rename = "tombstone.id")]
     pub id: String,
-    /// The file that it came from, as [`crate::flow::batch::SourceFile::key`] names it.
+    /// The file that it came from, as [`crate::flow::batch::FileKey`] names it.
     #[serde(rename = "inferlog.file", default)]
     pub file: String,
     /// The start of its line, in bytes from the start of the file.

@@ -12,12 +12,10 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, Source};
-use crate::flow::batch::{ID_CHARACTERS, Id, SourceFile};
+use crate::flow::batch::{Id, SourceFile};
 use crate::record::{Path, Record};
 
 /// What an id is made of, beside the time.
@@ -73,11 +71,11 @@ impl Identity {
         let digest = context.id_digest.unwrap_or_else(|| self.digest(line.as_bytes(), source, 0));
         let timed = context.timed && !context.unique;
         let seconds = context.timestamp_us.filter(|_| timed).map_or(0, |micros| micros.div_euclid(1_000_000));
-        encode(seconds, digest)
+        Id::new(seconds, digest)
     }
 
     pub(super) fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> Id {
-        encode(0, self.digest(line, source, 0))
+        Id::new(0, self.digest(line, source, 0))
     }
 
     fn digest(&mut self, line: &[u8], source: Source<'_>, ordinal: u32) -> Digest {
@@ -112,14 +110,4 @@ fn half(hasher: Sha256) -> Digest {
     let mut half = [0; 16];
     half.copy_from_slice(&digest[..16]);
     half
-}
-
-fn encode(seconds: i64, digest: Digest) -> Id {
-    let mut bytes = [0; 21];
-    bytes[..5].copy_from_slice(&(seconds.clamp(0, (1 << 40) - 1) as u64).to_be_bytes()[3..]);
-    bytes[5..].copy_from_slice(&digest);
-    let mut id = [0; ID_CHARACTERS];
-    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
-    debug_assert_eq!(written, Ok(ID_CHARACTERS));
-    Id(id)
 }

@@ -61,7 +61,7 @@ impl Metadata {
     /// Calls `visit` with name and raw value of all that is added where there is room for it, until it returns true.
     pub(super) fn any(&self, source: Source<'_>, notes: &[&str], visit: &mut dyn FnMut(&str, &str) -> bool) -> bool {
         self.fixed.iter().any(|(name, raw)| visit(name.as_str(), raw))
-            || visit(FILE, &quoted(&source.file.key()))
+            || visit(FILE, &quoted(&source.file.key().to_string()))
             || visit(FILE_PATH, &quoted(&source.file.path))
             || visit(OFFSET, &source.offset_bytes.to_string())
             || (!notes.is_empty() && visit(NOTES, &list(notes)))
@@ -86,7 +86,7 @@ impl Metadata {
 
     fn add_one_by_one(&self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
         let mut members = self.fixed.clone();
-        members.push((Path::known(FILE), quoted(&source.file.key())));
+        members.push((Path::known(FILE), quoted(&source.file.key().to_string())));
         members.push((Path::known(FILE_PATH), quoted(&source.file.path)));
         members.push((Path::known(OFFSET), source.offset_bytes.to_string()));
         if !notes.is_empty() {

@@ -13,16 +13,34 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 /// Length of an [`Id`] in characters.
 pub const ID_CHARACTERS: usize = 28;
 
 /// A document's `_id`: 21 bytes in URL-safe base64 without padding.
+///
+/// ```text
+/// 5 bytes   seconds since 1970, big-endian: the record's own time; zero without one
+/// 16 bytes  a digest of what tells the document from all others
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub [u8; ID_CHARACTERS]);
 
 impl Id {
+    /// Makes an id of a time in seconds since 1970, as far as it can be kept, and a digest.
+    pub fn new(seconds: i64, digest: [u8; 16]) -> Id {
+        let mut bytes = [0; 21];
+        bytes[..5].copy_from_slice(&(seconds.clamp(0, (1 << 40) - 1) as u64).to_be_bytes()[3..]);
+        bytes[5..].copy_from_slice(&digest);
+        let mut id = [0; ID_CHARACTERS];
+        let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
+        debug_assert_eq!(written, Ok(ID_CHARACTERS));
+        Id(id)
+    }
+
     /// Reads an id; `None` when the text is none.
     pub fn read(text: &str) -> Option<Id> {
         text.as_bytes().try_into().ok().map(Id)
@@ -60,9 +78,33 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// The file's name for machines, as documents carry it in `inferlog.file`: inode and generation.
-    pub fn key(&self) -> String {
-        format!("{}-{}", self.inode, self.generation)
+    /// Which content it is.
+    pub fn key(&self) -> FileKey {
+        FileKey { inode: self.inode, generation: self.generation }
+    }
+}
+
+/// Which content a line is of: an inode, and how often the content had begun anew under it. Written `7-0`, as documents
+/// carry it in `inferlog.file`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileKey {
+    /// The inode.
+    pub inode: u64,
+    /// 0 at first.
+    pub generation: u32,
+}
+
+impl FileKey {
+    /// Reads what was written; `None` when the text is none.
+    pub fn read(text: &str) -> Option<FileKey> {
+        let (inode, generation) = text.split_once('-')?;
+        Some(FileKey { inode: inode.parse().ok()?, generation: generation.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for FileKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}-{}", self.inode, self.generation)
     }
 }
 
@@ -206,5 +248,23 @@ impl Batch {
     /// True when there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_keys_of_files_are_read_as_they_were_written() {
+        let id = Id::new(1, [0xff; 16]);
+        assert_eq!(id.as_str(), "AAAAAAH_____________________");
+        assert_eq!((Id::read(id.as_str()), Id::read("short")), (Some(id), None));
+        assert_eq!(Id::new(-1, [0; 16]), Id::new(0, [0; 16]));
+        let key = FileKey { inode: 7, generation: 12 };
+        assert_eq!((key.to_string().as_str(), FileKey::read("7-12")), ("7-12", Some(key)));
+        for text in ["", "7", "7-", "-1", "7-a", "7-1-2"] {
+            assert_eq!(FileKey::read(text), None, "{text}");
+        }
     }
 }

@@ -103,3 +103,46 @@ fn nul_bytes(length_bytes: u64) -> Reject {
     let detail = format!("{length_bytes} bytes of the file are NUL bytes, or parts of lines that they destroyed");
     Reject::new(Stage::Source, "nul_bytes", detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, load_with};
+    use crate::enrich::Nobody;
+    use crate::flow::batch::SourceFile;
+    use crate::telemetry::Telemetry;
+
+    #[test]
+    fn a_line_has_one_fate_and_one_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.yaml");
+        let text = "source: { files: { paths: [a], line_bytes_max: 64 } }\ndecode: json\nsink: stdout\n\
+                    enrich: [ { drop: { name: noise, when: \"event : noise\" } }, { redact: { fields: [f.a] } } ]\n";
+        fs_err::write(&path, text).unwrap();
+        let pipeline = load_with(&[path], &Environment::new(|_| None)).unwrap().remove(0);
+        let mut judge = Judge::new(&pipeline, "host", &Telemetry::default().pipeline("p"));
+        let file = Arc::new(SourceFile { path: "/a".to_owned(), inode: 7, ..SourceFile::default() });
+        let source = Source { file: &file, offset_bytes: 9, read_us: 0 };
+        let long = format!("{{\"text\":\"{}\"}}", "x".repeat(64));
+        for (text, expected) in [
+            ("{\"n\":1}", "document"),
+            ("{\"event\":\"noise\"}", "dropped by noise"),
+            ("text", "rejected: decode/not_an_object"),
+            ("{\"f\":{\"a\":1,\"a\":2}}", "rejected, a record: enrich/repeated_name"),
+            (long.as_str(), "rejected: source/line_too_long"),
+        ] {
+            let line = Line { offset_bytes: 9, bytes: text.as_bytes(), text: Some(text) };
+            let of_line = judge.id_of_line(line.bytes, source);
+            let (of_place, _) = judge.passed_over(PassedOver::LongLine, text.len() as u64, source);
+            let mut space = Space::default();
+            let (fate, id) = match judge.judge(&line, source, &mut space, &mut Nobody) {
+                Fate::Document(verdict, _) => ("document".to_owned(), verdict.id),
+                Fate::Dropped(rule, verdict, _) => (format!("dropped by {rule}"), verdict.id),
+                Fate::Rejected(id, reject, None) => (format!("rejected: {}", reject.name()), id),
+                Fate::Rejected(id, reject, Some(_)) => (format!("rejected, a record: {}", reject.name()), id),
+            };
+            let id_expected = if text.len() > 64 { of_place } else { of_line };
+            assert_eq!((fate.as_str(), id), (expected, id_expected), "{text}");
+        }
+    }
+}

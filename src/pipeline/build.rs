@@ -34,7 +34,7 @@ use crate::sink::store::{Store, StoreError};
 use crate::sink::{self, Sink};
 use crate::source::files::{self, Files, FirstSeen};
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, JsonText, Loaded};
-use crate::state::folder::state_folder;
+use crate::state::folder::{checkpoint_file, dead_letter_folder, salvage_folder, state_folder, store_file};
 use crate::state::lock::{LockError, lock};
 use crate::state::pipeline_file;
 use crate::telemetry::Counters;
@@ -88,7 +88,7 @@ pub struct Built {
 
 /// Where a store sink keeps its documents.
 pub fn store_path(data_dir: &Path, pipeline: &str, store: &model::Store) -> PathBuf {
-    store.path.clone().unwrap_or_else(|| state_folder(data_dir, pipeline).join("store.sqlite"))
+    store.path.clone().unwrap_or_else(|| store_file(&state_folder(data_dir, pipeline)))
 }
 
 /// Opens a pipeline's state and wires its stages together.
@@ -108,7 +108,7 @@ pub fn build(
     }
     let wake = Wake::default();
     let stop = Stop::new(wake.clone());
-    let checkpoint_path = folder.join("checkpoint.json");
+    let checkpoint_path = checkpoint_file(&folder);
     let checkpoint = checkpoint(&checkpoint_path, &pipeline.name)?;
     let sinks: Vec<Arc<str>> = pipeline.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
     let (accounts, outbox, lanes) = own_documents(pipeline, checkpoint.as_ref(), &sinks, &wake, &counters);
@@ -116,7 +116,7 @@ pub fn build(
     let observers = observers(pipeline, observed.unwrap_or_default(), &counters);
     let shown = observers.shown();
     let dead_letter =
-        Arc::new(DeadLetter::open(&folder.join("dead_letter"), dead_letter_options(pipeline), counters.clone())?);
+        Arc::new(DeadLetter::open(&dead_letter_folder(&folder), dead_letter_options(pipeline), counters.clone())?);
     let (spent_sender, spent) = sync_channel(SPENT_BATCHES_MAX);
     let limits = Limits { unacknowledged_bytes_max: pipeline.queue.unacknowledged_bytes_max, ..limits };
     let (mut queues, mut deliveries, mut health) = (Vec::new(), Vec::new(), Vec::new());
@@ -272,7 +272,7 @@ fn files_options(files: &model::Files, folder: &Path) -> files::Options {
         open_files_max: files.open_files_max as usize,
         poll_interval: files.poll_interval,
         unterminated_after: files.unterminated_after,
-        salvage: Some(folder.join("salvage")),
+        salvage: Some(salvage_folder(folder)),
     }
 }
 

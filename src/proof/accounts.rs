@@ -35,7 +35,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::flow::ack::Mark;
-use crate::flow::batch::{ID_CHARACTERS, Id, Stream};
+use crate::flow::batch::{FileKey, ID_CHARACTERS, Id, Stream};
 use crate::flow::in_flight::Settlement;
 use crate::flow::own_document::OwnDocument;
 use crate::flow::tally::{Delivered, Tally, Totals};
@@ -124,6 +124,13 @@ pub struct Range {
     /// What became of its lines.
     #[serde(flatten)]
     pub tally: Tally,
+}
+
+impl Range {
+    /// Which content it is of.
+    pub fn key(&self) -> FileKey {
+        FileKey { inode: self.inode, generation: self.generation }
+    }
 }
 
 /// Settled lines that no range tells of, because there were too many files.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::source::files::waiting::{Waiting, WaitingFile};
 use crate::state::checkpoint::{self, FileEntry};
+use crate::state::folder::{checkpoint_file, dead_letter_folder, lock_file};
 use crate::text::chain::chain;
 use crate::text::time::{self, Reading};
 use crate::text::units::{counted, format_bytes};
@@ -134,11 +135,11 @@ pub fn local_state(
     from_ms: Option<i64>,
     until_ms: Option<i64>,
 ) -> Option<PipelineState> {
-    let path = folder.join("checkpoint.json");
+    let path = checkpoint_file(folder);
     let mut state = PipelineState { name: name.to_owned(), ..PipelineState::default() };
     let entries = match checkpoint::read(&path) {
         Ok(Some(checkpoint)) => checkpoint.files,
-        Ok(None) if is_absent(&folder.join("lock")) => return None,
+        Ok(None) if is_absent(&lock_file(folder)) => return None,
         Ok(None) => Vec::new(),
         Err(error) => {
             state.unknown.push(chain(&error));
@@ -146,11 +147,11 @@ pub fn local_state(
         }
     };
     // Before the files: what is written from now on is nobody's gap.
-    state.is_running = is_locked(&folder.join("lock"));
+    state.is_running = is_locked(&lock_file(folder));
     state.last_account =
         std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok().map(DateTime::<Utc>::from);
     state.note_lag(&entries, globs);
-    match dead_letters(&folder.join("dead_letter"), from_ms, until_ms) {
+    match dead_letters(&dead_letter_folder(folder), from_ms, until_ms) {
         Ok(count) => state.dead_letters = count,
         Err(error) => state.unknown.push(format!("its dead letter cannot be read: {error}")),
     }

@@ -28,7 +28,7 @@ use super::{BuildError, Outcome, ReplayError, Selection, Summary, model, replay_
 use crate::config;
 use crate::dead_letter::DeadLetter;
 use crate::pipeline::Stop;
-use crate::state::folder::state_folder;
+use crate::state::folder::{replay_answer_file, replay_request_file, state_folder};
 use crate::state::lock::{LockError, lock};
 use crate::telemetry::Counters;
 use crate::text::chain::chain;
@@ -80,7 +80,7 @@ struct Files {
 
 impl Files {
     fn of(folder: &Path) -> Files {
-        Files { request: folder.join("replay_request.json"), answer: folder.join("replay_answer.ndjson") }
+        Files { request: replay_request_file(folder), answer: replay_answer_file(folder) }
     }
 
     fn write_request(&self, request: &Request) -> io::Result<()> {

@@ -29,7 +29,7 @@ use self::settle::{Fate, Sinks};
 use crate::config::model;
 use crate::dead_letter::read::{Found, Kept};
 use crate::dead_letter::sift::{Judge, Judgement};
-use crate::dead_letter::{self, DeadLetter, DeadLetterError};
+use crate::dead_letter::{DeadLetter, DeadLetterError};
 use crate::enrich::{Nobody, Source};
 use crate::flow::answer::Trouble;
 use crate::flow::batch::{Batch, Id, Origin, SourceFile};
@@ -39,7 +39,7 @@ use crate::judge::enrichment::host_name;
 use crate::judge::trial::{Trial, Tried};
 use crate::pipeline::build::{self, BuildError};
 use crate::record::{Record, Space, json};
-use crate::state::folder::state_folder;
+use crate::state::folder::{dead_letter_folder, state_folder};
 use crate::state::lock::{LockError, lock};
 use crate::telemetry::{Counters, Telemetry};
 use crate::text::digest::sha256_hexadecimal;
@@ -139,7 +139,7 @@ pub fn replay(
     report: &mut dyn FnMut(&Outcome),
 ) -> Result<Summary, ReplayError> {
     let folder = state_folder(data_dir, &pipeline.name);
-    if !dead_letter::folder(&folder).exists() {
+    if !dead_letter_folder(&folder).exists() {
         return Ok(Summary::default());
     }
     let _lock = match lock(&folder) {
@@ -152,7 +152,7 @@ pub fn replay(
     };
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let options = build::dead_letter_options(pipeline);
-    let dead_letter = DeadLetter::open(&dead_letter::folder(&folder), options, counters.clone())?;
+    let dead_letter = DeadLetter::open(&dead_letter_folder(&folder), options, counters.clone())?;
     replay_in(pipeline, data_dir, &dead_letter, selection, &counters, goes_on, report)
 }
 

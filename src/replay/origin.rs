@@ -11,15 +11,10 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::dead_letter::read::{Found, FoundOrigin};
 use crate::flow::batch::SourceFile;
 use crate::source::framing::BYTE_ORDER_MARK;
-use crate::text::digest::{from_hexadecimal, sha256_hexadecimal};
-
-/// As much of a first line goes into ids, in bytes.
-const FIRST_LINE_BYTES_MAX: u64 = 64 * 1024;
+use crate::text::digest::{self, from_hexadecimal, sha256_hexadecimal};
 
 /// At most this many files of a folder are looked at for one that was renamed.
 const FOLDER_FILES_MAX: usize = 10_000;
@@ -150,16 +145,14 @@ fn first_line_sha256(file: &File) -> io::Result<[u8; 32]> {
     let mut bytes = Vec::new();
     let mut start = [0; 4096];
     let mut offset_bytes = 0;
-    while bytes.len() < FIRST_LINE_BYTES_MAX as usize && memchr::memchr(b'\n', &bytes).is_none() {
+    while bytes.len() < digest::FIRST_LINE_BYTES_MAX && memchr::memchr(b'\n', &bytes).is_none() {
         match file.read_at(&mut start, offset_bytes)? {
             0 => break,
             read => bytes.extend_from_slice(&start[..read]),
         }
         offset_bytes = bytes.len() as u64;
     }
-    bytes.truncate(FIRST_LINE_BYTES_MAX as usize);
-    bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
-    Ok(Sha256::digest(&bytes).into())
+    Ok(digest::first_line_sha256(&bytes))
 }
 
 #[cfg(test)]

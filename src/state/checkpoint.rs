@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use std::io::{BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::flow::batch::FileKey;
 use crate::text::digest::sha256_hexadecimal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,11 @@ fn is_zero(bytes: &u64) -> bool {
 }
 
 impl FileEntry {
+    /// Which content it is.
+    pub fn key(&self) -> FileKey {
+        FileKey { inode: self.inode, generation: self.generation }
+    }
+
     /// The inode under which the content is found.
     pub fn holder_inode(&self) -> u64 {
         self.held_by_inode.unwrap_or(self.inode)

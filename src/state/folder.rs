@@ -1,4 +1,16 @@
 //! Where does the state of a pipeline lie?
+//!
+//! ```text
+//! <data-dir>/<pipeline>/
+//!   lock                    held by the process that works on it
+//!   checkpoint.json         drawn in `state/checkpoint.rs`
+//!   dead_letter/            drawn in `dead_letter/mod.rs`
+//!   salvage/                what was left of deleted files
+//!   store.sqlite            the store, unless it has a `path`
+//!   replay_request.json, replay_answer.ndjson    while a replay is handed over
+//! ```
+//!
+//! These names stand here and nowhere else.
 
 use std::path::{Path, PathBuf};
 
@@ -16,4 +28,39 @@ pub fn data_dir(flag: Option<PathBuf>) -> PathBuf {
 /// The folder of state of a pipeline.
 pub fn state_folder(data_dir: &Path, pipeline: &str) -> PathBuf {
     data_dir.join(pipeline)
+}
+
+/// Its checkpoint.
+pub fn checkpoint_file(folder: &Path) -> PathBuf {
+    folder.join("checkpoint.json")
+}
+
+/// What the process holds that works on it.
+pub fn lock_file(folder: &Path) -> PathBuf {
+    folder.join("lock")
+}
+
+/// Its dead letter.
+pub fn dead_letter_folder(folder: &Path) -> PathBuf {
+    folder.join("dead_letter")
+}
+
+/// What was left of deleted files.
+pub fn salvage_folder(folder: &Path) -> PathBuf {
+    folder.join("salvage")
+}
+
+/// Its store, unless the pipeline file names another place.
+pub fn store_file(folder: &Path) -> PathBuf {
+    folder.join("store.sqlite")
+}
+
+/// What somebody asks a running process to replay.
+pub fn replay_request_file(folder: &Path) -> PathBuf {
+    folder.join("replay_request.json")
+}
+
+/// What became of it.
+pub fn replay_answer_file(folder: &Path) -> PathBuf {
+    folder.join("replay_answer.ndjson")
 }

@@ -30,7 +30,7 @@ pub enum LockError {
 pub fn lock(folder: &Path) -> Result<File, LockError> {
     let failed = |source| LockError::Folder { folder: folder.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(failed)?;
+    let file = File::options().create(true).append(true).open(super::folder::lock_file(folder)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LockError::Locked { folder: folder.to_owned() }),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::state_folder;
+use super::folder::{lock_file, state_folder, store_file};
 
 /// The name of the file that says it.
 const NAME: &str = "pipeline.json";
@@ -52,7 +52,9 @@ pub fn known(data_dir: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs_err::read_dir(data_dir)? {
         let entry = entry?;
-        let is_state = [NAME, "lock", "store.sqlite"].iter().any(|name| entry.path().join(name).is_file());
+        let folder = entry.path();
+        let files = [folder.join(NAME), lock_file(&folder), store_file(&folder)];
+        let is_state = files.iter().any(|file| file.is_file());
         names.extend(entry.file_name().into_string().ok().filter(|_| is_state));
     }
     names.sort();

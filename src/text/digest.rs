@@ -19,6 +19,16 @@ pub fn from_hexadecimal(digits: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// How much of a long first line goes into its digest, in bytes.
+pub const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The digest of the first line of what begins so, without its end, or of the first part of a long one. It is part of the
+/// ids of all lines of a file.
+pub fn first_line_sha256(beginning: &[u8]) -> [u8; 32] {
+    let line = &beginning[..beginning.len().min(FIRST_LINE_BYTES_MAX)];
+    Sha256::digest(&line[..memchr::memchr(b'\n', line).unwrap_or(line.len())]).into()
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -149,6 +149,21 @@ fn the_command_line_uses_the_public_library() {
     }
 }
 
+/// What lies in a folder of state is named in one place, and nobody else spells it.
+#[test]
+fn files_of_state_are_named_in_one_place() {
+    let names =
+        ["checkpoint.json", "dead_letter", "salvage", "store.sqlite", "replay_request.json", "replay_answer.ndjson"];
+    let is_spelled = |text: &str| names.iter().any(|name| text.contains(&format!("join(\"{name}\")")));
+    let lines = source_lines();
+    let places: BTreeSet<&str> = lines
+        .iter()
+        .filter(|line| is_spelled(&line.text) && !line.path.contains("tests"))
+        .map(|line| line.path.as_str())
+        .collect();
+    assert_eq!(places.into_iter().collect::<Vec<_>>(), ["src/state/folder.rs"]);
+}
+
 #[test]
 fn uses_are_seen_and_judged() {
     assert_eq!(used_modules("use crate::source::framing::Lines; // crate::sink"), ["source"]);

@@ -1,14 +1,12 @@
 //! How an account is written: its ranges as text in parts that are not too large, and the members beside them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Range;
-use crate::flow::batch::{ID_CHARACTERS, Id, Stream};
+use crate::flow::batch::{Id, Stream};
 use crate::flow::own_document::OwnDocument;
 use crate::flow::tally::Tally;
 use crate::telemetry::Latency;
@@ -79,11 +77,7 @@ pub(super) fn id(seconds: i64, seed: &[&str]) -> Id {
         hasher.update(part);
     }
     let digest: [u8; 32] = hasher.finalize().into();
-    let mut bytes = [0; 21];
-    bytes[..5].copy_from_slice(&(seconds.clamp(0, (1 << 40) - 1) as u64).to_be_bytes()[3..]);
-    bytes[5..].copy_from_slice(&digest[..16]);
-    let mut characters = [b'A'; ID_CHARACTERS];
-    // 21 bytes are 28 characters.
-    let _ = URL_SAFE_NO_PAD.encode_slice(bytes, &mut characters);
-    Id(characters)
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    Id::new(seconds, half)
 }

@@ -44,7 +44,7 @@ use crate::source::files::file::TailedFile;
 use crate::source::files::locate::locate;
 use crate::source::files::waiting::Waiting;
 use crate::state::checkpoint::{self, CheckpointError, FileEntry};
-use crate::state::folder::state_folder;
+use crate::state::folder::{checkpoint_file, dead_letter_folder, state_folder};
 use crate::text::chain::chain;
 use holdings::{Bounds, Holdings, Searched};
 use lines::{Fate, Judge, Judged};
@@ -121,7 +121,7 @@ pub async fn reconcile(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Report>, ReconcileError> {
     let folder = state_folder(data_dir, &pipeline.name);
-    let path = folder.join("checkpoint.json");
+    let path = checkpoint_file(&folder);
     let committed = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
     let checkpoint = checkpoint::read(&path)?;
     let never_ran = || ReconcileError::NeverRan { pipeline: pipeline.name.clone(), folder: folder.clone() };
@@ -216,9 +216,9 @@ type Dead = HashMap<String, BTreeMap<u64, Id>>;
 
 fn dead(folder: &Path) -> Result<Dead, ReadError> {
     let mut dead = Dead::new();
-    for entry in Entries::open(&folder.join("dead_letter"))? {
+    for entry in Entries::open(&dead_letter_folder(folder))? {
         let entry = entry?;
-        let key = format!("{}-{}", entry.origin.inode, entry.origin.generation);
+        let key = entry.origin.key().to_string();
         if let Some(id) = Id::read(&entry.id) {
             dead.entry(key).or_default().insert(entry.origin.offset_bytes, id);
         }
@@ -563,7 +563,7 @@ impl Fate {
 }
 
 fn key(entry: &FileEntry) -> String {
-    format!("{}-{}", entry.inode, entry.generation)
+    entry.key().to_string()
 }
 
 fn row(entry: &FileEntry, proof: Proof) -> Row {

@@ -31,7 +31,7 @@ pub(super) fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
         let read_by = Some(time).filter(|_| !kind.is_empty());
         for range in files {
             let told = Told { state: state.clone(), config: config.clone(), range, read_by };
-            told_by.entry(format!("{}-{}", told.range.inode, told.range.generation)).or_default().push(told);
+            told_by.entry(told.range.key().to_string()).or_default().push(told);
         }
     }
     told_by.values_mut().for_each(|told| told.sort_by_key(|told| told.range.from_bytes));

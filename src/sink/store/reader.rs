@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row};
 
 use super::{StoreError, schema};
-use crate::flow::batch::{Id, SourceFile};
+use crate::flow::batch::{FileKey, Id};
 
 /// A store opened for reading.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Reader {
     pub(super) path: PathBuf,
 }
 
-/// A document: its file as [`SourceFile::key`] names it, the start of its line there in bytes, its id.
+/// A document: its file as [`FileKey`] names it, the start of its line there in bytes, its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
@@ -62,9 +62,7 @@ impl Reader {
     pub fn each_place(&self, bounds: &BTreeMap<String, u64>, mut visit: impl FnMut(Place)) -> Result<(), StoreError> {
         let mut by_file = BTreeMap::new();
         for (key, to_bytes) in bounds {
-            if let Some((inode, generation)) =
-                key.split_once('-').and_then(|(i, g)| Some((i.parse().ok()?, g.parse().ok()?)))
-            {
+            if let Some(FileKey { inode, generation }) = FileKey::read(key) {
                 by_file.insert((inode, generation), (key, *to_bytes));
             }
         }
@@ -86,7 +84,7 @@ impl Reader {
         if self.has_accounts()? {
             let sql = "SELECT log_inode, log_generation, log_offset_bytes, id FROM tombstones";
             self.places(sql, |inode, generation, offset_bytes, id| {
-                let file = SourceFile { inode, generation, ..SourceFile::default() }.key();
+                let file = FileKey { inode, generation }.to_string();
                 tombstones.push(Place { file, offset_bytes, id });
             })?;
         }

@@ -16,11 +16,10 @@ mod formats;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use crate::state::checkpoint::{HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
+use crate::text::digest;
 pub(super) use formats::{Flaw, MAGIC_BYTES_MAX, Nature, is_named_compressed, nature};
 use formats::{decoder, flaw, kind, read_some};
-use sha2::{Digest as _, Sha256};
-
-use crate::state::checkpoint::{HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
 
 /// How much is decompressed in one step, in bytes.
 const STEP_BYTES: usize = 64 * 1024;
@@ -153,7 +152,7 @@ impl Decompressed {
         while self.known.first_line_sha256.is_none() && self.state == State::Open {
             self.step(0);
         }
-        self.known.first_line_sha256.unwrap_or_else(|| Sha256::digest([]).into())
+        self.known.first_line_sha256.unwrap_or_else(|| digest::first_line_sha256(&[]))
     }
 
     /// Whether the content before a position is the one that was there. Not before the place was examined; until then it is
@@ -300,8 +299,7 @@ impl Decompressed {
         self.known.beginning = self.window[..self.window.len().min(HEAD_BYTES_MAX)].to_vec();
         let is_all_there = self.window.len() >= STEP_BYTES || self.state != State::Open;
         if is_all_there || (line_end.is_some() && self.window.len() >= HEAD_BYTES_MAX) {
-            let line = &self.window[..line_end.unwrap_or(self.window.len()).min(STEP_BYTES)];
-            self.known.first_line_sha256 = Some(Sha256::digest(line).into());
+            self.known.first_line_sha256 = Some(digest::first_line_sha256(&self.window));
         }
     }
 }

@@ -21,17 +21,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::compressed::{self, Decompressed, Examined, Flaw, Nature};
 use chrono::Utc;
-use sha2::{Digest, Sha256};
 
 use crate::flow::ack::FileNumber;
 use crate::flow::batch::SourceFile;
 use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
-use crate::text::digest::{from_hexadecimal, hexadecimal};
+use crate::text::digest::{self, from_hexadecimal, hexadecimal};
 use gap::Gap;
 pub use gap::Gaps;
-
-/// How much of a long first line goes into its digest, in bytes.
-const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Which file it is, as the file system says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -57,13 +57,13 @@ impl TailedFile {
         if let Some(compressed) = &self.compressed {
             return Ok(compressed.borrow_mut().first_line_sha256());
         }
-        Ok(Sha256::digest(self.first_line()?).into())
+        Ok(digest::first_line_sha256(&self.first_line()?))
     }
 
     fn first_line(&self) -> io::Result<Vec<u8>> {
         let mut bytes = self.read_at(self.head_offset_bytes, 4 * 1024)?;
         if memchr::memchr(b'\n', &bytes).is_none() {
-            bytes = self.read_at(self.head_offset_bytes, FIRST_LINE_BYTES_MAX)?;
+            bytes = self.read_at(self.head_offset_bytes, digest::FIRST_LINE_BYTES_MAX)?;
         }
         bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
         Ok(bytes)
