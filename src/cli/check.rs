@@ -14,7 +14,7 @@ use crate::judge::enrichment;
 use crate::judge::sample::{Flag, Group, Outcome, Sample};
 use crate::pipeline::build;
 use crate::source::files::discover::{self, WithoutFiles};
-use crate::source::framing::Lines;
+use crate::source::framing::{Lines, is_utf16};
 use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 
@@ -171,6 +171,12 @@ fn whole(log: &Path) -> PathBuf {
 
 /// Runs a log through decode and enrich, prints the first document and says what became of all lines.
 fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
+    if is_utf16(text) {
+        let path = log.display();
+        return say(&format!(
+            "{path}: it is UTF-16, as its first two bytes say; records have to be UTF-8: it is not read"
+        ));
+    }
     let mut sample = Sample::new(pipeline, whole(log).display().to_string());
     let read_us = Utc::now().timestamp_micros();
     let (mut number, mut counted_to) = (1, 0);

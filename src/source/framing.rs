@@ -18,6 +18,11 @@ pub struct Lines<'b> {
 /// What some writers put before their first line.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// Whether what begins so is UTF-16, by its mark.
+pub fn is_utf16(beginning: &[u8]) -> bool {
+    beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff")
+}
+
 impl<'b> Lines<'b> {
     /// Frames `bytes`, which start at `offset_bytes` of the file, at the start of a line. Bytes after the last line end
     /// are one more line.

@@ -203,6 +203,8 @@ fn utf_16_is_refused_by_name() {
     let ended = place.run_once_to(1);
     assert!(ended.stderr.contains("UTF-16"), "{ended:?}");
     assert_eq!(place.dead_letters().len(), 0);
+    let checked = crate::place::start(place.inferlog(&["check", "p.yaml", "--sample", "logs/a.ndjson"])).wait();
+    assert!(checked.stderr.contains("it is UTF-16") && !checked.stderr.contains("invalid_utf8"), "{checked:?}");
 }
 
 #[test]

@@ -146,8 +146,9 @@ fn check_create(what: &str, paths: &str, options: &str) {
     let (writer, handle) = Writer::start(rotated.workshop.log("app.log"));
     let running = rotated.workshop.start(&[]);
     for _ in 0..rotations() {
-        // A file that is created and compressed before anybody looked is not seen.
-        std::thread::sleep(Duration::from_millis(rotated.random.u64(400..900)));
+        // A file that is created and compressed before anybody looked is not seen. Dated names differ by the second.
+        let rest_ms = if options.contains("dateext") { 1_100 } else { rotated.random.u64(400..900) };
+        std::thread::sleep(Duration::from_millis(rest_ms));
         rotated.rotate();
     }
     std::thread::sleep(Duration::from_millis(300));

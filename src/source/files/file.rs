@@ -296,6 +296,11 @@ impl TailedFile {
         Ok(Nature::Compressed)
     }
 
+    /// Whether it is compressed and delivered to its end. Nothing more is to come unless it becomes another one.
+    pub(super) fn is_delivered_archive(&self) -> bool {
+        self.is_compressed() && self.is_known() && !self.news && self.unread_bytes() == 0 && self.is_settled()
+    }
+
     /// What is wrong with a compressed file that was examined.
     pub(super) fn flaw(&self) -> Option<Flaw> {
         self.compressed.as_ref()?.borrow().flaw()

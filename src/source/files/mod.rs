@@ -442,7 +442,7 @@ impl Files {
             let is_archive = file.is_compressed() || compressed::is_named_compressed(&file.path);
             file.is_known() || !is_archive || file.consumed_position().offset_bytes > 0
         };
-        let open = self.files.values().filter(has_place).map(|file| file.entry(false));
+        let open = self.files.values().filter(has_place).map(|file| file.entry(file.is_delivered_archive()));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
         let kept = self.remembered.iter().chain(replaced).map(Cow::Borrowed);
         kept.chain(open.chain(self.closed.entries()).map(Cow::Owned)).collect()

@@ -319,8 +319,8 @@ impl Files {
 
     /// True when a file without a name under the globs needs not be held open any longer.
     pub(super) fn is_over(&self, file: &TailedFile) -> bool {
-        let needs_no_wait = file.is_compressed() || file.is_salvage;
-        if needs_no_wait && file.is_known() && !file.news && file.unread_bytes() == 0 && file.is_settled() {
+        let is_delivered_salvage = file.is_salvage && !file.news && file.unread_bytes() == 0 && file.is_settled();
+        if is_delivered_salvage || file.is_delivered_archive() {
             return true;
         }
         let left_alone_for = file.left_alone_for().unwrap_or_default();

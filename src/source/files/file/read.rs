@@ -2,6 +2,7 @@
 
 use super::gap::{gap_in, is_gap};
 use super::*;
+use crate::source::framing::is_utf16;
 
 /// How much of a compressed file is decompressed in one turn, in bytes: some milliseconds' worth.
 const DECOMPRESSED_BYTES: u64 = 1 << 20;
@@ -253,9 +254,4 @@ impl TailedFile {
         }
         Ok(filled)
     }
-}
-
-/// Whether a file that begins so is UTF-16, by its mark.
-fn is_utf16(beginning: &[u8]) -> bool {
-    beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff")
 }
