@@ -26,7 +26,7 @@ use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin, SourceFile};
 use inferlog::flow::question::{Order, Question};
 use inferlog::kql::Expression;
-use inferlog::sink::elasticsearch::{Elasticsearch, Options};
+use inferlog::sink::elasticsearch::{Elasticsearch, ElasticsearchOptions};
 use inferlog::sink::store::{self, Retention, Store};
 use inferlog::sink::{Request, Sink};
 
@@ -59,7 +59,8 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("store.sqlite");
     let started = Instant::now();
-    let store = Store::open(store::Options { path: path.clone(), retention: Retention::default() }).expect("a store");
+    let store =
+        Store::open(store::StoreOptions { path: path.clone(), retention: Retention::default() }).expect("a store");
     runtime.block_on(deliver_all(&store, records));
     drop(store);
     println!("{records} records in the store after {:.1} s", started.elapsed().as_secs_f64());
@@ -123,7 +124,8 @@ async fn ask_elasticsearch(url: &str, records: u64, counts: &[u64]) {
     let client = Client::new(&client_options).expect("a client");
     let target = Target::data_stream(STREAM).expect("a name");
     setup::apply(&client, &target).await.expect("the templates");
-    let sink = Elasticsearch::new(Options { client: client_options, target: target.clone() }).expect("a sink");
+    let sink =
+        Elasticsearch::new(ElasticsearchOptions { client: client_options, target: target.clone() }).expect("a sink");
     let started = Instant::now();
     deliver_all(&sink, records).await;
     println!("{records} records in Elasticsearch after {:.1} s", started.elapsed().as_secs_f64());

@@ -21,11 +21,11 @@ use crate::flow::reject::Reject;
 use crate::flow::tally::Totals;
 
 type Labels = Vec<(&'static str, String)>;
-type Counts = Family<Labels, Counter>;
-type Gauges = Family<Labels, Gauge>;
-/// Gauges of spans of time, in seconds.
-type Spans = Family<Labels, Gauge<f64, AtomicU64>>;
-type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+type CounterFamily = Family<Labels, Counter>;
+type GaugeFamily = Family<Labels, Gauge>;
+/// GaugeFamily of spans of time, in seconds.
+type SecondsFamily = Family<Labels, Gauge<f64, AtomicU64>>;
+type HistogramFamily = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Upper bounds of the histogram of requests, in seconds.
 const REQUEST_SECONDS: [f64; 8] = [0.005, 0.02, 0.05, 0.2, 0.5, 2.0, 10.0, 60.0];
@@ -90,11 +90,11 @@ pub struct Counters {
     dead_letter_reasons: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Records that look like inferences, and that observers do not count as such.
     pub observe_passed_over_records_total: Counter,
-    dropped: Counts,
-    hidden: Counts,
-    dead_lettered: Counts,
-    replayed: Counts,
-    unusable: Counts,
+    dropped: CounterFamily,
+    hidden: CounterFamily,
+    dead_lettered: CounterFamily,
+    replayed: CounterFamily,
+    unusable: CounterFamily,
     sink: SinkFamilies,
     settled: SettledFamilies,
     latency: Arc<Mutex<BTreeMap<Arc<str>, Latency>>>,
@@ -114,27 +114,27 @@ pub struct Latency {
 /// What is committed, exact and monotone through crashes: shown as the checkpoint has it.
 #[derive(Clone, Debug, Default)]
 struct SettledFamilies {
-    lines: Counts,
-    records: Counts,
-    dropped: Counts,
-    dead_lettered: Counts,
-    indexed: Counts,
-    duplicates: Counts,
-    erased: Counts,
+    lines: CounterFamily,
+    records: CounterFamily,
+    dropped: CounterFamily,
+    dead_lettered: CounterFamily,
+    indexed: CounterFamily,
+    duplicates: CounterFamily,
+    erased: CounterFamily,
 }
 
 #[derive(Clone, Debug)]
 struct SinkFamilies {
-    indexed: Counts,
-    duplicates: Counts,
-    erased: Counts,
-    failure_store: Counts,
-    retried: Counts,
-    ready: Gauges,
-    in_flight: Gauges,
-    last_success: Gauges,
-    request_seconds: Histograms,
-    allowed_requests: Gauges,
+    indexed: CounterFamily,
+    duplicates: CounterFamily,
+    erased: CounterFamily,
+    failure_store: CounterFamily,
+    retried: CounterFamily,
+    ready: GaugeFamily,
+    in_flight: GaugeFamily,
+    last_success: GaugeFamily,
+    request_seconds: HistogramFamily,
+    allowed_requests: GaugeFamily,
 }
 
 /// The counters of one sink of one pipeline.
@@ -184,12 +184,12 @@ pub fn now_seconds() -> i64 {
 }
 
 impl Counters {
-    /// Counts the records that a rule drops.
+    /// CounterFamily the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
         self.dropped.get_or_create_owned(&self.labels("rule", rule))
     }
 
-    /// Counts the records in which a rule that hides a field has found it. The series is there from the start, at 0.
+    /// CounterFamily the records in which a rule that hides a field has found it. The series is there from the start, at 0.
     pub fn hidden(&self, processor: usize, field: &str) -> Counter {
         let mut labels = self.labels("processor", &processor.to_string());
         labels.push(("field", field.to_owned()));
@@ -201,12 +201,12 @@ impl Counters {
         &self.pipeline
     }
 
-    /// Counts the values of a field that observers could not use.
+    /// CounterFamily the values of a field that observers could not use.
     pub fn unusable(&self, field: &str) -> Counter {
         self.unusable.get_or_create_owned(&self.labels("field", field))
     }
 
-    /// Counts a record that goes to the dead letter.
+    /// CounterFamily a record that goes to the dead letter.
     pub fn count_dead_letter(&self, reject: &Reject) {
         self.dead_lettered_total.inc();
         let mut reasons = self.dead_letter_reasons.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +220,7 @@ impl Counters {
         self.dead_lettered.get_or_create_owned(&labels).inc();
     }
 
-    /// Counts the entries of the dead letter that were replayed, by what became of them.
+    /// CounterFamily the entries of the dead letter that were replayed, by what became of them.
     pub fn replayed(&self, outcome: &str) -> Counter {
         self.replayed.get_or_create_owned(&self.labels("outcome", outcome))
     }
@@ -259,7 +259,7 @@ impl Counters {
         std::mem::take(&mut *self.latency.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Counts what is committed and saved.
+    /// CounterFamily what is committed and saved.
     pub fn count_settled(&self, news: &Totals) {
         let SettledFamilies { lines, records, dropped, dead_lettered, indexed, duplicates, erased } = &self.settled;
         let of_pipeline = vec![("pipeline", self.pipeline.clone())];
@@ -291,10 +291,10 @@ impl Counters {
 #[derive(Debug, Default)]
 pub struct Telemetry {
     registry: Registry,
-    counts: Vec<(&'static str, Counts)>,
-    gauges: Vec<(&'static str, Gauges)>,
-    spans: Vec<(&'static str, Spans)>,
-    histograms: Vec<(&'static str, Histograms)>,
+    counts: Vec<(&'static str, CounterFamily)>,
+    gauges: Vec<(&'static str, GaugeFamily)>,
+    spans: Vec<(&'static str, SecondsFamily)>,
+    histograms: Vec<(&'static str, HistogramFamily)>,
 }
 
 impl Telemetry {
@@ -409,7 +409,7 @@ impl Telemetry {
                 &mut self.histograms,
                 "inferlog_sink_request_seconds",
                 "How long requests took",
-                || Histograms::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+                || HistogramFamily::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             ),
         }
     }
@@ -434,16 +434,16 @@ impl Telemetry {
         text
     }
 
-    fn counts(&mut self, name: &'static str, help: &str) -> Counts {
-        family(&mut self.registry, &mut self.counts, name, help, Counts::default)
+    fn counts(&mut self, name: &'static str, help: &str) -> CounterFamily {
+        family(&mut self.registry, &mut self.counts, name, help, CounterFamily::default)
     }
 
-    fn spans(&mut self, name: &'static str, help: &str) -> Spans {
-        family(&mut self.registry, &mut self.spans, name, help, Spans::default)
+    fn spans(&mut self, name: &'static str, help: &str) -> SecondsFamily {
+        family(&mut self.registry, &mut self.spans, name, help, SecondsFamily::default)
     }
 
-    fn gauges(&mut self, name: &'static str, help: &str) -> Gauges {
-        family(&mut self.registry, &mut self.gauges, name, help, Gauges::default)
+    fn gauges(&mut self, name: &'static str, help: &str) -> GaugeFamily {
+        family(&mut self.registry, &mut self.gauges, name, help, GaugeFamily::default)
     }
 }
 

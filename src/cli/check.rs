@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
 use crate::config::model::{Pipeline, RawLine};
-use crate::elastic::readiness::{Finding, Verdict};
+use crate::elastic::readiness::{Assessment, ReadinessFinding};
 use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal};
 use crate::flow::reasons;
 use crate::judge::enrichment;
@@ -83,7 +83,7 @@ fn warn_of_paths(pipeline: &Pipeline) -> usize {
 /// Asks every sink, and says what was looked at. What is not so weighs more than what could not be looked at.
 fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
     let runtime = runtime()?;
-    let mut counts = VerdictCounts::default();
+    let mut counts = AssessmentCounts::default();
     for pipeline in pipelines {
         for sink in &pipeline.sinks {
             let place = format!("{}: sink `{}`", pipeline.path.display(), sink.name);
@@ -94,22 +94,22 @@ fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
         }
     }
     match counts {
-        VerdictCounts { not_so: 1.., .. } => Err(Failure(NOT_SO)),
-        VerdictCounts { could_not_look: 1.., .. } => Err(Failure(COULD_NOT_LOOK)),
-        VerdictCounts { .. } => Ok(()),
+        AssessmentCounts { not_so: 1.., .. } => Err(Failure(NOT_SO)),
+        AssessmentCounts { could_not_look: 1.., .. } => Err(Failure(COULD_NOT_LOOK)),
+        AssessmentCounts { .. } => Ok(()),
     }
 }
 
 /// How many findings are which.
 #[derive(Clone, Copy, Default)]
-struct VerdictCounts {
+struct AssessmentCounts {
     not_so: usize,
     could_not_look: usize,
     not_shown: usize,
 }
 
-impl VerdictCounts {
-    fn add(&mut self, other: VerdictCounts) {
+impl AssessmentCounts {
+    fn add(&mut self, other: AssessmentCounts) {
         self.not_so += other.not_so;
         self.could_not_look += other.could_not_look;
         self.not_shown += other.not_shown;
@@ -117,31 +117,31 @@ impl VerdictCounts {
 }
 
 /// Says each finding about a sink, and what they come to.
-fn say_findings(place: &str, findings: Vec<Finding>) -> VerdictCounts {
-    let mut counts = VerdictCounts::default();
+fn say_findings(place: &str, findings: Vec<ReadinessFinding>) -> AssessmentCounts {
+    let mut counts = AssessmentCounts::default();
     for finding in findings {
         match finding.verdict {
-            Verdict::Good(words) => say(&format!("{place}: {words}")),
-            Verdict::NotShown(words) => {
+            Assessment::Good(words) => say(&format!("{place}: {words}")),
+            Assessment::NotShown(words) => {
                 counts.not_shown += 1;
                 say(&format!("{place}: not shown to this user: {words}"));
             }
-            Verdict::NotSo(trouble) => {
+            Assessment::NotSo(trouble) => {
                 counts.not_so += 1;
                 complain(&format!("{place}: {}", trouble.problem), trouble.hint.as_deref());
             }
-            Verdict::CouldNotLook(trouble) => {
+            Assessment::CouldNotLook(trouble) => {
                 counts.could_not_look += 1;
                 complain(&format!("{place}: could not look: {}", trouble.problem), trouble.hint.as_deref());
             }
         }
     }
     match counts {
-        VerdictCounts { not_so: 0, could_not_look: 0, not_shown: 0 } => say(&format!("{place} takes records")),
-        VerdictCounts { not_so: 0, could_not_look: 0, .. } => {
+        AssessmentCounts { not_so: 0, could_not_look: 0, not_shown: 0 } => say(&format!("{place} takes records")),
+        AssessmentCounts { not_so: 0, could_not_look: 0, .. } => {
             say(&format!("{place} takes records, as far as this user is shown"));
         }
-        VerdictCounts { .. } => {}
+        AssessmentCounts { .. } => {}
     }
     counts
 }

@@ -15,7 +15,7 @@ use crate::pipeline::health::Health;
 use crate::pipeline::lookout::{by_reason, look_out};
 use crate::pipeline::supervisor::{Running, Supervisor};
 use crate::pipeline::{Ended, Limits};
-use crate::server::{self, Served};
+use crate::server::{self, ProcessStatus};
 use crate::state::folder::data_dir;
 use crate::text::units::{counted, format_bytes};
 
@@ -90,14 +90,14 @@ async fn run_all(
     let mut supervisor =
         Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, error.hint()))?;
     if let Some(listener) = listener {
-        let pipelines = supervisor.pipelines.iter().map(|pipeline| server::Pipeline {
+        let pipelines = supervisor.pipelines.iter().map(|pipeline| server::PipelineStatus {
             name: pipeline.name.clone(),
             is_running: Arc::clone(&pipeline.is_running),
             pulse: Arc::clone(&pipeline.pulse),
             health: pipeline.health.clone(),
         });
         let pipelines = Arc::new(pipelines.collect());
-        let served = Served { telemetry: Arc::clone(&supervisor.telemetry), pipelines };
+        let served = ProcessStatus { telemetry: Arc::clone(&supervisor.telemetry), pipelines };
         tokio::spawn(server::serve(listener, served));
     }
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
 use crate::config::model::{Elasticsearch, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
-use crate::elastic::setup::{self, Action, SetupError, Step};
+use crate::elastic::setup::{self, SetupAction, SetupError, SetupStep};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         });
         let steps = steps.map_err(|error: SetupError| Failure::new(&error, error.hint().as_deref()))?;
-        to_do |= steps.iter().any(|step| step.action != Action::None);
+        to_do |= steps.iter().any(|step| step.action != SetupAction::None);
         steps.iter().for_each(|step| show(step, of.format));
     }
     if apply {
@@ -77,7 +77,7 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&Elasticsearch>, Fa
     Ok(sinks)
 }
 
-fn show(step: &Step, format: TextFormat) {
+fn show(step: &SetupStep, format: TextFormat) {
     match format {
         TextFormat::Text => print(&format!("{:<8}{:<20}{}", step.action.to_string(), step.kind.to_string(), step.name)),
         TextFormat::Json => {

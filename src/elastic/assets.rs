@@ -33,7 +33,7 @@ const ACCOUNT_TEMPLATE: &str = include_str!("../../mappings/index_templates/infe
 
 /// What an asset is to Elasticsearch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum AssetKind {
     /// When backing indices are rolled over.
     LifecyclePolicy,
     /// A part of index templates.
@@ -42,24 +42,24 @@ pub enum Kind {
     IndexTemplate,
 }
 
-impl Kind {
+impl AssetKind {
     /// The path under which assets of this kind are read and written.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Kind::LifecyclePolicy => "_ilm/policy",
-            Kind::ComponentTemplate => "_component_template",
-            Kind::IndexTemplate => "_index_template",
+            AssetKind::LifecyclePolicy => "_ilm/policy",
+            AssetKind::ComponentTemplate => "_component_template",
+            AssetKind::IndexTemplate => "_index_template",
         }
     }
 }
 
 /// As in the output of `setup plan`: `lifecycle_policy`, `component_template`, `index_template`.
-impl fmt::Display for Kind {
+impl fmt::Display for AssetKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Kind::LifecyclePolicy => "lifecycle_policy",
-            Kind::ComponentTemplate => "component_template",
-            Kind::IndexTemplate => "index_template",
+            AssetKind::LifecyclePolicy => "lifecycle_policy",
+            AssetKind::ComponentTemplate => "component_template",
+            AssetKind::IndexTemplate => "index_template",
         })
     }
 }
@@ -68,7 +68,7 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asset {
     /// What it is.
-    pub kind: Kind,
+    pub kind: AssetKind,
     /// Its name in Elasticsearch.
     pub name: String,
     /// The body to put there, `_meta` included.
@@ -79,17 +79,17 @@ pub struct Asset {
 
 /// All that a target needs, in the order in which it must be installed.
 pub fn for_target(target: &Target) -> Vec<Asset> {
-    let component = |part: &str, json| asset(Kind::ComponentTemplate, format!("{NAME}-{part}"), parse(json));
+    let component = |part: &str, json| asset(AssetKind::ComponentTemplate, format!("{NAME}-{part}"), parse(json));
     let (name, template) = index_template(target);
     vec![
-        asset(Kind::LifecyclePolicy, NAME.to_owned(), parse(LIFECYCLE_POLICY)),
+        asset(AssetKind::LifecyclePolicy, NAME.to_owned(), parse(LIFECYCLE_POLICY)),
         component("settings", SETTINGS),
         component("lifecycle", LIFECYCLE),
         component("mappings", MAPPINGS),
-        asset(Kind::IndexTemplate, name, template),
+        asset(AssetKind::IndexTemplate, name, template),
         // The accounts, which are a data stream whatever the records are.
-        asset(Kind::ComponentTemplate, format!("{ACCOUNTS_NAME}-mappings"), parse(ACCOUNT_MAPPINGS)),
-        asset(Kind::IndexTemplate, ACCOUNTS_NAME.to_owned(), parse(ACCOUNT_TEMPLATE)),
+        asset(AssetKind::ComponentTemplate, format!("{ACCOUNTS_NAME}-mappings"), parse(ACCOUNT_MAPPINGS)),
+        asset(AssetKind::IndexTemplate, ACCOUNTS_NAME.to_owned(), parse(ACCOUNT_TEMPLATE)),
     ]
 }
 
@@ -118,13 +118,13 @@ fn remove_stream_parts(template: &mut Value) {
     }
 }
 
-fn asset(kind: Kind, name: String, mut body: Value) -> Asset {
+fn asset(kind: AssetKind, name: String, mut body: Value) -> Asset {
     let mut digest = sha256_hexadecimal(body.to_string().as_bytes());
     digest.truncate(16);
     let meta = json!({ "managed_by": MANAGED_BY, "version": env!("CARGO_PKG_VERSION"), "digest": digest });
     match kind {
-        Kind::LifecyclePolicy => body["policy"]["_meta"] = meta,
-        Kind::ComponentTemplate | Kind::IndexTemplate => body["_meta"] = meta,
+        AssetKind::LifecyclePolicy => body["policy"]["_meta"] = meta,
+        AssetKind::ComponentTemplate | AssetKind::IndexTemplate => body["_meta"] = meta,
     }
     Asset { kind, name, body, digest }
 }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn every_asset_has_content_and_says_that_it_is_ours() {
         for asset in for_target(&Target::data_stream("logs-ml.inference-default").unwrap()) {
-            let body = if asset.kind == Kind::LifecyclePolicy { &asset.body["policy"] } else { &asset.body };
+            let body = if asset.kind == AssetKind::LifecyclePolicy { &asset.body["policy"] } else { &asset.body };
             assert_eq!(body["_meta"]["managed_by"], MANAGED_BY);
             assert_eq!(body["_meta"]["digest"], asset.digest);
             assert!(body.as_object().unwrap().len() > 1, "{} is empty", asset.name);

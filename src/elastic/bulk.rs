@@ -37,11 +37,11 @@ const TARGET_WORDS: [(&str, &str); 4] = [
 #[derive(Deserialize)]
 struct BulkAnswer<'a> {
     #[serde(borrow)]
-    items: Vec<Item<'a>>,
+    items: Vec<BulkItem<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Item<'a> {
+struct BulkItem<'a> {
     #[serde(borrow)]
     create: ItemAnswer<'a>,
 }

@@ -28,7 +28,7 @@ use super::connection::{Connection, bare};
 use super::describe;
 use super::encoding;
 use super::options::{ClientOptions, OptionsError};
-use super::renewal::{Renewal, Verdict};
+use super::renewal::{Renewal, RenewalOutcome};
 use crate::flow::answer::Trouble;
 
 /// Longest answer that is taken, in bytes, packed or unpacked. A bulk answer has 26 bytes an item, and some hundreds
@@ -166,7 +166,7 @@ impl Client {
         replies
     }
 
-    async fn try_all(&self, method: Method, path: &str, body: &Body) -> Result<Reply, Failure> {
+    async fn try_all(&self, method: Method, path: &str, body: &Body) -> Result<Reply, RequestFailure> {
         let message = self.message(method, path, body).await;
         let mut tries = self.hosts.len();
         loop {
@@ -206,7 +206,7 @@ impl Client {
     }
 
     /// Asks one host. Where it refuses who we are and the files of secrets hold something newer, it is asked once more.
-    async fn ask(&self, host: &Host, message: &Message<'_>) -> Result<Reply, Failure> {
+    async fn ask(&self, host: &Host, message: &Message<'_>) -> Result<Reply, RequestFailure> {
         self.renew_if_files_changed();
         let connection = host.connection();
         let mut reply = self.ask_by(host, &connection, message).await?;
@@ -220,14 +220,19 @@ impl Client {
         Ok(reply)
     }
 
-    async fn ask_by(&self, host: &Host, connection: &Connection, message: &Message<'_>) -> Result<Reply, Failure> {
+    async fn ask_by(
+        &self,
+        host: &Host,
+        connection: &Connection,
+        message: &Message<'_>,
+    ) -> Result<Reply, RequestFailure> {
         let name = host.name();
-        let failed = |error: reqwest::Error| Failure {
+        let failed = |error: reqwest::Error| RequestFailure {
             time_is_up: error.is_timeout(),
             trouble: describe::no_answer(&name, connection.proxy(), error, self.request_timeout),
             too_long: false,
         };
-        let url = host.url.join(message.path.trim_start_matches('/')).map_err(|_| Failure::no_path(&name))?;
+        let url = host.url.join(message.path.trim_start_matches('/')).map_err(|_| RequestFailure::no_path(&name))?;
         let request = connection.request(message.method, url, message.headers.clone(), message.bytes.clone());
         let mut answer = request.send().await.map_err(failed)?;
         let status = answer.status().as_u16();
@@ -237,10 +242,10 @@ impl Client {
         let is_redirect = (300..=399).contains(&status);
         let redirect = text(LOCATION).filter(|_| is_redirect).map(|to| describe::redirect_target(answer.url(), to));
         let packed_by = text(CONTENT_ENCODING).unwrap_or_default().to_owned();
-        let body = read_all(&mut answer).await.map_err(failed)?.ok_or_else(|| Failure::too_long(&name))?;
+        let body = read_all(&mut answer).await.map_err(failed)?.ok_or_else(|| RequestFailure::too_long(&name))?;
         let body = match encoding::unpack(&packed_by, body, ANSWER_BYTES_MAX).await {
-            Ok(body) => body.ok_or_else(|| Failure::too_long(&name))?,
-            Err(problem) => return Err(Failure::unreadable(&name, &problem)),
+            Ok(body) => body.ok_or_else(|| RequestFailure::too_long(&name))?,
+            Err(problem) => return Err(RequestFailure::unreadable(&name, &problem)),
         };
         let proxy = connection.proxy().map(ToString::to_string);
         Ok(Reply { host: name, status, body, retry_after, product, redirect, proxy, renewal: None })
@@ -252,10 +257,10 @@ impl Client {
             return;
         }
         match self.renew(&mut renewal) {
-            Verdict::Newer(what) => tracing::info!("the {what} changed on disk and is used from now on"),
-            Verdict::Same(_) | Verdict::Nothing => {}
-            Verdict::Unready(what) => tracing::debug!("the {what} is being written; the one before is used"),
-            Verdict::Unusable(problem) => {
+            RenewalOutcome::Newer(what) => tracing::info!("the {what} changed on disk and is used from now on"),
+            RenewalOutcome::Same(_) | RenewalOutcome::Nothing => {}
+            RenewalOutcome::Unready(what) => tracing::debug!("the {what} is being written; the one before is used"),
+            RenewalOutcome::Unusable(problem) => {
                 let hint = "the one before is used until the file is right";
                 tracing::warn!(hint, "a secret or certificate changed on disk and cannot be used: {problem}");
             }
@@ -266,19 +271,19 @@ impl Client {
     fn renew_after_refusal(&self) -> Option<String> {
         let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
         match self.renew(&mut renewal) {
-            Verdict::Nothing => None,
-            Verdict::Newer(what) => {
+            RenewalOutcome::Nothing => None,
+            RenewalOutcome::Newer(what) => {
                 tracing::info!("the {what} was refused, read again and is used from now on");
                 Some(format!("the {what} was read again and is refused as well"))
             }
-            Verdict::Same(what) => Some(format!("the {what} was read again and is the same")),
-            Verdict::Unready(what) => Some(format!("the {what} is empty on disk")),
-            Verdict::Unusable(problem) => Some(problem),
+            RenewalOutcome::Same(what) => Some(format!("the {what} was read again and is the same")),
+            RenewalOutcome::Unready(what) => Some(format!("the {what} is empty on disk")),
+            RenewalOutcome::Unusable(problem) => Some(problem),
         }
     }
 
     /// Reads the files of secrets again. All hosts get the new ones, or none.
-    fn renew(&self, renewal: &mut Renewal) -> Verdict {
+    fn renew(&self, renewal: &mut Renewal) -> RenewalOutcome {
         renewal.read_again(|options, keys| {
             let connect = |(host, url): (&Host, &Url)| {
                 let before = host.connection();
@@ -365,28 +370,28 @@ impl Host {
     }
 }
 
-struct Failure {
+struct RequestFailure {
     trouble: Trouble,
     time_is_up: bool,
     too_long: bool,
 }
 
-impl Failure {
-    fn new(problem: String, hint: &str) -> Failure {
-        Failure { trouble: Trouble { problem, hint: Some(hint.to_owned()) }, time_is_up: false, too_long: false }
+impl RequestFailure {
+    fn new(problem: String, hint: &str) -> RequestFailure {
+        RequestFailure { trouble: Trouble { problem, hint: Some(hint.to_owned()) }, time_is_up: false, too_long: false }
     }
 
-    fn no_path(host: &str) -> Failure {
-        Failure::new(format!("BUG: {host} was asked for a path that is none"), "please report it")
+    fn no_path(host: &str) -> RequestFailure {
+        RequestFailure::new(format!("BUG: {host} was asked for a path that is none"), "please report it")
     }
 
-    fn unreadable(host: &str, problem: &str) -> Failure {
-        Failure::new(format!("the answer of {host} cannot be read: {problem}"), "is this Elasticsearch?")
+    fn unreadable(host: &str, problem: &str) -> RequestFailure {
+        RequestFailure::new(format!("the answer of {host} cannot be read: {problem}"), "is this Elasticsearch?")
     }
 
-    fn too_long(host: &str) -> Failure {
+    fn too_long(host: &str) -> RequestFailure {
         let problem = format!("the answer of {host} is longer than {ANSWER_BYTES_MAX} bytes");
-        Failure { too_long: true, ..Failure::new(problem, "is this Elasticsearch?") }
+        RequestFailure { too_long: true, ..RequestFailure::new(problem, "is this Elasticsearch?") }
     }
 }
 

@@ -14,7 +14,7 @@ use super::client::Method;
 use super::describe;
 use super::options::{Auth, ClientOptions, OptionsError, authorization, user_of, without_user};
 use super::proxy::Route;
-use super::renewal::{Certificates, Keys};
+use super::renewal::{Certificates, ClientKeys};
 
 /// The connections to one host.
 pub(super) struct Connection {
@@ -25,7 +25,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(url: &Url, options: &ClientOptions, keys: &Keys) -> Result<Connection, OptionsError> {
+    pub(super) fn new(url: &Url, options: &ClientOptions, keys: &ClientKeys) -> Result<Connection, OptionsError> {
         check(url, options)?;
         let route = Route::new(url, options, |name| std::env::var(name).ok())?;
         Ok(Connection {
@@ -37,7 +37,12 @@ impl Connection {
     }
 
     /// The same with other keys. What is connected stays connected where the certificates are the same.
-    pub(super) fn renewed(&self, url: &Url, options: &ClientOptions, keys: &Keys) -> Result<Connection, OptionsError> {
+    pub(super) fn renewed(
+        &self,
+        url: &Url,
+        options: &ClientOptions,
+        keys: &ClientKeys,
+    ) -> Result<Connection, OptionsError> {
         let http = if self.certificates == keys.certificates {
             self.http.clone()
         } else {

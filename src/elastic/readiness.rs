@@ -1,6 +1,6 @@
 //! Readiness: would this cluster take what is to be shipped?
 //!
-//! Nothing is written to find out. Each thing that was looked at is a [`Finding`] of its own, so that whoever reads them
+//! Nothing is written to find out. Each thing that was looked at is a [`ReadinessFinding`] of its own, so that whoever reads them
 //! knows what was seen, what is not so, and what could not be seen:
 //!
 //! - each host by itself: is it there, and is it Elasticsearch, by what it says and by its `X-elastic-product`;
@@ -32,7 +32,7 @@ pub enum Matter {
 
 /// How it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Assessment {
     /// As it should be; it says what was seen.
     Good(String),
     /// Otherwise.
@@ -45,47 +45,47 @@ pub enum Verdict {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ReadinessFinding {
     /// What it is about.
     pub matter: Matter,
     /// How it is.
-    pub verdict: Verdict,
+    pub verdict: Assessment,
 }
 
 /// Looks at everything that can be looked at without writing.
-pub async fn examine(client: &Client, target: &Target) -> Vec<Finding> {
+pub async fn examine(client: &Client, target: &Target) -> Vec<ReadinessFinding> {
     let replies = client.send_to_each(Method::Get, "/").await;
-    let verdicts: Vec<Verdict> = replies.into_iter().map(|(host, reply)| server(&host, reply)).collect();
-    let is_there = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Good(_) | Verdict::NotShown(_)));
-    let of_server = |verdict| Finding { matter: Matter::Server, verdict };
-    let mut findings: Vec<Finding> = verdicts.into_iter().map(of_server).collect();
+    let verdicts: Vec<Assessment> = replies.into_iter().map(|(host, reply)| server(&host, reply)).collect();
+    let is_there = verdicts.iter().any(|verdict| matches!(verdict, Assessment::Good(_) | Assessment::NotShown(_)));
+    let of_server = |verdict| ReadinessFinding { matter: Matter::Server, verdict };
+    let mut findings: Vec<ReadinessFinding> = verdicts.into_iter().map(of_server).collect();
     if !is_there {
         return findings;
     }
     let names = [(Matter::Records, target.name_now()), (Matter::Accounts, target.accounts())];
     for (matter, name) in names {
         let verdicts = [privileges_and_target(client, &name).await, template(client, &name).await];
-        findings.extend(verdicts.into_iter().map(|verdict| Finding { matter, verdict }));
+        findings.extend(verdicts.into_iter().map(|verdict| ReadinessFinding { matter, verdict }));
     }
     findings
 }
 
-fn server(host: &str, reply: Result<Reply, Trouble>) -> Verdict {
+fn server(host: &str, reply: Result<Reply, Trouble>) -> Assessment {
     let reply = match reply {
         Ok(reply) => reply,
-        Err(trouble) => return Verdict::CouldNotLook(trouble),
+        Err(trouble) => return Assessment::CouldNotLook(trouble),
     };
     let is_security = whole_reason(&reply.body).is_some_and(|reason| reason.kind == "security_exception");
     match reply.status {
         200 => about(host, &reply),
-        403 if is_security => Verdict::NotShown(format!("{host}: its version (needs the privilege `monitor`)")),
-        407 | 408 | 429 | 500..=599 => Verdict::CouldNotLook(trouble_of(&reply)),
-        _ => Verdict::NotSo(trouble_of(&reply)),
+        403 if is_security => Assessment::NotShown(format!("{host}: its version (needs the privilege `monitor`)")),
+        407 | 408 | 429 | 500..=599 => Assessment::CouldNotLook(trouble_of(&reply)),
+        _ => Assessment::NotSo(trouble_of(&reply)),
     }
 }
 
 /// What a server says of itself.
-fn about(host: &str, reply: &Reply) -> Verdict {
+fn about(host: &str, reply: &Reply) -> Assessment {
     let Ok(about) = serde_json::from_slice::<Value>(&reply.body) else {
         let problem = format!("{host} answers 200 with something that is no JSON: this is not Elasticsearch");
         return not_so(problem, "a login page, or another server: name the address of Elasticsearch itself in `hosts`");
@@ -96,7 +96,7 @@ fn about(host: &str, reply: &Reply) -> Verdict {
         return not_so(problem, "a proxy, or the health page of another server: look at the path in `hosts`, too");
     };
     if let Some(other) = version["distribution"].as_str() {
-        return Verdict::Good(format!("{host}: {} {number}, which is not Elasticsearch", describe::quote(other)));
+        return Assessment::Good(format!("{host}: {} {number}, which is not Elasticsearch", describe::quote(other)));
     }
     if reply.product.as_deref() != Some("Elasticsearch") {
         let problem = format!(
@@ -106,19 +106,19 @@ fn about(host: &str, reply: &Reply) -> Verdict {
             "a proxy takes the header away, the server imitates Elasticsearch, or is older than 7.14; look which";
         return not_so(problem, hint);
     }
-    Verdict::Good(format!("{host}: Elasticsearch {number}"))
+    Assessment::Good(format!("{host}: Elasticsearch {number}"))
 }
 
 /// What this user may do with a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Allowed {
+struct Permissions {
     create: bool,
     make: bool,
     map: bool,
 }
 
-impl Allowed {
-    const ALL: Allowed = Allowed { create: true, make: true, map: true };
+impl Permissions {
+    const ALL: Permissions = Permissions { create: true, make: true, map: true };
 }
 
 /// Whether a target is there.
@@ -129,7 +129,7 @@ enum Presence {
     NotShown,
 }
 
-async fn privileges_and_target(client: &Client, name: &str) -> Verdict {
+async fn privileges_and_target(client: &Client, name: &str) -> Assessment {
     let allowed = match privileges(client, name).await {
         Ok(allowed) => allowed,
         Err(verdict) => return verdict,
@@ -141,11 +141,11 @@ async fn privileges_and_target(client: &Client, name: &str) -> Verdict {
     judge(name, allowed, &presence)
 }
 
-fn judge(name: &str, allowed: Allowed, presence: &Presence) -> Verdict {
-    let Allowed { create, make, map } = allowed;
+fn judge(name: &str, allowed: Permissions, presence: &Presence) -> Assessment {
+    let Permissions { create, make, map } = allowed;
     let may_not = |what: &str| {
         let hint = format!("give it the index privileges `create_doc` and `auto_configure` on `{name}`");
-        Verdict::NotSo(Trouble { problem: format!("`{name}`: this user {what}"), hint: Some(hint) })
+        Assessment::NotSo(Trouble { problem: format!("`{name}`: this user {what}"), hint: Some(hint) })
     };
     match presence {
         _ if !create => may_not("may not create documents there"),
@@ -159,22 +159,24 @@ fn judge(name: &str, allowed: Allowed, presence: &Presence) -> Verdict {
         }
         Presence::Missing if !make => may_not("may create documents, but the target is missing and it may not make it"),
         _ if !map => may_not("may create documents, but no fields: a record with a field that is new would be refused"),
-        Presence::There => Verdict::Good(format!("`{name}`: it is there, not read-only, and this user may ship to it")),
-        Presence::Missing => {
-            Verdict::Good(format!("`{name}`: it is missing, and this user may make it and ship to it"))
+        Presence::There => {
+            Assessment::Good(format!("`{name}`: it is there, not read-only, and this user may ship to it"))
         }
-        Presence::NotShown if make => Verdict::Good(format!(
+        Presence::Missing => {
+            Assessment::Good(format!("`{name}`: it is missing, and this user may make it and ship to it"))
+        }
+        Presence::NotShown if make => Assessment::Good(format!(
             "`{name}`: this user may make it and ship to it; whether it is read-only is not shown to it"
         )),
         Presence::NotShown => {
             let problem = format!("`{name}`: this user may not make it, and is not shown whether it is there");
             let hint = "give it the index privilege `auto_configure`, or `view_index_metadata` to look".to_owned();
-            Verdict::CouldNotLook(Trouble { problem, hint: Some(hint) })
+            Assessment::CouldNotLook(Trouble { problem, hint: Some(hint) })
         }
     }
 }
 
-async fn privileges(client: &Client, name: &str) -> Result<Allowed, Verdict> {
+async fn privileges(client: &Client, name: &str) -> Result<Permissions, Assessment> {
     let asked = ["create_doc", "auto_configure", "create_index", "write"];
     let body = json!({ "index": [{ "names": [name], "privileges": asked }] });
     let path = "_security/user/_has_privileges";
@@ -184,18 +186,20 @@ async fn privileges(client: &Client, name: &str) -> Result<Allowed, Verdict> {
     let may = |privilege: &str| of_name[privilege].as_bool();
     match (reply.status, may("create_doc"), may("auto_configure"), may("create_index"), may("write")) {
         (200, Some(create), Some(configure), Some(make), Some(write)) => {
-            Ok(Allowed { create, make: configure || make, map: configure || write })
+            Ok(Permissions { create, make: configure || make, map: configure || write })
         }
         // So answers Elasticsearch itself where security is switched off: everybody may everything.
-        (400, ..) if is_unknown_path(&answer) && reply.product.as_deref() == Some("Elasticsearch") => Ok(Allowed::ALL),
-        (401, ..) => Err(Verdict::NotSo(trouble_of(&reply))),
+        (400, ..) if is_unknown_path(&answer) && reply.product.as_deref() == Some("Elasticsearch") => {
+            Ok(Permissions::ALL)
+        }
+        (401, ..) => Err(Assessment::NotSo(trouble_of(&reply))),
         _ => {
             let problem = format!(
                 "`{name}`: what this user may do could not be asked: {} answered {} to `{path}`",
                 reply.host, reply.status
             );
             let hint = "only Elasticsearch is asked for it; is a proxy in between that does not pass it on?".to_owned();
-            Err(Verdict::CouldNotLook(Trouble { problem, hint: Some(hint) }))
+            Err(Assessment::CouldNotLook(Trouble { problem, hint: Some(hint) }))
         }
     }
 }
@@ -204,7 +208,7 @@ fn is_unknown_path(answer: &Value) -> bool {
     answer["error"].as_str().is_some_and(|words| words.starts_with("no handler found for uri"))
 }
 
-async fn presence(client: &Client, name: &str) -> Result<Presence, Verdict> {
+async fn presence(client: &Client, name: &str) -> Result<Presence, Assessment> {
     let path = format!("{name}/_settings?filter_path=*.settings.index.blocks,*.settings.index.provided_name");
     let reply = ask(client, Method::Get, &path, &Body::None).await?;
     let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -219,12 +223,12 @@ async fn presence(client: &Client, name: &str) -> Result<Presence, Verdict> {
         }
         (404, _) => Ok(Presence::Missing),
         (403, _) => Ok(Presence::NotShown),
-        _ => Err(Verdict::CouldNotLook(trouble_of(&reply))),
+        _ => Err(Assessment::CouldNotLook(trouble_of(&reply))),
     }
 }
 
 /// Asks which mappings a new index of this name would get.
-async fn template(client: &Client, name: &str) -> Verdict {
+async fn template(client: &Client, name: &str) -> Assessment {
     let path = format!("_index_template/_simulate_index/{name}?filter_path=template.mappings._meta");
     let reply = match ask(client, Method::Post, &path, &Body::None).await {
         Ok(reply) => reply,
@@ -234,25 +238,25 @@ async fn template(client: &Client, name: &str) -> Verdict {
     let managed_by = simulated.as_ref().map(|simulated| &simulated["template"]["mappings"]["_meta"]["managed_by"]);
     match (reply.status, managed_by) {
         (200, Some(managed_by)) if managed_by == MANAGED_BY => {
-            Verdict::Good(format!("`{name}`: inferlog's template is in force for it"))
+            Assessment::Good(format!("`{name}`: inferlog's template is in force for it"))
         }
         (200, Some(_)) => not_so(
             format!("no template of inferlog's is in force for `{name}`: Elasticsearch will guess field types"),
             "`inferlog setup apply FILE` installs it; records are shipped with or without it",
         ),
-        (403, _) => Verdict::NotShown(format!(
+        (403, _) => Assessment::NotShown(format!(
             "`{name}`: whether inferlog's template is in force (needs the privilege `manage_index_templates`)"
         )),
-        _ => Verdict::CouldNotLook(trouble_of(&reply)),
+        _ => Assessment::CouldNotLook(trouble_of(&reply)),
     }
 }
 
-async fn ask(client: &Client, method: Method, path: &str, body: &Body) -> Result<Reply, Verdict> {
-    client.send(method, path, body).await.map_err(Verdict::CouldNotLook)
+async fn ask(client: &Client, method: Method, path: &str, body: &Body) -> Result<Reply, Assessment> {
+    client.send(method, path, body).await.map_err(Assessment::CouldNotLook)
 }
 
-fn not_so(problem: String, hint: &str) -> Verdict {
-    Verdict::NotSo(Trouble { problem, hint: Some(hint.to_owned()) })
+fn not_so(problem: String, hint: &str) -> Assessment {
+    Assessment::NotSo(Trouble { problem, hint: Some(hint.to_owned()) })
 }
 
 impl Target {
@@ -269,12 +273,12 @@ impl Target {
 mod tests {
     use super::*;
 
-    fn word(verdict: &Verdict) -> (&'static str, &str) {
+    fn word(verdict: &Assessment) -> (&'static str, &str) {
         match verdict {
-            Verdict::Good(words) => ("good", words),
-            Verdict::NotSo(trouble) => ("not so", &trouble.problem),
-            Verdict::CouldNotLook(trouble) => ("could not look", &trouble.problem),
-            Verdict::NotShown(words) => ("not shown", words),
+            Assessment::Good(words) => ("good", words),
+            Assessment::NotSo(trouble) => ("not so", &trouble.problem),
+            Assessment::CouldNotLook(trouble) => ("could not look", &trouble.problem),
+            Assessment::NotShown(words) => ("not shown", words),
         }
     }
 
@@ -313,13 +317,13 @@ mod tests {
 
     #[test]
     fn what_a_user_may_do_is_held_against_what_is_there() {
-        let allowed = |create, make, map| Allowed { create, make, map };
+        let allowed = |create, make, map| Permissions { create, make, map };
         let read_only = || Presence::ReadOnly("write".to_owned());
         for (allowed, presence, verdict, words) in [
-            (Allowed::ALL, Presence::There, "good", "may ship to it"),
-            (Allowed::ALL, Presence::Missing, "good", "may make it"),
-            (Allowed::ALL, Presence::NotShown, "good", "whether it is read-only is not shown"),
-            (Allowed::ALL, read_only(), "not so", "read-only (`index.blocks.write`)"),
+            (Permissions::ALL, Presence::There, "good", "may ship to it"),
+            (Permissions::ALL, Presence::Missing, "good", "may make it"),
+            (Permissions::ALL, Presence::NotShown, "good", "whether it is read-only is not shown"),
+            (Permissions::ALL, read_only(), "not so", "read-only (`index.blocks.write`)"),
             (allowed(false, true, true), Presence::There, "not so", "may not create documents"),
             (allowed(false, false, false), Presence::NotShown, "not so", "may not create documents"),
             (allowed(true, false, false), Presence::Missing, "not so", "missing and it may not make it"),

@@ -15,7 +15,7 @@ use crate::text::secret::Secret;
 
 /// What the files hold: who we are, and whom we trust.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Keys {
+pub(super) struct ClientKeys {
     pub(super) auth: Auth,
     pub(super) certificates: Arc<Certificates>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Certificates {
 }
 
 /// What became of reading the files again.
-pub(super) enum Verdict {
+pub(super) enum RenewalOutcome {
     /// Nothing comes from a file.
     Nothing,
     /// It says what is new and used from now on.
@@ -46,7 +46,7 @@ pub(super) enum Verdict {
 /// The files, what they looked like, and what they held.
 pub(super) struct Renewal {
     options: ClientOptions,
-    keys: Keys,
+    keys: ClientKeys,
     stamps: Vec<Option<Stamp>>,
 }
 
@@ -72,11 +72,11 @@ impl Renewal {
     pub(super) fn new(options: &ClientOptions) -> Result<Renewal, OptionsError> {
         // Before the content: what changes in between is seen as a change.
         let stamps = stamps(options);
-        let keys = Keys { auth: options.auth.clone(), certificates: Arc::new(Certificates::read(options)?) };
+        let keys = ClientKeys { auth: options.auth.clone(), certificates: Arc::new(Certificates::read(options)?) };
         Ok(Renewal { options: options.clone(), keys, stamps })
     }
 
-    pub(super) fn keys(&self) -> &Keys {
+    pub(super) fn keys(&self) -> &ClientKeys {
         &self.keys
     }
 
@@ -88,38 +88,38 @@ impl Renewal {
     /// Reads the files again, and puts what is new into use by `install`, which may find it unusable.
     pub(super) fn read_again(
         &mut self,
-        install: impl FnOnce(&ClientOptions, &Keys) -> Result<(), OptionsError>,
-    ) -> Verdict {
+        install: impl FnOnce(&ClientOptions, &ClientKeys) -> Result<(), OptionsError>,
+    ) -> RenewalOutcome {
         if self.stamps.is_empty() {
-            return Verdict::Nothing;
+            return RenewalOutcome::Nothing;
         }
         self.stamps = stamps(&self.options);
         let keys = match self.read() {
             Ok(Some(keys)) => keys,
-            Ok(None) => return Verdict::Unready(describe_files(self.keys.auth.files())),
-            Err(problem) => return Verdict::Unusable(problem),
+            Ok(None) => return RenewalOutcome::Unready(describe_files(self.keys.auth.files())),
+            Err(problem) => return RenewalOutcome::Unusable(problem),
         };
         if keys == self.keys {
-            return Verdict::Same(self.what(None));
+            return RenewalOutcome::Same(self.what(None));
         }
         match install(&self.options, &keys) {
             Ok(()) => {
                 let before = std::mem::replace(&mut self.keys, keys);
-                Verdict::Newer(self.what(Some(&before)))
+                RenewalOutcome::Newer(self.what(Some(&before)))
             }
-            Err(error) => Verdict::Unusable(describe::chain(&error)),
+            Err(error) => RenewalOutcome::Unusable(describe::chain(&error)),
         }
     }
 
     /// `None` while a secret's file is empty.
-    fn read(&self) -> Result<Option<Keys>, String> {
+    fn read(&self) -> Result<Option<ClientKeys>, String> {
         let Some(auth) = self.keys.auth.read_again().map_err(|error| describe::chain(&error))? else { return Ok(None) };
         let certificates = Certificates::read(&self.options).map_err(|error| describe::chain(&error))?;
-        Ok(Some(Keys { auth, certificates: Arc::new(certificates) }))
+        Ok(Some(ClientKeys { auth, certificates: Arc::new(certificates) }))
     }
 
     /// What comes from files, in words: all of it, or what differs from before.
-    fn what(&self, before: Option<&Keys>) -> String {
+    fn what(&self, before: Option<&ClientKeys>) -> String {
         let auth_differs = before.is_none_or(|before| before.auth != self.keys.auth);
         let certificates_differ = before.is_none_or(|before| before.certificates != self.keys.certificates);
         let auth = if auth_differs { self.keys.auth.files() } else { Vec::new() };
@@ -217,13 +217,13 @@ mod tests {
         ClientOptions { auth: Auth::Bearer(secret), ..ClientOptions::new(Vec::new()) }
     }
 
-    fn told(verdict: &Verdict) -> (&'static str, &str) {
+    fn told(verdict: &RenewalOutcome) -> (&'static str, &str) {
         match verdict {
-            Verdict::Nothing => ("nothing", ""),
-            Verdict::Newer(words) => ("newer", words),
-            Verdict::Same(words) => ("same", words),
-            Verdict::Unready(words) => ("unready", words),
-            Verdict::Unusable(words) => ("unusable", words),
+            RenewalOutcome::Nothing => ("nothing", ""),
+            RenewalOutcome::Newer(words) => ("newer", words),
+            RenewalOutcome::Same(words) => ("same", words),
+            RenewalOutcome::Unready(words) => ("unready", words),
+            RenewalOutcome::Unusable(words) => ("unusable", words),
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::assets::{self, Asset, Kind, MANAGED_BY};
+use super::assets::{self, Asset, AssetKind, MANAGED_BY};
 use super::bulk::{trouble_of, whole_reason};
 use super::client::{Body, Client, Method, Reply};
 use super::describe;
@@ -18,7 +18,7 @@ use crate::flow::answer::Trouble;
 
 /// What is to be done with an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum SetupAction {
     /// It is not there.
     Create,
     /// Another version of it is there.
@@ -28,25 +28,25 @@ pub enum Action {
 }
 
 /// As in the output of `setup plan`: `create`, `update`, `none`.
-impl fmt::Display for Action {
+impl fmt::Display for SetupAction {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::None => "none",
+            SetupAction::Create => "create",
+            SetupAction::Update => "update",
+            SetupAction::None => "none",
         })
     }
 }
 
 /// One line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct SetupStep {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: AssetKind,
     /// Its name in Elasticsearch.
     pub name: String,
     /// What is to be done.
-    pub action: Action,
+    pub action: SetupAction,
 }
 
 /// Why setup cannot go on.
@@ -65,7 +65,7 @@ pub enum SetupError {
     #[error("the {kind} `{name}` is there already and was not made by inferlog")]
     NotOurs {
         /// What it is.
-        kind: Kind,
+        kind: AssetKind,
         /// Its name.
         name: String,
     },
@@ -73,7 +73,7 @@ pub enum SetupError {
     #[error("Elasticsearch refused the {kind} `{name}` ({status}): {problem}")]
     Refused {
         /// What it is.
-        kind: Kind,
+        kind: AssetKind,
         /// Its name.
         name: String,
         /// The HTTP status.
@@ -104,28 +104,28 @@ impl SetupError {
 }
 
 /// Says what is to be done, in order, and does nothing.
-pub async fn plan(client: &Client, target: &Target) -> Result<Vec<Step>, SetupError> {
+pub async fn plan(client: &Client, target: &Target) -> Result<Vec<SetupStep>, SetupError> {
     let work = compare(client, target).await?;
     Ok(work.into_iter().map(|(step, _)| step).collect())
 }
 
 /// Does what [`plan`] says and gives the plan that was carried out. Nothing is written if any asset cannot be.
-pub async fn apply(client: &Client, target: &Target) -> Result<Vec<Step>, SetupError> {
+pub async fn apply(client: &Client, target: &Target) -> Result<Vec<SetupStep>, SetupError> {
     let work = compare(client, target).await?;
     for (step, asset) in &work {
-        if step.action != Action::None {
+        if step.action != SetupAction::None {
             put(client, asset).await?;
         }
     }
     Ok(work.into_iter().map(|(step, _)| step).collect())
 }
 
-async fn compare(client: &Client, target: &Target) -> Result<Vec<(Step, Asset)>, SetupError> {
+async fn compare(client: &Client, target: &Target) -> Result<Vec<(SetupStep, Asset)>, SetupError> {
     check_server(client).await?;
     let mut work = Vec::new();
     for asset in assets::for_target(target) {
         let action = action_for(client, &asset).await?;
-        work.push((Step { kind: asset.kind, name: asset.name.clone(), action }, asset));
+        work.push((SetupStep { kind: asset.kind, name: asset.name.clone(), action }, asset));
     }
     Ok(work)
 }
@@ -143,25 +143,25 @@ async fn check_server(client: &Client) -> Result<(), SetupError> {
     }
 }
 
-async fn action_for(client: &Client, asset: &Asset) -> Result<Action, SetupError> {
+async fn action_for(client: &Client, asset: &Asset) -> Result<SetupAction, SetupError> {
     let path = format!("{}/{}", asset.kind.path(), asset.name);
     let reply = client.send(Method::Get, &path, &Body::None).await.map_err(SetupError::Unready)?;
     if reply.status == 404 {
-        return Ok(Action::Create);
+        return Ok(SetupAction::Create);
     }
     let installed = match serde_json::from_slice::<Value>(&reply.body) {
         Ok(installed) if reply.status == 200 => installed,
         _ => return Err(refused(asset, &reply)),
     };
     let meta = match asset.kind {
-        Kind::LifecyclePolicy => &installed[&asset.name]["policy"]["_meta"],
-        Kind::ComponentTemplate => &installed["component_templates"][0]["component_template"]["_meta"],
-        Kind::IndexTemplate => &installed["index_templates"][0]["index_template"]["_meta"],
+        AssetKind::LifecyclePolicy => &installed[&asset.name]["policy"]["_meta"],
+        AssetKind::ComponentTemplate => &installed["component_templates"][0]["component_template"]["_meta"],
+        AssetKind::IndexTemplate => &installed["index_templates"][0]["index_template"]["_meta"],
     };
     if meta["managed_by"] != MANAGED_BY {
         return Err(SetupError::NotOurs { kind: asset.kind, name: asset.name.clone() });
     }
-    Ok(if meta["digest"] == asset.digest { Action::None } else { Action::Update })
+    Ok(if meta["digest"] == asset.digest { SetupAction::None } else { SetupAction::Update })
 }
 
 async fn put(client: &Client, asset: &Asset) -> Result<(), SetupError> {
@@ -175,7 +175,7 @@ fn refused(asset: &Asset, reply: &Reply) -> SetupError {
     let (status, name) = (reply.status, asset.name.clone());
     let reason = whole_reason(&reply.body);
     // Servers without lifecycle policies take `_ilm` for a bad path or a bad index name.
-    let no_such_path = matches!(status, 400 | 405) && asset.kind == Kind::LifecyclePolicy;
+    let no_such_path = matches!(status, 400 | 405) && asset.kind == AssetKind::LifecyclePolicy;
     match reason {
         Some(reason) if !no_such_path => {
             let problem = describe::quote(&format!("{}: {}", reason.kind, reason.detail));

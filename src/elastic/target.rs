@@ -68,11 +68,11 @@ pub enum TargetError {
 /// An index name with parts of a time in braces: `yyyy`, `MM`, `dd`, `HH`, between them `.`, `-` or `_` as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexPattern {
-    parts: Vec<Part>,
+    parts: Vec<NamePart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum NamePart {
     Text(String),
     Year,
     Month,
@@ -93,10 +93,10 @@ impl IndexPattern {
             rest = after;
         }
         push_text(&mut parts, rest);
-        if !parts.contains(&Part::Year) {
+        if !parts.contains(&NamePart::Year) {
             return Err(wrong("it needs a date in braces, such as `{yyyy.MM.dd}`"));
         }
-        let texts = parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
+        let texts = parts.iter().filter_map(|part| if let NamePart::Text(text) = part { Some(text) } else { None });
         if texts.into_iter().any(|text| text.contains('}')) {
             return Err(wrong("a `}` has no `{`"));
         }
@@ -112,11 +112,11 @@ impl IndexPattern {
         let mut name = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => name.push_str(text),
-                Part::Year => name.push_str(&format!("{:04}", time.year())),
-                Part::Month => name.push_str(&format!("{:02}", time.month())),
-                Part::Day => name.push_str(&format!("{:02}", time.day())),
-                Part::Hour => name.push_str(&format!("{:02}", time.hour())),
+                NamePart::Text(text) => name.push_str(text),
+                NamePart::Year => name.push_str(&format!("{:04}", time.year())),
+                NamePart::Month => name.push_str(&format!("{:02}", time.month())),
+                NamePart::Day => name.push_str(&format!("{:02}", time.day())),
+                NamePart::Hour => name.push_str(&format!("{:02}", time.hour())),
             }
         }
         Some(name)
@@ -127,7 +127,7 @@ impl IndexPattern {
         let mut wildcard = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => wildcard.push_str(text),
+                NamePart::Text(text) => wildcard.push_str(text),
                 _ if !wildcard.ends_with('*') => wildcard.push('*'),
                 _ => {}
             }
@@ -136,17 +136,17 @@ impl IndexPattern {
     }
 }
 
-fn push_text(parts: &mut Vec<Part>, text: &str) {
+fn push_text(parts: &mut Vec<NamePart>, text: &str) {
     match parts.last_mut() {
         _ if text.is_empty() => {}
-        Some(Part::Text(last)) => last.push_str(text),
-        _ => parts.push(Part::Text(text.to_owned())),
+        Some(NamePart::Text(last)) => last.push_str(text),
+        _ => parts.push(NamePart::Text(text.to_owned())),
     }
 }
 
-fn parse_braces(mut inside: &str, parts: &mut Vec<Part>) -> Result<(), &'static str> {
-    const FIELDS: [(&str, Part); 4] =
-        [("yyyy", Part::Year), ("MM", Part::Month), ("dd", Part::Day), ("HH", Part::Hour)];
+fn parse_braces(mut inside: &str, parts: &mut Vec<NamePart>) -> Result<(), &'static str> {
+    const FIELDS: [(&str, NamePart); 4] =
+        [("yyyy", NamePart::Year), ("MM", NamePart::Month), ("dd", NamePart::Day), ("HH", NamePart::Hour)];
     const WRONG: &str = "in braces stand `yyyy`, `MM`, `dd`, `HH`, with `.`, `-` or `_` between them";
     if inside.is_empty() {
         return Err(WRONG);

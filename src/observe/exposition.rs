@@ -20,32 +20,32 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::model_metrics::{CONFIDENCE_BOUNDS, Counts, Histogram, LATENCY_BOUNDS_SECONDS};
+use super::model_metrics::{CONFIDENCE_BOUNDS, Histogram, LATENCY_BOUNDS_SECONDS, ModelCounts};
 
 /// What one pipeline shows: its counts as they were saved last.
 #[derive(Debug)]
-pub struct Shown {
+pub struct PublishedCounts {
     model_name: bool,
-    counts: Mutex<Arc<Counts>>,
+    counts: Mutex<Arc<ModelCounts>>,
 }
 
-impl Shown {
-    pub(super) fn new(model_name: bool) -> Shown {
-        Shown { model_name, counts: Mutex::default() }
+impl PublishedCounts {
+    pub(super) fn new(model_name: bool) -> PublishedCounts {
+        PublishedCounts { model_name, counts: Mutex::default() }
     }
 
-    pub(super) fn set(&self, counts: Counts) {
+    pub(super) fn set(&self, counts: ModelCounts) {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(counts);
     }
 
-    fn get(&self) -> Arc<Counts> {
+    fn get(&self) -> Arc<ModelCounts> {
         Arc::clone(&self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The model metrics of all pipelines of the process.
 #[derive(Debug)]
-pub struct ModelSeries(pub Vec<Arc<Shown>>);
+pub struct ModelSeries(pub Vec<Arc<PublishedCounts>>);
 
 type Labels<'c> = Vec<(&'static str, &'c str)>;
 
@@ -60,7 +60,7 @@ struct Series<'c> {
 
 impl Collector for ModelSeries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let counts: Vec<Arc<Counts>> = self.0.iter().map(|shown| shown.get()).collect();
+        let counts: Vec<Arc<ModelCounts>> = self.0.iter().map(|shown| shown.get()).collect();
         let names = counts.iter().flat_map(|counts| counts.models.iter()).map(|(name, _)| name);
         let several = names.filter(|name| !name.is_empty()).collect::<BTreeSet<&str>>().len() > 1;
         let model_name = several || self.0.iter().any(|shown| shown.model_name);
@@ -77,7 +77,7 @@ impl Collector for ModelSeries {
 }
 
 impl<'c> Series<'c> {
-    fn add(&mut self, counts: &'c Counts, model_name: bool) {
+    fn add(&mut self, counts: &'c ModelCounts, model_name: bool) {
         for (name, model) in counts.models.iter() {
             let of_model: Labels<'c> = if model_name { vec![("model_name", name)] } else { Vec::new() };
             for (version, it) in model.versions.iter() {

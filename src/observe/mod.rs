@@ -11,7 +11,7 @@ mod exposition;
 pub mod model_metrics;
 mod table;
 
-pub use exposition::{ModelSeries, Shown};
+pub use exposition::{ModelSeries, PublishedCounts};
 pub use table::{LABEL_BYTES_MAX, LABEL_VALUES_MAX, OTHER, SERIES_MAX};
 
 use std::sync::Arc;
@@ -22,29 +22,29 @@ use serde_json::Value;
 use crate::kql::{Expression, Fields};
 use crate::record::Record;
 use crate::telemetry::Counters;
-use model_metrics::{Counts, ModelMetrics, Options};
+use model_metrics::{ModelCounts, ModelMetrics, ModelMetricsOptions};
 
 /// The observers of one pipeline.
 #[derive(Debug)]
 pub struct Observers {
     model_metrics: Option<ModelMetrics>,
     /// What of the model metrics is shown.
-    shown: Option<Arc<Shown>>,
+    shown: Option<Arc<PublishedCounts>>,
     /// Something was counted since the last [`Observers::publish`].
     moved: bool,
 }
 
 /// The counts of all observers, as the checkpoint keeps them.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
+struct ObserverCounts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    model_metrics: Option<Counts>,
+    model_metrics: Option<ModelCounts>,
 }
 
 impl Observers {
     /// Puts the observers together, with nothing counted.
-    pub fn new(model_metrics: Option<Options>, counters: &Counters) -> Observers {
-        let shown = model_metrics.as_ref().map(|options| Arc::new(Shown::new(options.model_name)));
+    pub fn new(model_metrics: Option<ModelMetricsOptions>, counters: &Counters) -> Observers {
+        let shown = model_metrics.as_ref().map(|options| Arc::new(PublishedCounts::new(options.model_name)));
         let model_metrics = model_metrics.map(|options| ModelMetrics::new(options, counters));
         Observers { model_metrics, shown, moved: false }
     }
@@ -54,7 +54,7 @@ impl Observers {
     /// # Errors
     /// When it is of another shape: nothing is counted then.
     pub fn restore(&mut self, state: Value) -> Result<(), serde_json::Error> {
-        let state = if state.is_null() { State::default() } else { serde_json::from_value(state)? };
+        let state = if state.is_null() { ObserverCounts::default() } else { serde_json::from_value(state)? };
         if let (Some(observer), Some(counts)) = (&mut self.model_metrics, state.model_metrics) {
             observer.restore(counts);
         }
@@ -83,7 +83,7 @@ impl Observers {
     /// The counts, for the checkpoint; `null` when there is no observer.
     pub fn state(&self) -> Value {
         let Some(observer) = &self.model_metrics else { return Value::Null };
-        let state = State { model_metrics: Some(observer.counts().clone()) };
+        let state = ObserverCounts { model_metrics: Some(observer.counts().clone()) };
         serde_json::to_value(state).unwrap_or_default()
     }
 
@@ -96,7 +96,7 @@ impl Observers {
     }
 
     /// What is shown of the model metrics, for [`ModelSeries`]; `None` without that observer.
-    pub fn shown(&self) -> Option<Arc<Shown>> {
+    pub fn shown(&self) -> Option<Arc<PublishedCounts>> {
         self.shown.clone()
     }
 }

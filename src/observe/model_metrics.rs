@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 
-use super::table::{Room, Table};
+use super::table::{LabelRoom, LabelTable};
 use crate::kql::{Expression, Fields, Value};
 use crate::record::{Record, json};
 use crate::telemetry::Counters;
@@ -36,7 +36,7 @@ pub const LATENCY_MS_MAX: f64 = 86_400_000.0;
 
 /// What is counted, and how it is shown.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ModelMetricsOptions {
     /// Which records are inferences.
     pub inferences: Expression,
     /// Shows the label `model_name` from the start, and not only when a second name is seen.
@@ -47,15 +47,15 @@ pub struct Options {
 #[derive(Debug)]
 pub struct ModelMetrics {
     inferences: Expression,
-    counts: Counts,
-    room: Room,
-    unusable: Unusable,
+    counts: ModelCounts,
+    room: LabelRoom,
+    unusable: UnusableCounters,
     passed_over: Counter,
 }
 
 /// How often a field was there and could not be used.
 #[derive(Debug)]
-struct Unusable {
+struct UnusableCounters {
     prediction: Counter,
     latency_ms: Counter,
     confidence: Counter,
@@ -63,19 +63,19 @@ struct Unusable {
 
 /// All that was counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct ModelCounts {
     /// By model name; the empty one is for records without.
     #[serde(default)]
-    pub(super) models: Table<Model>,
+    pub(super) models: LabelTable<Model>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Model {
     /// By model version.
-    pub(super) versions: Table<Version>,
+    pub(super) versions: LabelTable<Version>,
     /// How many, by label.
-    pub(super) predictions: Table<u64>,
+    pub(super) predictions: LabelTable<u64>,
     pub(super) confidence: Histogram,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Model {
 #[serde(default)]
 pub(super) struct Version {
     /// How many, by status.
-    pub(super) requests: Table<u64>,
+    pub(super) requests: LabelTable<u64>,
     /// In seconds.
     pub(super) latency: Histogram,
 }
@@ -108,12 +108,12 @@ const BILLION: u64 = 1_000_000_000;
 
 impl ModelMetrics {
     /// An observer that has counted nothing.
-    pub fn new(options: Options, counters: &Counters) -> ModelMetrics {
+    pub fn new(options: ModelMetricsOptions, counters: &Counters) -> ModelMetrics {
         ModelMetrics {
             inferences: options.inferences,
-            counts: Counts::default(),
-            room: Room { taken: 0, refused: counters.observe_capped_labels_total.clone(), warned: false },
-            unusable: Unusable {
+            counts: ModelCounts::default(),
+            room: LabelRoom { taken: 0, refused: counters.observe_capped_labels_total.clone(), warned: false },
+            unusable: UnusableCounters {
                 prediction: counters.unusable("prediction"),
                 latency_ms: counters.unusable("latency_ms"),
                 confidence: counters.unusable("confidence"),
@@ -123,13 +123,13 @@ impl ModelMetrics {
     }
 
     /// What is counted so far.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &ModelCounts {
         &self.counts
     }
 
     /// Goes on from earlier counts. A histogram of which the sum cannot be true begins anew, which readers of counters
     /// take for a restart: it was counted when any number was believed.
-    pub fn restore(&mut self, mut counts: Counts) {
+    pub fn restore(&mut self, mut counts: ModelCounts) {
         let begun_anew = counts.drop_impossible();
         if begun_anew > 0 {
             tracing::warn!(
@@ -147,7 +147,7 @@ impl ModelMetrics {
         &self.inferences
     }
 
-    /// Counts a record if it is an inference, by what its document has, and says whether it is.
+    /// ModelCounts a record if it is an inference, by what its document has, and says whether it is.
     pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) -> bool {
         if !self.inferences.matches(document) {
             if looks_like_an_inference(record) {
@@ -182,7 +182,7 @@ impl ModelMetrics {
     }
 }
 
-impl Counts {
+impl ModelCounts {
     /// How many values there are in all tables.
     fn values(&self) -> usize {
         let of_model = |model: &Model| {
@@ -193,7 +193,7 @@ impl Counts {
     }
 }
 
-impl Counts {
+impl ModelCounts {
     /// Empties the histograms that cannot be true, and gives how many those were.
     fn drop_impossible(&mut self) -> usize {
         let mut dropped = 0;

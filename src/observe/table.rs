@@ -23,13 +23,13 @@ pub const OTHER: &str = "other";
 
 /// How many values there are in all tables, and how many times one was refused.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct LabelRoom {
     pub(super) taken: usize,
     pub(super) refused: Counter,
     pub(super) warned: bool,
 }
 
-impl Room {
+impl LabelRoom {
     fn admits(&self, table_length: usize, value: &str) -> bool {
         table_length < LABEL_VALUES_MAX && self.taken < SERIES_MAX && value.len() <= LABEL_BYTES_MAX
     }
@@ -46,29 +46,29 @@ impl Room {
 /// Something for each value, sorted by value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, T>", into = "BTreeMap<String, T>", bound(serialize = "T: Clone + Serialize"))]
-pub(super) struct Table<T>(Vec<(String, T)>);
+pub(super) struct LabelTable<T>(Vec<(String, T)>);
 
-impl<T> Default for Table<T> {
-    fn default() -> Table<T> {
-        Table(Vec::new())
+impl<T> Default for LabelTable<T> {
+    fn default() -> LabelTable<T> {
+        LabelTable(Vec::new())
     }
 }
 
-impl<T> From<BTreeMap<String, T>> for Table<T> {
-    fn from(map: BTreeMap<String, T>) -> Table<T> {
-        Table(map.into_iter().collect())
+impl<T> From<BTreeMap<String, T>> for LabelTable<T> {
+    fn from(map: BTreeMap<String, T>) -> LabelTable<T> {
+        LabelTable(map.into_iter().collect())
     }
 }
 
-impl<T> From<Table<T>> for BTreeMap<String, T> {
-    fn from(table: Table<T>) -> BTreeMap<String, T> {
+impl<T> From<LabelTable<T>> for BTreeMap<String, T> {
+    fn from(table: LabelTable<T>) -> BTreeMap<String, T> {
         table.0.into_iter().collect()
     }
 }
 
-impl<T: Default> Table<T> {
+impl<T: Default> LabelTable<T> {
     /// What stands for a value of a label: its own, if it has one or there is room for one, else that of [`OTHER`].
-    pub(super) fn of(&mut self, label: &str, value: &str, room: &mut Room) -> &mut T {
+    pub(super) fn of(&mut self, label: &str, value: &str, room: &mut LabelRoom) -> &mut T {
         let mut place = self.place(value);
         if place.is_err() && !room.admits(self.0.len(), value) {
             room.refuse(label);
@@ -82,7 +82,7 @@ impl<T: Default> Table<T> {
         self.0.binary_search_by(|(known, _)| known.as_str().cmp(value))
     }
 
-    fn at(&mut self, place: Result<usize, usize>, value: &str, room: &mut Room) -> &mut T {
+    fn at(&mut self, place: Result<usize, usize>, value: &str, room: &mut LabelRoom) -> &mut T {
         let index = place.unwrap_or_else(|index| {
             room.taken += 1;
             self.0.insert(index, (value.to_owned(), T::default()));
@@ -92,7 +92,7 @@ impl<T: Default> Table<T> {
     }
 }
 
-impl<T> Table<T> {
+impl<T> LabelTable<T> {
     /// All values with what stands for them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.0.iter().map(|(value, it)| (value.as_str(), it))
@@ -112,13 +112,13 @@ impl<T> Table<T> {
 mod tests {
     use super::*;
 
-    fn room() -> Room {
-        Room { taken: 0, refused: Counter::default(), warned: false }
+    fn room() -> LabelRoom {
+        LabelRoom { taken: 0, refused: Counter::default(), warned: false }
     }
 
     #[test]
     fn a_table_is_capped_and_its_sum_is_right() {
-        let (mut table, mut room) = (Table::<u64>::default(), room());
+        let (mut table, mut room) = (LabelTable::<u64>::default(), room());
         for round in 0..2 {
             for value in 0..LABEL_VALUES_MAX + 50 {
                 *table.of("label", &value.to_string(), &mut room) += 1;
@@ -135,20 +135,20 @@ mod tests {
     #[test]
     fn all_tables_together_are_capped_and_long_values_are_other() {
         let mut room = room();
-        *Table::<u64>::default().of("label", &"x".repeat(LABEL_BYTES_MAX + 1), &mut room) += 1;
+        *LabelTable::<u64>::default().of("label", &"x".repeat(LABEL_BYTES_MAX + 1), &mut room) += 1;
         assert_eq!((room.refused.get(), room.taken), (1, 1));
-        let mut tables = vec![Table::<u64>::default(); 30];
+        let mut tables = vec![LabelTable::<u64>::default(); 30];
         for table in &mut tables {
             (0..LABEL_VALUES_MAX).for_each(|value| *table.of("label", &value.to_string(), &mut room) += 1);
         }
         assert!(room.taken <= SERIES_MAX + tables.len() + 1, "{} values", room.taken);
-        let sum: u64 = tables.iter().flat_map(Table::iter).map(|(_, count)| count).sum();
+        let sum: u64 = tables.iter().flat_map(LabelTable::iter).map(|(_, count)| count).sum();
         assert_eq!(sum as usize, tables.len() * LABEL_VALUES_MAX);
     }
 
     #[test]
     fn a_table_is_a_map_on_disk_and_sorted_again_when_it_is_read() {
-        let mut table: Table<u64> = serde_json::from_str(r#"{"b":2,"a":1}"#).unwrap();
+        let mut table: LabelTable<u64> = serde_json::from_str(r#"{"b":2,"a":1}"#).unwrap();
         assert_eq!(*table.of("label", "a", &mut room()), 1);
         assert_eq!(serde_json::to_string(&table).unwrap(), r#"{"a":1,"b":2}"#);
     }

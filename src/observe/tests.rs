@@ -5,7 +5,7 @@ use crate::telemetry::Telemetry;
 
 fn observers(model_name: bool) -> Observers {
     let inferences = Expression::parse_condition("event : inference or not event : *").unwrap();
-    Observers::new(Some(Options { inferences, model_name }), &Telemetry::default().pipeline("p"))
+    Observers::new(Some(ModelMetricsOptions { inferences, model_name }), &Telemetry::default().pipeline("p"))
 }
 
 fn observe(observers: &mut Observers, lines: &[&str]) {

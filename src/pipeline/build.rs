@@ -25,7 +25,7 @@ use crate::elastic::options::OptionsError;
 use crate::flow::wake::Wake;
 use crate::judge::enrichment::{hides, host_name};
 use crate::judge::line::Judge;
-use crate::observe::{self, Observers, Shown};
+use crate::observe::{self, Observers, PublishedCounts};
 use crate::proof::accounts::{Accounts, Restored, Subject};
 use crate::queue::Queue;
 use crate::sink::elasticsearch::Elasticsearch;
@@ -81,7 +81,7 @@ pub struct Built {
     /// Its counters.
     pub counters: Counters,
     /// What is shown of its model metrics, if it has that observer.
-    pub shown: Option<Arc<Shown>>,
+    pub shown: Option<Arc<PublishedCounts>>,
     /// Held as long as the pipeline runs.
     pub lock: File,
 }
@@ -192,7 +192,7 @@ fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildEr
 fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: &Counters) -> Observers {
     let model_metrics = pipeline.observe.first().map(|observer| match observer.clone() {
         model::Observer::ModelMetrics { inferences, model_name } => {
-            observe::model_metrics::Options { inferences: inferences.expression, model_name }
+            observe::model_metrics::ModelMetricsOptions { inferences: inferences.expression, model_name }
         }
     });
     let mut observers = Observers::new(model_metrics, counters);
@@ -323,12 +323,15 @@ pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> 
                 item_attempts_max: options.item_attempts_max,
             };
             let target = options.target.clone();
-            let sink = Elasticsearch::new(sink::elasticsearch::Options { client: options.client.clone(), target })?;
+            let sink = Elasticsearch::new(sink::elasticsearch::ElasticsearchOptions {
+                client: options.client.clone(),
+                target,
+            })?;
             (Arc::new(sink), policy)
         }
         SinkOptions::Store(options) => {
             let path = store_path(data_dir, pipeline, options);
-            let store = Store::open(sink::store::Options { path, retention: options.retention })?;
+            let store = Store::open(sink::store::StoreOptions { path, retention: options.retention })?;
             (Arc::new(store), Policy::default())
         }
         // One request at a time, so that lines come out in their order.
@@ -343,6 +346,7 @@ pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> 
 /// When a certificate file cannot be read.
 pub fn elasticsearch(sink: &model::Sink) -> Result<Option<Elasticsearch>, BuildError> {
     let SinkOptions::Elasticsearch(options) = &sink.options else { return Ok(None) };
-    let options = sink::elasticsearch::Options { client: options.client.clone(), target: options.target.clone() };
+    let options =
+        sink::elasticsearch::ElasticsearchOptions { client: options.client.clone(), target: options.target.clone() };
     Ok(Some(Elasticsearch::new(options)?))
 }

@@ -31,7 +31,7 @@ const SAID_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The connections that are open.
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     tasks: JoinSet<()>,
     /// The oldest one first.
     by_age: VecDeque<AbortHandle>,
@@ -39,7 +39,7 @@ struct Open {
 
 /// Serves whoever connects, for good.
 pub(super) async fn serve(listener: TcpListener, router: Router) {
-    let mut open = Open::default();
+    let mut open = OpenConnections::default();
     let mut said: Option<Instant> = None;
     loop {
         match listener.accept().await {
@@ -58,7 +58,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-impl Open {
+impl OpenConnections {
     /// Ends the oldest connections, and waits until their descriptors are free.
     async fn make_room(&mut self) {
         while self.tasks.try_join_next().is_some() {}

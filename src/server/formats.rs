@@ -6,20 +6,20 @@
 
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum ExpositionFormat {
     Text,
     OpenMetrics,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// The one that is wanted most, by the value of `Accept`.
-    pub(super) fn wanted(accept: &str) -> Format {
-        let mut best = (0.0, Format::Text);
+    pub(super) fn wanted(accept: &str) -> ExpositionFormat {
+        let mut best = (0.0, ExpositionFormat::Text);
         for range in accept.split(',') {
             let mut parts = range.split(';').map(str::trim);
             let format = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "application/openmetrics-text" => Format::OpenMetrics,
-                "text/plain" | "text/*" | "*/*" => Format::Text,
+                "application/openmetrics-text" => ExpositionFormat::OpenMetrics,
+                "text/plain" | "text/*" | "*/*" => ExpositionFormat::Text,
                 _ => continue,
             };
             let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
@@ -32,16 +32,16 @@ impl Format {
 
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            ExpositionFormat::Text => "text/plain; version=0.0.4; charset=utf-8",
+            ExpositionFormat::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
 
     /// The text, from that in the OpenMetrics format.
     pub(super) fn render(self, open_metrics: String) -> String {
         match self {
-            Format::OpenMetrics => open_metrics,
-            Format::Text => text(&open_metrics),
+            ExpositionFormat::OpenMetrics => open_metrics,
+            ExpositionFormat::Text => text(&open_metrics),
         }
     }
 }
@@ -78,19 +78,19 @@ mod tests {
         let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
                           application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
         for (accept, expected) in [
-            ("", Format::Text),
-            ("*/*", Format::Text),
-            ("text/plain", Format::Text),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Text),
-            ("application/json", Format::Text),
-            ("application/openmetrics-text", Format::OpenMetrics),
-            (" Application/OpenMetrics-Text ; version=1.0.0", Format::OpenMetrics),
-            (prometheus, Format::OpenMetrics),
-            ("text/plain;version=0.0.4;q=0.6, application/openmetrics-text; q=0.5", Format::Text),
-            ("application/openmetrics-text;q=0", Format::Text),
-            ("application/openmetrics-text;q=x", Format::OpenMetrics),
+            ("", ExpositionFormat::Text),
+            ("*/*", ExpositionFormat::Text),
+            ("text/plain", ExpositionFormat::Text),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", ExpositionFormat::Text),
+            ("application/json", ExpositionFormat::Text),
+            ("application/openmetrics-text", ExpositionFormat::OpenMetrics),
+            (" Application/OpenMetrics-Text ; version=1.0.0", ExpositionFormat::OpenMetrics),
+            (prometheus, ExpositionFormat::OpenMetrics),
+            ("text/plain;version=0.0.4;q=0.6, application/openmetrics-text; q=0.5", ExpositionFormat::Text),
+            ("application/openmetrics-text;q=0", ExpositionFormat::Text),
+            ("application/openmetrics-text;q=x", ExpositionFormat::OpenMetrics),
         ] {
-            assert_eq!(Format::wanted(accept), expected, "{accept}");
+            assert_eq!(ExpositionFormat::wanted(accept), expected, "{accept}");
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
         let expected = "# HELP a_lines_total Lines.\n# TYPE a_lines_total counter\na_lines_total{x=\"# TYPE b\"} 1\n\
                         # HELP b_seconds How long.\n# TYPE b_seconds histogram\nb_seconds_sum 1.5\n\
                         # TYPE c untyped\nc 2\n";
-        assert_eq!(Format::Text.render(open_metrics.to_owned()), expected);
-        assert_eq!(Format::OpenMetrics.render(open_metrics.to_owned()), open_metrics);
+        assert_eq!(ExpositionFormat::Text.render(open_metrics.to_owned()), expected);
+        assert_eq!(ExpositionFormat::OpenMetrics.render(open_metrics.to_owned()), open_metrics);
     }
 }

@@ -21,7 +21,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use self::formats::Format;
+use self::formats::ExpositionFormat;
 use crate::flow::answer::Trouble;
 use crate::pipeline::health::Health;
 use crate::pipeline::pulse::Pulse;
@@ -29,16 +29,16 @@ use crate::telemetry::Telemetry;
 
 /// What is served.
 #[derive(Clone, Debug)]
-pub struct Served {
+pub struct ProcessStatus {
     /// The counters.
     pub telemetry: Arc<Telemetry>,
     /// The pipelines.
-    pub pipelines: Arc<Vec<Pipeline>>,
+    pub pipelines: Arc<Vec<PipelineStatus>>,
 }
 
 /// One pipeline, as far as its state is served.
 #[derive(Debug)]
-pub struct Pipeline {
+pub struct PipelineStatus {
     /// Its name.
     pub name: String,
     /// Whether its thread runs.
@@ -49,7 +49,7 @@ pub struct Pipeline {
     pub health: Vec<Arc<Health>>,
 }
 
-impl Pipeline {
+impl PipelineStatus {
     /// Why it is not ready, one reason a trouble.
     fn reasons(&self) -> impl Iterator<Item = Value> {
         let ended = (!self.is_running.load(Ordering::Acquire)).then(|| {
@@ -77,7 +77,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Answers requests until the runtime ends.
-pub async fn serve(listener: TcpListener, served: Served) {
+pub async fn serve(listener: TcpListener, served: ProcessStatus) {
     let router = Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
@@ -86,16 +86,17 @@ pub async fn serve(listener: TcpListener, served: Served) {
     connections::serve(listener, router).await;
 }
 
-async fn metrics(State(served): State<Served>, headers: HeaderMap) -> impl IntoResponse {
+async fn metrics(State(served): State<ProcessStatus>, headers: HeaderMap) -> impl IntoResponse {
     let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let format = Format::wanted(&accepted.join(","));
+    let format = ExpositionFormat::wanted(&accepted.join(","));
     let head = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
     (head, format.render(served.telemetry.text()))
 }
 
 /// A restart is what helps where this says no.
-async fn alive(State(served): State<Served>) -> impl IntoResponse {
-    let death = |pipeline: &Pipeline| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
+async fn alive(State(served): State<ProcessStatus>) -> impl IntoResponse {
+    let death =
+        |pipeline: &PipelineStatus| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
     let deaths: String = served.pipelines.iter().filter_map(death).collect();
     match deaths.is_empty() {
         true => (StatusCode::OK, "alive\n".to_owned()),
@@ -103,8 +104,8 @@ async fn alive(State(served): State<Served>) -> impl IntoResponse {
     }
 }
 
-async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    let reasons: Vec<Value> = served.pipelines.iter().flat_map(Pipeline::reasons).collect();
+async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
+    let reasons: Vec<Value> = served.pipelines.iter().flat_map(PipelineStatus::reasons).collect();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body)

@@ -13,7 +13,7 @@ use super::{Request, Sink, SinkFuture};
 use crate::elastic::bulk;
 use crate::elastic::client::{Body, Client, Method};
 use crate::elastic::options::{ClientOptions, OptionsError};
-use crate::elastic::readiness::{self, Finding, Matter, Verdict};
+use crate::elastic::readiness::{self, Assessment, Matter, ReadinessFinding};
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
@@ -21,7 +21,7 @@ use crate::flow::batch::{Batch, Id, Stream};
 
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ElasticsearchOptions {
     /// The servers.
     pub client: ClientOptions,
     /// The data stream or index.
@@ -41,7 +41,7 @@ pub struct Elasticsearch {
 
 impl Elasticsearch {
     /// Makes the sink; reads certificate files, connects to nothing.
-    pub fn new(options: Options) -> Result<Elasticsearch, OptionsError> {
+    pub fn new(options: ElasticsearchOptions) -> Result<Elasticsearch, OptionsError> {
         let client = Client::new(&options.client)?;
         let bulk_path = match &options.target {
             Target::DataStream(stream) => format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH),
@@ -64,9 +64,9 @@ impl Elasticsearch {
     }
 
     async fn send(&self, request: &Request) -> Answer {
-        let (path, Rendered { body, refused }) = match (request.batch.stream(), &self.target) {
-            (Stream::Accounts, _) => (&self.accounts_path, Rendered::whole(request)),
-            (Stream::Records, Target::DataStream(_)) => (&self.bulk_path, Rendered::whole(request)),
+        let (path, BulkBody { body, refused }) = match (request.batch.stream(), &self.target) {
+            (Stream::Accounts, _) => (&self.accounts_path, BulkBody::whole(request)),
+            (Stream::Records, Target::DataStream(_)) => (&self.bulk_path, BulkBody::whole(request)),
             (Stream::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
         };
         let sent = request.len() - refused.len();
@@ -100,7 +100,7 @@ impl Elasticsearch {
     }
 
     /// Looks at all that says whether records would be taken; writes nothing.
-    pub async fn examine(&self) -> Vec<Finding> {
+    pub async fn examine(&self) -> Vec<ReadinessFinding> {
         readiness::examine(&self.client, &self.target).await
     }
 
@@ -109,8 +109,8 @@ impl Elasticsearch {
     async fn look(&self) -> Result<(), Trouble> {
         let mut troubles =
             self.examine().await.into_iter().filter_map(|finding| match (finding.matter, finding.verdict) {
-                (Matter::Server | Matter::Records, Verdict::NotSo(trouble)) => Some(trouble),
-                (Matter::Server, Verdict::CouldNotLook(trouble)) => Some(trouble),
+                (Matter::Server | Matter::Records, Assessment::NotSo(trouble)) => Some(trouble),
+                (Matter::Server, Assessment::CouldNotLook(trouble)) => Some(trouble),
                 _ => None,
             });
         troubles.next().map_or(Ok(()), Err)
@@ -132,14 +132,14 @@ impl Sink for Elasticsearch {
 }
 
 /// A bulk body, and the places of items that cannot stand in it, ascending.
-struct Rendered {
+struct BulkBody {
     body: Bytes,
     refused: Vec<usize>,
 }
 
-impl Rendered {
-    fn whole(request: &Request) -> Rendered {
-        Rendered { body: stream_body(request), refused: Vec::new() }
+impl BulkBody {
+    fn whole(request: &Request) -> BulkBody {
+        BulkBody { body: stream_body(request), refused: Vec::new() }
     }
 }
 
@@ -163,7 +163,7 @@ fn stream_body(request: &Request) -> Bytes {
     body.into()
 }
 
-fn index_body(request: &Request, pattern: &IndexPattern) -> Rendered {
+fn index_body(request: &Request, pattern: &IndexPattern) -> BulkBody {
     let mut body = Vec::new();
     let mut refused = Vec::new();
     for (place, item) in request.items().enumerate() {
@@ -177,7 +177,7 @@ fn index_body(request: &Request, pattern: &IndexPattern) -> Rendered {
         body.extend_from_slice(request.batch.document(item));
         body.push(b'\n');
     }
-    Rendered { body: body.into(), refused }
+    BulkBody { body: body.into(), refused }
 }
 
 /// Puts the items that were not sent back into their places, which ascend.
@@ -226,7 +226,7 @@ mod tests {
     fn each_document_goes_to_the_index_of_its_own_day() {
         let pattern = IndexPattern::parse("ml-{yyyy.MM.dd}").unwrap();
         let request = Request { batch: batch(&[0, i64::MAX, DAY_US]), selection: None };
-        let Rendered { body, refused } = index_body(&request, &pattern);
+        let BulkBody { body, refused } = index_body(&request, &pattern);
         let (a, c) = ("a".repeat(28), "c".repeat(28));
         let expected = format!(
             "{{\"create\":{{\"_index\":\"ml-1970.01.01\",\"_id\":\"{a}\"}}}}\n{{\"n\": 0}}\n\

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use inferlog::elastic::bulk;
 use inferlog::elastic::client::Body;
 use inferlog::elastic::options::{Auth, ClientOptions};
-use inferlog::elastic::setup::{self, Action, SetupError};
+use inferlog::elastic::setup::{self, SetupAction, SetupError};
 use inferlog::elastic::target::Target;
 use inferlog::flow::answer::{Answer, Outcome, Trouble};
 use inferlog::sink::Sink;
@@ -212,18 +212,18 @@ async fn setup_can_be_repeated_and_overwrites_only_what_is_ours() {
     let Some(node) = Node::plain("setup") else { return };
     let target = Target::data_stream("logs-setup-test").unwrap();
     let template = "_index_template/inferlog-stream-logs-setup-test";
-    let last = |steps: &[setup::Step]| (steps.len(), steps[4].name.clone(), steps[4].action);
+    let last = |steps: &[setup::SetupStep]| (steps.len(), steps[4].name.clone(), steps[4].action);
     let expected = |action| (7, "inferlog-stream-logs-setup-test".to_owned(), action);
     node.ask(Method::Delete, template, "").await;
-    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(Action::Create));
-    assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(Action::Create));
+    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
+    assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
     for steps in [setup::plan(&node.client, &target).await, setup::apply(&node.client, &target).await] {
-        assert!(steps.unwrap().iter().all(|step| step.action == Action::None));
+        assert!(steps.unwrap().iter().all(|step| step.action == SetupAction::None));
     }
     let older = |meta: &str| format!(r#"{{"index_patterns":["logs-setup-test"],"data_stream":{{}},"_meta":{meta}}}"#);
     node.ask(Method::Put, template, &older(r#"{"managed_by":"inferlog","digest":"0"}"#)).await;
-    assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(Action::Update));
-    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(Action::None));
+    assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Update));
+    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::None));
     node.ask(Method::Put, template, &older("{}")).await;
     let error = setup::apply(&node.client, &target).await.unwrap_err();
     assert!(matches!(error, SetupError::NotOurs { .. }) && error.hint().is_some(), "{error}");

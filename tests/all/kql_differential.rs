@@ -18,7 +18,7 @@ use inferlog::flow::batch::{Batch, Origin, SourceFile};
 use inferlog::flow::question::{Order, Question};
 use inferlog::kql::{Comparison, Expression, Literal, Node};
 use inferlog::record::{Record, Space};
-use inferlog::sink::store::{Options, Reader, Retention, Store};
+use inferlog::sink::store::{Reader, Retention, Store, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::kql_corpus::{DAY_US, Document, documents, question};
@@ -57,7 +57,7 @@ fn asked(text: &str) -> Question {
 async fn stored(documents: &[Document]) -> (tempfile::TempDir, Reader) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite");
-    let store = Store::open(Options { path: path.clone(), retention: Retention::default() }).unwrap();
+    let store = Store::open(StoreOptions { path: path.clone(), retention: Retention::default() }).unwrap();
     assert_eq!(outcomes(&store, &batch_of(documents, 0)).await.len(), documents.len());
     drop(store);
     (folder, Store::open_read_only(&path).unwrap())

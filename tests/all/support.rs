@@ -8,7 +8,7 @@ use inferlog::elastic::options::{Auth, ClientOptions};
 use inferlog::elastic::target::Target;
 use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin};
-use inferlog::sink::elasticsearch::{Elasticsearch, Options};
+use inferlog::sink::elasticsearch::{Elasticsearch, ElasticsearchOptions};
 use inferlog::sink::{Request, Sink};
 use inferlog::text::secret::Secret;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl Node {
     }
 
     pub(crate) fn sink(&self, target: &Target) -> Elasticsearch {
-        Elasticsearch::new(Options { client: self.options.clone(), target: target.clone() }).unwrap()
+        Elasticsearch::new(ElasticsearchOptions { client: self.options.clone(), target: target.clone() }).unwrap()
     }
 
     /// Removes what an earlier run on the same node left behind.

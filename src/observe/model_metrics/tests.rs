@@ -6,7 +6,7 @@ const DEFAULT: &str = "event : inference or not event : *";
 
 fn observer(inferences: &str) -> ModelMetrics {
     let inferences = Expression::parse_condition(inferences).unwrap();
-    ModelMetrics::new(Options { inferences, model_name: false }, &Telemetry::default().pipeline("p"))
+    ModelMetrics::new(ModelMetricsOptions { inferences, model_name: false }, &Telemetry::default().pipeline("p"))
 }
 
 /// What one record gives, in words: `requests name/version/status`, `latency bucket sum`, and so on.
@@ -130,7 +130,7 @@ fn counts_survive_the_disk_and_tolerate_what_is_missing() {
     assert_eq!(second.counts(), first.counts());
     assert_eq!(second.room.taken, first.room.taken);
     assert_eq!(first.room.taken, 6, "one model, two versions, two statuses, one label");
-    let sparse: Counts = serde_json::from_str(r#"{"models":{"m":{"predictions":{"a":1},"new":[]}}}"#).unwrap();
+    let sparse: ModelCounts = serde_json::from_str(r#"{"models":{"m":{"predictions":{"a":1},"new":[]}}}"#).unwrap();
     assert_eq!(sparse.values(), 2);
 }
 

@@ -34,7 +34,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where the store is and how long it keeps what.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct StoreOptions {
     /// The file; its folder must exist. SQLite keeps `-wal` and `-shm` beside it.
     pub path: PathBuf,
     /// What is deleted, and when.
@@ -60,7 +60,7 @@ impl Store {
     ///
     /// Fails if the file cannot be opened now, is no store of ours, was made by a newer inferlog, or if the retention
     /// contradicts itself. A store that is open gets over later troubles by itself.
-    pub fn open(options: Options) -> Result<Store, StoreError> {
+    pub fn open(options: StoreOptions) -> Result<Store, StoreError> {
         options.retention.check()?;
         let mut writer = Writer::new(options);
         writer.probe()?;

@@ -112,17 +112,17 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     created.map_err(|source| StoreError::file(path, source))?;
     let sqlite = |source| StoreError::sqlite(path, source);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sqlite)?;
-    let kind = Kind::of(&connection).map_err(sqlite)?;
-    if kind == Kind::Empty {
+    let kind = ColumnKind::of(&connection).map_err(sqlite)?;
+    if kind == ColumnKind::Empty {
         connection.execute_batch(FILE_SETTINGS).map_err(sqlite)?;
     } else {
         kind.refuse_strange(path)?;
     }
     connection.execute_batch(WRITER_SETTINGS).map_err(sqlite)?;
     match kind {
-        Kind::Empty => create(&mut connection, &[TABLES, ACCOUNT_TABLES]).map_err(sqlite)?,
-        Kind::Store(1) => create(&mut connection, &[ACCOUNT_TABLES]).map_err(sqlite)?,
-        Kind::Store(_) | Kind::Foreign => {}
+        ColumnKind::Empty => create(&mut connection, &[TABLES, ACCOUNT_TABLES]).map_err(sqlite)?,
+        ColumnKind::Store(1) => create(&mut connection, &[ACCOUNT_TABLES]).map_err(sqlite)?,
+        ColumnKind::Store(_) | ColumnKind::Foreign => {}
     }
     Ok(connection)
 }
@@ -132,7 +132,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     std::fs::File::open(path).map_err(|source| StoreError::file(path, source))?;
     let sqlite = |source| StoreError::sqlite(path, source);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
-    Kind::of(&connection).map_err(sqlite)?.refuse_strange(path)?;
+    ColumnKind::of(&connection).map_err(sqlite)?.refuse_strange(path)?;
     Ok(connection)
 }
 
@@ -155,7 +155,7 @@ fn create(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<()> 
 
 /// What kind of file it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnKind {
     /// Nothing in it yet.
     Empty,
     /// A store with this layout.
@@ -164,24 +164,26 @@ enum Kind {
     Foreign,
 }
 
-impl Kind {
-    fn of(connection: &Connection) -> rusqlite::Result<Kind> {
+impl ColumnKind {
+    fn of(connection: &Connection) -> rusqlite::Result<ColumnKind> {
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let layout = number("PRAGMA user_version")?;
         Ok(match number("PRAGMA application_id")? {
-            APPLICATION_ID => Kind::Store(layout),
-            0 if layout == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 => Kind::Empty,
-            _ => Kind::Foreign,
+            APPLICATION_ID => ColumnKind::Store(layout),
+            0 if layout == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 => ColumnKind::Empty,
+            _ => ColumnKind::Foreign,
         })
     }
 
     fn refuse_strange(self, path: &Path) -> Result<(), StoreError> {
         match self {
-            Kind::Store(1..=LAYOUT) => Ok(()),
-            Kind::Store(found) if found > LAYOUT => {
+            ColumnKind::Store(1..=LAYOUT) => Ok(()),
+            ColumnKind::Store(found) if found > LAYOUT => {
                 Err(StoreError::Newer { path: path.to_owned(), found, known: LAYOUT })
             }
-            Kind::Store(_) | Kind::Foreign | Kind::Empty => Err(StoreError::Foreign { path: path.to_owned() }),
+            ColumnKind::Store(_) | ColumnKind::Foreign | ColumnKind::Empty => {
+                Err(StoreError::Foreign { path: path.to_owned() })
+            }
         }
     }
 }

@@ -163,7 +163,7 @@ struct Filter {
 }
 
 /// A condition that holds of all that can match, and one that holds only of what does.
-struct Bounds {
+struct ConditionBounds {
     may: String,
     must: String,
 }
@@ -188,14 +188,14 @@ fn parameter(parameters: &mut Vec<Value>, value: Value) -> String {
     format!("?{}", parameters.len())
 }
 
-impl Bounds {
-    fn unknown() -> Bounds {
-        Bounds { may: "1".to_owned(), must: "0".to_owned() }
+impl ConditionBounds {
+    fn unknown() -> ConditionBounds {
+        ConditionBounds { may: "1".to_owned(), must: "0".to_owned() }
     }
 
-    fn joined(parts: Vec<Bounds>, word: &str) -> Bounds {
+    fn joined(parts: Vec<ConditionBounds>, word: &str) -> ConditionBounds {
         let (may, must): (Vec<String>, Vec<String>) = parts.into_iter().map(|part| (part.may, part.must)).unzip();
-        Bounds { may: joined(&may, word), must: joined(&must, word) }
+        ConditionBounds { may: joined(&may, word), must: joined(&must, word) }
     }
 }
 
@@ -210,24 +210,26 @@ fn joined(parts: &[String], word: &str) -> String {
     }
 }
 
-fn bounds(node: &Node, parameters: &mut Vec<Value>) -> Bounds {
+fn bounds(node: &Node, parameters: &mut Vec<Value>) -> ConditionBounds {
     match node {
-        Node::All => Bounds { may: "1".to_owned(), must: "1".to_owned() },
-        Node::Or(nodes) => Bounds::joined(nodes.iter().map(|node| bounds(node, parameters)).collect(), " OR "),
-        Node::And(nodes) => Bounds::joined(nodes.iter().map(|node| bounds(node, parameters)).collect(), " AND "),
+        Node::All => ConditionBounds { may: "1".to_owned(), must: "1".to_owned() },
+        Node::Or(nodes) => ConditionBounds::joined(nodes.iter().map(|node| bounds(node, parameters)).collect(), " OR "),
+        Node::And(nodes) => {
+            ConditionBounds::joined(nodes.iter().map(|node| bounds(node, parameters)).collect(), " AND ")
+        }
         Node::Not(inner) => {
-            let Bounds { may, must } = bounds(inner, parameters);
-            Bounds { may: format!("NOT {must}"), must: format!("NOT {may}") }
+            let ConditionBounds { may, must } = bounds(inner, parameters);
+            ConditionBounds { may: format!("NOT {must}"), must: format!("NOT {may}") }
         }
         Node::Nested { inner, .. } => bounds(inner, parameters),
-        Node::Exists(field) => column_of(field).map_or_else(Bounds::unknown, exists),
+        Node::Exists(field) => column_of(field).map_or_else(ConditionBounds::unknown, exists),
         Node::Is { field, value: Comparison::Literal(literal) } => {
-            column_of(field).and_then(|column| is(column, literal, parameters)).unwrap_or_else(Bounds::unknown)
+            column_of(field).and_then(|column| is(column, literal, parameters)).unwrap_or_else(ConditionBounds::unknown)
         }
         Node::Range { field, operator, literal } => {
-            range(field, *operator, literal, parameters).unwrap_or_else(Bounds::unknown)
+            range(field, *operator, literal, parameters).unwrap_or_else(ConditionBounds::unknown)
         }
-        Node::Is { value: Comparison::Pattern(_), .. } | Node::Text(_) => Bounds::unknown(),
+        Node::Is { value: Comparison::Pattern(_), .. } | Node::Text(_) => ConditionBounds::unknown(),
     }
 }
 
@@ -240,14 +242,14 @@ fn is_composite(column: &str) -> String {
     format!("(typeof({column}) = 'text' AND substr({column}, 1, 1) IN ('[', '{{'))")
 }
 
-fn exists(column: &str) -> Bounds {
-    Bounds {
+fn exists(column: &str) -> ConditionBounds {
+    ConditionBounds {
         may: format!("({column} IS NOT NULL)"),
         must: format!("({column} IS NOT NULL AND NOT {})", is_composite(column)),
     }
 }
 
-fn is(column: &str, literal: &Literal, parameters: &mut Vec<Value>) -> Option<Bounds> {
+fn is(column: &str, literal: &Literal, parameters: &mut Vec<Value>) -> Option<ConditionBounds> {
     if Kind::of_field(column) == Some(Kind::Number) {
         return number(column, "=", literal, parameters);
     }
@@ -257,13 +259,13 @@ fn is(column: &str, literal: &Literal, parameters: &mut Vec<Value>) -> Option<Bo
     }
     let place = parameter(parameters, Value::Text(literal.text().to_owned()));
     let (same, composite) = (format!("typeof({column}) = 'text' AND {column} = {place}"), is_composite(column));
-    Some(Bounds {
+    Some(ConditionBounds {
         may: format!("({same} OR typeof({column}) IN ('integer', 'real') OR {composite})"),
         must: format!("({same} AND NOT {composite})"),
     })
 }
 
-fn range(field: &Field, operator: Operator, bound: &Literal, parameters: &mut Vec<Value>) -> Option<Bounds> {
+fn range(field: &Field, operator: Operator, bound: &Literal, parameters: &mut Vec<Value>) -> Option<ConditionBounds> {
     if field.path().plain() == Some("@timestamp") {
         let bound_us = operator.bound_ms(bound.date()?).saturating_mul(1000);
         // A millisecond more on either side: times are compared in milliseconds.
@@ -272,7 +274,7 @@ fn range(field: &Field, operator: Operator, bound: &Literal, parameters: &mut Ve
             Operator::Greater | Operator::GreaterOrEqual => (">=", bound_us),
         };
         let place = parameter(parameters, Value::Integer(edge_us));
-        return Some(Bounds { may: format!("timestamp_us {sign} {place}"), must: "0".to_owned() });
+        return Some(ConditionBounds { may: format!("timestamp_us {sign} {place}"), must: "0".to_owned() });
     }
     let column = column_of(field).filter(|column| Kind::of_field(column) == Some(Kind::Number))?;
     number(column, operator.sign(), bound, parameters)
@@ -280,7 +282,7 @@ fn range(field: &Field, operator: Operator, bound: &Literal, parameters: &mut Ve
 
 /// Compares numbers. Both sides lose digits, but never their order: what is less as a double is less, and only what is
 /// equal as a double is left to the evaluator.
-fn number(column: &str, sign: &str, bound: &Literal, parameters: &mut Vec<Value>) -> Option<Bounds> {
+fn number(column: &str, sign: &str, bound: &Literal, parameters: &mut Vec<Value>) -> Option<ConditionBounds> {
     let bound: f64 = bound.number()?.to_string().parse().ok()?;
     let place = parameter(parameters, Value::Real(bound));
     let strict = sign.trim_end_matches('=');
@@ -290,5 +292,5 @@ fn number(column: &str, sign: &str, bound: &Literal, parameters: &mut Vec<Value>
     // 0 and 1 may be booleans, which are no numbers.
     let is_number = format!("(typeof({column}) = 'real' OR typeof({column}) = 'integer' AND {column} NOT IN (0, 1))");
     let must = if strict.is_empty() { "0".to_owned() } else { format!("({is_number} AND {column} {strict} {place})") };
-    Some(Bounds { may, must })
+    Some(ConditionBounds { may, must })
 }

@@ -52,7 +52,7 @@ impl Place {
     }
 
     fn writer(&self, retention: Retention) -> Writer {
-        Writer::new(Options { path: self.path(), retention })
+        Writer::new(StoreOptions { path: self.path(), retention })
     }
 
     fn reader(&self) -> Reader {
@@ -265,7 +265,7 @@ fn a_retention_that_cannot_be_kept_is_refused() {
     let check = |at_least: u32, at_most: u32, bytes_max: u64, expected: &str| {
         let retention =
             Retention { at_least: Some(HOUR * at_least), at_most: Some(HOUR * at_most), bytes_max: Some(bytes_max) };
-        let told = Store::open(Options { path: PathBuf::from("/nowhere/store"), retention }).map(drop);
+        let told = Store::open(StoreOptions { path: PathBuf::from("/nowhere/store"), retention }).map(drop);
         let told = told.expect_err("there is no such folder").to_string();
         assert!(told.contains(expected), "{told}");
     };
@@ -284,7 +284,7 @@ fn strange_files_are_refused_with_a_hint_and_left_alone() {
         assert!(problem.contains(expected), "{problem}");
         assert!(hint.contains(expected_hint), "{hint}");
         assert_eq!(std::fs::read(place.path()).ok(), before);
-        let opened = Store::open(Options { path: place.path(), retention: Retention::default() });
+        let opened = Store::open(StoreOptions { path: place.path(), retention: Retention::default() });
         let told = opened.expect_err("is refused").trouble().problem;
         assert_eq!(told, problem);
     }
@@ -355,7 +355,7 @@ fn a_store_that_was_moved_away_is_whole_and_begun_anew() {
 #[tokio::test]
 async fn delivers_as_a_sink_readable_meanwhile_by_its_user_alone() {
     let place = Place::new();
-    let store = Store::open(Options { path: place.path(), retention: Retention::default() }).expect("a store");
+    let store = Store::open(StoreOptions { path: place.path(), retention: Retention::default() }).expect("a store");
     assert_eq!(store.probe().await, Ok(()));
     let (first, second) = (hourly(0..500, 100), hourly(250..750, 100));
     let answers = tokio::join!(store.deliver(&first), store.deliver(&second));

@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::retention::used_bytes;
-use super::{Options, StoreError, schema};
+use super::{StoreError, StoreOptions, schema};
 use crate::flow::answer::{Answer, Outcome, Reason};
 use crate::flow::batch::{Batch, Item, Stream};
 use crate::sink::Request;
@@ -24,20 +24,20 @@ const INSERT_ACCOUNT: &str =
 /// The store's only writer.
 #[derive(Debug)]
 pub(super) struct Writer {
-    options: Options,
-    opened: Option<Opened>,
+    options: StoreOptions,
+    opened: Option<Database>,
 }
 
 #[derive(Debug)]
-struct Opened {
+struct Database {
     connection: Connection,
     inode: u64,
 }
 
-impl Opened {
+impl Database {
     /// Gives it back if it is still the file at `path`: what is written to one that was moved away would be lost.
     /// What was answered for so far is folded into that one, whose write-ahead log stays behind under the old name.
-    fn still_at(self, path: &Path) -> Option<Opened> {
+    fn still_at(self, path: &Path) -> Option<Database> {
         if std::fs::metadata(path).is_ok_and(|metadata| metadata.ino() == self.inode) {
             return Some(self);
         }
@@ -47,7 +47,7 @@ impl Opened {
 }
 
 impl Writer {
-    pub(super) fn new(options: Options) -> Writer {
+    pub(super) fn new(options: StoreOptions) -> Writer {
         Writer { options, opened: None }
     }
 
@@ -86,7 +86,7 @@ impl Writer {
     /// Runs `work` in a transaction that is committed if it succeeds.
     fn with_transaction<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &Options) -> Result<T, StoreError>,
+        work: impl FnOnce(&Transaction<'_>, &StoreOptions) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let options = &self.options;
         let sqlite = |source| StoreError::sqlite(&options.path, source);
@@ -108,10 +108,10 @@ impl Writer {
     }
 }
 
-fn open(path: &Path) -> Result<Opened, StoreError> {
+fn open(path: &Path) -> Result<Database, StoreError> {
     let connection = schema::open(path)?;
     let metadata = std::fs::metadata(path).map_err(|source| StoreError::file(path, source))?;
-    Ok(Opened { connection, inode: metadata.ino() })
+    Ok(Database { connection, inode: metadata.ino() })
 }
 
 fn insert_all(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Vec<Outcome>> {
