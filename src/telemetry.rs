@@ -23,7 +23,7 @@ use crate::flow::tally::Totals;
 type Labels = Vec<(&'static str, String)>;
 type CounterFamily = Family<Labels, Counter>;
 type GaugeFamily = Family<Labels, Gauge>;
-/// GaugeFamily of spans of time, in seconds.
+/// Gauges of spans of time, in seconds.
 type SecondsFamily = Family<Labels, Gauge<f64, AtomicU64>>;
 type HistogramFamily = Family<Labels, Histogram, fn() -> Histogram>;
 
@@ -184,12 +184,12 @@ pub fn now_seconds() -> i64 {
 }
 
 impl Counters {
-    /// CounterFamily the records that a rule drops.
+    /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
         self.dropped.get_or_create_owned(&self.labels("rule", rule))
     }
 
-    /// CounterFamily the records in which a rule that hides a field has found it. The series is there from the start, at 0.
+    /// Counts the records in which a rule that hides a field has found it. The series is there from the start, at 0.
     pub fn hidden(&self, processor: usize, field: &str) -> Counter {
         let mut labels = self.labels("processor", &processor.to_string());
         labels.push(("field", field.to_owned()));
@@ -201,12 +201,12 @@ impl Counters {
         &self.pipeline
     }
 
-    /// CounterFamily the values of a field that observers could not use.
+    /// Counts the values of a field that observers could not use.
     pub fn unusable(&self, field: &str) -> Counter {
         self.unusable.get_or_create_owned(&self.labels("field", field))
     }
 
-    /// CounterFamily a record that goes to the dead letter.
+    /// Counts a record that goes to the dead letter.
     pub fn count_dead_letter(&self, reject: &Reject) {
         self.dead_lettered_total.inc();
         let mut reasons = self.dead_letter_reasons.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +220,7 @@ impl Counters {
         self.dead_lettered.get_or_create_owned(&labels).inc();
     }
 
-    /// CounterFamily the entries of the dead letter that were replayed, by what became of them.
+    /// Counts the entries of the dead letter that were replayed, by what became of them.
     pub fn replayed(&self, outcome: &str) -> Counter {
         self.replayed.get_or_create_owned(&self.labels("outcome", outcome))
     }
@@ -259,7 +259,7 @@ impl Counters {
         std::mem::take(&mut *self.latency.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// CounterFamily what is committed and saved.
+    /// Counts what is committed and saved.
     pub fn count_settled(&self, news: &Totals) {
         let SettledFamilies { lines, records, dropped, dead_lettered, indexed, duplicates, erased } = &self.settled;
         let of_pipeline = vec![("pipeline", self.pipeline.clone())];

@@ -1,7 +1,7 @@
 //! Readiness: would this cluster take what is to be shipped?
 //!
-//! Nothing is written to find out. Each thing that was looked at is a [`ReadinessFinding`] of its own, so that whoever reads them
-//! knows what was seen, what is not so, and what could not be seen:
+//! Nothing is written to find out. Each thing that was looked at is a [`ReadinessFinding`] of its own, so that whoever
+//! reads them knows what was seen, what is not so, and what could not be seen:
 //!
 //! - each host by itself: is it there, and is it Elasticsearch, by what it says and by its `X-elastic-product`;
 //! - for the records, and for the pipelines' own accounts: what this user may do (`_security/user/_has_privileges`, which

@@ -147,7 +147,7 @@ impl ModelMetrics {
         &self.inferences
     }
 
-    /// ModelCounts a record if it is an inference, by what its document has, and says whether it is.
+    /// Counts a record if it is an inference, by what its document has, and says whether it is.
     pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) -> bool {
         if !self.inferences.matches(document) {
             if looks_like_an_inference(record) {
