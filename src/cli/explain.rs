@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, start_log};
 use crate::config::model::{Pipeline, Sink, SinkOptions, Step};
 use crate::elastic::target::Target;
-use crate::enrich::Source;
+use crate::enrich::{Action, Source};
 use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
 use crate::flow::reasons;
@@ -21,7 +21,7 @@ use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment;
 use crate::judge::trial::{Trial, Tried};
 use crate::judge::walk::{Change, Seen, Walk};
-use crate::record::{Path, Record, Space};
+use crate::record::{Record, Space};
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
@@ -236,7 +236,7 @@ impl Way<'_> {
         };
         json!({
             "processor": step.name(),
-            "when": step.when().map(|when| when.expression.text()),
+            "when": step.condition().map(|when| when.text()),
             "ran": seen.ran,
             "finished": seen.finished,
             "changes": seen.changes.iter().map(change).collect::<Vec<_>>(),
@@ -253,15 +253,15 @@ fn value(raw: &str) -> Value {
 /// The processor, its condition and the answer to it.
 fn headline(step: &Step, seen: &Seen) -> String {
     let name = step.name();
-    match (step, step.when()) {
-        (Step::Flag(flag), _) => {
+    match (&step.action, &step.when) {
+        (Action::Flag(flag), _) => {
             let says = seen.changes.iter().find(|change| change.path == flag.into.as_str());
             let answer = says.and_then(|change| change.after.as_deref()).unwrap_or("not decided, or so already");
-            format!("{name} `{}`: {answer}", harmless(flag.when.expression.text()))
+            format!("{name} `{}`: {answer}", harmless(flag.when.text()))
         }
         (_, Some(when)) => {
             let answer = if seen.ran { "yes" } else { "no" };
-            format!("{name}, when `{}`: {answer}", harmless(when.expression.text()))
+            format!("{name}, when `{}`: {answer}", harmless(when.text()))
         }
         (_, None) => name.to_owned(),
     }
@@ -272,7 +272,7 @@ fn decisions(step: &Step, seen: &Seen) -> Vec<String> {
     let mut decisions: Vec<String> = seen
         .missed
         .iter()
-        .filter_map(|position| hidden_fields(step).get(*position))
+        .filter_map(|position| step.action.processor().hides().get(*position))
         .map(|field| format!("it hides `{}`, which the record does not have", harmless(field.as_str())))
         .collect();
     if let Some(timestamp_us) = seen.timestamp_us {
@@ -288,15 +288,6 @@ fn decisions(step: &Step, seen: &Seen) -> Vec<String> {
         decisions.push("nothing to do".to_owned());
     }
     decisions
-}
-
-/// The fields that a step hides.
-fn hidden_fields(step: &Step) -> &[Path] {
-    match step {
-        Step::Redact(redact) => &redact.fields,
-        Step::Hash(hash) => std::slice::from_ref(&hash.into),
-        _ => &[],
-    }
 }
 
 fn rejected(reject: &Reject) -> String {

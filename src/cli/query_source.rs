@@ -10,7 +10,7 @@ use crate::config::model::{self, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
 use crate::elastic::pages::{self, Refreshed};
 use crate::elastic::target::Target;
-use crate::enrich::Hash;
+use crate::enrich::{Action, Hash};
 use crate::flow::question::Question;
 use crate::judge::enrichment::host_name;
 use crate::kql::{Expression, Field, Pattern};
@@ -264,12 +264,7 @@ impl Respondent {
     fn hashes(&self) -> Vec<Hash> {
         let steps = self.pipeline.iter().flat_map(|pipeline| &pipeline.enrich);
         let all: Vec<Hash> = steps
-            .filter_map(|step| match step {
-                model::Step::Hash(it) => {
-                    Some(Hash { fields: it.fields.clone(), into: it.into.clone(), key: it.key.clone() })
-                }
-                _ => None,
-            })
+            .filter_map(|step| if let Action::Hash(hash) = &step.action { Some(hash.clone()) } else { None })
             .collect();
         let of_input: Vec<Hash> = all.iter().filter(|hash| hash.into.as_str() == "input_hash").cloned().collect();
         let found = if of_input.is_empty() { all } else { of_input };

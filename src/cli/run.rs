@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, runtime, say, start_log};
 use crate::config::changes::{Change, Files};
-use crate::config::model::{Pipeline, Step};
+use crate::config::model::Pipeline;
+use crate::enrich::Action;
 use crate::pipeline::health::Health;
 use crate::pipeline::lookout::{by_reason, look_out};
 use crate::pipeline::supervisor::{Running, Supervisor};
@@ -145,8 +146,11 @@ fn sum_up(pipeline: &Running, file: &Pipeline) {
         format!("; {}: {} indexed, {duplicates}", health.sink(), counters.indexed.get())
     };
     let sinks: String = pipeline.health.iter().map(of_sink).collect();
-    let rules = file.enrich.iter().filter_map(|step| if let Step::Drop(drop) = step { Some(&drop.name) } else { None });
-    let dropped: BTreeMap<String, u64> = rules.map(|rule| (rule.clone(), counters.dropped(rule).get())).collect();
+    let rules = file
+        .enrich
+        .iter()
+        .filter_map(|step| if let Action::Drop(drop) = &step.action { Some(&drop.rule) } else { None });
+    let dropped: BTreeMap<String, u64> = rules.map(|rule| (rule.to_string(), counters.dropped(rule).get())).collect();
     let dropped = part("dropped", dropped);
     let dead_lettered = part("to the dead letter", counters.dead_letter_reasons());
     tracing::info!(pipeline = pipeline.name, "ended: read {lines}, {bytes}{dropped}{dead_lettered}{sinks}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Failure, NOT_SO, TextFormat, load, print, say, start_log};
-use crate::config::model::{Pipeline, Step, TestCase};
+use crate::config::model::{Pipeline, TestCase};
 use crate::judge::self_test::{self, Difference, Reach, Report};
 use crate::text::harmless::harmless;
 
@@ -120,9 +120,9 @@ fn uncovered<'r>(pipeline: &'r Pipeline, report: &'r Report) -> impl Iterator<It
     let processors = pipeline.enrich.iter().zip(&report.reach).enumerate();
     processors.filter_map(|(position, (step, reach))| {
         let (name, number) = (step.name(), position + 1);
-        let condition = match (step, step.when()) {
-            (Step::Flag(_), _) | (_, None) => String::new(),
-            (_, Some(when)) => format!(", when `{}`", harmless(when.expression.text())),
+        let condition = match &step.when {
+            None => String::new(),
+            Some(when) => format!(", when `{}`", harmless(when.text())),
         };
         match reach {
             Reach::Covered => None,

@@ -3,13 +3,26 @@
 use chrono_tz::Tz;
 
 use super::field::{Choice, Field};
-use super::model::{Add, Condition, Drop, Flag, Hash, Id, Redact, Rename, Step, Timestamp};
 use super::section::{Section, nearest};
 use super::yaml::{Kind, Scalar};
-use crate::record::Path;
+use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Rename, Step, Timestamp};
+use crate::kql::Expression;
+use crate::record::{Path, json};
 
-/// The processors' names.
-const PROCESSORS: [&str; 8] = ["timestamp", "hash", "flag", "redact", "add", "rename", "drop", "id"];
+/// Reads the options of a processor.
+type Reader = fn(&mut Section<'_>) -> Option<Step>;
+
+/// The processors by their names.
+const PROCESSORS: [(&str, Reader); 8] = [
+    ("timestamp", timestamp),
+    ("hash", hash),
+    ("flag", flag),
+    ("redact", redact),
+    ("add", add),
+    ("rename", rename),
+    ("drop", drop_step),
+    ("id", id),
+];
 
 const DROP_NAME_BYTES_MAX: usize = 64;
 
@@ -18,8 +31,9 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
     let mut seen = Vec::new();
     let mut steps = Vec::new();
     let mut timed = Vec::new();
+    let names = PROCESSORS.map(|(name, _)| name);
     for item in field.items() {
-        let Some(choice) = item.choice("processor", &PROCESSORS) else { continue };
+        let Some(choice) = item.choice("processor", &names) else { continue };
         if matches!(choice.name, "timestamp" | "id") && seen.contains(&choice.name) {
             let message = format!("a pipeline has at most one `{}`", choice.name);
             choice.section.complain(message, None);
@@ -29,8 +43,8 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
             timed.drain(..).for_each(refuse_to_be_early);
         }
         let step = step(choice);
-        let is_timed = |condition: &Condition| condition.expression.compares("@timestamp");
-        if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.when().is_some_and(is_timed)) {
+        let is_timed = |condition: &Expression| condition.compares("@timestamp");
+        if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.condition().is_some_and(is_timed)) {
             timed.push(item);
         }
         steps.extend(step);
@@ -46,29 +60,26 @@ fn refuse_to_be_early(item: Field<'_>) {
 
 fn step(choice: Choice<'_>) -> Option<Step> {
     let Choice { name, mut section } = choice;
-    let step = match name {
-        "timestamp" => timestamp(&mut section).map(Step::Timestamp),
-        "hash" => hash(&mut section).map(Step::Hash),
-        "flag" => flag(&mut section).map(Step::Flag),
-        "redact" => redact(&mut section).map(Step::Redact),
-        "add" => add(&mut section).map(Step::Add),
-        "rename" => rename(&mut section).map(Step::Rename),
-        "drop" => drop_step(&mut section).map(Step::Drop),
-        _ => id(&mut section).map(Step::Id),
-    };
+    let reader = PROCESSORS.iter().find(|(known, _)| *known == name).map(|(_, reader)| reader)?;
+    let step = reader(&mut section);
     section.finish();
     step
+}
+
+/// A processor whose condition may be left out.
+fn made(section: &mut Section<'_>, action: Option<Action>) -> Option<Step> {
+    let when = section.optional("when", Field::condition);
+    Some(Step { when, action: action? })
 }
 
 fn paths(field: &Field<'_>) -> Option<Vec<Path>> {
     field.list(Field::field_path)
 }
 
-fn timestamp(section: &mut Section<'_>) -> Option<Timestamp> {
+fn timestamp(section: &mut Section<'_>) -> Option<Step> {
     let from = section.optional("from", paths);
     let zone = section.optional("zone", zone);
-    let when = section.optional("when", Field::condition);
-    Some(Timestamp { from: from.unwrap_or_default(), zone, when })
+    made(section, Some(Action::Timestamp(Timestamp { from: from.unwrap_or_default(), zone })))
 }
 
 fn zone(field: &Field<'_>) -> Option<Tz> {
@@ -83,7 +94,7 @@ fn zone(field: &Field<'_>) -> Option<Tz> {
     field.refuse_with(&format!("`{text}` is not the name of a time zone"), Some(hint))
 }
 
-fn hash(section: &mut Section<'_>) -> Option<Hash> {
+fn hash(section: &mut Section<'_>) -> Option<Step> {
     let fields = section.required("fields", paths);
     let of_features = fields.as_ref().is_some_and(|fields| matches!(&fields[..], [one] if one.as_str() == "features"));
     let into = match of_features {
@@ -91,31 +102,31 @@ fn hash(section: &mut Section<'_>) -> Option<Hash> {
         false => section.required("into", Field::field_path),
     };
     let key = section.optional("key", Field::secret);
-    let when = section.optional("when", Field::condition);
-    Some(Hash { fields: fields?, into: into?, key, when })
+    let hash = fields.zip(into).map(|(fields, into)| Hash { fields, into, key });
+    made(section, hash.map(Action::Hash))
 }
 
-fn flag(section: &mut Section<'_>) -> Option<Flag> {
+fn flag(section: &mut Section<'_>) -> Option<Step> {
     let into = section.required("into", Field::field_path);
     let when = section.required("when", Field::condition);
-    Some(Flag { into: into?, when: when? })
+    Some(Step { when: None, action: Action::Flag(Flag { into: into?, when: when? }) })
 }
 
-fn redact(section: &mut Section<'_>) -> Option<Redact> {
+fn redact(section: &mut Section<'_>) -> Option<Step> {
     let fields = section.required("fields", paths);
     let with = section.optional("with", |field| field.typed().map(|scalar| scalar.text.clone()));
-    let when = section.optional("when", Field::condition);
-    Some(Redact { fields: fields?, with: with.unwrap_or_else(|| "[redacted]".to_owned()), when })
+    let mut text = String::new();
+    json::write_string(with.as_deref().unwrap_or("[redacted]"), &mut text);
+    made(section, fields.map(|fields| Action::Redact(Redact { fields, with: text })))
 }
 
-fn add(section: &mut Section<'_>) -> Option<Add> {
-    let fields = section.required("fields", |field| field.by_path(json));
-    let when = section.optional("when", Field::condition);
-    Some(Add { fields: fields?, when })
+fn add(section: &mut Section<'_>) -> Option<Step> {
+    let fields = section.required("fields", |field| field.by_path(json_text));
+    made(section, fields.map(|fields| Action::Add(Add { fields })))
 }
 
 /// A single value as JSON text, typed as YAML does: what is quoted or expanded is a string.
-pub(super) fn json(field: &Field<'_>) -> Option<String> {
+pub(super) fn json_text(field: &Field<'_>) -> Option<String> {
     let scalar = field.typed()?;
     match scalar.kind {
         Kind::Null => Some("null".to_owned()),
@@ -140,16 +151,16 @@ fn json_number(scalar: &Scalar) -> Option<String> {
     }
 }
 
-fn rename(section: &mut Section<'_>) -> Option<Rename> {
+fn rename(section: &mut Section<'_>) -> Option<Step> {
     let fields = section.required("fields", |field| field.by_path(Field::field_path));
-    let when = section.optional("when", Field::condition);
-    Some(Rename { fields: fields?, when })
+    made(section, fields.map(|fields| Action::Rename(Rename { fields })))
 }
 
-fn drop_step(section: &mut Section<'_>) -> Option<Drop> {
+fn drop_step(section: &mut Section<'_>) -> Option<Step> {
     let name = section.optional("name", drop_name);
     let when = section.required("when", Field::condition);
-    Some(Drop { name: name.unwrap_or_else(|| "drop".to_owned()), when: when? })
+    let rule = name.unwrap_or_else(|| "drop".to_owned()).into();
+    Some(Step { when: Some(when?), action: Action::Drop(Drop { rule }) })
 }
 
 pub(super) fn drop_name(field: &Field<'_>) -> Option<String> {
@@ -164,9 +175,8 @@ pub(super) fn drop_name(field: &Field<'_>) -> Option<String> {
     }
 }
 
-fn id(section: &mut Section<'_>) -> Option<Id> {
+fn id(section: &mut Section<'_>) -> Option<Step> {
     let from = section.required("from", paths);
     let unique = section.optional("unique", Field::boolean);
-    let when = section.optional("when", Field::condition);
-    Some(Id { from: from?, unique: unique.unwrap_or(false), when })
+    made(section, from.map(|from| Action::Id(IdFrom { from, unique: unique.unwrap_or(false) })))
 }

@@ -7,7 +7,6 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::model::Condition;
 use super::report::Span;
 use super::section::{Context, Section, did_you_mean};
 use super::yaml::{Entry, Kind, Node, Scalar, Value};
@@ -313,14 +312,14 @@ impl<'a> Field<'a> {
     }
 
     /// A condition in KQL.
-    pub(super) fn condition(&self) -> Option<Condition> {
+    pub(super) fn condition(&self) -> Option<Expression> {
         let text = self.text()?;
         match Expression::parse_condition(text) {
             Ok(expression) => {
                 for doubt in expression.doubts().into_iter().filter(|_| !self.is_expanded()) {
                     self.context.remark(&self.node.span, format!("`{}`: {doubt}", self.name), None);
                 }
-                Some(Condition { expression, position: self.context.position(&self.node.span) })
+                Some(expression)
             }
             Err(error) => {
                 let message = match self.is_expanded() {

@@ -9,18 +9,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use regex::Regex;
 
 use super::report::{Position, Problem};
 pub use crate::dead_letter::WhenFull;
+pub use crate::decode::Decode;
 use crate::elastic::options::ClientOptions;
 use crate::elastic::target::Target;
+pub use crate::enrich::Step;
 use crate::flow::reject::Stage;
-use crate::kql::Expression;
+use crate::observe::model_metrics::ModelMetricsOptions;
 use crate::record::Path;
 use crate::sink::store::Retention;
-use crate::text::secret::Secret;
 
 /// One pipeline file.
 #[derive(Clone)]
@@ -66,24 +66,6 @@ impl std::fmt::Debug for Pipeline {
     }
 }
 
-/// A condition in KQL, and where it stands in the file.
-#[derive(Clone)]
-pub struct Condition {
-    /// What it says.
-    pub expression: Expression,
-    /// The place of its value.
-    pub position: Position,
-}
-
-/// The text says it all; the tree would fill a page.
-#[cfg(test)]
-impl std::fmt::Debug for Condition {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = formatter.debug_struct("Condition");
-        shown.field("text", &self.expression.text()).field("position", &self.position).finish()
-    }
-}
-
 /// Where records come from.
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
@@ -125,166 +107,12 @@ pub enum FirstSeen {
     Age(Duration),
 }
 
-/// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decode {
-    /// One JSON object.
-    Json,
-}
-
-/// One processor.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub enum Step {
-    /// Sets the record's time.
-    Timestamp(Timestamp),
-    /// Adds a hash of members.
-    Hash(Hash),
-    /// Adds a boolean by condition.
-    Flag(Flag),
-    /// Replaces members by a fixed text.
-    Redact(Redact),
-    /// Sets members to fixed values.
-    Add(Add),
-    /// Renames members.
-    Rename(Rename),
-    /// Leaves records out, counted by name.
-    Drop(Drop),
-    /// Sets the document's id.
-    Id(Id),
-}
-
-impl Step {
-    /// Its name in the file.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Step::Timestamp(_) => "timestamp",
-            Step::Hash(_) => "hash",
-            Step::Flag(_) => "flag",
-            Step::Redact(_) => "redact",
-            Step::Add(_) => "add",
-            Step::Rename(_) => "rename",
-            Step::Drop(_) => "drop",
-            Step::Id(_) => "id",
-        }
-    }
-
-    /// Its `when:`, if it has one. That of a `flag` is what the flag says.
-    pub fn when(&self) -> Option<&Condition> {
-        match self {
-            Step::Timestamp(it) => it.when.as_ref(),
-            Step::Hash(it) => it.when.as_ref(),
-            Step::Flag(it) => Some(&it.when),
-            Step::Redact(it) => it.when.as_ref(),
-            Step::Add(it) => it.when.as_ref(),
-            Step::Rename(it) => it.when.as_ref(),
-            Step::Drop(it) => Some(&it.when),
-            Step::Id(it) => it.when.as_ref(),
-        }
-    }
-}
-
-/// The processor `timestamp`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Timestamp {
-    /// Members that may hold the time, the first readable one wins; empty when the file names none.
-    pub from: Vec<Path>,
-    /// The zone of times that name none; UTC, noted in the record, if absent.
-    pub zone: Option<Tz>,
-    /// Applied only where this holds.
-    pub when: Option<Condition>,
-}
-
-/// The processor `hash`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Hash {
-    /// What is hashed: the value of one field, or the object of several; at least one.
-    pub fields: Vec<Path>,
-    /// Where the hash goes.
-    pub into: Path,
-    /// With a key the hash is an HMAC-SHA-256, without it a SHA-256.
-    pub key: Option<Secret>,
-    /// Applied only where this holds.
-    pub when: Option<Condition>,
-}
-
-/// The processor `flag`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Flag {
-    /// Where the boolean goes.
-    pub into: Path,
-    /// What it says.
-    pub when: Condition,
-}
-
-/// The processor `redact`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Redact {
-    /// What is replaced: at least one.
-    pub fields: Vec<Path>,
-    /// The text that takes its place.
-    pub with: String,
-    /// Applied only where this holds.
-    pub when: Option<Condition>,
-}
-
-/// The processor `add`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Add {
-    /// Members with their values as JSON text, in the file's order: at least one.
-    pub fields: Vec<(Path, String)>,
-    /// Applied only where this holds.
-    pub when: Option<Condition>,
-}
-
-/// The processor `rename`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Rename {
-    /// Old names with their new ones, in the file's order: at least one.
-    pub fields: Vec<(Path, Path)>,
-    /// Applied only where this holds.
-    pub when: Option<Condition>,
-}
-
-/// The processor `drop`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Drop {
-    /// The name it is counted under: lower-case letters, digits, `_`, `-`.
-    pub name: String,
-    /// Which records are left out.
-    pub when: Condition,
-}
-
-/// The processor `id`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Id {
-    /// Members that make the id: at least one.
-    pub from: Vec<Path>,
-    /// Keeps only the first record of an id.
-    pub unique: bool,
-    /// Applied only where this holds.
-    pub when: Option<Condition>,
-}
-
 /// What looks at every record.
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub enum Observer {
     /// Requests, latency, predictions and confidence as metrics.
-    ModelMetrics {
-        /// Which records are inferences.
-        inferences: Condition,
-        /// Shows the label `model_name` from the start, and not only when a second name is seen.
-        model_name: bool,
-    },
+    ModelMetrics(ModelMetricsOptions),
 }
 
 /// When a batch is closed: whichever comes first.

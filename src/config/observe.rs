@@ -1,8 +1,9 @@
 //! `observe`: what looks at every record?
 
 use super::field::{Choice, Field};
-use super::model::{Condition, Observer};
+use super::model::Observer;
 use crate::kql::Expression;
+use crate::observe::model_metrics::ModelMetricsOptions;
 
 /// Which records are inferences when the file says nothing.
 const INFERENCES: &str = "event : inference or not event : *";
@@ -24,10 +25,9 @@ pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
 
 fn model_metrics(choice: Choice<'_>) -> Option<Observer> {
     let mut section = choice.section;
-    let position = section.context.position(&section.key_span);
     let inferences = section.optional("inferences", Field::condition);
     let model_name = section.optional("model_name", Field::boolean).unwrap_or(false);
     section.finish();
-    let default = Expression::parse_condition(INFERENCES).ok().map(|expression| Condition { expression, position });
-    inferences.or(default).map(|inferences| Observer::ModelMetrics { inferences, model_name })
+    let inferences = inferences.or_else(|| Expression::parse_condition(INFERENCES).ok());
+    inferences.map(|inferences| Observer::ModelMetrics(ModelMetricsOptions { inferences, model_name }))
 }

@@ -179,7 +179,7 @@ fn a_key_keeps_every_byte_but_one_line_end() {
         std::fs::write(&path, format!("source: {{ files: {{ paths: [x] }} }}\ndecode: json\n{hash}\nsink: stdout\n"))
             .unwrap();
         let pipelines = load_with(&[path], &environment()).unwrap();
-        let super::model::Step::Hash(hash) = &pipelines[0].enrich[0] else { panic!("no hash") };
+        let crate::enrich::Action::Hash(hash) = &pipelines[0].enrich[0].action else { panic!("no hash") };
         assert_eq!(hash.key.as_ref().map(|key| key.expose()), Some(expected));
     }
 }

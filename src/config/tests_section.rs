@@ -10,6 +10,7 @@ use super::field::Field;
 use super::model::{Expectation, ExpectedMembers, Step, TestCase};
 use super::section::{Section, did_you_mean};
 use super::yaml::{Node, Value};
+use crate::enrich::Action;
 use crate::flow::reasons;
 use crate::flow::reject::Stage;
 
@@ -99,7 +100,7 @@ fn expectation(section: &mut Section<'_>, steps: &[Step]) -> Option<Expectation>
 fn json(field: &Field<'_>) -> Option<String> {
     let inner = |name: String, node: &Node| json(&Field { name, node, key_span: field.key_span.clone(), ..*field });
     match &field.node.value {
-        Value::Scalar(_) => enrich::json(field),
+        Value::Scalar(_) => enrich::json_text(field),
         Value::List(items) => {
             let items: Vec<_> = items.iter().map(|item| inner(field.name.clone(), item)).collect();
             Some(format!("[{}]", items.into_iter().collect::<Option<Vec<_>>>()?.join(",")))
@@ -157,7 +158,7 @@ fn rule(field: &Field<'_>, steps: &[Step]) -> Option<String> {
     let name = enrich::drop_name(field)?;
     let rules: Vec<&str> = steps
         .iter()
-        .filter_map(|step| if let Step::Drop(drop) = step { Some(drop.name.as_str()) } else { None })
+        .filter_map(|step| if let Action::Drop(drop) = &step.action { Some(&*drop.rule) } else { None })
         .collect();
     if rules.contains(&name.as_str()) {
         return Some(name);

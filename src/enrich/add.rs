@@ -1,7 +1,8 @@
 //! `add`: members with fixed values.
 
+use super::{Processor, Run};
+use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room};
-use crate::telemetry::Counters;
 
 /// Adds members that are not there; what the log says itself is never overwritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,12 +11,17 @@ pub struct Add {
     pub fields: Vec<(Path, String)>,
 }
 
-impl Add {
-    pub(super) fn apply(&self, record: &mut Record<'_>, counters: &Counters) {
+impl Processor for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         for (path, raw) in &self.fields {
             if record.add(path, |value| value.push_str(raw)) == Room::Blocked {
-                counters.enrich_left_out_members_total.inc();
+                run.counters.enrich_left_out_members_total.inc();
             }
         }
+        Ok(())
     }
 }

@@ -2,18 +2,25 @@
 
 use std::sync::Arc;
 
-use super::Context;
+use super::{Processor, Run};
+use crate::flow::reject::Reject;
+use crate::record::Record;
 
 /// Decides not to ship a record. Observers still see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drop {
-    /// The name under which the records are counted.
+    /// The name under which the records are counted: lower-case letters, digits, `_`, `-`.
     pub rule: Arc<str>,
 }
 
-impl Drop {
-    pub(super) fn apply(&self, context: &mut Context) {
+impl Processor for Drop {
+    fn name(&self) -> &'static str {
+        "drop"
+    }
+
+    fn apply(&self, _: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         // The first rule that meets a record has it.
-        context.dropped.get_or_insert_with(|| Arc::clone(&self.rule));
+        run.context.dropped.get_or_insert_with(|| Arc::clone(&self.rule));
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `flag`: a boolean by a condition, such as `low_confidence`.
 
+use super::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Path, Record};
@@ -13,10 +14,17 @@ pub struct Flag {
     pub when: Expression,
 }
 
-impl Flag {
-    /// `is_so` is what the condition says of the record, if that can be decided.
-    pub(super) fn apply(&self, record: &mut Record<'_>, is_so: Option<bool>) -> Result<(), Reject> {
-        let Some(holds) = is_so else { return Ok(()) };
+impl Processor for Flag {
+    fn name(&self) -> &'static str {
+        "flag"
+    }
+
+    fn asks(&self) -> Option<&Expression> {
+        Some(&self.when)
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
+        let Some(holds) = run.answer else { return Ok(()) };
         record.set(&self.into, if holds { "true" } else { "false" }).map(|_| ())
     }
 }

@@ -11,12 +11,10 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::Context;
-use super::hiding::{self, HiddenField};
+use super::{Processor, Run, hiding};
 use crate::flow::reject::Reject;
 use crate::record::canonical::{CanonicalError, Scratch, canonicalize, canonicalize_members};
 use crate::record::{Path, Record};
-use crate::telemetry::Counters;
 use crate::text::secret::Secret;
 
 /// A note for `inferlog.notes`.
@@ -33,15 +31,19 @@ pub struct Hash {
     pub key: Option<Secret>,
 }
 
-impl Hash {
-    pub(super) fn apply(
-        &self,
-        record: &mut Record<'_>,
-        context: &mut Context,
-        counters: &Counters,
-        hidden: &[HiddenField],
-    ) -> Result<(), Reject> {
-        hiding::count(hidden, record, &mut context.missed);
+impl Processor for Hash {
+    fn name(&self) -> &'static str {
+        "hash"
+    }
+
+    /// A hash that takes the place of what it is made of hides it.
+    fn hides(&self) -> &[Path] {
+        if self.is_in_place() { std::slice::from_ref(&self.into) } else { &[] }
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
+        let context = &mut *run.context;
+        hiding::count(run.hidden, record, &mut context.missed);
         let mut canonical = std::mem::take(&mut context.buffer);
         canonical.clear();
         let found = self.canonical(record, &mut context.scratch, &mut canonical);
@@ -56,19 +58,21 @@ impl Hash {
             }
             Err(_) => {
                 context.note(NOT_HASHED);
-                counters.enrich_unhashed_records_total.inc();
+                run.counters.enrich_unhashed_records_total.inc();
                 self.leave_out(record)
             }
         }
     }
+}
 
+impl Hash {
     /// Without a hash, what it would have hidden must not stay.
     fn leave_out(&self, record: &mut Record<'_>) -> Result<(), Reject> {
         if self.is_in_place() { record.replace(&self.into, "null").map(|_| ()) } else { Ok(()) }
     }
 
     /// Whether the hash takes the place of what it is made of: `hash: { fields: [user.id], into: user.id }`.
-    pub(super) fn is_in_place(&self) -> bool {
+    fn is_in_place(&self) -> bool {
         let into = self.into.as_str();
         let covers = |field: &Path| {
             field.as_str().strip_prefix(into).is_some_and(|beyond| beyond.is_empty() || beyond.starts_with('.'))

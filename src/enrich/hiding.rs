@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Hash, Redact, Step, rename};
+use super::{Action, Redact, Step, rename};
 use crate::record::{Path, Record, Room};
 use crate::telemetry::{Counter, Counters};
 
@@ -38,17 +38,6 @@ pub(super) struct Hiding {
     warned: Option<Instant>,
 }
 
-impl Action {
-    /// The fields that are not there any more, or not as they were, where the processor has run.
-    pub fn hides(&self) -> &[Path] {
-        match self {
-            Action::Redact(redact) => &redact.fields,
-            Action::Hash(hash) => hash.hides(),
-            _ => &[],
-        }
-    }
-}
-
 impl Hiding {
     pub(super) fn new(steps: &[Step], counters: &Counters) -> Hiding {
         let of_step = |(position, step): (usize, &Step)| {
@@ -57,7 +46,7 @@ impl Hiding {
                 path: path.clone(),
                 records: counters.hidden(position + 1, path.as_str()),
             };
-            step.action.hides().iter().map(field).collect()
+            step.action.processor().hides().iter().map(field).collect()
         };
         Hiding { of_steps: steps.iter().enumerate().map(of_step).collect(), all: all(steps), records: 0, warned: None }
     }
@@ -120,7 +109,7 @@ pub(super) fn count_one(field: &HiddenField, position: usize, was_found: bool, m
 fn all(steps: &[Step]) -> Redact {
     let mut all = Redact { fields: Vec::new(), with: "\"[redacted]\"".to_owned() };
     for step in steps.iter().rev() {
-        all.fields.extend_from_slice(step.action.hides());
+        all.fields.extend_from_slice(step.action.processor().hides());
         match &step.action {
             Action::Redact(redact) => all.with.clone_from(&redact.with),
             Action::Rename(rename) => {
@@ -136,11 +125,4 @@ fn all(steps: &[Step]) -> Redact {
     all.fields.sort_unstable();
     all.fields.dedup();
     all
-}
-
-impl Hash {
-    /// A hash that takes the place of what it is made of hides it.
-    fn hides(&self) -> &[Path] {
-        if self.is_in_place() { std::slice::from_ref(&self.into) } else { &[] }
-    }
 }

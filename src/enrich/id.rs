@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, Source};
+use super::{Context, Processor, Run, Source};
 use crate::flow::batch::{Id, SourceFile};
+use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 
 /// What an id is made of, beside the time.
@@ -30,8 +31,12 @@ pub struct IdFrom {
     pub unique: bool,
 }
 
-impl IdFrom {
-    pub(super) fn apply(&self, record: &Record<'_>, context: &mut Context) {
+impl Processor for IdFrom {
+    fn name(&self) -> &'static str {
+        "id"
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         let mut hasher = Sha256::new();
         let mut found = false;
         for field in &self.from {
@@ -43,13 +48,14 @@ impl IdFrom {
         }
         // A record without any of them keeps the id of its place.
         if !found {
-            return;
+            return Ok(());
         }
         if !self.unique {
             hasher.update(record.line());
         }
-        context.id_digest = Some(half(hasher));
-        context.unique = self.unique;
+        run.context.id_digest = Some(half(hasher));
+        run.context.unique = self.unique;
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ use crate::kql::{Expression, Fields};
 use crate::record::{Path, Record, canonical};
 use crate::telemetry::Counters;
 
-/// One processor with its condition.
+/// One processor with its condition: what a pipeline file says of it, and what runs.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The processor runs on records that meet this.
@@ -53,12 +53,14 @@ pub struct Step {
 }
 
 impl Step {
+    /// The processor's name in a pipeline file.
+    pub fn name(&self) -> &'static str {
+        self.action.processor().name()
+    }
+
     /// Its condition: that of a `flag` is what the flag says.
-    fn condition(&self) -> Option<&Expression> {
-        match &self.action {
-            Action::Flag(flag) => Some(&flag.when),
-            _ => self.when.as_ref(),
-        }
+    pub fn condition(&self) -> Option<&Expression> {
+        self.action.processor().asks().or(self.when.as_ref())
     }
 }
 
@@ -81,6 +83,56 @@ pub enum Action {
     Rename(Rename),
     /// Reads the record's time.
     Timestamp(Timestamp),
+}
+
+impl Action {
+    /// The processor behind it.
+    pub fn processor(&self) -> &dyn Processor {
+        match self {
+            Action::Add(it) => it,
+            Action::Drop(it) => it,
+            Action::Flag(it) => it,
+            Action::Hash(it) => it,
+            Action::Id(it) => it,
+            Action::Redact(it) => it,
+            Action::Rename(it) => it,
+            Action::Timestamp(it) => it,
+        }
+    }
+}
+
+/// What the file of a processor gives: its options are fields of the type that implements it.
+pub trait Processor {
+    /// Its name in a pipeline file.
+    fn name(&self) -> &'static str;
+
+    /// A condition of its own, whose answer it writes down.
+    fn asks(&self) -> Option<&Expression> {
+        None
+    }
+
+    /// The fields that are not there any more, or not as they were, where it has run.
+    fn hides(&self) -> &[Path] {
+        &[]
+    }
+
+    /// Does its work.
+    ///
+    /// # Errors
+    /// A [`Reject`] when it cannot.
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject>;
+}
+
+/// What a processor knows of the run, beside the record.
+#[derive(Debug)]
+pub struct Run<'r> {
+    source: Source<'r>,
+    context: &'r mut Context,
+    counters: &'r Counters,
+    /// The fields that the processor hides, with their counters.
+    hidden: &'r [HiddenField],
+    /// What its own condition says of the record, if that can be decided.
+    answer: Option<bool>,
 }
 
 /// The line that a record was made from.
@@ -178,22 +230,21 @@ impl Enrichment {
             self.context.missed.clear();
             watch.before(position, holds, record, &self.context.decided());
             if holds {
-                match &step.action {
-                    Action::Flag(flag) => {
-                        let seen = (source, &self.context);
-                        let is_so = sight::ask(sight, record, adds, seen, |fields| flag.when.decide(fields));
-                        flag.apply(record, is_so)?;
-                    }
-                    action => {
-                        let hidden = self.hiding.of_step(position);
-                        action.apply(record, source, &mut self.context, &self.counters, hidden)?;
-                    }
-                }
+                let processor = step.action.processor();
+                let seen = (source, &self.context);
+                let answer = processor
+                    .asks()
+                    .and_then(|asked| sight::ask(sight, record, adds, seen, |fields| asked.decide(fields)));
+                let hidden = self.hiding.of_step(position);
+                let (context, counters) = (&mut self.context, &self.counters);
+                processor.apply(record, &mut Run { source, context, counters, hidden, answer })?;
                 watch.after(position, record, &self.context.decided());
             }
         }
         if self.context.timestamp_us.is_none() {
-            self.default_timestamp.apply(record, source, &mut self.context, &self.counters)?;
+            let (context, counters) = (&mut self.context, &self.counters);
+            let mut run = Run { source, context, counters, hidden: &[], answer: None };
+            self.default_timestamp.apply(record, &mut run)?;
         }
         let timestamp_us = self.context.timestamp_us.unwrap_or(source.read_us);
         let id = self.identity.id(record.line(), source, &self.context);
@@ -239,30 +290,6 @@ impl Enrichment {
     /// Warns of such fields, at a limited rate, once enough records have passed.
     pub fn warn_of_idle_fields(&mut self) {
         self.hiding.warn_of_idle(self.counters.pipeline());
-    }
-}
-
-impl Action {
-    fn apply(
-        &self,
-        record: &mut Record<'_>,
-        source: Source<'_>,
-        context: &mut Context,
-        counters: &Counters,
-        hidden: &[HiddenField],
-    ) -> Result<(), Reject> {
-        match self {
-            Action::Add(add) => add.apply(record, counters),
-            Action::Drop(drop) => drop.apply(context),
-            // Its condition is asked by who knows what the document will have.
-            Action::Flag(_) => {}
-            Action::Hash(hash) => return hash.apply(record, context, counters, hidden),
-            Action::Id(id) => id.apply(record, context),
-            Action::Redact(redact) => return redact.apply(record, context, hidden),
-            Action::Rename(rename) => return rename.apply(record),
-            Action::Timestamp(timestamp) => return timestamp.apply(record, source, context, counters),
-        }
-        Ok(())
     }
 }
 

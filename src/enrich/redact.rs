@@ -1,7 +1,7 @@
 //! `redact`: members whose content nobody may see.
 
-use super::Context;
-use super::hiding::{HiddenField, count_one};
+use super::hiding::count_one;
+use super::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 
@@ -14,20 +14,25 @@ pub struct Redact {
     pub with: String,
 }
 
-impl Redact {
-    pub(super) fn apply(
-        &self,
-        record: &mut Record<'_>,
-        context: &mut Context,
-        hidden: &[HiddenField],
-    ) -> Result<(), Reject> {
-        for (position, field) in hidden.iter().enumerate() {
+impl Processor for Redact {
+    fn name(&self) -> &'static str {
+        "redact"
+    }
+
+    fn hides(&self) -> &[Path] {
+        &self.fields
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
+        for (position, field) in run.hidden.iter().enumerate() {
             let count = record.replace(&field.path, &self.with)?;
-            count_one(field, position, count > 0, &mut context.missed);
+            count_one(field, position, count > 0, &mut run.context.missed);
         }
         Ok(())
     }
+}
 
+impl Redact {
     /// The same without counting.
     pub(super) fn replace(&self, record: &mut Record<'_>) -> Result<(), Reject> {
         self.fields.iter().try_for_each(|field| record.replace(field, &self.with).map(|_| ()))

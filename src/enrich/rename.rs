@@ -1,5 +1,6 @@
 //! `rename`: members under another name.
 
+use super::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 
@@ -10,8 +11,12 @@ pub struct Rename {
     pub fields: Vec<(Path, Path)>,
 }
 
-impl Rename {
-    pub(super) fn apply(&self, record: &mut Record<'_>) -> Result<(), Reject> {
+impl Processor for Rename {
+    fn name(&self) -> &'static str {
+        "rename"
+    }
+
+    fn apply(&self, record: &mut Record<'_>, _: &mut Run<'_>) -> Result<(), Reject> {
         for (from, to) in &self.fields {
             record.rename(from, to)?;
         }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 
-use super::{Context, Source};
+use super::{Context, Processor, Run, Source};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room, json};
 use crate::telemetry::Counters;
@@ -31,14 +31,13 @@ pub struct Timestamp {
     pub zone: Option<Tz>,
 }
 
-impl Timestamp {
-    pub(super) fn apply(
-        &self,
-        record: &mut Record<'_>,
-        source: Source<'_>,
-        context: &mut Context,
-        counters: &Counters,
-    ) -> Result<(), Reject> {
+impl Processor for Timestamp {
+    fn name(&self) -> &'static str {
+        "timestamp"
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
+        let Run { source, context, counters, .. } = run;
         // What an earlier step made of the time counts no more.
         context.notes.retain(|note| !matches!(*note, ASSUMED_UTC | READ_TIME));
         let own = if self.from.is_empty() { Some(&OWN) } else { None };
@@ -72,7 +71,9 @@ impl Timestamp {
             }
         }
     }
+}
 
+impl Timestamp {
     /// The time that a record has so far, as RFC 3339, and the note on what was assumed: its own, else that of its reading.
     pub(super) fn outlook(&self, record: &Record<'_>, source: Source<'_>) -> (String, Option<&'static str>) {
         let (seconds, nanoseconds, note) = match self.read(record, &OWN) {

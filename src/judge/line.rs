@@ -40,7 +40,7 @@ impl Judge {
     /// The judge of a pipeline file, as on a host of this name.
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Judge {
         Judge {
-            decode: enrichment::decode(pipeline.decode),
+            decode: pipeline.decode,
             enrichment: enrichment::enrichment_on(host, pipeline, counters),
             line_bytes_max: pipeline.source.files.line_bytes_max,
         }

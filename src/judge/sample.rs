@@ -11,7 +11,7 @@ use super::idle::IdleFields;
 use super::trial::{Trial, Tried};
 use crate::config::model::{Pipeline, SinkOptions, Step};
 use crate::elastic::refusals::{Index, Refusal};
-use crate::enrich::{Nobody, Source};
+use crate::enrich::{Action, Nobody, Source};
 use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
@@ -95,12 +95,10 @@ impl Sample {
         let counters = Telemetry::default().pipeline(&pipeline.name);
         let to_elasticsearch =
             |sink: &crate::config::model::Sink| matches!(sink.options, SinkOptions::Elasticsearch(_));
-        let flag = |step: &Step| match step {
-            Step::Flag(flag) => Some(Flag {
-                into: flag.into.as_str().to_owned(),
-                when: flag.when.expression.text().to_owned(),
-                decided: 0,
-            }),
+        let flag = |step: &Step| match &step.action {
+            Action::Flag(flag) => {
+                Some(Flag { into: flag.into.as_str().to_owned(), when: flag.when.text().to_owned(), decided: 0 })
+            }
             _ => None,
         };
         Sample {

@@ -40,9 +40,7 @@ impl Trial {
         Trial {
             judge: Judge::new(pipeline, host, counters),
             inferences: pipeline.observe.first().map(|observer| match observer {
-                model::Observer::ModelMetrics { inferences, .. } => {
-                    (inferences.expression.clone(), Sight::of(&inferences.expression))
-                }
+                model::Observer::ModelMetrics(options) => (options.inferences.clone(), Sight::of(&options.inferences)),
             }),
             space: Space::default(),
         }

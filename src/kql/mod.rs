@@ -80,10 +80,17 @@ pub trait Fields {
 
 /// A condition in KQL: its text and what it says. Prints as canonical KQL, which says the same; value lists are written
 /// out, so it may be longer than the text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Expression {
     text: String,
     tree: Node,
+}
+
+/// The text says it all; the tree would fill a page.
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Expression").field(&self.text).finish()
+    }
 }
 
 impl Expression {

@@ -25,7 +25,7 @@ use crate::elastic::options::OptionsError;
 use crate::flow::wake::Wake;
 use crate::judge::enrichment::{hides, host_name};
 use crate::judge::line::Judge;
-use crate::observe::{self, Observers, PublishedCounts};
+use crate::observe::{Observers, PublishedCounts};
 use crate::proof::accounts::{Accounts, Restored, Subject};
 use crate::queue::Queue;
 use crate::sink::elasticsearch::Elasticsearch;
@@ -190,10 +190,8 @@ fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildEr
 
 /// The observers of a pipeline file, going on from what they had counted.
 fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: &Counters) -> Observers {
-    let model_metrics = pipeline.observe.first().map(|observer| match observer.clone() {
-        model::Observer::ModelMetrics { inferences, model_name } => {
-            observe::model_metrics::ModelMetricsOptions { inferences: inferences.expression, model_name }
-        }
+    let model_metrics = pipeline.observe.first().map(|observer| match observer {
+        model::Observer::ModelMetrics(options) => options.clone(),
     });
     let mut observers = Observers::new(model_metrics, counters);
     if observers.restore(observed).is_err() {

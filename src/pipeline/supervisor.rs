@@ -182,7 +182,7 @@ fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Ru
     let name = pipeline.name.clone();
     start_replays(pipeline, &built, data_dir)?;
     let inferences = pipeline.observe.first().map(|observer| match observer {
-        model::Observer::ModelMetrics { inferences, .. } => inferences.expression.text().to_owned(),
+        model::Observer::ModelMetrics(options) => options.inferences.text().to_owned(),
     });
     let Built { pipeline, deliveries, health, pulse, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries

@@ -312,7 +312,7 @@ fn variants(text: &str, name: &str) -> Vec<String> {
 #[test]
 fn every_processor_has_a_test_and_a_word_in_the_documents() {
     let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
-    let steps = variants(&read("src/config/model.rs"), "Step");
+    let steps = variants(&read("src/enrich/mod.rs"), "Action");
     assert!(steps.len() >= 8, "{steps:?}");
     let tests = read("src/enrich/tests.rs");
     let documents = read("README.md") + &read("pipelines/inference.yaml");

@@ -34,6 +34,7 @@ use super::accounts;
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{Entries, ReadError};
 use crate::elastic::client::Client;
+use crate::enrich::Action;
 use crate::flow::answer::Trouble;
 use crate::flow::batch::Id;
 use crate::flow::tally::{IdSum, Tally};
@@ -539,7 +540,7 @@ impl Prover<'_> {
         if self.expired_until_us.is_some() {
             return undecidable(row, "retention has deleted records, perhaps of this file");
         }
-        let unique = |step: &model::Step| matches!(step, model::Step::Id(id) if id.unique);
+        let unique = |step: &model::Step| matches!(&step.action, Action::Id(id) if id.unique);
         if self.pipeline.enrich.iter().any(unique) {
             return undecidable(row, "ids are not unique to lines (`id: unique`), so sums say nothing");
         }
