@@ -90,11 +90,7 @@ pub struct Counters {
     dead_letter_reasons: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Records that look like inferences, and that observers do not count as such.
     pub observe_passed_over_records_total: Counter,
-    dropped: CounterFamily,
-    hidden: CounterFamily,
-    dead_lettered: CounterFamily,
-    replayed: CounterFamily,
-    unusable: CounterFamily,
+    labelled: LabelledFamilies,
     sink: SinkFamilies,
     settled: SettledFamilies,
     latency: Arc<Mutex<BTreeMap<Arc<str>, Latency>>>,
@@ -109,6 +105,16 @@ pub struct Latency {
     pub sum: Duration,
     /// What the longest took.
     pub max: Duration,
+}
+
+/// Counters of one more label each.
+#[derive(Clone, Debug)]
+struct LabelledFamilies {
+    dropped: CounterFamily,
+    hidden: CounterFamily,
+    dead_lettered: CounterFamily,
+    replayed: CounterFamily,
+    unusable: CounterFamily,
 }
 
 /// What is committed, exact and monotone through crashes: shown as the checkpoint has it.
@@ -186,14 +192,14 @@ pub fn now_seconds() -> i64 {
 impl Counters {
     /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
-        self.dropped.get_or_create_owned(&self.labels("rule", rule))
+        self.labelled.dropped.get_or_create_owned(&self.labels("rule", rule))
     }
 
     /// Counts the records in which a rule that hides a field has found it. The series is there from the start, at 0.
     pub fn hidden(&self, processor: usize, field: &str) -> Counter {
         let mut labels = self.labels("processor", &processor.to_string());
         labels.push(("field", field.to_owned()));
-        self.hidden.get_or_create_owned(&labels)
+        self.labelled.hidden.get_or_create_owned(&labels)
     }
 
     /// The name of the pipeline.
@@ -203,7 +209,7 @@ impl Counters {
 
     /// Counts the values of a field that observers could not use.
     pub fn unusable(&self, field: &str) -> Counter {
-        self.unusable.get_or_create_owned(&self.labels("field", field))
+        self.labelled.unusable.get_or_create_owned(&self.labels("field", field))
     }
 
     /// Counts a record that goes to the dead letter.
@@ -217,12 +223,12 @@ impl Counters {
             ("stage", reject.stage.as_str().to_owned()),
             ("reason", reject.reason.clone().into_owned()),
         ];
-        self.dead_lettered.get_or_create_owned(&labels).inc();
+        self.labelled.dead_lettered.get_or_create_owned(&labels).inc();
     }
 
     /// Counts the entries of the dead letter that were replayed, by what became of them.
     pub fn replayed(&self, outcome: &str) -> Counter {
-        self.replayed.get_or_create_owned(&self.labels("outcome", outcome))
+        self.labelled.replayed.get_or_create_owned(&self.labels("outcome", outcome))
     }
 
     /// How many records went to the dead letter.
@@ -287,6 +293,24 @@ impl Counters {
     }
 }
 
+/// The counters that have no label beside the pipeline.
+const COUNTERS: [(&str, &str); 14] = [
+    ("inferlog_source_read_lines", "Lines read"),
+    ("inferlog_source_read_bytes", "Bytes read"),
+    ("inferlog_source_unreadable_files", "Files and folders that could not be read"),
+    ("inferlog_source_nul_bytes", "Bytes passed over as NUL bytes that nobody filled"),
+    ("inferlog_source_lost_bytes", "Bytes deleted or overwritten before they were delivered"),
+    ("inferlog_decode_records", "Lines that are records"),
+    ("inferlog_enrich_unreadable_timestamps", "Records that got the read time for want of a readable one"),
+    ("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix"),
+    ("inferlog_enrich_unhashed_records", "Records shipped without a hash for want of a canonical form"),
+    ("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`"),
+    ("inferlog_observe_passed_over_records", "Records that look like inferences and are not counted"),
+    ("inferlog_delivery_requests", "Requests sent to sinks"),
+    ("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen"),
+    ("inferlog_checkpoint_saves", "Checkpoints written"),
+];
+
 /// All counters of the process.
 #[derive(Debug, Default)]
 pub struct Telemetry {
@@ -301,30 +325,22 @@ impl Telemetry {
     /// Registers the counters of one pipeline.
     pub fn pipeline(&mut self, pipeline: &str) -> Counters {
         let labels: Labels = vec![("pipeline", pipeline.to_owned())];
-        let mut count = |name, help| self.counts(name, help).get_or_create_owned(&labels);
-        let source_read_lines_total = count("inferlog_source_read_lines", "Lines read");
-        let source_read_bytes_total = count("inferlog_source_read_bytes", "Bytes read");
-        let source_unreadable_total =
-            count("inferlog_source_unreadable_files", "Files and folders that could not be read");
-        let source_nul_bytes_total =
-            count("inferlog_source_nul_bytes", "Bytes passed over as NUL bytes that nobody filled");
-        let source_lost_bytes_total =
-            count("inferlog_source_lost_bytes", "Bytes deleted or overwritten before they were delivered");
-        let decode_records_total = count("inferlog_decode_records", "Lines that are records");
-        let enrich_unreadable_timestamps_total =
-            count("inferlog_enrich_unreadable_timestamps", "Records that got the read time for want of a readable one");
-        let enrich_left_out_members_total =
-            count("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix");
-        let enrich_unhashed_records_total =
-            count("inferlog_enrich_unhashed_records", "Records shipped without a hash for want of a canonical form");
-        let observe_capped_labels_total =
-            count("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`");
-        let observe_passed_over_records_total =
-            count("inferlog_observe_passed_over_records", "Records that look like inferences and are not counted");
-        let delivery_requests_total = count("inferlog_delivery_requests", "Requests sent to sinks");
-        let dead_letter_discarded_entries_total =
-            count("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen");
-        let checkpoint_saves_total = count("inferlog_checkpoint_saves", "Checkpoints written");
+        let [
+            source_read_lines_total,
+            source_read_bytes_total,
+            source_unreadable_total,
+            source_nul_bytes_total,
+            source_lost_bytes_total,
+            decode_records_total,
+            enrich_unreadable_timestamps_total,
+            enrich_left_out_members_total,
+            enrich_unhashed_records_total,
+            observe_capped_labels_total,
+            observe_passed_over_records_total,
+            delivery_requests_total,
+            dead_letter_discarded_entries_total,
+            checkpoint_saves_total,
+        ] = COUNTERS.map(|(name, help)| self.counts(name, help).get_or_create_owned(&labels));
         let delivery_oldest_unacknowledged_seconds = self
             .spans(
                 "inferlog_delivery_oldest_unacknowledged_seconds",
@@ -371,11 +387,7 @@ impl Telemetry {
             dead_lettered_total: Counter::default(),
             dead_letter_reasons: Arc::default(),
             observe_passed_over_records_total,
-            dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
-            hidden: self.counts("inferlog_enrich_hidden_records", "Records in which a hiding rule found its field"),
-            dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
-            replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),
-            unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
+            labelled: self.labelled_families(),
             sink: self.sink_families(),
             settled: self.settled_families(),
             latency: Arc::default(),
@@ -385,6 +397,16 @@ impl Telemetry {
     /// Registers metrics that are made when somebody looks.
     pub fn register_collector(&mut self, collector: Box<dyn Collector>) {
         self.registry.register_collector(collector);
+    }
+
+    fn labelled_families(&mut self) -> LabelledFamilies {
+        LabelledFamilies {
+            dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
+            hidden: self.counts("inferlog_enrich_hidden_records", "Records in which a hiding rule found its field"),
+            dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
+            replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),
+            unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
+        }
     }
 
     fn sink_families(&mut self) -> SinkFamilies {
