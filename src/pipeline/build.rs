@@ -103,9 +103,7 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let folder = state_folder(data_dir, &pipeline.name);
     let lock = lock(&folder)?;
-    if let Err(error) = pipeline_file::remember(&folder, &pipeline.path) {
-        tracing::warn!(pipeline = pipeline.name, %error, "verbs cannot be told this pipeline by its name");
-    }
+    note_file(&folder, pipeline);
     let wake = Wake::default();
     let stop = Stop::new(wake.clone());
     let checkpoint_path = checkpoint_file(&folder);
@@ -169,6 +167,13 @@ pub fn build(
         pulse: Arc::clone(&pulse),
     };
     Ok(Built { pipeline, deliveries, health, pulse, stop, counters, shown, lock })
+}
+
+/// Notes which file the pipeline is of, for verbs that are told its name.
+fn note_file(folder: &Path, pipeline: &model::Pipeline) {
+    if let Err(error) = pipeline_file::remember(folder, &pipeline.path) {
+        tracing::warn!(pipeline = pipeline.name, %error, "verbs cannot be told this pipeline by its name");
+    }
 }
 
 /// The checkpoint; `None` at the very first start. A damaged one was moved aside, and every file is read and counted anew.
