@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::run::limits;
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, print_table, runtime, say, start_log};
 use crate::config::model::Pipeline;
 use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
 use crate::pipeline::Ended;
@@ -175,7 +175,9 @@ impl Live {
         let target =
             if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         let now = Instant::now();
         Live { bar, store: store.to_owned(), reader: None, counted: (0, 0), last: (now, 0), told: now }
     }
@@ -223,7 +225,7 @@ impl Live {
 
 fn line(progress: &Progress, rate: f64) -> String {
     format!(
-        "{} records written, {} shipped, {rate:.0} records/s, lag {}, {} dead-lettered, {} of low confidence",
+        "{} written, {} shipped, {rate:.0}/s, lag {}, {} dead-lettered, {} of low confidence",
         progress.written,
         progress.shipped,
         format_bytes(progress.lag_bytes),
@@ -249,22 +251,8 @@ fn summarise(
         "{count} records in the store, {written} written, {dead_lettered} dead-lettered, in {:.1} s\n",
         elapsed.as_secs_f64()
     ));
-    print(&by_model(&reader).map_err(|error| failed(&error))?);
-    let program = std::env::args().next().unwrap_or_else(|| "inferlog".to_owned());
-    let file = pipelines.first().map_or_else(PathBuf::new, |pipeline| pipeline.path.clone());
-    let (file, logs, data_dir) =
-        (file.display(), folders.files.join("logs"), format!("--data-dir {}", folders.data_dir.display()));
-    print(&format!(
-        "\nWhat to try next:\n  \
-         the pipeline that did it   {file}\n  \
-         the logs that it read      {}\n  \
-         what it makes of a log     {program} check {file} --sample {}\n  \
-         ask the store              {program} query 'confidence < 0.6' --limit 5 --pipeline {file} {data_dir}\n  \
-         is this all of it?         {program} reconcile {file} {data_dir}\n  \
-         ship your own logs         edit pipelines/inference.yaml, then: {program} run pipelines/",
-        logs.display(),
-        logs.join("chatbot-api.ndjson").display(),
-    ));
+    print_table(&BY_MODEL, by_model(&reader).map_err(|error| failed(&error))?);
+    print(&what_to_try(folders, pipelines));
     if count + dead_lettered == written && ended.iter().all(|(_, ended)| ended.drained) {
         return Ok(());
     }
@@ -272,32 +260,109 @@ fn summarise(
     Err(Failure(NOT_SO))
 }
 
-/// A table of what the store holds, by model version.
-fn by_model(reader: &Reader) -> rusqlite::Result<String> {
+/// Commands that show what there is, each of which can be copied into a shell as it stands.
+fn what_to_try(folders: &Folders, pipelines: &[Pipeline]) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "inferlog".to_owned());
+    let file = pipelines.first().map_or_else(PathBuf::new, |pipeline| pipeline.path.clone());
+    let file = in_shell(&file);
+    let logs = folders.files.join("logs");
+    let data_dir = match folders.data_dir == data_dir(None) {
+        true => Vec::new(),
+        false => vec!["--data-dir".to_owned(), in_shell(&folders.data_dir)],
+    };
+    let command = |words: &[&str], tail: &[String]| {
+        let words = std::iter::once(program.as_str()).chain(words.iter().copied());
+        in_lines(&words.map(str::to_owned).chain(tail.iter().cloned()).collect::<Vec<_>>())
+    };
+    let sample = in_shell(&logs.join("chatbot-api.ndjson"));
+    format!(
+        "\nThe pipeline that did it: {file}\nThe logs that it read: {}\n\nWhat to try next:\n\n\
+         what it makes of a log\n{}\nask the store\n{}\nis this all of it?\n{}\n\
+         ship your own logs: edit pipelines/inference.yaml, then\n{}",
+        in_shell(&logs),
+        command(&["check", &file, "--sample", &sample], &[]),
+        command(&["query", "'confidence < 0.6'", "--limit", "5", "--pipeline", &file], &data_dir),
+        command(&["reconcile", &file], &data_dir),
+        command(&["run", "pipelines/"], &[]),
+    )
+}
+
+/// A path as it is typed: below the home folder it begins with `~`.
+fn in_shell(path: &Path) -> String {
+    let plain = |path: &str| path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
+    let below_home = std::env::home_dir().and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned));
+    match below_home.as_deref().and_then(Path::to_str) {
+        Some(rest) if plain(rest) => format!("~/{rest}"),
+        _ => {
+            let path = path.display().to_string();
+            if plain(&path) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+        }
+    }
+}
+
+/// A command in lines that fit a terminal of 80 columns, as far as its words do.
+fn in_lines(words: &[String]) -> String {
+    const COLUMNS: usize = 78;
+    let mut text = "   ".to_owned();
+    let mut column = text.len();
+    for word in words {
+        if column + 1 + word.len() > COLUMNS && column > 3 {
+            text.push_str(" \\\n     ");
+            column = 5;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + word.len();
+    }
+    text
+}
+
+const BY_MODEL: [&str; 6] = ["model version", "records", "errors", "low confidence", "confidence", "latency ms"];
+
+/// What the store holds, by model version; confidence and latency are means.
+fn by_model(reader: &Reader) -> rusqlite::Result<Vec<Vec<String>>> {
     let mut statement = reader.connection().prepare(
         "SELECT coalesce(model_version, '(no version)'), count(*), count(*) FILTER (WHERE status = 'error'), \
          count(*) FILTER (WHERE confidence < 0.6), avg(confidence), avg(latency_ms) \
          FROM records GROUP BY 1 ORDER BY 1",
     )?;
-    let mut table = format!(
-        "{:<28}{:>10}{:>10}{:>16}{:>17}{:>17}",
-        "model version", "records", "errors", "low confidence", "mean confidence", "mean latency ms"
-    );
+    let mut table = Vec::new();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let mean = |column| {
             row.get::<_, Option<f64>>(column)
                 .map(|mean| mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}")))
         };
-        table.push_str(&format!(
-            "\n{:<28}{:>10}{:>10}{:>16}{:>17}{:>17}",
-            row.get::<_, String>(0)?,
-            row.get::<_, i64>(1)?,
-            row.get::<_, i64>(2)?,
-            row.get::<_, i64>(3)?,
-            mean(4)?,
-            mean(5)?,
-        ));
+        let count = |column| row.get::<_, i64>(column).map(|count| count.to_string());
+        table.push(vec![row.get(0)?, count(1)?, count(2)?, count(3)?, mean(4)?, mean(5)?]);
     }
     Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_fit_a_terminal_and_are_one_command() {
+        let words =
+            ["inferlog", "check", "~/.local/state/inferlog/demo-files/demo.yaml", "--sample", "~/x/chatbot.ndjson"];
+        let text = in_lines(&words.map(str::to_owned));
+        assert!(text.lines().count() > 1 && text.lines().all(|line| line.len() <= 80), "{text}");
+        let joined = text.replace("\\\n", " ");
+        assert_eq!(joined.split_whitespace().collect::<Vec<_>>(), words);
+        assert_eq!(in_shell(Path::new("/a b/it's")), "'/a b/it'\\''s'");
+    }
+
+    #[test]
+    fn the_live_line_fits_a_terminal() {
+        let progress = Progress {
+            written: 1_000_000,
+            shipped: 999_999,
+            dead_lettered: 0,
+            low_confidence: 123_456,
+            lag_bytes: 12 << 20,
+        };
+        assert!(line(&progress, 54_321.0).len() <= 78, "{}", line(&progress, 54_321.0));
+    }
 }
