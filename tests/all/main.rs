@@ -5,6 +5,7 @@
 // Clippy's own exception for tests knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod all_clear;
 mod check_connect;
 mod clock;
 mod conditions;
