@@ -141,7 +141,7 @@ impl Expander<'_> {
             std::io::ErrorKind::FileTooLarge => {
                 (format!("the file `{path}` is larger than 1 MiB"), "name a file with one short value".to_owned())
             }
-            _ => (format!("the file `{path}` cannot be read: {}", super::words(&error)), hint),
+            _ => (format!("the file `{path}` cannot be read: {}", super::system::words(&error)), hint),
         })
     }
 

@@ -196,7 +196,7 @@ impl<'a> Field<'a> {
         if text.starts_with("~/") || text == "~" {
             return self.refuse_with("`~` is not expanded here", Some("write `${HOME}/…` in its place".to_owned()));
         }
-        Some(super::folded(&self.context.folder.join(text)))
+        Some(super::system::folded(&self.context.folder.join(text)))
     }
 
     /// A path of a file that is there.
@@ -205,7 +205,7 @@ impl<'a> Field<'a> {
         match std::fs::metadata(&file) {
             Ok(metadata) if metadata.is_file() => Some(file),
             Ok(_) => self.refuse("this is not a file"),
-            Err(error) => self.refuse(&format!("the file cannot be read: {}", super::words(&error))),
+            Err(error) => self.refuse(&format!("the file cannot be read: {}", super::system::words(&error))),
         }
     }
 

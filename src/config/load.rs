@@ -11,7 +11,8 @@ use super::expand::{Environment, Expander};
 use super::model::{Pipeline, SinkOptions};
 use super::report::{Problem, Report, SourceText, Span};
 use super::section::{Context, Section};
-use super::{enrich, limits, observe, report, sink, source, tests_section, words, yaml};
+use super::system::words;
+use super::{enrich, limits, observe, report, sink, source, tests_section, yaml};
 
 /// Where pipelines are looked for when none is named.
 const DEFAULT_FOLDER: &str = "pipelines";
