@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::query_source::{self, Respondent};
-use super::query_words::{self, Words};
+use super::query_words::{self, Answer, Inquiry, Words};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, print, runtime, say, start_log, terminal_width};
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{self, Expression, Reading};
 use crate::proof::completeness::Completeness;
-use crate::query::ask::{AskError, SearchEnd};
+use crate::query::ask::AskError;
 use crate::query::cell::ID_COLUMN;
 use crate::query::groups::Groups;
-use crate::query::output::{Format, Output, OutputSummary};
+use crate::query::output::{Format, Output};
 use crate::query::saved::{self, SavedError, SavedQuery};
 use crate::record::{Record, Space};
 use crate::text::units::{counted, parse_duration};
@@ -132,31 +132,6 @@ impl FormatName {
             FormatName::Csv => Format::Csv,
         }
     }
-}
-
-/// Everything that is asked, ready to be put to a source.
-pub(super) struct Inquiry {
-    pub(super) question: Question,
-    /// As it was typed, or saved.
-    pub(super) text: String,
-    columns: Vec<String>,
-    pub(super) by: Option<String>,
-    pub(super) shadow: &'static str,
-    pub(super) now: DateTime<Utc>,
-    /// What is probably not meant.
-    pub(super) doubts: Vec<String>,
-    /// The fields that were typed.
-    pub(super) fields: Vec<String>,
-}
-
-/// What came of it.
-pub(super) enum Answer {
-    Count(u64),
-    Rows(OutputSummary, SearchEnd),
-    /// And how many groups there are beside those that were shown.
-    Groups(OutputSummary, SearchEnd, u64),
-    /// Nobody reads any more.
-    Unread,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -453,7 +428,16 @@ async fn conclude(
     }
     let without = Question { condition: without, ..question.clone() };
     let unknown = respondent.source.count(&without).await.map_err(|error| could_not_ask(&error))?;
-    let words = Words { arguments, inquiry, respondent, answer, unknown };
+    let format = format!("{:?}", arguments.format).to_lowercase();
+    let words = Words {
+        limit: arguments.limit,
+        format: &format,
+        saved: arguments.saved.as_deref(),
+        inquiry,
+        respondent,
+        answer,
+        unknown,
+    };
     words.say_summary();
     words.say_where_nothing_was_found().await.map_err(|error| could_not_ask(&error))?;
     words.say_doubts().await.map_err(|error| could_not_ask(&error))?;

@@ -4,20 +4,47 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::query::{Answer, Arguments, Inquiry};
 use super::query_source::Respondent;
 use super::say;
 use crate::flow::question::Question;
 use crate::kql::Expression;
 use crate::proof::completeness::Completeness;
 use crate::query::absent::AbsentFields;
-use crate::query::ask::AskError;
+use crate::query::ask::{AskError, SearchEnd};
+use crate::query::output::OutputSummary;
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
 
+/// Everything that is asked, ready to be put to a source.
+pub(super) struct Inquiry {
+    pub(super) question: Question,
+    /// As it was typed, or saved.
+    pub(super) text: String,
+    pub(super) columns: Vec<String>,
+    pub(super) by: Option<String>,
+    pub(super) shadow: &'static str,
+    pub(super) now: DateTime<Utc>,
+    /// What is probably not meant.
+    pub(super) doubts: Vec<String>,
+    /// The fields that were typed.
+    pub(super) fields: Vec<String>,
+}
+
+/// What came of it.
+pub(super) enum Answer {
+    Count(u64),
+    Rows(OutputSummary, SearchEnd),
+    /// And how many groups there are beside those that were shown.
+    Groups(OutputSummary, SearchEnd, u64),
+    /// Nobody reads any more.
+    Unread,
+}
+
 /// An answer, and what was asked.
 pub(super) struct Words<'w> {
-    pub(super) arguments: &'w Arguments,
+    pub(super) limit: Option<u64>,
+    pub(super) format: &'w str,
+    pub(super) saved: Option<&'w str>,
     pub(super) inquiry: &'w Inquiry,
     pub(super) respondent: &'w Respondent,
     pub(super) answer: &'w Answer,
@@ -42,7 +69,7 @@ impl Words<'_> {
             Answer::Groups(summary, _, more) => {
                 format!("the {} biggest groups, and {more} more that `--limit` shows,", summary.rows)
             }
-            Answer::Rows(summary, _) if Some(summary.rows) == self.arguments.limit => {
+            Answer::Rows(summary, _) if Some(summary.rows) == self.limit => {
                 format!("{}, as many as `--limit` lets through,", counted(summary.rows, "record"))
             }
             Answer::Count(_) | Answer::Rows(..) => counted(self.rows(), "record"),
@@ -98,11 +125,10 @@ impl Words<'_> {
     }
 
     pub(super) fn manifest(&self, completeness: &Completeness) -> Value {
-        let Words { arguments, inquiry, respondent, unknown, .. } = self;
+        let Words { limit, format, saved, inquiry, respondent, unknown, .. } = self;
         let (count, output, indices) = match self.answer {
             Answer::Count(count) => (json!(count), Value::Null, Vec::new()),
             Answer::Rows(summary, end) | Answer::Groups(summary, end, _) => {
-                let format = format!("{:?}", arguments.format).to_lowercase();
                 let output =
                     json!({"format": format, "rows": summary.rows, "bytes": summary.bytes, "sha256": summary.sha256});
                 let count = if inquiry.by.is_some() { Value::Null } else { json!(summary.rows) };
@@ -113,7 +139,7 @@ impl Words<'_> {
         json!({
             "tool": "inferlog", "version": env!("CARGO_PKG_VERSION"),
             "time": inquiry.now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            "query": inquiry.text, "saved": arguments.saved, "by": inquiry.by, "limit": arguments.limit,
+            "query": inquiry.text, "saved": saved, "by": inquiry.by, "limit": limit,
             "shadow_records": inquiry.shadow,
             "range": {"from": inquiry.question.from_ms.map(time_text), "to": inquiry.question.until_ms.map(time_text)},
             "source": {"name": respondent.name, "indices": indices},
