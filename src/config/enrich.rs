@@ -40,7 +40,7 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
         }
         seen.push(choice.name);
         if choice.name == "timestamp" {
-            timed.drain(..).for_each(refuse_to_be_early);
+            timed.drain(..).for_each(|item| refuse_to_be_early(&item));
         }
         let step = step(choice);
         let is_timed = |condition: &Expression| condition.compares("@timestamp");
@@ -53,7 +53,7 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
 }
 
 /// A condition on the time, before the processor that reads it.
-fn refuse_to_be_early(item: Field<'_>) {
+fn refuse_to_be_early(item: &Field<'_>) {
     let message = "its condition compares `@timestamp`, which `timestamp` reads only further down".to_owned();
     item.complain(message, Some("put `timestamp` before it".to_owned()));
 }

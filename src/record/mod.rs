@@ -309,13 +309,11 @@ impl<'l> Record<'l> {
         let mut depth = None;
         for member in self.members() {
             match path::reach(path, self.name(member)) {
-                None => {}
                 Some(Reach::At | Reach::Below(_)) => depth = depth.or(Some(Depth::Top)),
-                Some(Reach::Above(rest)) => {
-                    if path::room_inside(self.value(member), rest) == Room::Taken {
-                        return Some(Depth::Nested);
-                    }
+                Some(Reach::Above(rest)) if path::room_inside(self.value(member), rest) == Room::Taken => {
+                    return Some(Depth::Nested);
                 }
+                Some(Reach::Above(_)) | None => {}
             }
         }
         depth

@@ -276,7 +276,8 @@ fn what_is_below_a_path_goes_with_it() {
     let rename = |from: &'static str, to: &'static str| {
         move |record: &mut Record<'_>| drop(record.rename(&path(from), &path(to)))
     };
-    let cases: [(&str, Box<dyn Fn(&mut Record<'_>)>, &str); 16] = [
+    type Case = (&'static str, Box<dyn Fn(&mut Record<'_>)>, &'static str);
+    let cases: [Case; 16] = [
         (r#"{"h.a":1, "x":2,"h.b":3}"#, Box::new(redact("h")), r#"{"h":0, "x":2}"#),
         (r#"{"h.a":1,"h":{"b":2}}"#, Box::new(redact("h")), r#"{"h":0}"#),
         (r#"{"\u0068.a":1,"hh":2}"#, Box::new(redact("h")), r#"{"h":0,"hh":2}"#),
