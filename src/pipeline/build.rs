@@ -7,7 +7,7 @@ use std::fs::File;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::books::Books;
@@ -22,6 +22,7 @@ use super::{Limits, Pipeline, Stop};
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError, Raw, Why};
 use crate::elastic::options::OptionsError;
+use crate::flow::batch::Batch;
 use crate::flow::wake::Wake;
 use crate::judge::enrichment::{hides, host_name};
 use crate::judge::line::Judge;
@@ -117,20 +118,11 @@ pub fn build(
         Arc::new(DeadLetter::open(&dead_letter_folder(&folder), dead_letter_options(pipeline), counters.clone())?);
     let (spent_sender, spent) = sync_channel(SPENT_BATCHES_MAX);
     let limits = Limits { unacknowledged_bytes_max: pipeline.queue.unacknowledged_bytes_max, ..limits };
-    let (mut queues, mut deliveries, mut health) = (Vec::new(), Vec::new(), Vec::new());
     if entries.iter().flatten().any(|entry| entry.committed.offset_bytes > 0) {
         warn_of_new_stores(pipeline, data_dir);
     }
-    for (sink, lane) in pipeline.sinks.iter().zip(lanes) {
-        let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
-        let its_health = Arc::new(Health::new(&pipeline.name, &sink.name, counters.sink(&sink.name)));
-        let sink = open_sink(sink, data_dir, &pipeline.name)?;
-        health.push(Arc::clone(&its_health));
-        let dead_letter = Arc::clone(&dead_letter);
-        let (counters, spent) = (counters.clone(), spent_sender.clone());
-        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, its_health, counters, spent, lane));
-        queues.push(queue);
-    }
+    let (queues, deliveries, health) =
+        deliveries(pipeline, data_dir, &wake, &counters, &dead_letter, &spent_sender, lanes)?;
     let stages = Stages::new(
         Judge::new(pipeline, &host_name(), &counters),
         observers,
@@ -141,23 +133,24 @@ pub fn build(
     );
     let source = Files::new(files_options(&pipeline.source.files, &folder), entries, counters.clone(), wake.clone())?;
     let pulse = Arc::<Pulse>::default();
+    let books = Books {
+        pipeline: pipeline.name.clone(),
+        checkpoint: checkpoint_path,
+        dead_letter,
+        accounts,
+        outbox,
+        counters: counters.clone(),
+        pulse: Arc::clone(&pulse),
+        next_save: Instant::now(),
+        is_failing: false,
+        is_fullness_said: false,
+    };
     let pipeline = Pipeline {
         name: pipeline.name.clone(),
         source,
         stages,
         outlet: Outlet::new(queues, rate_limit(pipeline.rate_limit), wake.clone()),
-        books: Books {
-            pipeline: pipeline.name.clone(),
-            checkpoint: checkpoint_path,
-            dead_letter,
-            accounts,
-            outbox,
-            counters: counters.clone(),
-            pulse: Arc::clone(&pulse),
-            next_save: Instant::now(),
-            is_failing: false,
-            is_fullness_said: false,
-        },
+        books,
         counters: counters.clone(),
         limits,
         wake,
@@ -174,6 +167,29 @@ fn note_file(folder: &Path, pipeline: &model::Pipeline) {
     if let Err(error) = pipeline_file::remember(folder, &pipeline.path) {
         tracing::warn!(pipeline = pipeline.name, %error, "verbs cannot be told this pipeline by its name");
     }
+}
+
+/// A queue, a delivery and its health for each sink.
+fn deliveries(
+    pipeline: &model::Pipeline,
+    data_dir: &Path,
+    wake: &Wake,
+    counters: &Counters,
+    dead_letter: &Arc<DeadLetter>,
+    spent: &SyncSender<Batch>,
+    lanes: Vec<Lane>,
+) -> Result<(Vec<Queue>, Vec<Delivery>, Vec<Arc<Health>>), BuildError> {
+    let (mut queues, mut deliveries, mut all_health) = (Vec::new(), Vec::new(), Vec::new());
+    for (sink, lane) in pipeline.sinks.iter().zip(lanes) {
+        let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
+        let health = Arc::new(Health::new(&pipeline.name, &sink.name, counters.sink(&sink.name)));
+        let sink = open_sink(sink, data_dir, &pipeline.name)?;
+        all_health.push(Arc::clone(&health));
+        let (dead_letter, spent) = (Arc::clone(dead_letter), spent.clone());
+        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, health, counters.clone(), spent, lane));
+        queues.push(queue);
+    }
+    Ok((queues, deliveries, all_health))
 }
 
 /// The checkpoint; `None` at the very first start. A damaged one was moved aside, and every file is read and counted anew.
