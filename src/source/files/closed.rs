@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::copies::Beginning;
-use super::file::{FileId, Standing, TailedFile};
+use super::file::{FileId, TailedFile};
 use super::{Files, report_lost};
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::FileEntry;
@@ -180,9 +180,9 @@ impl Files {
     /// How many more files may be opened. Those that are renamed out of the globs or deleted have no place of their own: they
     /// cannot be closed and found again.
     pub(super) fn free_places(&self) -> usize {
-        let there = self.files.len().saturating_sub(self.gone);
+        let there = self.roster.len().saturating_sub(self.gone);
         let places = self.options.open_files_max.saturating_sub(there);
-        places.min(self.open_files_allowed.saturating_sub(self.files.len()))
+        places.min(self.open_files_allowed.saturating_sub(self.roster.len()))
     }
 
     /// Takes a file that was met: as open, or, when no place is free, closed again at once, waiting if it has something to
@@ -193,7 +193,7 @@ impl Files {
             return self.adopt(file);
         }
         self.closed.insert(&file, file.lag_bytes() > 0);
-        self.dirty = true;
+        self.unsaved.note(true);
     }
 
     /// Closes files that are delivered to their ends until so many places are free. Returns how many are.
@@ -202,7 +202,7 @@ impl Files {
         if free >= wanted {
             return free;
         }
-        let idle = self.files.values().filter(|file| file.is_idle());
+        let idle = self.roster.files().filter(|file| file.is_idle());
         let mut idle: Vec<(Instant, FileNumber)> = idle.map(|file| (file.changed, file.number)).collect();
         idle.sort_unstable();
         let mut surplus = wanted - free;
@@ -212,15 +212,14 @@ impl Files {
             if surplus == 0 {
                 break;
             }
-            if !self.files.get_mut(&number).is_some_and(is_idle) {
-                self.make_ready(number);
+            if !self.roster.get_mut(number).is_some_and(is_idle) {
+                self.roster.queue(number);
                 continue;
             }
-            let Some(file) = self.files.remove(&number) else { continue };
+            let Some(file) = self.roster.remove(number) else { continue };
             surplus -= 1;
-            self.by_id.remove(&file.id);
             self.closed.insert(&file, false);
-            self.dirty = true;
+            self.unsaved.note(true);
         }
         self.free_places()
     }
@@ -234,10 +233,10 @@ impl Files {
         let served: Vec<FileId> = self.closed.waiting.iter().take(places).map(|(_, id)| *id).collect();
         for id in &served {
             let Some(path) = self.closed.by_id.get(id).map(|closed| closed.path.clone()) else { continue };
-            let number = self.next_number;
+            let number = self.roster.next_number();
             // What is another one by now, or gone, is found out by the next scan.
             if self.open(&path).is_ok() {
-                self.make_ready(number);
+                self.roster.queue(number);
             }
         }
         if !served.is_empty() {
@@ -283,7 +282,7 @@ impl Files {
             self.copies_wanted = true;
         }
         file.begin_anew(self.next_generation(file.id.inode));
-        self.urgent = true;
+        self.unsaved.note_urgent();
         Ok(())
     }
 
@@ -293,7 +292,7 @@ impl Files {
             return;
         }
         let gone = self.closed.take_gone(|id| present.get(&id).cloned());
-        self.dirty |= !gone.is_empty();
+        self.unsaved.note(!gone.is_empty());
         let folders: BTreeSet<PathBuf> =
             gone.iter().filter_map(|(_, entry)| Path::new(&entry.path).parent().map(Path::to_owned)).collect();
         let mut gone: BTreeMap<FileId, FileEntry> = gone.into_iter().collect();
@@ -319,12 +318,11 @@ impl Files {
 impl TailedFile {
     /// True when it is there and everything of it is delivered, so that it need not be open.
     fn is_idle(&self) -> bool {
-        !matches!(self.standing, Standing::Gone(_))
+        !self.standing.is_gone()
             && (self.is_known() || self.is_empty())
             && !self.news
             && !self.queued
             && !self.is_compressed()
-            && !self.is_salvage
             && !self.is_at_gap()
             && self.lag_bytes() == 0
             && self.is_settled()

@@ -154,7 +154,7 @@ pub(super) struct Opening {
 impl Files {
     /// Decides on the files that are not known by their inodes.
     pub(super) fn decide(&mut self) {
-        let waiting = self.files.values().filter(|file| !file.is_known() && !file.is_empty());
+        let waiting = self.roster.files().filter(|file| !file.is_known() && !file.is_empty());
         let waiting: Vec<FileNumber> = waiting.map(|file| file.number).collect();
         if waiting.is_empty() {
             return;
@@ -167,7 +167,7 @@ impl Files {
 
     /// How the files begin of which something was read.
     fn openings(&self) -> Vec<Opening> {
-        let read = self.files.values().filter(|file| file.is_known() && file.consumed_position().offset_bytes > 0);
+        let read = self.roster.files().filter(|file| file.is_known() && file.consumed_position().offset_bytes > 0);
         let opening = |file: &TailedFile| {
             let overwritten = file.news && file.is_overwritten().ok()?;
             Some(Opening { number: file.number, bytes: file.beginning(GLANCE_BYTES).ok()?, overwritten })
@@ -176,7 +176,7 @@ impl Files {
     }
 
     pub(super) fn decide_one(&mut self, number: FileNumber, openings: &[Opening]) {
-        let Some(mut file) = self.files.remove(&number) else { return };
+        let Some(mut file) = self.roster.take(number) else { return };
         // What cannot be read is told when it is read.
         match self.decide_on(&mut file, openings).unwrap_or(Decision::Own) {
             Decision::Wait => {}
@@ -187,20 +187,20 @@ impl Files {
             }
             Decision::Continue => self.go_on(&mut file),
             Decision::Settled => {
-                self.by_id.remove(&file.id);
+                self.roster.forget(file.id);
                 if file.knowledge != Knowledge::Candidate {
                     self.remembered.remember(file.entry(true));
                 }
-                self.dirty = true;
+                self.unsaved.note(true);
                 return;
             }
             Decision::Own if file.knowledge == Knowledge::Candidate => {
-                self.by_id.remove(&file.id);
+                self.roster.forget(file.id);
                 return;
             }
             Decision::Own => self.begin(&mut file),
         }
-        self.files.insert(number, file);
+        self.roster.put_back(file);
     }
 
     fn decide_on(&mut self, file: &mut TailedFile, openings: &[Opening]) -> io::Result<Decision> {
@@ -221,7 +221,7 @@ impl Files {
             // An overwritten one begins as it likes.
             let length = beginning.len().min(bytes.len());
             if (*overwritten || beginning[..length] == bytes[..length])
-                && let Some(open) = self.files.get(number)
+                && let Some(open) = self.roster.get(*number)
                 && self.waits_for(file, open, *overwritten)?
             {
                 return Ok(Decision::Wait);
@@ -254,22 +254,21 @@ impl Files {
             );
         }
         self.go_on(file);
-        self.urgent = true;
+        self.unsaved.note_urgent();
     }
 
     fn go_on(&mut self, file: &mut TailedFile) {
         file.knowledge = Knowledge::Known;
         file.news = true;
-        self.dirty = true;
+        self.unsaved.note(true);
     }
 
     /// Finds the copy of a file whose content was overwritten: one that is not decided on, or one beside it.
     pub(super) fn copy_of(&mut self, original: &mut TailedFile) -> Option<TailedFile> {
-        let mut undecided = self.files.values().filter(|file| !file.is_known());
-        let found = undecided.find(|copy| is_plain_copy(copy, original)).map(|copy| copy.number);
+        let found = self.roster.files().find(|copy| !copy.is_known() && is_plain_copy(copy, original));
+        let found = found.map(|copy| copy.number);
         if let Some(number) = found {
-            self.by_id.retain(|_, known| *known != number);
-            return self.files.remove(&number);
+            return self.roster.remove(number);
         }
         let beside = fs_err::read_dir(original.path.parent()?).ok()?.flatten();
         beside.into_iter().find_map(|candidate| {
@@ -298,13 +297,13 @@ impl Files {
     }
 
     fn is_known(&self, id: FileId) -> bool {
-        self.by_id.contains_key(&id) || self.closed.contains(id)
+        self.roster.contains(id) || self.closed.contains(id)
     }
 
     fn open_copy(&mut self, path: &Path) -> io::Result<()> {
         let handle = fs_err::File::open(path)?;
         let metadata = handle.metadata()?;
-        let mut file = TailedFile::new(self.next_number, path, handle, &metadata);
+        let mut file = TailedFile::new(self.roster.next_number(), path, handle, &metadata);
         if self.remembered.is_known_inode(file.id.inode) {
             return Ok(());
         }

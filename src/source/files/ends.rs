@@ -16,7 +16,7 @@ impl Files {
     pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
         let leaving = self.leaving.iter().chain(&self.overdue).copied();
         let finals: Vec<FileNumber> =
-            leaving.filter(|number| self.files.get(number).is_some_and(|file| self.is_end_final(file))).collect();
+            leaving.filter(|number| self.roster.get(*number).is_some_and(|file| self.is_end_final(file))).collect();
         let (number, turn) = finals.into_iter().find_map(|number| Some((number, self.read_unterminated(number)?)))?;
         self.chunk(number, turn)
     }
@@ -34,7 +34,7 @@ impl Files {
     pub(super) fn look_at_ends(&mut self) {
         let present = |file: &&TailedFile| file.standing == Standing::Present && file.has_unterminated_end();
         if self.options.unterminated_after.is_some() {
-            let overdue = self.files.values().filter(present).filter(|file| self.is_end_final(file));
+            let overdue = self.roster.files().filter(present).filter(|file| self.is_end_final(file));
             self.overdue = overdue.map(|file| file.number).collect();
             return;
         }
@@ -42,17 +42,17 @@ impl Files {
         if self.unterminated_said.is_some_and(|said| said.elapsed() < wait) {
             return;
         }
-        let waiting = self.files.values().filter(present).filter(|file| file.changed.elapsed() >= wait);
+        let waiting = self.roster.files().filter(present).filter(|file| file.changed.elapsed() >= wait);
         let unsaid = waiting.filter(|file| file.end_said != Some(file.consumed_position().offset_bytes));
         let mut unsaid: Vec<(Instant, FileNumber)> = unsaid.map(|file| (file.changed, file.number)).collect();
         unsaid.sort_unstable();
         let Some((since, first)) = unsaid.first().copied() else { return };
         for (_, number) in &unsaid {
-            if let Some(file) = self.files.get_mut(number) {
+            if let Some(file) = self.roster.get_mut(*number) {
                 file.end_said = Some(file.consumed_position().offset_bytes);
             }
         }
-        let Some(file) = self.files.get(&first) else { return };
+        let Some(file) = self.roster.get(first) else { return };
         tracing::warn!(
             path = %file.path.display(),
             offset_bytes = file.consumed_position().offset_bytes,
@@ -68,13 +68,13 @@ impl Files {
 
     /// Numbers of the files whose last line has no end yet.
     pub fn unterminated_files(&self) -> Vec<FileNumber> {
-        self.files.values().filter(|file| file.unread_bytes() > 0 && file.is_known()).map(|file| file.number).collect()
+        self.roster.files().filter(|file| file.unread_bytes() > 0 && file.is_known()).map(|file| file.number).collect()
     }
 
     /// Files that end with NUL bytes, into which nobody has written yet, or with a line behind such that has no end, and how
     /// many bytes that leaves unread.
     pub fn left_at_gaps(&self) -> impl Iterator<Item = (PathBuf, u64)> {
-        let files = self.files.values().filter(|file| file.gap_bytes() > 0);
+        let files = self.roster.files().filter(|file| file.gap_bytes() > 0);
         files.map(|file| (file.path.clone(), file.gap_bytes()))
     }
 
@@ -85,7 +85,7 @@ impl Files {
     }
 
     fn read_unterminated(&mut self, number: FileNumber) -> Option<Turn> {
-        let file = self.files.get_mut(&number)?;
+        let file = self.roster.get_mut(number)?;
         match file.unterminated(&mut self.buffer, self.options.line_bytes_max) {
             Ok(turn) => turn,
             Err(error) => {
@@ -97,7 +97,7 @@ impl Files {
 
     /// Leaves the unterminated end that was given out last unread. Returns the file's path and how many bytes remain.
     pub fn leave_unread(&mut self, number: FileNumber) -> Option<(PathBuf, u64)> {
-        let file = self.files.get_mut(&number)?;
+        let file = self.roster.get_mut(number)?;
         file.take_back();
         Some((file.path.clone(), file.unread_bytes()))
     }

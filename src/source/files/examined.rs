@@ -130,7 +130,7 @@ impl Files {
             return Ok(Found::Delivered(known));
         }
         let mut is_there = self.remembered.find_copied(file, true)?.is_some() || self.closed.has_original_of(file)?;
-        for open in self.files.values().filter(|open| open.is_known() && open.number != file.number) {
+        for open in self.roster.files().filter(|open| open.is_known() && open.number != file.number) {
             is_there |= (file.is_measured() && file.begins_as(open)?) || file.continues(open)?;
         }
         Ok(if is_there { Found::There } else { Found::Nowhere })
@@ -143,24 +143,24 @@ impl Files {
         if examined != Some(Examined::No) {
             self.examining.remove(&number);
             self.decide_one(number, &[]);
-            self.make_ready(number);
+            self.roster.queue(number);
             self.give_up_missing();
         }
         Some(number)
     }
 
     fn examine_one(&mut self, number: FileNumber) -> Option<Examined> {
-        let file = self.files.get(&number).filter(|file| !file.is_known())?;
+        let file = self.roster.get(number).filter(|file| !file.is_known())?;
         if file.glance() {
             // How it begins tells what has to be compared on the way.
             let _ = self.find_content(file);
         }
-        self.files.get_mut(&number)?.examine(EXAMINED_BYTES)
+        self.roster.get_mut(number)?.examine(EXAMINED_BYTES)
     }
 
     /// A chunk without lines: the work goes on.
     pub(super) fn examination_chunk(&self, number: FileNumber) -> Option<Chunk<'_>> {
-        let file = self.files.get(&number)?;
+        let file = self.roster.get(number)?;
         let source_file = SourceFile {
             path: file.path.to_string_lossy().into_owned(),
             inode: file.inode(),

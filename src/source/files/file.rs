@@ -54,6 +54,15 @@ pub enum Standing {
     Rotated(Instant),
     /// Renamed out of the globs or deleted since this moment; read to its end all the same.
     Gone(Instant),
+    /// Deleted, and read from what was salvaged of it, since this moment.
+    Salvaged(Instant),
+}
+
+impl Standing {
+    /// Whether nothing is found of it under the globs.
+    pub fn is_gone(self) -> bool {
+        matches!(self, Standing::Gone(_) | Standing::Salvaged(_))
+    }
 }
 
 /// Whether it is known what a file is. Only then is it read.
@@ -110,8 +119,6 @@ pub struct TailedFile {
     stored_bytes: u64,
     /// The name of the file in the salvage folder that keeps what is left of it, and up to which offset, in bytes.
     salvage: Option<(String, u64)>,
-    /// It is read from there.
-    pub is_salvage: bool,
     /// The inode in its lines' ids: that of the original, if it is a copy.
     inode: u64,
     generation: u32,
@@ -204,7 +211,6 @@ impl TailedFile {
             compressed,
             stored_bytes: metadata.len(),
             salvage: None,
-            is_salvage: false,
             inode: metadata.ino(),
             generation: 0,
             head: Fingerprint::default(),
@@ -249,14 +255,18 @@ impl TailedFile {
 
     /// It is a salvage file itself.
     pub fn read_from_salvage(&mut self, name: String) {
-        self.standing = Standing::Gone(Instant::now());
-        self.is_salvage = true;
+        self.standing = Standing::Salvaged(Instant::now());
         self.salvage = Some((name, self.size_bytes));
+    }
+
+    /// Whether it is read from what was salvaged of it.
+    pub(super) fn is_salvage(&self) -> bool {
+        matches!(self.standing, Standing::Salvaged(_))
     }
 
     /// The inode of the copy that goes on holding its content when it is closed.
     pub fn holder_left(&self) -> Option<u64> {
-        (!self.is_salvage && self.id.inode != self.inode).then_some(self.id.inode)
+        (!self.is_salvage() && self.id.inode != self.inode).then_some(self.id.inode)
     }
 
     /// A part of its content.
@@ -480,7 +490,9 @@ impl TailedFile {
     pub fn left_alone_for(&self) -> Option<Duration> {
         match self.standing {
             Standing::Present => None,
-            Standing::Rotated(since) | Standing::Gone(since) => Some(since.max(self.changed).elapsed()),
+            Standing::Rotated(since) | Standing::Gone(since) | Standing::Salvaged(since) => {
+                Some(since.max(self.changed).elapsed())
+            }
         }
     }
 
@@ -523,7 +535,6 @@ impl TailedFile {
     /// Where it is now, as far as can be told: a file that was renamed out of the globs is asked for its name.
     fn found_at(&self) -> PathBuf {
         if let Standing::Gone(_) = self.standing
-            && !self.is_salvage
             && let Ok(path) = fs_err::read_link(format!("/proc/self/fd/{}", self.handle.as_raw_fd()))
             && fs_err::metadata(&path).is_ok_and(|metadata| FileId::of(&metadata) == self.id)
         {

@@ -6,6 +6,7 @@
 //!
 //! It does not commit: [`Files::commit`] is called with what the sinks have acknowledged.
 
+mod chunk;
 mod closed;
 mod compressed;
 mod copies;
@@ -17,12 +18,13 @@ pub mod locate;
 mod notification;
 mod remembered;
 mod renamed;
+mod roster;
 mod salvage;
 mod scan;
 pub mod waiting;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,12 +36,14 @@ use crate::flow::batch::SourceFile;
 use crate::flow::wake::Wake;
 use crate::state::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;
+pub use chunk::{Chunk, Content};
 use closed::Closed;
 use discover::{Discovery, Unreadable, WithoutFiles};
 pub use file::PassedOver;
 use file::{FileId, Gaps, Knowledge, Standing, TailedFile, Turn};
 use notification::Notifications;
 use remembered::Remembered;
+use roster::Roster;
 
 /// How much is read of one file before the next has its turn, in bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -137,47 +141,6 @@ pub struct Options {
     pub salvage: Option<PathBuf>,
 }
 
-/// What the source gives out: some whole lines of a file, or the range of one that is too long.
-#[derive(Debug)]
-pub struct Chunk<'b> {
-    /// The file's number, for its marks.
-    pub number: FileNumber,
-    /// The file.
-    pub file: Arc<SourceFile>,
-    /// Where it begins, in bytes from the start of the file.
-    pub offset_bytes: u64,
-    /// Observers have counted the file up to here.
-    pub observed_offset_bytes: u64,
-    /// What it is.
-    pub content: Content<'b>,
-}
-
-impl Chunk<'_> {
-    /// Where it ends, in bytes from the start of the file.
-    pub fn end_offset_bytes(&self) -> u64 {
-        match &self.content {
-            Content::Lines(bytes) => self.offset_bytes + bytes.len() as u64,
-            Content::PassedOver { end, .. } => end.offset_bytes,
-        }
-    }
-}
-
-/// The content of a chunk.
-#[derive(Debug)]
-pub enum Content<'b> {
-    /// Whole lines with their ends, or none at all while the end of a long one is looked for; the last one may lack its end when the file is final.
-    Lines(&'b [u8]),
-    /// Something that goes to the dead letter by its range.
-    PassedOver {
-        /// What it is.
-        what: PassedOver,
-        /// Its length in bytes; of a line without the line feed.
-        length_bytes: u64,
-        /// What to commit when it is settled.
-        end: Position,
-    },
-}
-
 /// What the globs found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matched {
@@ -187,6 +150,26 @@ pub struct Matched {
     pub without_files: Vec<WithoutFiles>,
 }
 
+/// How far the checkpoint on disk is behind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unsaved {
+    dirty: bool,
+    /// So far that a crash would lose a file, or give its lines other ids.
+    urgent: bool,
+}
+
+impl Unsaved {
+    /// Takes note that something changed, or not.
+    fn note(&mut self, is_changed: bool) {
+        self.dirty |= is_changed;
+    }
+
+    /// Takes note of what a crash must not forget.
+    fn note_urgent(&mut self) {
+        (self.dirty, self.urgent) = (true, true);
+    }
+}
+
 /// The files of one pipeline.
 #[derive(Debug)]
 pub struct Files {
@@ -194,12 +177,7 @@ pub struct Files {
     discovery: Discovery,
     notifications: Notifications,
     counters: Counters,
-    files: BTreeMap<FileNumber, TailedFile>,
-    by_id: BTreeMap<FileId, FileNumber>,
-    /// For notifications: which file is present under a path.
-    by_path: HashMap<PathBuf, FileNumber>,
-    /// It is behind: files were opened, or have other names, since the last scan.
-    names_changed: bool,
+    roster: Roster,
     /// Files that are rotated or gone, as of the last scan.
     leaving: Vec<FileNumber>,
     /// Files under their names whose last line without an end is taken, as of the last scan.
@@ -209,10 +187,8 @@ pub struct Files {
     /// What the globs found in the last scan.
     matched: Matched,
     first_matched_taken: bool,
-    ready: VecDeque<FileNumber>,
     /// Compressed files that have to be decompressed to know what they are.
     examining: BTreeSet<FileNumber>,
-    next_number: FileNumber,
     remembered: Remembered,
     /// Files that are there and not open.
     closed: Closed,
@@ -229,10 +205,7 @@ pub struct Files {
     /// Content that was overwritten while its last lines were being delivered, by its number, with the offset up to
     /// which it was read.
     replaced: BTreeMap<FileNumber, (FileEntry, u64)>,
-    /// The checkpoint on disk is behind.
-    dirty: bool,
-    /// So far that a crash would lose a file, or give its lines other ids.
-    urgent: bool,
+    unsaved: Unsaved,
     /// No checkpoint was there, and the first scan is not done.
     very_first_scan: bool,
     scanned_before: bool,
@@ -288,23 +261,17 @@ impl Files {
             options,
             notifications,
             counters,
-            files: BTreeMap::new(),
-            by_id: BTreeMap::new(),
-            by_path: HashMap::new(),
-            names_changed: true,
+            roster: Roster::default(),
             leaving: Vec::new(),
             overdue: Vec::new(),
             unterminated_said: None,
             matched: Matched::default(),
             first_matched_taken: false,
-            ready: VecDeque::new(),
             examining: BTreeSet::new(),
-            next_number: 0,
             remembered,
             renamed: HashMap::new(),
             replaced: BTreeMap::new(),
-            dirty: false,
-            urgent: false,
+            unsaved: Unsaved::default(),
             very_first_scan,
             scanned_before: false,
             missing_given_up: false,
@@ -324,9 +291,8 @@ impl Files {
         self.look();
         let examined = self.examine();
         let mut busy_turns = 0;
-        while let Some(number) = self.ready.pop_front() {
-            let Some(file) = self.files.get_mut(&number) else { continue };
-            file.queued = false;
+        while let Some(number) = self.roster.next_turn() {
+            let Some(file) = self.roster.get_mut(number) else { continue };
             if !file.is_known() {
                 file.news = false;
                 continue;
@@ -343,21 +309,21 @@ impl Files {
             match turn {
                 Ok(Turn::Busy) if busy_turns >= BUSY_TURNS_MAX => {
                     let offset_bytes = file.consumed_position().offset_bytes;
-                    self.make_ready(number);
+                    self.roster.queue(number);
                     return self.chunk(number, Turn::Lines { range: 0..0, offset_bytes });
                 }
                 Ok(Turn::End) => {
                     file.news = false;
                     file.complained = false;
                 }
-                Ok(Turn::Busy) => self.make_ready(number),
+                Ok(Turn::Busy) => self.roster.queue(number),
                 Ok(Turn::Replaced) => self.renumber(number),
                 Ok(Turn::Unknown) => {
                     file.news = false;
                     file.knowledge = Knowledge::Undecided;
                 }
                 Ok(turn) => {
-                    self.make_ready(number);
+                    self.roster.queue(number);
                     return self.chunk(number, turn);
                 }
                 Err(error) => self.cannot_read(number, &error),
@@ -373,16 +339,16 @@ impl Files {
 
     /// Takes note that a file is delivered up to a mark.
     pub fn commit(&mut self, mark: Mark) {
-        if let Some(file) = self.files.get_mut(&mark.file) {
+        if let Some(file) = self.roster.get_mut(mark.file) {
             file.commit(Position { offset_bytes: mark.offset_bytes, tail: mark.tail });
-            self.dirty = true;
+            self.unsaved.note(true);
             self.may_have_room = true;
         } else if let Some((entry, read_to)) = self.replaced.get_mut(&mark.file) {
             entry.committed = Position { offset_bytes: mark.offset_bytes, tail: mark.tail };
             if mark.offset_bytes >= *read_to {
                 self.remember_replaced(mark.file);
             }
-            self.dirty = true;
+            self.unsaved.note(true);
         }
     }
 
@@ -398,28 +364,27 @@ impl Files {
 
     /// Takes note that observers have counted a file up to an offset.
     pub fn observed(&mut self, number: FileNumber, offset_bytes: u64) {
-        if let Some(file) = self.files.get_mut(&number) {
-            self.dirty |= offset_bytes > file.observed_offset_bytes;
+        if let Some(file) = self.roster.get_mut(number) {
+            self.unsaved.note(offset_bytes > file.observed_offset_bytes);
             file.observed_offset_bytes = file.observed_offset_bytes.max(offset_bytes);
         }
     }
 
     /// True when the checkpoint on disk is behind.
     pub fn is_dirty(&self) -> bool {
-        self.dirty
+        self.unsaved.dirty
     }
 
     /// True when the checkpoint must be saved before what was given out last is sent. A file was met, which a crash would
     /// forget: if it is rotated out of the globs before the next start, nobody would look for it. Or it began a new
     /// generation, which is part of its lines' ids.
     pub fn is_urgent(&self) -> bool {
-        self.urgent
+        self.unsaved.urgent
     }
 
     /// Takes note that the entries given out last are on disk.
     pub fn saved(&mut self) {
-        self.dirty = false;
-        self.urgent = false;
+        self.unsaved = Unsaved::default();
         for name in std::mem::take(&mut self.spent_salvage) {
             self.remove_salvage(&name);
         }
@@ -442,7 +407,7 @@ impl Files {
             let is_archive = file.is_compressed() || compressed::is_named_compressed(&file.path);
             file.is_known() || !is_archive || file.consumed_position().offset_bytes > 0
         };
-        let open = self.files.values().filter(has_place).map(|file| file.entry(file.is_delivered_archive()));
+        let open = self.roster.files().filter(has_place).map(|file| file.entry(file.is_delivered_archive()));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
         let kept = self.remembered.iter().chain(replaced).map(Cow::Borrowed);
         kept.chain(open.chain(self.closed.entries()).map(Cow::Owned)).collect()
@@ -451,22 +416,22 @@ impl Files {
     /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, it waits
     /// until others are closed, or something stands behind a gap.
     pub fn is_undecided(&self) -> bool {
-        self.closed.waiting() > 0 || self.has_undecided() || self.files.values().any(TailedFile::waits_at_gap)
+        self.closed.waiting() > 0 || self.has_undecided() || self.roster.files().any(TailedFile::waits_at_gap)
     }
 
     fn has_undecided(&self) -> bool {
         let waits = |file: &TailedFile| matches!(file.knowledge, Knowledge::Undecided | Knowledge::Candidate);
-        self.files.values().any(|file| waits(file) && !file.is_empty() && !file.complained)
+        self.roster.files().any(|file| waits(file) && !file.is_empty() && !file.complained)
     }
 
     /// How many bytes are written but not delivered, over all files.
     pub fn lag_bytes(&self) -> u64 {
-        self.files.values().map(TailedFile::lag_bytes).sum::<u64>() + self.closed.lag_bytes()
+        self.roster.files().map(TailedFile::lag_bytes).sum::<u64>() + self.closed.lag_bytes()
     }
 
     /// How many bytes of files without a name are held open because they are not delivered.
     pub fn deleted_held_bytes(&self) -> u64 {
-        let leaving = self.leaving.iter().filter_map(|number| self.files.get(number));
+        let leaving = self.leaving.iter().filter_map(|number| self.roster.get(*number));
         leaving.filter(|file| file.lag_bytes() > 0 && file.is_deleted()).map(TailedFile::lag_bytes).sum()
     }
 
@@ -483,7 +448,7 @@ impl Files {
 
     /// How many files are open.
     pub fn open_files(&self) -> usize {
-        self.files.len()
+        self.roster.len()
     }
 
     /// How many files are there and closed, since more are matched than may be open.
@@ -497,7 +462,7 @@ impl Files {
     }
 
     fn chunk(&mut self, number: FileNumber, turn: Turn) -> Option<Chunk<'_>> {
-        let file = self.files.get_mut(&number)?;
+        let file = self.roster.get_mut(number)?;
         let source_file = file.source_file().ok()?;
         let (offset_bytes, content) = match turn {
             Turn::Lines { range, offset_bytes } => (offset_bytes, Content::Lines(&self.buffer[range])),
@@ -513,27 +478,19 @@ impl Files {
         Some(Chunk { number, file: source_file, offset_bytes, observed_offset_bytes, content })
     }
 
-    fn make_ready(&mut self, number: FileNumber) {
-        if let Some(file) = self.files.get_mut(&number).filter(|file| !file.queued) {
-            file.queued = true;
-            self.ready.push_back(number);
-        }
-    }
-
     /// Gives a file whose content was replaced a new number: marks of the old content must not move the new one.
     fn renumber(&mut self, number: FileNumber) {
-        let Some(file) = self.files.get(&number) else { return };
+        let Some(file) = self.roster.get(number) else { return };
         tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
         let generation = self.next_generation(file.id.inode);
-        let Some(mut file) = self.files.remove(&number) else { return };
+        let Some(mut file) = self.roster.take(number) else { return };
         if let Some(copy) = self.copy_of(&mut file) {
             tracing::info!(path = %copy.path.display(), "what it held is read to its end in this copy");
             self.remembered.note_generation(file.inode(), file.generation());
             let original = file.move_to(copy);
-            self.by_id.insert(file.id, number);
             self.leaving.push(number);
-            self.files.insert(number, file);
-            self.make_ready(number);
+            self.roster.add(file);
+            self.roster.queue(number);
             self.begin_replaced(number, original, generation);
             return;
         }
@@ -552,20 +509,19 @@ impl Files {
     fn begin_replaced(&mut self, number: FileNumber, mut file: TailedFile, generation: u32) {
         file.begin_anew(generation);
         file.news = true;
-        self.urgent = true;
-        file.number = self.next_number;
-        if let Some(known) = self.by_path.get_mut(&file.path).filter(|known| **known == number) {
-            *known = file.number;
-        }
+        self.unsaved.note_urgent();
+        file.number = self.roster.next_number();
+        self.roster.renumber(&file.path, number, file.number);
         if file.standing != Standing::Present {
             self.leaving.push(file.number);
         }
+        let number = file.number;
         self.adopt(file);
-        self.make_ready(self.next_number - 1);
+        self.roster.queue(number);
     }
 
     fn cannot_read(&mut self, number: FileNumber, error: &io::Error) {
-        let Some(file) = self.files.get_mut(&number) else { return };
+        let Some(file) = self.roster.get_mut(number) else { return };
         file.news = true;
         if !std::mem::replace(&mut file.complained, true) {
             warn_unreadable(&Unreadable::because(file.path.clone(), error));

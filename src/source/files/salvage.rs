@@ -30,13 +30,13 @@ impl Files {
             Standing::Gone(since) => at_stop || since.elapsed() >= self.waits.salvaged_after,
             _ => false,
         };
-        let due = self.files.values().filter(|file| {
+        let due = self.roster.files().filter(|file| {
             is_due(file) && file.knowledge != Knowledge::Candidate && file.lag_bytes() > 0 && file.is_deleted()
         });
         let due: Vec<FileNumber> = due.map(|file| file.number).collect();
         for number in due {
             if let Err(error) = self.salvage_one(number, at_stop) {
-                let Some(file) = self.files.get(&number) else { continue };
+                let Some(file) = self.roster.get(number) else { continue };
                 let hint = "it is read on as long as inferlog runs";
                 tracing::warn!(path = %file.path.display(), %error, hint, "cannot salvage a deleted file");
                 if at_stop {
@@ -47,8 +47,8 @@ impl Files {
     }
 
     fn salvage_one(&mut self, number: FileNumber, at_stop: bool) -> io::Result<()> {
-        let salvaged_bytes: u64 = self.files.values().map(TailedFile::salvaged_bytes).sum();
-        let (Some(folder), Some(file)) = (&self.options.salvage, self.files.get_mut(&number)) else { return Ok(()) };
+        let salvaged_bytes: u64 = self.roster.files().map(TailedFile::salvaged_bytes).sum();
+        let (Some(folder), Some(file)) = (&self.options.salvage, self.roster.get_mut(number)) else { return Ok(()) };
         let missing_bytes = file.lag_bytes().saturating_sub(file.salvaged_bytes());
         if missing_bytes == 0 {
             return Ok(());
@@ -70,7 +70,7 @@ impl Files {
         File::open(folder)?.sync_all()?;
         tracing::info!(path = %file.path.display(), bytes = missing_bytes, "the file was deleted, its rest is kept in the salvage folder");
         file.salvaged(name);
-        self.dirty = true;
+        self.unsaved.note(true);
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Files {
     fn open_salvage(&mut self, path: &Path, entry: FileEntry, name: String) -> io::Result<()> {
         let handle = fs_err::File::open(path)?;
         let metadata = handle.metadata()?;
-        let mut file = TailedFile::new(self.next_number, Path::new(&entry.path), handle, &metadata);
+        let mut file = TailedFile::new(self.roster.next_number(), Path::new(&entry.path), handle, &metadata);
         if !file.is_same(&entry)? {
             return Err(io::Error::other("it is not what the checkpoint says"));
         }

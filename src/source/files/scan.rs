@@ -11,9 +11,7 @@ impl Files {
             self.next_scan = self.next_scan.min(self.earliest_scan);
         }
         let started = Instant::now();
-        let is_undecided = |path: &PathBuf| {
-            self.by_path.get(path).and_then(|number| self.files.get(number)).is_some_and(|file| !file.is_known())
-        };
+        let is_undecided = |path: &PathBuf| self.roster.at(path).is_some_and(|file| !file.is_known());
         if news.written.iter().any(is_undecided) {
             self.next_scan = self.next_scan.min(self.earliest_scan);
         }
@@ -38,12 +36,12 @@ impl Files {
                 self.look_at_closed(&path, id);
                 continue;
             }
-            let Some(file) = self.by_path.get(&path).and_then(|number| self.files.get_mut(number)) else { continue };
+            let Some(file) = self.roster.at_mut(&path) else { continue };
             // A look, not a size from the event: the file may be another one by now.
-            self.dirty |= file.look().unwrap_or(false);
+            self.unsaved.note(file.look().unwrap_or(false));
             file.news = true;
             let number = file.number;
-            self.make_ready(number);
+            self.roster.queue(number);
         }
         if std::mem::take(&mut self.may_have_room) {
             self.serve_waiting();
@@ -92,8 +90,8 @@ impl Files {
         self.give_up_missing();
         if std::mem::take(&mut self.very_first_scan) {
             // The next start is not the first one any more, even if nothing was found.
-            self.dirty = true;
-            self.urgent = true;
+            self.unsaved.note(true);
+            self.unsaved.note_urgent();
         }
         self.scanned_before = true;
         self.forget_what_is_gone(&present);
@@ -111,9 +109,9 @@ impl Files {
         complaints: &mut Vec<Unreadable>,
     ) {
         let id = FileId::of(metadata);
-        let known = self.by_id.get(&id).and_then(|number| self.files.get_mut(number));
+        let known = self.roster.with_id_mut(id);
         if let Some(file) = known {
-            self.dirty |= file.seen(metadata);
+            self.unsaved.note(file.seen(metadata));
             // Of several names for one file, the one that it has already is kept.
             if !present.contains_key(&id) || is_same_path(&file.path, &path) {
                 present.insert(id, path);
@@ -146,16 +144,16 @@ impl Files {
     pub(super) fn open(&mut self, path: &Path) -> io::Result<FileId> {
         let handle = fs_err::File::open(path)?;
         let metadata = handle.metadata()?;
-        let mut file = TailedFile::new(self.next_number, path, handle, &metadata);
-        if let Some(number) = self.by_id.get(&file.id) {
+        let mut file = TailedFile::new(self.roster.next_number(), path, handle, &metadata);
+        if self.roster.contains(file.id) {
             // Swapped since the look: it is open already.
-            return Ok(self.files.get(number).map_or(file.id, |file| file.id));
+            return Ok(file.id);
         }
         let id = file.id;
         if file.is_compressed() && self.very_first_scan && self.passes_over(&file) {
             // As one that is delivered.
             self.remembered.remember(file.entry(true));
-            self.dirty = true;
+            self.unsaved.note(true);
             return Ok(id);
         }
         match self.closed.take(id) {
@@ -176,7 +174,7 @@ impl Files {
             return Ok(());
         }
         file.begin_anew(self.next_generation(file.id.inode));
-        self.urgent = true;
+        self.unsaved.note_urgent();
         if self.very_first_scan && self.passes_over(file) && file.skip_to_end().is_err() {
             // It is read from its beginning, and fails there, too.
             file.begin_anew(file.generation());
@@ -186,8 +184,7 @@ impl Files {
 
     /// A generation that no content of this inode had, on whatever device.
     pub(super) fn next_generation(&self, inode: u64) -> u32 {
-        let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
-        let open = self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number));
+        let open = self.roster.of_inode(inode);
         let open = open.filter(|file| file.inode() == inode);
         let not_open = self.remembered.newest_generation(inode).max(self.closed.newest_generation(inode));
         let newest = open.map(TailedFile::generation).chain(not_open).max();
@@ -206,26 +203,22 @@ impl Files {
     }
 
     pub(super) fn adopt(&mut self, file: TailedFile) {
-        let number = file.number;
-        self.by_id.insert(file.id, number);
-        self.files.insert(number, file);
-        self.next_number = number + 1;
-        self.dirty = true;
-        self.names_changed = true;
+        self.roster.add(file);
+        self.unsaved.note(true);
     }
 
     /// Follows renames, and takes leave of files that are gone and delivered to their end.
     pub(super) fn take_leave(&mut self, present: &BTreeMap<FileId, PathBuf>) {
         self.leaving.clear();
-        let mut moved = std::mem::take(&mut self.names_changed);
-        for file in self.files.values_mut() {
+        let mut moved = false;
+        for file in self.roster.files_mut() {
             match (present.get(&file.id), file.standing) {
                 (Some(path), _) if !is_same_path(path, &file.path) => {
                     file.renamed(path);
-                    self.dirty = true;
+                    self.unsaved.note(true);
                     moved = true;
                 }
-                (Some(_), Standing::Gone(_)) => {
+                (Some(_), Standing::Gone(_) | Standing::Salvaged(_)) => {
                     file.standing = Standing::Present;
                     moved = true;
                 }
@@ -234,45 +227,29 @@ impl Files {
                     file.standing = Standing::Gone(Instant::now());
                     moved = true;
                 }
-                (None, Standing::Gone(_)) => {}
+                (None, Standing::Gone(_) | Standing::Salvaged(_)) => {}
             }
-            if let Standing::Gone(_) = file.standing {
-                self.dirty |= file.look().unwrap_or(false);
+            if file.standing.is_gone() {
+                self.unsaved.note(file.look().unwrap_or(false));
             }
             if file.standing != Standing::Present {
                 self.leaving.push(file.number);
             }
         }
-        let is_over = |number: &FileNumber| self.files.get(number).is_some_and(|file| self.is_over(file));
+        let is_over = |number: &FileNumber| self.roster.get(*number).is_some_and(|file| self.is_over(file));
         let over: Vec<FileNumber> = self.leaving.iter().copied().filter(is_over).collect();
         for number in over {
             self.close(number);
             moved = true;
         }
-        self.gone = self.files.values().filter(|file| matches!(file.standing, Standing::Gone(_))).count();
-        if moved {
-            self.update_paths();
-        }
-    }
-
-    pub(super) fn update_paths(&mut self) {
-        let files = &self.files;
-        let is_there = |file: &TailedFile| !matches!(file.standing, Standing::Gone(_));
-        self.by_path.retain(|path, number| {
-            files.get(number).is_some_and(|file| is_same_path(&file.path, path) && is_there(file))
-        });
-        for file in files.values().filter(|file| is_there(file)) {
-            if self.by_path.get(&file.path) != Some(&file.number) {
-                self.by_path.insert(file.path.clone(), file.number);
-            }
-        }
+        self.gone = self.roster.files().filter(|file| file.standing.is_gone()).count();
+        self.roster.update_paths(moved);
     }
 
     pub(super) fn close(&mut self, number: FileNumber) {
-        if let Some(file) = self.files.remove(&number) {
-            self.by_id.remove(&file.id);
+        if let Some(file) = self.roster.remove(number) {
             self.remembered.remember(FileEntry { held_by_inode: file.holder_left(), ..file.entry(true) });
-            self.dirty = true;
+            self.unsaved.note(true);
             self.spent_salvage.extend(file.salvage().map(str::to_owned));
         }
     }
@@ -294,37 +271,34 @@ impl Files {
     /// as compressed files are examined, it may yet be found.
     pub(super) fn give_up_missing(&mut self) {
         let is_examined = |file: &TailedFile| file.is_known() || file.examined() != Some(Examined::No);
-        if self.missing_given_up || !self.files.values().all(is_examined) {
+        if self.missing_given_up || !self.roster.files().all(is_examined) {
             return;
         }
         self.missing_given_up = true;
         self.remembered.give_up_missing(|entry| {
             report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &self.counters);
-            self.dirty = true;
+            self.unsaved.note(true);
         });
     }
 
     fn forget_what_is_gone(&mut self, present: &BTreeMap<FileId, PathBuf>) {
         let on_any_device = |inode| FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
-        self.dirty |= self.remembered.forget(|inode| present.range(on_any_device(inode)).next().is_some());
+        self.unsaved.note(self.remembered.forget(|inode| present.range(on_any_device(inode)).next().is_some()));
     }
 
     pub(super) fn queue_news(&mut self) {
         // What is written into a gap changes no size, and through a mapping not even a time.
-        for file in self.files.values_mut().filter(|file| (file.news || file.is_at_gap()) && !file.queued) {
-            file.queued = true;
-            self.ready.push_back(file.number);
-        }
+        self.roster.queue_all(|file| file.news || file.is_at_gap());
     }
 
     /// True when a file without a name under the globs needs not be held open any longer.
     pub(super) fn is_over(&self, file: &TailedFile) -> bool {
-        let is_delivered_salvage = file.is_salvage && !file.news && file.unread_bytes() == 0 && file.is_settled();
+        let is_delivered_salvage = file.is_salvage() && !file.news && file.unread_bytes() == 0 && file.is_settled();
         if is_delivered_salvage || file.is_delivered_archive() {
             return true;
         }
         let left_alone_for = file.left_alone_for().unwrap_or_default();
-        matches!(file.standing, Standing::Gone(_))
+        file.standing.is_gone()
             && (file.is_known() || file.is_empty())
             && !file.news
             && !file.is_at_gap()
@@ -346,6 +320,6 @@ impl Files {
 }
 
 /// Byte for byte, which is all that two names of one place that a scan found can differ in.
-fn is_same_path(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same_path(one: &Path, other: &Path) -> bool {
     one.as_os_str() == other.as_os_str()
 }

@@ -20,7 +20,7 @@ impl TailedFile {
         line_bytes_max: usize,
         gaps: Gaps,
     ) -> io::Result<Turn> {
-        let gaps = if self.is_compressed() || self.is_salvage { Gaps::GiveUp } else { gaps };
+        let gaps = if self.is_compressed() || self.is_salvage() { Gaps::GiveUp } else { gaps };
         self.before_end = None;
         if let Some(turn) = self.approach() {
             return Ok(turn);

@@ -280,7 +280,9 @@ impl History {
             }
             assert!(round < 100, "{} files wait for ever", self.bench.files.waiting_files());
             let new = self.bench.marks[marks_before..].iter();
-            delivered.extend(new.map(|mark| (self.bench.files.files[&mark.file].id.inode, mark.offset_bytes as usize)));
+            delivered.extend(
+                new.map(|mark| (self.bench.files.roster.get(mark.file).unwrap().id.inode, mark.offset_bytes as usize)),
+            );
             self.commit_pending(self.pending.len());
             self.bench.commit_all();
             marks_before = 0;
@@ -395,7 +397,7 @@ impl History {
 
     fn note_marks(&mut self, before: usize) {
         for mark in &self.bench.marks[before..] {
-            let inode = self.bench.files.files[&mark.file].id.inode;
+            let inode = self.bench.files.roster.get(mark.file).unwrap().id.inode;
             let prefix = self.open[&inode].consumed[..mark.offset_bytes as usize].to_vec();
             self.pending.push(PendingMark { inode, prefix: Some(prefix) });
         }

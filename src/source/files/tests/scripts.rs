@@ -319,7 +319,7 @@ fn an_unterminated_end_can_be_left_unread() {
 #[test]
 fn an_unterminated_end_waits_or_is_taken_after_a_while() {
     let mut bench = check(&[Append("a.log", "1\nhalf"), Look(&[("a.log", 0, 0, "1")]), Later(&[])]);
-    let said = |bench: &Bench| bench.files.files.values().filter_map(|file| file.end_said).collect::<Vec<_>>();
+    let said = |bench: &Bench| bench.files.roster.files().filter_map(|file| file.end_said).collect::<Vec<_>>();
     assert_eq!(said(&bench), [2], "it is said that it waits");
     for (after, expected) in [(AN_HOUR, None), (Duration::ZERO, Some((2, "half".to_owned())))] {
         bench.files.options.unterminated_after = Some(after);
@@ -484,7 +484,7 @@ fn what_cannot_be_read_is_told_once() {
 #[test]
 fn checkpoints_resume_where_delivery_ended() {
     let mut bench = check(&[Append("a.log", "1\n2\n"), Look(&[("a.log", 0, 0, "1"), ("a.log", 0, 2, "2")]), Commit]);
-    let number = bench.files.by_path[&bench.path("a.log")];
+    let number = bench.files.roster.at(&bench.path("a.log")).unwrap().number;
     append(&bench.path("a.log"), b"3\n");
     bench.look();
     bench.files.observed(number, 6);
