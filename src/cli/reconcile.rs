@@ -149,6 +149,7 @@ fn verdict(pipeline: &str, report: &Report, sum: &Row) -> String {
         files => format!("{files} files are gone and proven by the accounts, the others line by line"),
     };
     let what = match report.is_accounted_for() {
+        true if sum.lines == 1 => "the only line is accounted for".to_owned(),
         true => format!("all {} lines are accounted for", sum.lines),
         false => format!(
             "of {} lines {} are missing, {} undecidable; {} documents are unexpected",
@@ -163,18 +164,19 @@ fn through(report: &Report) -> String {
     let frontier = &report.frontier;
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     if frontier.waiting_bytes == 0 {
-        let files = frontier.matched_files;
-        return format!("through the end of the {files} files that match at {}", time(frontier.looked));
+        let (files, looked) = (frontier.matched_files, time(frontier.looked));
+        let verb = if files == 1 { "matches" } else { "match" };
+        return format!("through the end of the {} that {verb} at {looked}", counted(files, "file"));
     }
     let unmet = match frontier.unmet_files {
         0 => String::new(),
         files => format!(", {files} of them never met"),
     };
     format!(
-        "through the offsets committed at {}; behind them {} wait in {} files{unmet}",
+        "through the offsets committed at {}; behind them {} wait in {}{unmet}",
         time(frontier.committed),
         format_bytes(frontier.waiting_bytes),
-        frontier.waiting_files,
+        counted(frontier.waiting_files, "file"),
     )
 }
 

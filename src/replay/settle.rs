@@ -1,7 +1,8 @@
 //! Settling: what do the sinks make of a batch of replayed documents, within the patience of somebody who waits?
 //!
 //! Unlike a run's delivery this gives up: when nothing was settled for [`PATIENCE`], what is open stays in the dead
-//! letter, and the trouble is told.
+//! letter, and the trouble is told. It asks one request at a time, leaves a sink alone for as long as the sink wants to be
+//! left alone, and gives up at once where that is longer than the patience lasts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest wait between two tries: somebody waits.
 const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// How often somebody who waits is asked whether to go on.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Tries for an item on which the server fails.
 const FAILURES_MAX: u32 = 5;
@@ -137,12 +141,20 @@ impl One<'_> {
                 Answer::Items(outcomes) if outcomes.len() == attempt.selection.len() => {
                     let (retry, trouble) = self.sort(&attempt, outcomes, &mut fates);
                     waited_for = trouble.or(waited_for);
-                    open.extend(self.again(retry, attempt.tries).await);
+                    open.extend(self.again(retry, attempt.tries, Duration::ZERO).await);
                 }
-                Answer::Items(_) => open.extend(self.again(attempt.selection, attempt.tries).await),
-                Answer::Wait(trouble) | Answer::WaitAtLeast(_, trouble) => {
+                Answer::Items(_) => open.extend(self.again(attempt.selection, attempt.tries, Duration::ZERO).await),
+                Answer::Wait(trouble) => {
                     waited_for = Some(trouble);
-                    open.extend(self.again(attempt.selection, attempt.tries).await);
+                    open.extend(self.again(attempt.selection, attempt.tries, Duration::ZERO).await);
+                }
+                Answer::WaitAtLeast(least, trouble) if self.moved.elapsed() + least >= PATIENCE => {
+                    self.trouble = Some(trouble);
+                    return fates;
+                }
+                Answer::WaitAtLeast(least, trouble) => {
+                    waited_for = Some(trouble);
+                    open.extend(self.again(attempt.selection, attempt.tries, least).await);
                 }
                 Answer::Halve(reason) if attempt.selection.len() == 1 => {
                     fates[attempt.selection[0] as usize] = Fate::Rejected(reason);
@@ -162,12 +174,17 @@ impl One<'_> {
         fates
     }
 
-    /// What is to be sent again, after the wait for it.
-    async fn again(&self, selection: Vec<u32>, tries: u32) -> Option<Attempt> {
+    /// What is to be sent again, after the wait for it, which is as long as the sink wants at least.
+    async fn again(&self, selection: Vec<u32>, tries: u32, least: Duration) -> Option<Attempt> {
         if selection.is_empty() {
             return None;
         }
-        tokio::time::sleep(self.policy.backoff(tries, fastrand::f64())).await;
+        let mut wait = self.policy.backoff(tries, fastrand::f64()).max(least);
+        while !wait.is_zero() && (self.goes_on)() {
+            let step = wait.min(LOOK_EVERY);
+            tokio::time::sleep(step).await;
+            wait -= step;
+        }
         Some(Attempt { selection, tries: tries + 1 })
     }
 
@@ -206,5 +223,74 @@ impl One<'_> {
             fates[*position as usize] = fate;
         }
         (retry, trouble)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::flow::batch::{ID_CHARACTERS, Id};
+    use crate::sink::SinkFuture;
+    use crate::telemetry::Telemetry;
+
+    /// Gives these answers in their order, then takes everything; counts how often it was asked.
+    struct Scripted(Mutex<(Vec<Answer>, u32)>);
+
+    impl Sink for Scripted {
+        fn deliver<'a>(&'a self, request: &'a Request) -> SinkFuture<'a, Answer> {
+            Box::pin(async move {
+                let mut script = self.0.lock().unwrap();
+                script.1 += 1;
+                script.0.pop().unwrap_or_else(|| Answer::Items(vec![Outcome::Indexed; request.len()]))
+            })
+        }
+
+        fn probe(&self) -> SinkFuture<'_, Result<(), Trouble>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    fn busy() -> Trouble {
+        Trouble { problem: "busy".to_owned(), hint: None }
+    }
+
+    /// What became of one document, how often the sink was asked, how long it took, and the trouble that is told.
+    fn settle(answers: Vec<Answer>, goes_on: &dyn Fn() -> bool) -> (Vec<Fate>, u32, Duration, Option<Trouble>) {
+        let sink = Scripted(Mutex::new((answers, 0)));
+        let counters = Telemetry::default().pipeline("p").sink("s");
+        let policy = Policy { retry_initial: Duration::from_millis(1), ..Policy::default() };
+        let mut batch = Batch::default();
+        batch.push(Id([b'A'; ID_CHARACTERS]), 0, None, |body| body.extend_from_slice(b"{}"));
+        let began = Instant::now();
+        let (name, trouble, moved) = ("s", None, began);
+        let mut one = One { name, sink: &sink, policy: &policy, counters: &counters, goes_on, trouble, moved };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let fates = runtime.block_on(one.settle(&Arc::new(batch)));
+        let asked = sink.0.lock().unwrap().1;
+        (fates, asked, began.elapsed(), one.trouble)
+    }
+
+    #[test]
+    fn a_sink_is_left_alone_for_as_long_as_it_wants() {
+        let least = Duration::from_millis(300);
+        let (fates, asked, took, trouble) = settle(vec![Answer::WaitAtLeast(least, busy())], &|| true);
+        assert_eq!((fates, asked, trouble), (vec![Fate::Indexed], 2, None));
+        assert!(took >= least, "{took:?}");
+        // Longer than anybody waits: what is open stays as it is, and why is told at once.
+        let (fates, asked, took, trouble) = settle(vec![Answer::WaitAtLeast(PATIENCE, busy())], &|| true);
+        assert_eq!((fates, asked, trouble), (vec![Fate::Open], 1, Some(busy())));
+        assert!(took < PATIENCE, "{took:?}");
+    }
+
+    #[test]
+    fn whoever_stops_it_does_not_wait_for_the_sink() {
+        let asked_before = std::cell::Cell::new(0);
+        let goes_on = || asked_before.replace(asked_before.get() + 1) < 1;
+        let long = Answer::WaitAtLeast(PATIENCE / 2, busy());
+        let (fates, asked, took, _) = settle(vec![long], &goes_on);
+        assert_eq!((fates, asked), (vec![Fate::Open], 1));
+        assert!(took < PATIENCE / 2, "{took:?}");
     }
 }
