@@ -191,6 +191,7 @@ fn list(arguments: List) -> Result<(), Failure> {
     }
     match arguments.format {
         TableFormat::Json => print_groups_as_json(&groups),
+        TableFormat::Table if groups.is_empty() && damaged > 0 => {}
         TableFormat::Table if groups.is_empty() => {
             let names: Vec<&str> = dead_letters.iter().map(|(pipeline, _)| pipeline.as_str()).collect();
             let such = if selection == Selection::default() { "" } else { "such " };

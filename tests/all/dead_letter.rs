@@ -435,6 +435,7 @@ fn no_entries_is_said_only_of_what_was_looked_at() {
     fs::write(place.path("data/p/dead_letter/2026-01-01.ndjson"), "damaged\n").unwrap();
     let damaged = list(&[]);
     assert!(damaged.code == Some(2) && damaged.stderr.contains("1 line of its dead letter cannot"), "{damaged:?}");
+    assert!(!damaged.stderr.contains("no entries"), "{damaged:?}");
     fs::remove_file(place.path("data/p/dead_letter/2026-01-01.ndjson")).unwrap();
     fs::create_dir(place.path("data/p/dead_letter/2026-01-01.ndjson")).unwrap();
     cannot(&[], "cannot read the dead letter in");
