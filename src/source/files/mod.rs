@@ -28,11 +28,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::ack::{FileNumber, Mark};
-use crate::flow::batch::SourceFile;
 use crate::flow::wake::Wake;
 use crate::state::checkpoint::{FileEntry, Position};
 use crate::telemetry::Counters;

@@ -56,7 +56,7 @@ fn only_what_a_gap_destroyed_is_passed_over() {
     // A record and its line end; a record; the end of one and the beginning of the next; the line end alone.
     check("{1}\n\0\0\0\0\0{2}\n{3}\n", &[(0, "{1}")], &[(4, "<5 NUL bytes>"), (9, "{2}"), (13, "{3}")]);
     check("{1}\n\0\0\0\0\0\n{2}\n", &[(0, "{1}")], &[(4, "<6 NUL bytes>"), (10, "{2}")]);
-    check("{1}\n{2\0\0\0\0\03}\n{4}\n", &[(0, "{1}")], &[(4, "<10 NUL bytes>"), (14, "{4}")]);
+    check("{1}\n{2\0\0\0\0\x003}\n{4}\n", &[(0, "{1}")], &[(4, "<10 NUL bytes>"), (14, "{4}")]);
     check("{1}\n{2}\0\0\0\0{3}\n", &[(0, "{1}")], &[(4, "{2}"), (7, "<4 NUL bytes>"), (11, "{3}")]);
     check("\0\0\0\0{1}\n", &[], &[(0, "<4 NUL bytes>"), (4, "{1}")]);
     check("\0\0\0\0\u{feff}{1}\n", &[], &[(0, "<4 NUL bytes>"), (7, "{1}")]);

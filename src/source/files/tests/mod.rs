@@ -13,9 +13,11 @@ mod scripts;
 mod sizes;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::flow::batch::SourceFile;
 use crate::source::framing::Lines;
 use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::Telemetry;
