@@ -169,7 +169,10 @@ fn note_file(folder: &Path, pipeline: &model::Pipeline) {
     }
 }
 
-/// A queue, a delivery and its health for each sink.
+/// A queue, a delivery and its health for each sink, in their order.
+type Connected = (Vec<Queue>, Vec<Delivery>, Vec<Arc<Health>>);
+
+/// Connects every sink with a queue of its own.
 fn deliveries(
     pipeline: &model::Pipeline,
     data_dir: &Path,
@@ -178,7 +181,7 @@ fn deliveries(
     dead_letter: &Arc<DeadLetter>,
     spent: &SyncSender<Batch>,
     lanes: Vec<Lane>,
-) -> Result<(Vec<Queue>, Vec<Delivery>, Vec<Arc<Health>>), BuildError> {
+) -> Result<Connected, BuildError> {
     let (mut queues, mut deliveries, mut all_health) = (Vec::new(), Vec::new(), Vec::new());
     for (sink, lane) in pipeline.sinks.iter().zip(lanes) {
         let queue = Queue::new(pipeline.queue.memory_bytes_max as usize, wake.clone());
