@@ -14,7 +14,7 @@ use super::run::limits;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, print_table, runtime, say, start_log};
 use crate::config::model::Pipeline;
 use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
-use crate::pipeline::Ended;
+use crate::pipeline::RunEnd;
 use crate::pipeline::supervisor::Supervisor;
 use crate::sink::store::{Reader, Store};
 use crate::state::folder::{data_dir, state_folder, store_file};
@@ -107,7 +107,7 @@ async fn show(
     pipelines: &[Pipeline],
     folders: &Folders,
     records: Option<u64>,
-) -> Result<(u64, Vec<(String, Ended)>), Failure> {
+) -> Result<(u64, Vec<(String, RunEnd)>), Failure> {
     let failed = |error: std::io::Error| Failure::new(&error, None);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -240,7 +240,7 @@ fn summarise(
     pipelines: &[Pipeline],
     written: u64,
     elapsed: Duration,
-    ended: &[(String, Ended)],
+    ended: &[(String, RunEnd)],
 ) -> Result<(), Failure> {
     let store = folders.store();
     let failed = |error: &dyn std::error::Error| Failure::new(error, None);

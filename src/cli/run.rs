@@ -15,7 +15,7 @@ use crate::enrich::Action;
 use crate::pipeline::health::Health;
 use crate::pipeline::lookout::{by_reason, look_out};
 use crate::pipeline::supervisor::{Running, Supervisor};
-use crate::pipeline::{Ended, Limits};
+use crate::pipeline::{Limits, RunEnd};
 use crate::server::{self, ProcessStatus};
 use crate::state::folder::data_dir;
 use crate::text::units::{counted, format_bytes};
@@ -85,7 +85,7 @@ async fn run_all(
     data_dir: &std::path::Path,
     once: bool,
     listen: Option<Listen>,
-) -> Result<Vec<(String, Ended)>, Failure> {
+) -> Result<Vec<(String, RunEnd)>, Failure> {
     let mut signals = Signals::listen()?;
     let listener = bind(listen).await?;
     let mut supervisor =
@@ -206,7 +206,7 @@ impl Signals {
 }
 
 /// Waits for the end: the first signal asks for it, the second one forces it.
-async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, Ended)> {
+async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, RunEnd)> {
     let Signals { stop: [interrupt, terminate], ignored: [hangup, user_1, user_2] } = signals;
     let mut asked = false;
     loop {
@@ -236,7 +236,7 @@ async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String
 }
 
 /// What the ends mean for the exit code.
-fn judge(ended: &[(String, Ended)], once: bool) -> Result<(), Failure> {
+fn judge(ended: &[(String, RunEnd)], once: bool) -> Result<(), Failure> {
     let mut code = 0;
     for (pipeline, ended) in ended {
         code = code.max(judge_one(pipeline, ended, once));
@@ -244,7 +244,7 @@ fn judge(ended: &[(String, Ended)], once: bool) -> Result<(), Failure> {
     if code == 0 { Ok(()) } else { Err(Failure(code)) }
 }
 
-fn judge_one(pipeline: &str, ended: &Ended, once: bool) -> u8 {
+fn judge_one(pipeline: &str, ended: &RunEnd, once: bool) -> u8 {
     if let Some(words) = &ended.panic {
         complain(
             &format!("pipeline `{pipeline}`: BUG: its thread panicked: {words}"),
@@ -292,19 +292,19 @@ mod tests {
 
     #[test]
     fn ends_become_exit_codes() {
-        let drained = Ended { drained: true, ..Ended::default() };
+        let drained = RunEnd { drained: true, ..RunEnd::default() };
         for (ended, expected) in [
             (drained.clone(), 0),
-            (Ended::default(), NOT_SO),
-            (Ended { stuck: true, ..Ended::default() }, COULD_NOT_LOOK),
-            (Ended { panic: Some("BUG: x".to_owned()), ..Ended::default() }, COULD_NOT_LOOK),
-            (Ended { dead_lettered: 1, ..drained.clone() }, NOT_SO),
-            (Ended { unreadable: 1, ..drained.clone() }, NOT_SO),
-            (Ended { left_unread: vec![(PathBuf::from("a"), 3)], ..drained.clone() }, NOT_SO),
+            (RunEnd::default(), NOT_SO),
+            (RunEnd { stuck: true, ..RunEnd::default() }, COULD_NOT_LOOK),
+            (RunEnd { panic: Some("BUG: x".to_owned()), ..RunEnd::default() }, COULD_NOT_LOOK),
+            (RunEnd { dead_lettered: 1, ..drained.clone() }, NOT_SO),
+            (RunEnd { unreadable: 1, ..drained.clone() }, NOT_SO),
+            (RunEnd { left_unread: vec![(PathBuf::from("a"), 3)], ..drained.clone() }, NOT_SO),
         ] {
             assert_eq!(judge_one("p", &ended, true), expected, "{ended:?}");
         }
-        let dead_lettered = Ended { dead_lettered: 1, ..drained };
+        let dead_lettered = RunEnd { dead_lettered: 1, ..drained };
         assert_eq!(judge_one("p", &dead_lettered, false), 0, "that is what a dead letter is for");
     }
 }

@@ -1,7 +1,7 @@
 //! Acknowledgements: how does a sink say that a batch is durable, and what does that commit?
 //!
 //! Each batch carries an [`Ack`]; whoever makes the batch durable calls [`Ack::delivered`], once per sink. Who listens is
-//! [`super::in_flight`]. An `Ack` that is dropped without a word commits nothing: its lines are read again at the next start.
+//! `flow::in_flight`. An `Ack` that is dropped without a word commits nothing: its lines are read again at the next start.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

@@ -13,7 +13,7 @@ use std::time::Instant;
 use super::books::Books;
 use super::delivery::{Delivery, NamedSink};
 use super::health::Health;
-use super::outbox::{Lane, Opened, Outbox};
+use super::outbox::{Lane, Outbox, OutboxAtStart};
 use super::outlet::{Outlet, RateLimit};
 use super::policy::Policy;
 use super::pulse::Pulse;
@@ -27,7 +27,7 @@ use crate::flow::wake::Wake;
 use crate::judge::enrichment::{hides, host_name};
 use crate::judge::line::Judge;
 use crate::observe::{Observers, PublishedCounts};
-use crate::proof::accounts::{Accounts, Restored, Subject};
+use crate::proof::accounts::{Accounts, AccountsAtStart, Subject};
 use crate::queue::Queue;
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::stdout::Stdout;
@@ -68,7 +68,7 @@ pub enum BuildError {
 
 /// A pipeline that is ready to run, and the deliveries to its sinks.
 #[derive(Debug)]
-pub struct Built {
+pub struct Assembly {
     /// The part left of the queues, for a thread of its own.
     pub pipeline: Pipeline,
     /// One for each sink, for the runtime.
@@ -101,7 +101,7 @@ pub fn build(
     data_dir: &Path,
     limits: Limits,
     counters: Counters,
-) -> Result<Built, BuildError> {
+) -> Result<Assembly, BuildError> {
     let folder = state_folder(data_dir, &pipeline.name);
     let lock = lock(&folder)?;
     note_file(&folder, pipeline);
@@ -156,10 +156,10 @@ pub fn build(
         wake,
         stop: stop.clone(),
         moved: Instant::now(),
-        held: None,
+        rest: None,
         pulse: Arc::clone(&pulse),
     };
-    Ok(Built { pipeline, deliveries, health, pulse, stop, counters, shown, lock })
+    Ok(Assembly { pipeline, deliveries, health, pulse, stop, counters, shown, lock })
 }
 
 /// Notes which file the pipeline is of, for verbs that are told its name.
@@ -245,8 +245,8 @@ fn own_documents(
         targets: pipeline.sinks.iter().map(target).collect(),
         named_kinds: named_kinds(&pipeline.sinks),
     };
-    let Restored { mut accounts, pending, is_readable } = Accounts::restore(subject, kept_accounts);
-    let Opened { mut outbox, lanes, unreadable } = Outbox::open(kept_outbox, sinks, wake);
+    let AccountsAtStart { mut accounts, pending, is_readable } = Accounts::restore(subject, kept_accounts);
+    let OutboxAtStart { mut outbox, lanes, unreadable } = Outbox::open(kept_outbox, sinks, wake);
     if !is_readable || unreadable > 0 {
         let hint = "what was settled and not accounted for yet is proven by the files themselves, while they are there";
         tracing::warn!(pipeline = pipeline.name, hint, "cannot read the accounts in the checkpoint; they begin anew");

@@ -48,7 +48,7 @@ pub struct NamedSink {
 /// Why delivery ended before its queue did: the sink is gone for good.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.problem)]
-pub struct Closed(pub Trouble);
+pub struct SinkGone(pub Trouble);
 
 /// The way from one queue into one sink.
 pub struct Delivery {
@@ -88,7 +88,7 @@ struct Attempt {
 
 /// What an answer leaves to be done.
 #[derive(Debug, Default, PartialEq)]
-struct Unsettled {
+struct Remainder {
     /// To be sent again.
     retry: Vec<u32>,
     /// The server failed on these.
@@ -105,7 +105,7 @@ struct Unsettled {
     failure_store: Vec<u32>,
 }
 
-impl Unsettled {
+impl Remainder {
     /// How many items of the answer are settled.
     fn settled(&self) -> u64 {
         self.indexed + self.duplicates + self.erased + (self.failure_store.len() + self.rejected.len()) as u64
@@ -184,8 +184,8 @@ impl Delivery {
     /// Delivers until the queue is closed and everything of it is settled.
     ///
     /// # Errors
-    /// [`Closed`] when the sink is gone for good.
-    pub async fn run(mut self) -> Result<(), Closed> {
+    /// [`SinkGone`] when the sink is gone for good.
+    pub async fn run(mut self) -> Result<(), SinkGone> {
         // Ends with this function, in whatever way it ends.
         let mut beside = JoinSet::new();
         if let Some(lane) = self.lane.take() {
@@ -209,7 +209,7 @@ impl Delivery {
     }
 
     /// Settles every item of a batch, then acknowledges it.
-    async fn deliver(self: Arc<Self>, parcel: Parcel) -> Result<(), Closed> {
+    async fn deliver(self: Arc<Self>, parcel: Parcel) -> Result<(), SinkGone> {
         let mut delivered = Delivered::default();
         let request = Request { batch: Arc::clone(&parcel.batch), selection: None };
         let mut open = vec![Attempt { request, tries: 0, failures: 0, settled_before: self.settled_items() }];
@@ -229,7 +229,7 @@ impl Delivery {
                     self.reject(&attempt.request, &reason, &mut delivered).await;
                 }
                 Answer::Halve(_) => open.extend(halves(&attempt)),
-                Answer::Closed(trouble) => return Err(Closed(trouble)),
+                Answer::Closed(trouble) => return Err(SinkGone(trouble)),
             }
         }
         // What others buried is synced with the checkpoint.
@@ -305,8 +305,8 @@ impl Delivery {
         Some(Attempt { request, tries: tries + 1, failures, settled_before })
     }
 
-    fn count(&self, unsettled: &Unsettled, delivered: &mut Delivered) {
-        let Unsettled { indexed, duplicates, erased, .. } = unsettled;
+    fn count(&self, unsettled: &Remainder, delivered: &mut Delivered) {
+        let Remainder { indexed, duplicates, erased, .. } = unsettled;
         self.sink_counters.indexed.inc_by(*indexed);
         self.sink_counters.duplicates.inc_by(*duplicates);
         self.sink_counters.erased.inc_by(*erased);
@@ -386,10 +386,10 @@ impl Delivery {
     }
 }
 
-fn finished(joined: Result<Result<(), Closed>, tokio::task::JoinError>) -> Result<(), Closed> {
+fn finished(joined: Result<Result<(), SinkGone>, tokio::task::JoinError>) -> Result<(), SinkGone> {
     match joined {
         Ok(result) => result,
-        Err(error) => Err(Closed(Trouble { problem: format!("BUG: a delivery ended: {error}"), hint: None })),
+        Err(error) => Err(SinkGone(Trouble { problem: format!("BUG: a delivery ended: {error}"), hint: None })),
     }
 }
 
@@ -415,8 +415,8 @@ fn halves(attempt: &Attempt) -> [Attempt; 2] {
 }
 
 /// Sorts the outcomes by what is to be done.
-fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Unsettled {
-    let mut unsettled = Unsettled::default();
+fn sort(positions: &[u32], outcomes: Vec<Outcome>) -> Remainder {
+    let mut unsettled = Remainder::default();
     for (position, outcome) in positions.iter().zip(outcomes) {
         match outcome {
             Outcome::Indexed => unsettled.indexed += 1,

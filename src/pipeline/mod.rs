@@ -12,9 +12,9 @@
 
 mod books;
 pub mod build;
+mod chunk_rest;
 pub mod delivery;
 pub mod health;
-mod held;
 pub mod lookout;
 #[cfg(test)]
 mod observe_tests;
@@ -40,7 +40,7 @@ use crate::source::files::discover::WithoutFiles;
 use crate::source::files::{Chunk, Files, Matched};
 use crate::telemetry::Counters;
 use books::Books;
-use held::Held;
+use chunk_rest::ChunkRest;
 use outlet::Outlet;
 use pulse::{Obstacle, Pulse};
 use stages::Stages;
@@ -70,7 +70,7 @@ pub struct Limits {
 
 /// How a pipeline ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct RunEnd {
     /// Everything read is delivered and committed, and the checkpoint says so.
     pub drained: bool,
     /// With `once`: nothing moved for the whole of `once_timeout`.
@@ -101,7 +101,7 @@ pub struct Pipeline {
     stop: Stop,
     moved: Instant,
     /// What of a chunk waits until the dead letter takes a line of it.
-    held: Option<Held>,
+    rest: Option<ChunkRest>,
     pulse: Arc<Pulse>,
 }
 
@@ -117,8 +117,8 @@ enum Turn {
 
 impl Pipeline {
     /// Runs until it is told to stop or, with `once`, until every file is delivered to its end.
-    pub fn run(mut self) -> Ended {
-        let mut ended = Ended::default();
+    pub fn run(mut self) -> RunEnd {
+        let mut ended = RunEnd::default();
         while !self.stop.is_asked() && !ended.stuck {
             let turn = self.turn();
             self.pulse.beat(turn == Turn::Full, self.moved);
@@ -169,7 +169,7 @@ impl Pipeline {
         };
         let Some(chunk) = chunk else { return Turn::Idle };
         let (number, end_offset_bytes) = (chunk.number, chunk.end_offset_bytes());
-        self.held = take(&self.name, &mut self.stages, &chunk);
+        self.rest = take(&self.name, &mut self.stages, &chunk);
         self.note_observed(number, end_offset_bytes);
         self.moved = Instant::now();
         Turn::Busy
@@ -177,7 +177,7 @@ impl Pipeline {
 
     /// Takes what is held. False when some of it still has to wait.
     fn take_held(&mut self) -> bool {
-        let Some(held) = self.held.take() else { return true };
+        let Some(held) = self.rest.take() else { return true };
         let chunk = held.chunk();
         let (number, end_offset_bytes) = (chunk.number, chunk.end_offset_bytes());
         match self.stages.take(&chunk) {
@@ -193,7 +193,7 @@ impl Pipeline {
                 if interrupted.taken_bytes > 0 {
                     self.moved = Instant::now();
                 }
-                self.held = Some(Held::rest_of(&chunk, interrupted.taken_bytes));
+                self.rest = Some(ChunkRest::behind(&chunk, interrupted.taken_bytes));
                 self.note_observed(number, end_offset_bytes);
                 false
             }
@@ -202,7 +202,7 @@ impl Pipeline {
 
     /// Observers have counted a file up to an offset, or up to what is held.
     fn note_observed(&mut self, number: FileNumber, end_offset_bytes: u64) {
-        let offset_bytes = self.held.as_ref().map_or(end_offset_bytes, |held| held.chunk().offset_bytes);
+        let offset_bytes = self.rest.as_ref().map_or(end_offset_bytes, |held| held.chunk().offset_bytes);
         self.source.observed(number, offset_bytes);
     }
 
@@ -266,15 +266,15 @@ impl Pipeline {
 
     /// With `once`, when every file is read to its end: takes the unterminated ends that are records, too. True when all
     /// is delivered.
-    fn is_delivered_to_the_end(&mut self, ended: &mut Ended) -> bool {
+    fn is_delivered_to_the_end(&mut self, ended: &mut RunEnd) -> bool {
         ended.left_unread.clear();
         for number in self.source.unterminated_files() {
             let Some(chunk) = self.source.unterminated(number) else { continue };
             if self.stages.is_record(&chunk) {
                 let end_offset_bytes = chunk.end_offset_bytes();
-                self.held = take(&self.name, &mut self.stages, &chunk);
+                self.rest = take(&self.name, &mut self.stages, &chunk);
                 self.note_observed(number, end_offset_bytes);
-                if self.held.is_some() {
+                if self.rest.is_some() {
                     return false;
                 }
             } else {
@@ -302,14 +302,14 @@ impl Pipeline {
     }
 
     /// Delivers what is read, as long as the stop may take, and saves how far that is.
-    fn finish(mut self, mut ended: Ended) -> Ended {
+    fn finish(mut self, mut ended: RunEnd) -> RunEnd {
         let deadline = Instant::now() + self.limits.shutdown_timeout;
         self.stages.seal();
         loop {
             self.commit();
             self.send();
             let delivered = self.stages.sealed.is_empty() && self.outlet.is_empty();
-            ended.drained = delivered && self.held.is_none();
+            ended.drained = delivered && self.rest.is_none();
             if delivered || ended.stuck || self.stop.is_hopeless() || Instant::now() >= deadline {
                 break;
             }
@@ -343,7 +343,7 @@ fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Waiting {
 }
 
 /// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.
-fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<Held> {
+fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<ChunkRest> {
     let interrupted = stages.take(chunk).err()?;
     let fill = match lookout::by_reason(&stages.counters.dead_letter_reasons()) {
         none if none.is_empty() => String::new(),
@@ -351,7 +351,7 @@ fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<Held> 
     };
     let hint = interrupted.error.trouble().hint;
     tracing::warn!(pipeline, hint, "{}{fill}; the pipeline waits, nothing is lost", interrupted.error);
-    Some(Held::rest_of(chunk, interrupted.taken_bytes))
+    Some(ChunkRest::behind(chunk, interrupted.taken_bytes))
 }
 
 #[cfg(test)]

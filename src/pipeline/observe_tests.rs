@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::build::{Built, build};
+use super::build::{Assembly, build};
 use super::{Limits, Turn};
 use crate::config::{self, Environment};
 use crate::observe::ModelSeries;
@@ -30,7 +30,7 @@ fn inferences(lines: u64) -> u64 {
     (0..lines).filter(|number| number % 1_000 != 999 && number % 8 != 1).count() as u64
 }
 
-fn start(folder: &Path) -> Built {
+fn start(folder: &Path) -> Assembly {
     let text = "source: { files: { paths: [\"*.ndjson\"] } }\ndecode: json\n\
         enrich: [{ drop: { name: threes, when: \"kind : 3\" } }]\nobserve: [model_metrics]\nsink: stdout\n";
     let file = folder.join("p.yaml");
@@ -47,7 +47,7 @@ fn start(folder: &Path) -> Built {
 }
 
 /// The number of requests and the number of latencies that are shown.
-fn shown(built: &Built) -> (u64, u64) {
+fn shown(built: &Assembly) -> (u64, u64) {
     let mut telemetry = Telemetry::default();
     telemetry.register_collector(Box::new(ModelSeries(built.shown.clone().into_iter().collect())));
     let text = telemetry.text();

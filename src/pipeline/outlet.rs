@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 
-use super::stages::Sealed;
+use super::stages::Shipment;
 use crate::flow::in_flight::{InFlight, Settlement};
 use crate::flow::wake::Wake;
 use crate::queue::Queue;
@@ -29,7 +29,7 @@ pub(super) struct Outlet {
     in_flight: InFlight,
     limiters: Limiters,
     /// What of the first sealed batch has not been allowed yet.
-    owed: Option<Owed>,
+    owed: Option<Debt>,
     next_send: Option<Instant>,
 }
 
@@ -46,7 +46,7 @@ struct Limiter {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Owed {
+struct Debt {
     records: u32,
     bytes: u32,
 }
@@ -63,13 +63,13 @@ impl Outlet {
     }
 
     /// Sends as many batches as there is room for and the rate allows, in their order.
-    pub(super) fn send(&mut self, sealed: &mut VecDeque<Sealed>) {
+    pub(super) fn send(&mut self, sealed: &mut VecDeque<Shipment>) {
         self.next_send = None;
         while let Some(first) = sealed.front() {
             if !self.queues.iter().all(Queue::has_room) {
                 return;
             }
-            let owed = self.owed.get_or_insert(Owed {
+            let owed = self.owed.get_or_insert(Debt {
                 records: first.batch.items().len() as u32,
                 bytes: first.batch.body().len() as u32,
             });
@@ -84,7 +84,7 @@ impl Outlet {
         }
     }
 
-    fn push(&mut self, sealed: Sealed) {
+    fn push(&mut self, sealed: Shipment) {
         if sealed.batch.is_empty() {
             return self.in_flight.settled(sealed.marks, sealed.source_bytes);
         }
@@ -129,7 +129,7 @@ impl Outlet {
 
 impl Limiters {
     /// Takes what is owed as far as the rates allow; the wait for the rest, if there is one.
-    fn take(&self, owed: &mut Owed) -> Option<Duration> {
+    fn take(&self, owed: &mut Debt) -> Option<Duration> {
         let records = self.records.as_ref().and_then(|limiter| limiter.take(&mut owed.records));
         let bytes = self.bytes.as_ref().and_then(|limiter| limiter.take(&mut owed.bytes));
         records.max(bytes)
@@ -158,13 +158,13 @@ mod tests {
     use super::*;
     use crate::flow::batch::{Batch, ID_CHARACTERS, Id, Origin};
 
-    fn sealed(documents: usize) -> Sealed {
+    fn sealed(documents: usize) -> Shipment {
         let mut batch = Batch::default();
         let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
         for _ in 0..documents {
             batch.push(Id([b'A'; ID_CHARACTERS]), 0, origin, |out| out.extend_from_slice(b"{}"));
         }
-        Sealed { batch, marks: Vec::new(), source_bytes: 10 }
+        Shipment { batch, marks: Vec::new(), source_bytes: 10 }
     }
 
     #[test]

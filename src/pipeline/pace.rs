@@ -82,7 +82,7 @@ enum May {
 
 /// A request that is under way.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
+struct RequestStart {
     at: Instant,
     bytes: usize,
 }
@@ -136,16 +136,16 @@ impl Pace {
         }
     }
 
-    fn send(&mut self, now: Instant, bytes: usize) -> Sent {
+    fn send(&mut self, now: Instant, bytes: usize) -> RequestStart {
         self.under_way += 1;
         if self.under_way >= self.at_a_time {
             self.full = Some(now);
         }
-        Sent { at: now, bytes }
+        RequestStart { at: now, bytes }
     }
 
     /// Takes note of an answer. `random` (0..1) spreads the pause.
-    fn answered(&mut self, sent: Sent, load: Load, now: Instant, random: f64) {
+    fn answered(&mut self, sent: RequestStart, load: Load, now: Instant, random: f64) {
         self.under_way = self.under_way.saturating_sub(1);
         let is_news = self.decreased.is_none_or(|decreased| sent.at > decreased);
         match load {
@@ -253,7 +253,7 @@ impl Turns {
 #[derive(Debug)]
 pub(super) struct Turn<'t> {
     turns: &'t Turns,
-    sent: Sent,
+    sent: RequestStart,
     load: Load,
 }
 

@@ -1,6 +1,6 @@
 //! Pulse: does a pipeline's thread come round, does it get on, and what keeps it from reading?
 //!
-//! The thread tells it, `/readyz`, `/healthz` and the [`super::lookout`] ask. What a sink does is in [`super::health`].
+//! The thread tells it, `/readyz`, `/healthz` and the `lookout` ask. What a sink does is in `health`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::build::{Built, build};
+use super::build::{Assembly, build};
 use super::policy::Policy;
 use super::{Limits, Pipeline, Stop, Turn};
 use crate::config::{self, model};
@@ -84,7 +84,7 @@ fn number_of(text: &str) -> u64 {
 }
 
 /// What the sink holds, over all runs, and how it behaves.
-struct Held {
+struct Holdings {
     random: fastrand::Rng,
     documents: HashMap<String, u64>,
     /// The pipeline's own accounts, by their ids.
@@ -96,7 +96,7 @@ struct Held {
     requests: u64,
 }
 
-impl Held {
+impl Holdings {
     /// Takes an account, or turns it away in one of many ways; or takes it, and nobody hears of it.
     fn create_account(&mut self, request: &Request) -> Answer {
         let reason = || Reason { kind: "bad".to_owned(), detail: String::new() };
@@ -127,14 +127,14 @@ impl Held {
 
 /// A sink with Elasticsearch's `create`.
 #[derive(Clone)]
-struct Scripted(Arc<Mutex<Held>>);
+struct Scripted(Arc<Mutex<Holdings>>);
 
 impl Scripted {
     fn create(&self, request: &Request) -> Answer {
         let mut held = self.0.lock().unwrap();
         held.requests += 1;
         let faults = held.faults;
-        let goes_wrong = |held: &mut Held| held.random.u32(..100) < faults;
+        let goes_wrong = |held: &mut Holdings| held.random.u32(..100) < faults;
         if request.batch.stream() == Stream::Accounts {
             return held.create_account(request);
         }
@@ -201,7 +201,7 @@ struct Up {
 impl Up {
     fn start(pipeline: &model::Pipeline, data_dir: &Path, sink: &Scripted) -> Up {
         let counters = Telemetry::default().pipeline("p");
-        let Built { pipeline, deliveries, stop, lock, .. } = build(pipeline, data_dir, LIMITS, counters).unwrap();
+        let Assembly { pipeline, deliveries, stop, lock, .. } = build(pipeline, data_dir, LIMITS, counters).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for delivery in deliveries {
             runtime.spawn(delivery.with_sink(Arc::new(sink.clone())).with_policy(POLICY).run());
@@ -299,7 +299,7 @@ impl History {
         let faults = [0, 10, 30][random.usize(..3)];
         let account_faults = [0, 30, 100][random.usize(..3)];
         let (documents, accounts) = (HashMap::new(), HashMap::new());
-        let held = Held { random: random.fork(), documents, accounts, faults, account_faults, requests: 0 };
+        let held = Holdings { random: random.fork(), documents, accounts, faults, account_faults, requests: 0 };
         History {
             folder,
             pipeline: pipelines.remove(0),

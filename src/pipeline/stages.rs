@@ -37,7 +37,7 @@ pub(super) struct BatchLimits {
 
 /// A batch that is ready to go, and what it stands for.
 #[derive(Debug)]
-pub(super) struct Sealed {
+pub(super) struct Shipment {
     /// The documents; there may be none, when all lines were dropped or rejected.
     pub(super) batch: Batch,
     /// How far each file is in it.
@@ -67,7 +67,7 @@ pub(super) struct Stages {
     source_bytes: u64,
     opened: Option<Instant>,
     /// Batches that are ready, in their order.
-    pub(super) sealed: VecDeque<Sealed>,
+    pub(super) sealed: VecDeque<Shipment>,
 }
 
 /// How far a chunk was taken, when the dead letter did not take what had to go there.
@@ -151,7 +151,7 @@ impl Stages {
         let next = self.spent.try_recv().map_or_else(|_| Batch::default(), Batch::reuse);
         let batch = std::mem::replace(&mut self.batch, next);
         let (marks, source_bytes) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.source_bytes));
-        self.sealed.push_back(Sealed { batch, marks, source_bytes });
+        self.sealed.push_back(Shipment { batch, marks, source_bytes });
         self.opened = None;
     }
 

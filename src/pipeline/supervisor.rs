@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::build::{self, BuildError, Built};
-use super::delivery::Closed;
+use super::build::{self, Assembly, BuildError};
+use super::delivery::SinkGone;
 use super::health::Health;
 use super::lookout::Subject;
 use super::pulse::Pulse;
-use super::{Ended, Limits, Stop};
+use super::{Limits, RunEnd, Stop};
 use crate::config::model;
 use crate::observe::ModelSeries;
 use crate::replay;
@@ -41,9 +41,9 @@ pub struct Running {
     /// Which records `model_metrics` counts, in KQL.
     inferences: Option<String>,
     stop: Stop,
-    end: oneshot::Receiver<Ended>,
-    ended: Option<Ended>,
-    deliveries: Vec<JoinHandle<Result<(), Closed>>>,
+    end: oneshot::Receiver<RunEnd>,
+    ended: Option<RunEnd>,
+    deliveries: Vec<JoinHandle<Result<(), SinkGone>>>,
     _lock: File,
 }
 
@@ -129,7 +129,7 @@ impl Supervisor {
     }
 
     /// Waits until every pipeline has ended. May be given up and called again.
-    pub async fn ended(&mut self) -> Vec<(String, Ended)> {
+    pub async fn ended(&mut self) -> Vec<(String, RunEnd)> {
         let mut all = Vec::new();
         for pipeline in &mut self.pipelines {
             all.push((pipeline.name.clone(), pipeline.ended().await));
@@ -140,7 +140,7 @@ impl Supervisor {
 
 impl Running {
     /// Waits for the end of the thread, then of the deliveries. Keeps what it has learnt when it is given up.
-    async fn ended(&mut self) -> Ended {
+    async fn ended(&mut self) -> RunEnd {
         let ended = match self.ended.take() {
             Some(ended) => ended,
             // A thread that says nothing has drained nothing.
@@ -161,14 +161,14 @@ impl Running {
 
 /// Runs a pipeline to its end. A panic is a defect of ours, and an end like another: others run on, nothing of this one
 /// counts as delivered, and whoever asks is told.
-fn run_to_the_end(name: &str, pulse: &Pulse, run: impl FnOnce() -> Ended) -> Ended {
+fn run_to_the_end(name: &str, pulse: &Pulse, run: impl FnOnce() -> RunEnd) -> RunEnd {
     let ended = catch_unwind(AssertUnwindSafe(run)).inspect(|_| pulse.ended());
     ended.unwrap_or_else(|payload| {
         let words = panic_words(&*payload);
         let hint = "please report it; what was not acknowledged is read again at the next start";
         tracing::error!(pipeline = name, hint, "BUG: the pipeline's thread panicked: {words}");
         pulse.panicked(&words);
-        Ended { panic: Some(words), ..Ended::default() }
+        RunEnd { panic: Some(words), ..RunEnd::default() }
     })
 }
 
@@ -178,13 +178,13 @@ fn panic_words(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a word").to_owned()
 }
 
-fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Running, StartError> {
+fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result<Running, StartError> {
     let name = pipeline.name.clone();
     start_replays(pipeline, &built, data_dir)?;
     let inferences = pipeline.observe.first().map(|observer| match observer {
         model::Observer::ModelMetrics(options) => options.inferences.text().to_owned(),
     });
-    let Built { pipeline, deliveries, health, pulse, stop, counters, shown: _, lock } = built;
+    let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
         .into_iter()
         .zip(&health)
@@ -221,7 +221,7 @@ fn start(pipeline: &model::Pipeline, built: Built, data_dir: &Path) -> Result<Ru
 }
 
 /// Starts the thread that replays the dead letter when another process asks for it.
-fn start_replays(pipeline: &model::Pipeline, built: &Built, data_dir: &Path) -> Result<(), StartError> {
+fn start_replays(pipeline: &model::Pipeline, built: &Assembly, data_dir: &Path) -> Result<(), StartError> {
     let (path, name, data_dir) = (pipeline.path.clone(), pipeline.name.clone(), data_dir.to_owned());
     let (dead_letter, counters) = (Arc::clone(&built.pipeline.books.dead_letter), built.counters.clone());
     let stop = built.stop.clone();
@@ -242,9 +242,9 @@ mod tests {
     fn a_thread_that_panics_ends_with_its_words_and_is_not_alive() {
         let pulse = Pulse::default();
         let ended = run_to_the_end("p", &pulse, || panic!("BUG: the {} is gone", "mark"));
-        assert_eq!(ended, Ended { panic: Some("BUG: the mark is gone".to_owned()), ..Ended::default() });
+        assert_eq!(ended, RunEnd { panic: Some("BUG: the mark is gone".to_owned()), ..RunEnd::default() });
         assert_eq!(pulse.death().unwrap(), "its thread panicked: BUG: the mark is gone");
-        let drained = Ended { drained: true, ..Ended::default() };
+        let drained = RunEnd { drained: true, ..RunEnd::default() };
         assert_eq!(run_to_the_end("p", &Pulse::default(), || drained.clone()), drained);
     }
 

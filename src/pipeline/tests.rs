@@ -68,7 +68,7 @@ struct Stand {
 
 /// A pipeline on a thread of its own.
 struct Running {
-    thread: JoinHandle<Ended>,
+    thread: JoinHandle<RunEnd>,
     stop: Stop,
     counters: Counters,
     sink: Moody,
@@ -152,7 +152,7 @@ impl Running {
     }
 
     /// Waits for the end, which must come within `at_most`.
-    fn ended(self, at_most: Duration) -> Ended {
+    fn ended(self, at_most: Duration) -> RunEnd {
         wait_for_at_most("the end", at_most, || self.thread.is_finished());
         let Running { thread, _runtime, .. } = self;
         _runtime.shutdown_background();
@@ -184,13 +184,13 @@ fn what_is_dropped_is_counted_and_what_is_no_record_is_kept_and_all_is_committed
     let counters = running.counters.clone();
     let taken = Arc::clone(&running.sink.taken);
     let ended = running.ended(SOON);
-    assert_eq!(ended, Ended { drained: true, dead_lettered: 1, ..Ended::default() });
+    assert_eq!(ended, RunEnd { drained: true, dead_lettered: 1, ..RunEnd::default() });
     assert_eq!(taken.lock().unwrap().len(), 2);
     assert_eq!(counters.dropped("health").get(), 2);
     assert_eq!((counters.source_read_lines_total.get(), counters.decode_records_total.get()), (5, 4));
     assert_eq!(stand.committed(), [("a.ndjson".to_owned(), text.len() as u64), ("only_drops.ndjson".to_owned(), 19)]);
     assert!(stand.dead_letter().contains("\"raw\":\"no record\""));
-    assert_eq!(stand.start(ONCE, Mood::Takes).ended(SOON), Ended { drained: true, ..Ended::default() });
+    assert_eq!(stand.start(ONCE, Mood::Takes).ended(SOON), RunEnd { drained: true, ..RunEnd::default() });
     assert_eq!(stand.dead_letter().lines().count(), 1, "nothing is read twice");
 }
 

@@ -23,6 +23,7 @@
 //! lengthens its range there, so it grows with the number of files alone; beyond [`RANGES_BYTES_MAX`] the lines of further
 //! files are counted in `account.unlisted`, in sum and not by file. Nothing that was settled is left out of the sums.
 
+mod range;
 mod render;
 
 use std::collections::BTreeMap;
@@ -35,12 +36,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::flow::ack::Mark;
-use crate::flow::batch::{FileKey, ID_CHARACTERS, Id, Stream};
+use crate::flow::batch::{ID_CHARACTERS, Id, Stream};
 use crate::flow::in_flight::Settlement;
 use crate::flow::own_document::OwnDocument;
 use crate::flow::tally::{Delivered, Tally, Totals};
 use crate::state::checkpoint::{Checkpoint, JsonText};
 use crate::telemetry::Latency;
+pub use range::Range;
 use render::{Part, extend, id, milliseconds, own_document, parts, time};
 
 /// How often an account is written.
@@ -108,31 +110,6 @@ pub struct Waiting {
     pub latency: BTreeMap<Arc<str>, Latency>,
 }
 
-/// A part of a file of which all lines are settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Range {
-    /// The path under which the file was read last.
-    pub path: String,
-    /// Its inode.
-    pub inode: u64,
-    /// How often the content had begun anew under this inode.
-    pub generation: u32,
-    /// Where the range begins, in bytes from the start of the file.
-    pub from_bytes: u64,
-    /// Where it ends.
-    pub to_bytes: u64,
-    /// What became of its lines.
-    #[serde(flatten)]
-    pub tally: Tally,
-}
-
-impl Range {
-    /// Which content it is of.
-    pub fn key(&self) -> FileKey {
-        FileKey { inode: self.inode, generation: self.generation }
-    }
-}
-
 /// Settled lines that no range tells of, because there were too many files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlisted {
@@ -168,7 +145,7 @@ struct State {
     unlisted: Unlisted,
     sinks: BTreeMap<String, Delivered>,
     /// Accounts that wait for a sink, as they were kept before there was an outbox.
-    pending: Vec<Pending>,
+    pending: Vec<PendingAccount>,
     /// Everything that was ever settled.
     totals: Totals,
 }
@@ -189,7 +166,7 @@ struct StateView<'s> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Pending {
+struct PendingAccount {
     id: String,
     timestamp_us: i64,
     document: Box<RawValue>,
@@ -213,7 +190,7 @@ pub struct Accounts {
 
 /// What a checkpoint kept of the accounts.
 #[derive(Debug)]
-pub struct Restored {
+pub struct AccountsAtStart {
     /// The accounts, which go on.
     pub accounts: Accounts,
     /// Those that waited for a sink before there was an outbox.
@@ -224,7 +201,7 @@ pub struct Restored {
 
 impl Accounts {
     /// Goes on from what the checkpoint keeps, `null` at the very first start. What cannot be read is begun anew.
-    pub fn restore(subject: Subject, saved: &JsonText) -> Restored {
+    pub fn restore(subject: Subject, saved: &JsonText) -> AccountsAtStart {
         let read = if saved.is_null() { Ok(State::default()) } else { saved.read::<State>() };
         let is_readable = read.is_ok();
         let mut state = read.unwrap_or_default();
@@ -240,7 +217,7 @@ impl Accounts {
             state.state = format!("{:016x}{:016x}", fastrand::u64(..), now.timestamp_nanos_opt().unwrap_or_default());
             state.since = now;
         }
-        let pending = std::mem::take(&mut state.pending).into_iter().map(Pending::into_document).collect();
+        let pending = std::mem::take(&mut state.pending).into_iter().map(PendingAccount::into_document).collect();
         let ranges = std::mem::take(&mut state.ranges);
         let ranges_bytes = ranges.iter().map(bytes_of).sum();
         let by_place = |range: Range| ((range.inode, range.generation, range.from_bytes), range);
@@ -254,7 +231,7 @@ impl Accounts {
             is_said: false,
             next_due: Instant::now() + INTERVAL,
         };
-        Restored { accounts, pending, is_readable }
+        AccountsAtStart { accounts, pending, is_readable }
     }
 
     /// Everything that was settled, as the checkpoint knows it.
@@ -483,7 +460,7 @@ impl Serialize for Accounts {
     }
 }
 
-impl Pending {
+impl PendingAccount {
     fn into_document(self) -> OwnDocument {
         let mut characters = [b'A'; ID_CHARACTERS];
         // One that was damaged by hand is sent under another id rather than kept for ever.

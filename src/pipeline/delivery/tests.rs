@@ -129,12 +129,12 @@ impl Stand {
     }
 
     /// Delivers everything, for 20 seconds at most; `None` is no end by then.
-    async fn run(&mut self) -> Option<Result<(), Closed>> {
+    async fn run(&mut self) -> Option<Result<(), SinkGone>> {
         self.queue.close();
         self.run_open(Duration::from_secs(20)).await
     }
 
-    async fn run_open(&mut self, at_most: Duration) -> Option<Result<(), Closed>> {
+    async fn run_open(&mut self, at_most: Duration) -> Option<Result<(), SinkGone>> {
         tokio::time::timeout(at_most, self.delivery.take().unwrap().run()).await.ok()
     }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::Numbered;
 use super::order::{Next, Order};
+use super::word::{Answered, NumberedDocument, Word};
 use crate::flow::answer::{Answer, Outcome};
 use crate::flow::batch::Batch;
 use crate::flow::wake::Wake;
@@ -23,30 +23,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many troubles in a row are said. A sink that is restarted is none of it, and one that is down is said by records.
 const TROUBLES_SAID: u32 = 3;
 
-/// What became of one document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// The sink holds it.
-    Taken,
-    /// It does not take this one.
-    Refused,
-    /// It takes nothing now, or does not answer.
-    Trouble,
-}
-
-/// What a lane says of a document.
-#[derive(Debug)]
-pub(super) struct Word {
-    pub(super) sink: Arc<str>,
-    pub(super) number: u64,
-    pub(super) answered: Answered,
-}
-
 /// The way of documents into one sink.
 #[derive(Debug)]
 pub struct Lane {
     sink: Arc<str>,
-    arriving: UnboundedReceiver<Arc<Numbered>>,
+    arriving: UnboundedReceiver<Arc<NumberedDocument>>,
     words: Sender<Word>,
     wake: Wake,
     timeout: Duration,
@@ -58,7 +39,7 @@ pub struct Lane {
 impl Lane {
     pub(super) fn new(
         sink: Arc<str>,
-        arriving: UnboundedReceiver<Arc<Numbered>>,
+        arriving: UnboundedReceiver<Arc<NumberedDocument>>,
         words: Sender<Word>,
         wake: Wake,
     ) -> Lane {
@@ -98,7 +79,7 @@ impl Lane {
         }
     }
 
-    async fn send(&mut self, sink: &dyn Sink, numbered: &Numbered) -> (Answered, String) {
+    async fn send(&mut self, sink: &dyn Sink, numbered: &NumberedDocument) -> (Answered, String) {
         let document = &numbered.document;
         let mut batch = Batch::of(document.stream);
         let write = |body: &mut Vec<u8>| body.extend_from_slice(document.text.get().as_bytes());

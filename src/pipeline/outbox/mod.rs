@@ -15,6 +15,7 @@
 
 mod lane;
 mod order;
+mod word;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,22 +30,15 @@ use crate::flow::own_document::OwnDocument;
 use crate::flow::wake::Wake;
 use crate::state::checkpoint::JsonText;
 pub use lane::Lane;
-use lane::{Answered, Word};
+use word::{Answered, NumberedDocument, Word};
 
 /// With so many bytes of documents waiting there is no room for further ones.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A document with its number in the outbox.
-#[derive(Debug)]
-struct Numbered {
-    number: u64,
-    document: OwnDocument,
-}
-
 /// A document that some sink does not hold yet.
 #[derive(Debug)]
 struct Entry {
-    numbered: Arc<Numbered>,
+    numbered: Arc<NumberedDocument>,
     /// The sinks that hold it.
     taken_by: Vec<Arc<str>>,
 }
@@ -74,7 +68,7 @@ struct KeptEntry {
 #[derive(Debug)]
 struct LaneStart {
     sink: Arc<str>,
-    documents: UnboundedSender<Arc<Numbered>>,
+    documents: UnboundedSender<Arc<NumberedDocument>>,
     /// The last that was heard of it is that the sink refuses a document.
     refuses: bool,
 }
@@ -96,7 +90,7 @@ pub struct Outbox {
 
 /// An outbox with what a checkpoint kept, and what belongs to it.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OutboxAtStart {
     /// The outbox.
     pub outbox: Outbox,
     /// One for each sink.
@@ -107,11 +101,12 @@ pub struct Opened {
 
 impl Outbox {
     /// Goes on from what the checkpoint keeps, for sinks of these names. `wake` is rung when one has answered.
-    pub fn open(kept: &JsonText, sinks: &[Arc<str>], wake: &Wake) -> Opened {
+    pub fn open(kept: &JsonText, sinks: &[Arc<str>], wake: &Wake) -> OutboxAtStart {
         let (sender, words) = channel();
         let (starts, lanes) = sinks
             .iter()
             .map(|sink| {
+                #[allow(clippy::disallowed_methods, reason = "what is in it is in the outbox, which is bounded")]
                 let (documents, arriving) = unbounded_channel();
                 let start = LaneStart { sink: Arc::clone(sink), documents, refuses: false };
                 (start, Lane::new(Arc::clone(sink), arriving, sender.clone(), wake.clone()))
@@ -139,7 +134,7 @@ impl Outbox {
         }
         // What was read is on disk.
         outbox.saved();
-        Opened { outbox, lanes, unreadable }
+        OutboxAtStart { outbox, lanes, unreadable }
     }
 
     /// Whether another document may be put.
@@ -155,7 +150,7 @@ impl Outbox {
 
     fn enter(&mut self, document: OwnDocument, taken_by: Vec<Arc<str>>) {
         self.bytes += document.text.get().len();
-        let numbered = Arc::new(Numbered { number: self.next_number, document });
+        let numbered = Arc::new(NumberedDocument { number: self.next_number, document });
         self.next_number += 1;
         self.entries.push_back(Entry { numbered, taken_by });
     }

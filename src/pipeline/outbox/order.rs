@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::lane::Answered;
+use super::word::Answered;
 use crate::pipeline::policy::Policy;
 
 /// The documents that a sink lacks.

@@ -80,7 +80,7 @@ fn document(n: u8, text: &str) -> OwnDocument {
 /// An outbox with a sink for each mood, and their lanes under way.
 fn open(kept: &JsonText, moods: &[Mood]) -> (Outbox, Vec<Moody>) {
     let names: Vec<Arc<str>> = (0..moods.len()).map(|n| format!("sink-{n}").into()).collect();
-    let Opened { outbox, lanes, unreadable } = Outbox::open(kept, &names, &Wake::default());
+    let OutboxAtStart { outbox, lanes, unreadable } = Outbox::open(kept, &names, &Wake::default());
     assert_eq!(unreadable, 0);
     let sinks: Vec<Moody> = moods.iter().map(|mood| Moody::new(*mood)).collect();
     for (lane, sink) in lanes.into_iter().zip(&sinks) {
@@ -168,7 +168,7 @@ async fn there_is_room_for_so_many_bytes_and_what_is_put_beyond_is_kept_all_the_
 async fn what_cannot_be_read_is_counted_and_the_rest_is_there() {
     let good = r#"{"stream":"accounts","id":"AGc0000000000000000000000000","timestamp_us":1,"document":{"n":1.50}}"#;
     let text = format!(r#"[{good},{{"stream":"of_the_future"}},7,{good}]"#);
-    let Opened { outbox, unreadable, .. } =
+    let OutboxAtStart { outbox, unreadable, .. } =
         Outbox::open(&serde_json::from_str(&text).unwrap(), &["store".into()], &Wake::default());
     assert_eq!((outbox.len(), outbox.bytes(), unreadable), (2, 20, 2));
     assert!(serde_json::to_string(&outbox).unwrap().contains(r#""document":{"n":1.50}"#), "as it was written");

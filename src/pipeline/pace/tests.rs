@@ -32,7 +32,7 @@ impl Stand {
         sent.len()
     }
 
-    fn send_all(&mut self) -> Vec<Sent> {
+    fn send_all(&mut self) -> Vec<RequestStart> {
         let mut sent = Vec::new();
         while self.pace.may(self.now) == May::Go {
             sent.push(self.pace.send(self.now, BYTES));

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Range;
+use super::range::Range;
 use crate::flow::batch::{Id, Stream};
 use crate::flow::own_document::OwnDocument;
 use crate::flow::tally::Tally;

@@ -47,7 +47,8 @@ fn kept_text(text: &str) -> JsonText {
 }
 
 fn started(config: &str) -> Accounts {
-    let Restored { mut accounts, pending, is_readable } = Accounts::restore(subject(config), &JsonText::default());
+    let AccountsAtStart { mut accounts, pending, is_readable } =
+        Accounts::restore(subject(config), &JsonText::default());
     assert!(pending.is_empty() && is_readable);
     assert_eq!(kinds(&accounts.begin()), ["configuration", "start"]);
     accounts
@@ -60,7 +61,7 @@ fn ranges_grow_and_are_told_once_and_of_the_configuration_that_decided_them() {
     let news = accounts.saved();
     assert_eq!((news.lines, news.sinks["store"].indexed), (4, 4));
     // What the checkpoint holds goes on, under another configuration.
-    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
     assert_eq!(accounts.totals().lines, 4);
     let open = of_checkpoint(&Checkpoint { accounts: kept(&accounts), ..Checkpoint::default() });
     let by_config: Vec<_> = open.iter().filter(|account| !account.files.is_empty()).map(|a| &*a.config).collect();
@@ -73,7 +74,7 @@ fn ranges_grow_and_are_told_once_and_of_the_configuration_that_decided_them() {
     assert_eq!(member(2, "account.previous_config"), "one");
     assert_eq!((member(0, "account.sequence"), member(2, "account.sequence")), (1.into(), 2.into()));
     // The same again has nothing new to keep.
-    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
     assert_eq!(kinds(&accounts.begin()), ["start"]);
 }
 
@@ -98,10 +99,10 @@ fn what_is_settled_without_room_for_an_account_is_told_later_and_by_nobody_twice
     let mut accounts = started("one");
     accounts.add(&settled(7, 1));
     // Two starts without room; the configuration is another meanwhile.
-    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
     accounts.begin_untold();
     accounts.add(&settled(7, 2));
-    let Restored { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
+    let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
     accounts.begin_untold();
     accounts.add(&settled(8, 4));
     let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
@@ -127,7 +128,7 @@ fn too_many_files_are_told_in_sum() {
     }
     // The files that are listed go on.
     accounts.add(&settled(0, 10));
-    let Restored { mut accounts, .. } = Accounts::restore(subject("one"), &kept(&accounts));
+    let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("one"), &kept(&accounts));
     let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
     let read = |document: &OwnDocument| serde_json::from_str::<Account>(document.text.get()).unwrap();
     let listed: usize = documents.iter().map(|document| read(document).files.len()).sum();
@@ -145,13 +146,14 @@ fn what_was_kept_before_there_was_an_outbox_is_read() {
         "account.kind":"interval","account.state":"s","account.sequence":3,
         "account.files":[{"path":"a","inode":7,"generation":0,"from_bytes":0,"to_bytes":9,"lines":1,"records":1,"kept":1,
         "ids":"00000000000000000000000000000001"}]}}],"totals":{"lines":1}}"#;
-    let Restored { accounts, pending, is_readable } = Accounts::restore(subject("one"), &kept_text(before));
+    let AccountsAtStart { accounts, pending, is_readable } = Accounts::restore(subject("one"), &kept_text(before));
     assert!(is_readable);
     assert_eq!((shown(&pending), accounts.totals().lines), (vec![("interval".to_owned(), vec![(7, 0, 9)])], 1));
     assert_eq!((pending[0].id.as_str(), pending[0].timestamp_us), ("AGc0000000000000000000000000", 5));
     let read = of_checkpoint(&Checkpoint { accounts: kept_text(before), ..Checkpoint::default() });
     assert_eq!(read.iter().map(|account| account.sequence).collect::<Vec<_>>(), [3, 4]);
-    let Restored { is_readable, .. } = Accounts::restore(subject("one"), &kept_text(r#"{"sequence":"damaged"}"#));
+    let AccountsAtStart { is_readable, .. } =
+        Accounts::restore(subject("one"), &kept_text(r#"{"sequence":"damaged"}"#));
     assert!(!is_readable, "what cannot be read is begun anew");
 }
 
@@ -161,7 +163,8 @@ fn what_was_counted_under_a_kind_goes_on_under_the_name_of_its_first_sink() {
     accounts.add(&settled(7, 1));
     accounts.saved();
     let named_kinds = vec![("store", "audit".to_owned())];
-    let Restored { accounts, .. } = Accounts::restore(Subject { named_kinds, ..subject("one") }, &kept(&accounts));
+    let AccountsAtStart { accounts, .. } =
+        Accounts::restore(Subject { named_kinds, ..subject("one") }, &kept(&accounts));
     let sinks: Vec<_> = accounts.totals().sinks.iter().map(|(name, delivered)| (&**name, delivered.indexed)).collect();
     assert_eq!(sinks, [("audit", 1)]);
 }

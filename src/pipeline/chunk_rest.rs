@@ -1,4 +1,4 @@
-//! Held: what of a chunk is left when the dead letter does not take a line of it.
+//! The rest of a chunk: what is left when the dead letter does not take a line of it.
 //!
 //! A chunk borrows the source's buffer, so it cannot wait: while it is there nothing can be committed or looked for. Its
 //! rest is copied here, at most one block or one line, and tried again while everything else goes on. At a stop it is
@@ -13,30 +13,30 @@ use crate::state::checkpoint::Position;
 
 /// The rest of a chunk.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ChunkRest {
     number: FileNumber,
     file: Arc<SourceFile>,
     offset_bytes: u64,
     observed_offset_bytes: u64,
-    content: Rest,
+    content: RestContent,
 }
 
 #[derive(Debug)]
-enum Rest {
+enum RestContent {
     Lines(Vec<u8>),
     PassedOver { what: PassedOver, length_bytes: u64, end: Position },
 }
 
-impl Held {
+impl ChunkRest {
     /// Copies what of a chunk stands behind its first `taken_bytes`, the start of a line.
-    pub(super) fn rest_of(chunk: &Chunk<'_>, taken_bytes: usize) -> Held {
+    pub(super) fn behind(chunk: &Chunk<'_>, taken_bytes: usize) -> ChunkRest {
         let content = match &chunk.content {
-            Content::Lines(bytes) => Rest::Lines(bytes[taken_bytes..].to_vec()),
+            Content::Lines(bytes) => RestContent::Lines(bytes[taken_bytes..].to_vec()),
             Content::PassedOver { what, length_bytes, end } => {
-                Rest::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
+                RestContent::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
             }
         };
-        Held {
+        ChunkRest {
             number: chunk.number,
             file: Arc::clone(&chunk.file),
             offset_bytes: chunk.offset_bytes + taken_bytes as u64,
@@ -48,8 +48,8 @@ impl Held {
     /// The same as a chunk again.
     pub(super) fn chunk(&self) -> Chunk<'_> {
         let content = match &self.content {
-            Rest::Lines(bytes) => Content::Lines(bytes),
-            Rest::PassedOver { what, length_bytes, end } => {
+            RestContent::Lines(bytes) => Content::Lines(bytes),
+            RestContent::PassedOver { what, length_bytes, end } => {
                 Content::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
             }
         };
