@@ -134,6 +134,8 @@ fn too_many_files_are_told_in_sum() {
     let listed: usize = documents.iter().map(|document| read(document).files.len()).sum();
     let unlisted = read(&documents[0]).unlisted;
     assert_eq!((listed, unlisted.ranges, unlisted.tally.lines), (files, 5, 5));
+    let next = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    assert_eq!((read(&next[0]).files.len(), read(&next[0]).unlisted.ranges), (0, 0), "told once");
     let lines =
         |document: &OwnDocument| serde_json::from_str::<Value>(document.text.get()).unwrap()["account.lines"].as_u64();
     assert_eq!(documents.iter().map(|document| lines(document).unwrap()).sum::<u64>(), files as u64 + 6);
