@@ -366,7 +366,7 @@ impl Delivery {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => self.health.trouble(error.trouble()),
                 Err(error) => {
-                    self.health.trouble(Trouble { problem: format!("BUG: a burial ended: {error}"), hint: None })
+                    self.health.trouble(Trouble { problem: format!("BUG: a burial ended: {error}"), hint: None });
                 }
             }
             had_to_wait = true;
