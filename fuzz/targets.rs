@@ -67,11 +67,15 @@ fn framed_naively(bytes: &[u8], offset_bytes: u64) -> Vec<(u64, &[u8])> {
     let mut framed = Vec::new();
     let mut start = offset_bytes;
     for piece in bytes.split(|byte| *byte == b'\n') {
-        let mark = if start == 0 && piece.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let line = &piece[mark..];
+        // Byte order marks stand where a writer began.
+        let mut line = piece;
+        while let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf") {
+            line = rest;
+        }
+        let marks_bytes = (piece.len() - line.len()) as u64;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !line.is_empty() {
-            framed.push((start + mark as u64, line));
+            framed.push((start + marks_bytes, line));
         }
         start += piece.len() as u64 + 1;
     }

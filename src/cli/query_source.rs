@@ -67,7 +67,7 @@ fn of_pipeline(file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Res
     };
     let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
     let name = format!("`{}` of Elasticsearch", options.target.searched());
-    let source = Source::Elasticsearch(client, options.target.clone());
+    let source = Source::Elasticsearch(Box::new(client), options.target.clone());
     let state = (pipeline.name.clone(), state_folder(data_dir, &pipeline.name));
     let hosts: Vec<&str> = options.client.hosts.iter().map(|host| host.as_str()).collect();
     let place = hosts.join(", ");

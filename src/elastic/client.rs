@@ -339,7 +339,7 @@ async fn read_all(answer: &mut reqwest::Response) -> Result<Option<Bytes>, reqwe
     }
     let Some(first) = answer.chunk().await? else { return Ok(Some(Bytes::new())) };
     let Some(second) = answer.chunk().await? else { return Ok(Some(first)) };
-    let mut body = Vec::from([&first[..], &second[..]].concat());
+    let mut body = [&first[..], &second[..]].concat();
     while let Some(chunk) = answer.chunk().await? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Ok(None);

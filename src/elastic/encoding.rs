@@ -68,12 +68,15 @@ async fn aside<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    /// What it is packed by, the packed bytes, and what comes of them.
+    type Row<'t> = (&'t str, Vec<u8>, Result<Option<&'t [u8]>, &'t str>);
+
     #[tokio::test]
     async fn answers_are_unpacked_whatever_gzip_is_called_and_however_many_members_it_has() {
         let (one, two) = (gzip(br#"{"a":"#).unwrap(), gzip(b"1}").unwrap());
         let both = [&one[..], &two[..]].concat();
         let zeros = gzip(&vec![0; 1_000_000]).unwrap().to_vec();
-        let table: [(&str, Vec<u8>, Result<Option<&[u8]>, &str>); 11] = [
+        let table: [Row<'_>; 11] = [
             ("", b"{}".to_vec(), Ok(Some(b"{}"))),
             ("identity", b"{}".to_vec(), Ok(Some(b"{}"))),
             ("gzip", two.to_vec(), Ok(Some(b"1}"))),

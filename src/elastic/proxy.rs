@@ -129,10 +129,13 @@ mod tests {
         }
     }
 
+    /// Who is asked, the variables that are set, and the proxy.
+    type Row<'t> = (&'t str, &'t [(&'t str, &'t str)], &'t str);
+
     #[test]
     fn the_environment_names_a_proxy_as_curl_reads_it() {
         let http = ("HTTP_PROXY", "http://p:1");
-        let table: &[(&str, &[(&str, &str)], &str)] = &[
+        let table: &[Row<'_>] = &[
             ("http://es:9200", &[], "none"),
             ("http://es:9200", &[http], "the proxy http://p:1 (`HTTP_PROXY` in the environment)"),
             ("https://es:9200", &[http], "none"),

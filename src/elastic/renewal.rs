@@ -96,7 +96,7 @@ impl Renewal {
         self.stamps = stamps(&self.options);
         let keys = match self.read() {
             Ok(Some(keys)) => keys,
-            Ok(None) => return RenewalOutcome::Unready(describe_files(self.keys.auth.files())),
+            Ok(None) => return RenewalOutcome::Unready(describe_files(&self.keys.auth.files())),
             Err(problem) => return RenewalOutcome::Unusable(problem),
         };
         if keys == self.keys {
@@ -124,7 +124,7 @@ impl Renewal {
         let certificates_differ = before.is_none_or(|before| before.certificates != self.keys.certificates);
         let auth = if auth_differs { self.keys.auth.files() } else { Vec::new() };
         let certificates = if certificates_differ { certificate_files(&self.options) } else { Vec::new() };
-        describe_files(auth.into_iter().chain(certificates).collect())
+        describe_files(&auth.into_iter().chain(certificates).collect::<Vec<_>>())
     }
 }
 
@@ -202,7 +202,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     })
 }
 
-fn describe_files(files: Vec<NamedFile<'_>>) -> String {
+fn describe_files(files: &[NamedFile<'_>]) -> String {
     let mut words: Vec<String> = files.iter().map(|(what, path)| format!("{what} in `{}`", path.display())).collect();
     words.dedup();
     words.join(", ")

@@ -122,7 +122,7 @@ mod tests {
             match expected {
                 None => assert!(found.is_ok(), "{body}: {found:?}"),
                 Some(words) => {
-                    assert!(found.as_ref().is_err_and(|problem| problem.contains(words)), "{body}: {found:?}")
+                    assert!(found.as_ref().is_err_and(|problem| problem.contains(words)), "{body}: {found:?}");
                 }
             }
         }

@@ -112,7 +112,7 @@ pub enum Problem {
 /// What is wrong with an expression, and where. Prints the problem, the line, and a caret under the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    problem: Problem,
+    problem: Box<Problem>,
     position_bytes: usize,
     position_characters: usize,
     shown: String,
@@ -131,7 +131,13 @@ impl Error {
         let caret_characters = shown.chars().count();
         shown.extend(line_end.chars().take(SHOWN_CHARACTERS_MAX).map(visible));
         let position_characters = before.chars().count();
-        Error { problem, position_bytes, position_characters, shown: shown.trim_end().to_owned(), caret_characters }
+        Error {
+            problem: Box::new(problem),
+            position_bytes,
+            position_characters,
+            shown: shown.trim_end().to_owned(),
+            caret_characters,
+        }
     }
 
     /// What is wrong, in one line.

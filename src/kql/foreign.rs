@@ -246,7 +246,7 @@ fn beginning(piece: &str) -> Option<Foreign> {
     is_known.then(|| Foreign::new(0, first, "field : value and other < 3".to_owned()))
 }
 
-/// `-a : b`, `_exists_ : a`, and names with a space in them.
+/// `-a : b` and `_exists_ : a`. A name may have a space in it, as in Kibana.
 fn in_field(piece: &str, rest: &str) -> Option<Foreign> {
     let name = piece.trim();
     let foreign = |typed: &str, instead: String| Some(Foreign::new(0, typed, instead));
@@ -257,10 +257,6 @@ fn in_field(piece: &str, rest: &str) -> Option<Foreign> {
     if let Some(bare) = name.strip_prefix(['-', '!', '+']).filter(|bare| bare.starts_with(char::is_alphanumeric)) {
         let not = if name.starts_with('+') { "" } else { "not " };
         return foreign(&name[..1], format!("{not}{bare} : {}", value(&value_at(behind))));
-    }
-    if name.contains(is_space) {
-        let seen = "a field's name with a space in it".to_owned();
-        return Some(Foreign { at: 0, seen, instead: format!("\"{name}\" : …") });
     }
     None
 }

@@ -21,7 +21,7 @@ pub enum Source {
     /// An embedded store.
     Store(Box<Reader>),
     /// A cluster, and what was shipped into.
-    Elasticsearch(Client, Target),
+    Elasticsearch(Box<Client>, Target),
 }
 
 /// Why there is no answer.
