@@ -225,7 +225,7 @@ impl Live {
 
 fn line(progress: &Progress, rate: f64) -> String {
     format!(
-        "{} written, {} shipped, {rate:.0}/s, lag {}, {} dead-lettered, {} of low confidence",
+        "{} written, {} shipped, {rate:.0}/s, lag {}, {} dead, {} unsure",
         progress.written,
         progress.shipped,
         format_bytes(progress.lag_bytes),

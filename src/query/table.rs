@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_need_and_the_widest_gives_way() {
         assert_eq!(shown(80, &[["a", "bcd"], ["ef", ""]]), "name  text\na     bcd\nef\n");
-        assert_eq!(shown(14, &[["a", "0123456789"], ["b", "\u{1b}x"]]), "name  text\na     0123456…\nb     \\u{1b}x\n");
+        assert_eq!(shown(14, &[["a", "abcdefghij"], ["b", "\u{1b}x"]]), "name  text\na     abcdefg…\nb     \\u{1b}x\n");
         assert_eq!(shown(14, &[["名名", "名名名名名名"]]), "name  text\n名名  名名名…\n");
-        assert_eq!(shown(5, &[["1234567", "12345678"]]), "name    text\n12345…  12345…\n");
+        assert_eq!(shown(5, &[["abcdefg", "abcdefgh"]]), "name    text\nabcde…  abcde…\n");
         assert_eq!(shown(80, &[]), "");
     }
 

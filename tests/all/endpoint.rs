@@ -220,8 +220,11 @@ impl Endpoint {
         }
     }
 
-    /// Answers if there is room for it.
+    /// Answers if there is room for it. Accounts have a lane of their own beside the requests whose number is adapted.
     fn work(&self, asked: Asked, body: &[u8], fault: Option<Fault>) -> Option<(u16, String)> {
+        if asked == Asked::Accounts {
+            return self.answer(asked, body, fault);
+        }
         let takes = {
             let mut state = self.state();
             let room = state.room;

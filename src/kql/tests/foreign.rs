@@ -61,7 +61,6 @@ confidence ‸lt 0.6                         confidence < 0.6
 ‸_exists_:country                          country : *
 ‸confidence                                confidence : *
 ‸low_confidence and confidence < 0.5       low_confidence : true
-‸machine learning : x                      "machine learning" : …
 "#;
 
 #[test]
@@ -119,6 +118,7 @@ fn what_is_kql_is_read() {
         "and : x and or < 3 and not:x",
         "a : -1 and b : +1 and c >= -0.5 and d : 12.5%",
         "*.eur : 12 and feat*ry : * and \"machine learning\" : x",
+        "machine learning : x and sepal length > 4",
         "i : { a : x and b : y }",
         "@timestamp : 2026-11-23 and not a : *",
     ] {
