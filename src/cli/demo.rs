@@ -281,8 +281,8 @@ fn what_to_try(folders: &Folders, pipelines: &[Pipeline]) -> String {
          ship your own logs: edit pipelines/inference.yaml, then\n{}",
         in_shell(&logs),
         command(&["check", &file, "--sample", &sample], &[]),
-        command(&["query", "'confidence < 0.6'", "--limit", "5", "--pipeline", &file], &data_dir),
-        command(&["reconcile", &file], &data_dir),
+        command(&["query", "'confidence < 0.6'", "--limit", "5", "--pipeline", "demo"], &data_dir),
+        command(&["reconcile", "demo"], &data_dir),
         command(&["run", "pipelines/"], &[]),
     )
 }
