@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Processor, Run, hiding};
 use crate::flow::reject::Reject;
 use crate::record::canonical::{CanonicalError, Scratch, canonicalize, canonicalize_members};
-use crate::record::{Path, Record};
+use crate::record::{Path, Record, covers};
 use crate::text::secret::Secret;
 
 /// A note for `inferlog.notes`.
@@ -73,11 +73,7 @@ impl Hash {
 
     /// Whether the hash takes the place of what it is made of: `hash: { fields: [user.id], into: user.id }`.
     fn is_in_place(&self) -> bool {
-        let into = self.into.as_str();
-        let covers = |field: &Path| {
-            field.as_str().strip_prefix(into).is_some_and(|beyond| beyond.is_empty() || beyond.starts_with('.'))
-        };
-        self.fields.iter().any(covers)
+        self.fields.iter().any(|field| covers(self.into.as_str(), field.as_str()))
     }
 
     /// The digest of a record's members in hexadecimal, without setting it; `None` when none of the fields is there.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Source;
 use crate::flow::batch::SourceFile;
-use crate::record::{Path, Record, Room, json};
+use crate::record::{Path, Record, Room, covers, json};
 
 /// How much of the digest of the configuration is shown.
 const CONFIGURATION_CHARACTERS: usize = 8;
@@ -112,11 +112,7 @@ impl Metadata {
 
 /// Whether some member's name begins with one of the first segments.
 fn has_a_root(record: &Record<'_>) -> bool {
-    let begins = |name: &str, root: &str| {
-        name.as_bytes().first() == root.as_bytes().first()
-            && name.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    record.names().any(|name| ROOTS.iter().any(|root| begins(name, root)))
+    record.names().any(|name| ROOTS.iter().any(|root| covers(root, name)))
 }
 
 fn list(notes: &[&str]) -> String {

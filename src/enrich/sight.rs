@@ -9,7 +9,7 @@ use super::metadata::Metadata;
 use super::timestamp::{TIMESTAMP, Timestamp};
 use super::{Context, Source};
 use crate::kql::{Expression, Fields, Value};
-use crate::record::{Record, Room, json};
+use crate::record::{Record, Room, covers, json};
 
 /// What a condition has to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Sight {
 fn means(field: &str, name: &str) -> bool {
     match field.split_once('*') {
         Some((start, _)) => name.starts_with(start) || start.starts_with(name),
-        None => name.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        None => covers(field, name),
     }
 }
 

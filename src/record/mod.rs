@@ -18,7 +18,7 @@ mod render;
 
 pub use index::NESTING_DEPTH_MAX;
 pub use notation::PathError;
-pub use path::{Path, Room};
+pub use path::{Path, Room, covers};
 
 use std::borrow::Cow;
 
@@ -382,10 +382,7 @@ impl<'l> Record<'l> {
                 continue;
             }
             let Some(reach) = path::reach(path.as_str(), self.name(&member)) else { continue };
-            let is_spared = |spared: &Path| {
-                matches!(path::reach(spared.as_str(), self.name(&member)), Some(Reach::At | Reach::Below(_)))
-            };
-            if spared.is_some_and(is_spared) {
+            if spared.is_some_and(|spared| covers(spared.as_str(), self.name(&member))) {
                 continue;
             }
             count += match reach {

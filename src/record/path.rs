@@ -86,6 +86,11 @@ pub(super) fn reach<'p, 'n>(path: &'p str, name: &'n str) -> Option<Reach<'p, 'n
     }
 }
 
+/// Whether a name is a path or below it: `user` and `user.email` are, of `user`; `users` is not.
+pub fn covers(path: &str, name: &str) -> bool {
+    matches!(reach(path, name), Some(Reach::At | Reach::Below(_)))
+}
+
 /// `part`, which the library lends for the life of its iterator, as the slice of `raw` that it is.
 pub(super) fn place<'r>(raw: &'r str, part: &str) -> &'r str {
     let start = part.as_ptr() as usize - raw.as_ptr() as usize;
