@@ -200,19 +200,11 @@ impl Enrichment {
         Enrichment { steps, sights, default_timestamp, identity, metadata, counters, context, hiding }
     }
 
-    /// Runs the processors on a record, which is then ready to be rendered.
+    /// Runs the processors on a record, which is then ready to be rendered, while somebody looks on.
     ///
     /// # Errors
     /// A [`Reject`] when a processor cannot do its work; [`Enrichment::hide`] prepares the record for the dead letter.
-    pub fn apply(&mut self, record: &mut Record<'_>, source: Source<'_>) -> Result<Verdict, Reject> {
-        self.apply_watched(record, source, &mut Nobody)
-    }
-
-    /// The same while somebody looks on.
-    ///
-    /// # Errors
-    /// As [`Enrichment::apply`].
-    pub fn apply_watched(
+    pub fn apply(
         &mut self,
         record: &mut Record<'_>,
         source: Source<'_>,

@@ -59,7 +59,7 @@ fn run_at(steps: &[Step], line: &str, file: SourceFile, offset_bytes: u64) -> Ou
     let source = Source { file: &file, offset_bytes, read_us: READ_US };
     let mut space = Space::default();
     let mut record = Record::parse(line, &mut space).expect(line);
-    let verdict = enrichment.apply(&mut record, source);
+    let verdict = enrichment.apply(&mut record, source, &mut Nobody);
     let mut document = Vec::new();
     record.render(&mut document);
     let hidden = enrichment.hide(&mut record).then(|| {
@@ -331,7 +331,7 @@ fn rules_that_hide_are_counted_field_by_field() {
     for line in [r#"{"b.x":1,"c":1}"#, r#"{"b":[{"y":1}],"u":{"id.x":1}}"#] {
         let mut space = Space::default();
         let mut record = Record::parse(line, &mut space).unwrap();
-        enrichment.apply(&mut record, Source { file: &file, offset_bytes: 0, read_us: READ_US }).unwrap();
+        enrichment.apply(&mut record, Source { file: &file, offset_bytes: 0, read_us: READ_US }, &mut Nobody).unwrap();
     }
     assert_eq!(idle(&enrichment), ["1 a", "2 c"]);
     assert_eq!(enrichment.hidden_fields(), paths(&["a", "b", "c", "u.id"]));

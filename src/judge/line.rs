@@ -63,7 +63,7 @@ impl Judge {
             Ok(record) => record,
             Err(reject) => return Fate::Rejected(self.enrichment.id_of_line(line.bytes, source), reject, None),
         };
-        match self.enrichment.apply_watched(&mut record, source, watch) {
+        match self.enrichment.apply(&mut record, source, watch) {
             Ok(Verdict { dropped: Some(rule), id, timestamp_us, timed }) => {
                 Fate::Dropped(rule, Verdict { dropped: None, id, timestamp_us, timed }, record)
             }

@@ -181,6 +181,7 @@ impl Outbox {
 
     /// Takes note of what the sinks have answered, and forgets what all of them hold.
     pub fn collect(&mut self) {
+        let mut was_taken = false;
         while let Ok(Word { sink, number, answered }) = self.words.try_recv() {
             if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sink == sink) {
                 lane.refuses = answered == Answered::Refused;
@@ -188,10 +189,13 @@ impl Outbox {
             let entry = self.entries.iter_mut().find(|entry| entry.numbered.number == number);
             if let (Answered::Taken, Some(entry)) = (answered, entry) {
                 entry.taken_by.push(sink);
-                self.is_dirty = true;
+                (self.is_dirty, was_taken) = (true, true);
             }
         }
-        self.forget_held();
+        // This is called at each turn of the pipeline, however many documents wait.
+        if was_taken {
+            self.forget_held();
+        }
     }
 
     fn forget_held(&mut self) {
