@@ -1,6 +1,6 @@
 //! The Elasticsearch sink against a scripted server: what a real one cannot be asked to do.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use inferlog::sink::Sink;
 use inferlog::sink::elasticsearch::{Elasticsearch, ElasticsearchOptions};
 use url::Url;
 
+use crate::scripted::read_request;
 use crate::support::{batch, deliver};
 
 /// What the server does with one request.
@@ -47,8 +48,8 @@ fn serve(script: Script) -> (Url, Heads) {
 }
 
 fn answer(mut stream: TcpStream, script: &Script, heads: &Heads) {
-    let Some(head) = read_request(&mut stream) else { return };
-    heads.lock().unwrap().push(head);
+    let Some(asked) = read_request(&mut BufReader::new(&stream)) else { return };
+    heads.lock().unwrap().push(asked.head);
     match script {
         Script::Bytes(bytes) => {
             let _ = stream.write_all(bytes);
@@ -63,25 +64,6 @@ fn answer(mut stream: TcpStream, script: &Script, heads: &Heads) {
         }
     }
     let _ = stream.read_to_end(&mut Vec::new());
-}
-
-/// Reads head and body of a request; `None` if the client went away.
-fn read_request(stream: &mut TcpStream) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut block = [0; 4096];
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-            if bytes.len() >= end + 4 + length.parse::<usize>().unwrap() {
-                return Some(head);
-            }
-        }
-        match stream.read(&mut block) {
-            Ok(count) if count > 0 => bytes.extend_from_slice(&block[..count]),
-            _ => return None,
-        }
-    }
 }
 
 fn bytes(text: impl Into<String>) -> Script {

@@ -6,7 +6,7 @@
 //! connection. The seed gives the order of faults; which request meets which one depends on the timing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::numbered::{Fate, Found, fate, number_of};
+use crate::scripted::read_request;
 
 /// What can go wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -213,7 +214,7 @@ impl Endpoint {
         stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         loop {
-            let (asked, body) = read_request(&mut reader)?;
+            let (asked, body) = read_bulk(&mut reader)?;
             let fault = if asked == Asked::Other { None } else { self.next_fault() };
             let answer = if asked == Asked::Other { (404, "{}".to_owned()) } else { self.work(asked, &body, fault)? };
             self.write_answer(stream, fault, &answer)?;
@@ -360,29 +361,14 @@ enum Asked {
 }
 
 /// Reads a request: what it is for, and its body. `None` when the client is gone.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Asked, Vec<u8>)> {
-    let mut first = String::new();
-    reader.read_line(&mut first).ok().filter(|length| *length > 0)?;
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok().filter(|length| *length > 0)?;
-        let header = header.trim_end().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let asked = match first.contains("/_bulk") {
-        true if first.contains("/metrics-ml.pipeline-") => Asked::Accounts,
+fn read_bulk(reader: &mut BufReader<TcpStream>) -> Option<(Asked, Vec<u8>)> {
+    let request = read_request(reader)?;
+    let asked = match request.path.contains("/_bulk") {
+        true if request.path.contains("/metrics-ml.pipeline-") => Asked::Accounts,
         true => Asked::Records,
         false => Asked::Other,
     };
-    Some((asked, body))
+    Some((asked, request.body))
 }
 
 /// Ids of a bulk body, and what is read of each document.

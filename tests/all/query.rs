@@ -1,6 +1,6 @@
 //! `inferlog query`: the same rows from the store and from Elasticsearch, in every format, and what is said about them.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::place::{Ended, Place, Signal, pipeline, pipeline_of, record, records, start, wait_for};
+use crate::scripted::read_request;
 use crate::support::{Method, Node};
 
 /// A day's records, some of which are odd in one way each.
@@ -418,24 +419,11 @@ fn answer_slowly(stream: TcpStream, noted: &Mutex<Vec<String>>) -> Option<()> {
     let mut writer = stream.try_clone().ok()?;
     let mut reader = BufReader::new(stream);
     loop {
-        let (mut head, mut length) = (String::new(), 0);
-        reader.read_line(&mut head).ok().filter(|count| *count > 0)?;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        noted.lock().unwrap().push(format!("{} {}", head.trim(), String::from_utf8_lossy(&body)));
-        if head.contains("POST /_search") {
+        let asked = read_request(&mut reader)?;
+        noted.lock().unwrap().push(format!("{} {}", asked.line, String::from_utf8_lossy(&asked.body)));
+        if asked.line.contains("POST /_search") {
             // Until the client goes away.
-            let _ = reader.read_line(&mut head);
+            let _ = reader.read_line(&mut String::new());
             return None;
         }
         let shards = r#""_shards":{"total":1,"successful":1,"failed":0}"#;

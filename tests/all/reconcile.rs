@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::numbered::{self, report};
 use crate::place::{Ended, Place, append, pipeline_of, records, start};
+use crate::scripted::{Answer, scripted};
 use crate::support::{Method, Node};
 
 const FILES: &str = "paths: [\"logs/*.ndjson\"], poll_interval: 50ms";
@@ -356,42 +357,14 @@ fn what_it_cannot_look_at_is_no_all_clear() {
 
 /// An Elasticsearch of which a shard is missing: it answers everything, with success.
 fn partial_server() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer_in_part(stream));
-        }
-    });
-    url
-}
-
-fn answer_in_part(stream: std::net::TcpStream) -> Option<()> {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-    let mut writer = stream.try_clone().ok()?;
-    let mut reader = BufReader::new(stream);
-    loop {
-        let (mut head, mut length) = (String::new(), 0);
-        reader.read_line(&mut head).ok().filter(|count| *count > 0)?;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        reader.read_exact(&mut vec![0; length]).ok()?;
-        let failed = u8::from(head.contains("/_count"));
+    scripted(|asked| {
+        let failed = u8::from(asked.path.contains("/_count"));
         let shards = format!("\"_shards\":{{\"total\":2,\"successful\":{},\"failed\":{failed}}}", 2 - failed);
         let answer = format!(
             "{{\"count\":0,\"id\":\"v\",\"fields\":{{}},\"hits\":{{\"hits\":[]}},\"timed_out\":false,{shards}}}"
         );
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-elastic-product: Elasticsearch";
-        writer.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).as_bytes()).ok()?;
-    }
+        Answer::new(200, &[("content-type", "application/json"), ("x-elastic-product", "Elasticsearch")], &answer)
+    })
 }
 
 #[test]

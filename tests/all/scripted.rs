@@ -1,12 +1,14 @@
 //! A server that answers what a function says, one request a connection; it ends with the test's process.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 /// What it was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    /// The first line, as it came.
+    pub(crate) line: String,
     pub(crate) path: String,
     /// In small letters.
     pub(crate) head: String,
@@ -41,7 +43,7 @@ pub(crate) fn scripted(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static
         for stream in listener.incoming().flatten() {
             let answer = Arc::clone(&answer);
             std::thread::spawn(move || {
-                let asked = read(&stream)?;
+                let asked = read_request(&mut BufReader::new(&stream))?;
                 (&stream).write_all(answer(&asked).0.as_bytes()).ok()
             });
         }
@@ -49,17 +51,17 @@ pub(crate) fn scripted(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static
     url
 }
 
-/// `None` when the client is gone.
-fn read(stream: &TcpStream) -> Option<Asked> {
-    let mut reader = BufReader::new(stream);
+/// Reads one request; `None` when the client is gone.
+pub(crate) fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         reader.read_line(&mut head).ok().filter(|length| *length > 0)?;
     }
-    let path = head.split(' ').nth(1)?.to_owned();
+    let line = head.lines().next()?.to_owned();
+    let path = line.split(' ').nth(1)?.to_owned();
     let head = head.to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
-    let mut body = vec![0; length];
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { path, head, body })
+    Some(Asked { line, path, head, body })
 }
