@@ -223,7 +223,7 @@ fn described(outcome: &Outcome) -> (String, Vec<String>) {
 fn remarks(sample: &Sample) {
     for (note, Group { count, first }) in &sample.notes {
         let what = match note.as_str() {
-            "read_time" => "have no time that can be read: `@timestamp` is the time of reading",
+            "read_time" => "without a time that can be read: `@timestamp` is the time of reading",
             "assumed_utc" => "have a time without a zone, taken as UTC; `zone:` of `timestamp` says another",
             note => &format!("are noted `{note}` in `inferlog.notes`"),
         };

@@ -365,7 +365,8 @@ fn judge(pipeline: &str, summary: &Summary) -> u8 {
     let Summary { indexed, duplicates, dropped, remaining, interrupted, trouble } = summary;
     say(&format!(
         "pipeline `{pipeline}`: {indexed} delivered, {duplicates} were there already, {dropped} dropped by a rule, \
-         {remaining} remain in the dead letter"
+         {remaining} {} in the dead letter",
+        if *remaining == 1 { "remains" } else { "remain" },
     ));
     if let Some((problem, hint)) = trouble {
         complain(

@@ -19,7 +19,6 @@ use crate::pipeline::supervisor::Supervisor;
 use crate::sink::store::{Reader, Store};
 use crate::state::folder::{data_dir, state_folder, store_file};
 use crate::state::lock::lock;
-use crate::text::units::format_bytes;
 
 /// The pipeline of the demo, as a user would write it.
 const PIPELINE: &str = include_str!("demo.yaml");
@@ -228,7 +227,7 @@ fn line(progress: &Progress, rate: f64) -> String {
         "{} written, {} shipped, {rate:.0}/s, lag {}, {} dead, {} unsure",
         progress.written,
         progress.shipped,
-        format_bytes(progress.lag_bytes),
+        indicatif::HumanBytes(progress.lag_bytes),
         progress.dead_lettered,
         progress.low_confidence,
     )

@@ -95,27 +95,35 @@ fn json(pipeline: &str, report: &Report) -> String {
     document.to_string()
 }
 
-const COLUMNS: [&str; 14] = [
-    "file",
-    "proof",
-    "bytes",
-    "lines",
-    "records",
-    "indexed",
-    "dropped",
-    "erased",
-    "expired",
-    "dead letter",
-    "missing",
-    "unexpected",
-    "undecidable",
-    "waiting",
+/// The columns, and whether each is shown where all of it is zero.
+const COLUMNS: [(&str, bool); 14] = [
+    ("file", true),
+    ("proof", true),
+    ("bytes", true),
+    ("lines", true),
+    ("records", false),
+    ("indexed", true),
+    ("dropped", false),
+    ("erased", false),
+    ("expired", false),
+    ("dead letter", false),
+    ("missing", true),
+    ("unexpected", false),
+    ("undecidable", false),
+    ("waiting", false),
 ];
 
 fn show(pipeline: &str, report: &Report) {
     let sum = sum(&report.rows);
+    let in_all = cells(counted(report.rows.len(), "file"), "", &sum);
+    let is_shown: Vec<bool> =
+        COLUMNS.iter().zip(&in_all).map(|((_, always), cell)| *always || !is_zero(cell)).collect();
+    let shown =
+        |cells: Vec<String>| cells.into_iter().zip(&is_shown).filter(|(_, shown)| **shown).map(|(cell, _)| cell);
+    let head: Vec<&str> =
+        COLUMNS.iter().zip(&is_shown).filter(|(_, shown)| **shown).map(|((name, _), _)| *name).collect();
     let rows = report.rows.iter().map(|row| cells(row.path.clone(), proof(row.proof), row));
-    print_table(&COLUMNS, rows.chain([cells(counted(report.rows.len(), "file"), "", &sum)]));
+    print_table(&head, rows.chain([in_all]).map(|cells| shown(cells).collect()));
     for row in &report.rows {
         if let Some(note) = &row.note {
             print(&format!("{}: {note}", harmless(&row.path)));
@@ -195,6 +203,10 @@ fn cells(file: String, proof: &str, row: &Row) -> Vec<String> {
     cells.extend(counts.iter().map(u64::to_string));
     cells.push(format_bytes(row.waiting_bytes));
     cells
+}
+
+fn is_zero(cell: &str) -> bool {
+    cell.trim_end_matches(char::is_alphabetic) == "0"
 }
 
 fn counts(row: &Row) -> [u64; 10] {

@@ -202,6 +202,13 @@ impl Expression {
         })
     }
 
+    /// Whether it asks for a field in whatever way, also by a pattern.
+    pub fn asks_for(&self, field: &str) -> bool {
+        let mut asks = false;
+        self.tree.visit_fields(&mut |named| asks |= named.path().matches(field));
+        asks
+    }
+
     /// Whether it looks for a text in all fields.
     pub fn has_text(&self) -> bool {
         self.tree.any(&|node| matches!(node, Node::Text(_)))

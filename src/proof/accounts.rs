@@ -121,8 +121,15 @@ pub struct Unlisted {
 }
 
 impl Unlisted {
-    fn is_nothing(&self) -> bool {
+    /// Whether every range is listed.
+    pub fn is_nothing(&self) -> bool {
         self.ranges == 0
+    }
+
+    /// Adds those of another account.
+    pub fn join(&mut self, other: &Unlisted) {
+        self.ranges += other.ranges;
+        self.tally.join(&other.tally);
     }
 }
 

@@ -236,6 +236,60 @@ fn a_loss_is_proven_whatever_the_pipeline_file_says_today() {
 }
 
 #[test]
+fn what_a_condition_on_the_path_decided_before_a_rename_is_told_by_the_account() {
+    let rule = "- drop: { name: noise, when: \"log.file.path : *a.ndjson and event : noise\" }";
+    let place = place(rule);
+    append(&place.log(), dirty_lines(100));
+    place.run_once_to(1);
+    check(&place, 0, [100, 80, 10, 0, 10, 0, 0, 0]);
+    fs::rename(place.log(), place.path("logs/renamed")).unwrap();
+    // By its name now nothing of it would be dropped.
+    check(&place, 0, [100, 80, 10, 0, 10, 0, 0, 0]);
+    sql(&place, "DELETE FROM records WHERE json_extract(document, '$.n') = 55");
+    check(&place, 1, [100, 79, 10, 0, 10, 1, 0, 0]);
+    sql(&place, "DELETE FROM accounts");
+    check(&place, 1, [100, 79, 0, 0, 10, 0, 0, 11]);
+}
+
+/// Lets the accounts count what they tell of files in sum, as they do where there are too many.
+fn tell_in_sum(place: &Place, path_end: &str) {
+    let store = Connection::open(place.path("data/p/store.sqlite")).unwrap();
+    let mut select = store.prepare("SELECT rowid, document FROM accounts").unwrap();
+    let accounts = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).unwrap();
+    for (row, document) in accounts.map(Result::unwrap).collect::<Vec<_>>() {
+        let mut account: Value = serde_json::from_str(&document).unwrap();
+        let Some(files) = account["account.files"].as_array_mut() else { continue };
+        let named = |file: &Value| file["path"].as_str().unwrap().ends_with(path_end);
+        let Some(at) = files.iter().position(named) else { continue };
+        let mut sum = files.remove(at);
+        sum["ranges"] = 1.into();
+        account["account.unlisted"] = sum;
+        store.execute("UPDATE accounts SET document = ?1 WHERE rowid = ?2", (account.to_string(), row)).unwrap();
+    }
+}
+
+#[test]
+fn what_accounts_count_in_sum_is_proven_while_it_is_there_and_undecidable_after() {
+    let place = place(DROP_NOISE);
+    append(&place.log(), dirty_lines(1_000));
+    append(&place.path("logs/b.ndjson"), records(0..50));
+    place.run_once_to(1);
+    tell_in_sum(&place, "b.ndjson");
+    check(&place, 0, [1_050, 850, 100, 0, 100, 0, 0, 0]);
+    // Gone, and forgotten by the checkpoint: the documents of which nobody tells are not called complete.
+    fs::remove_file(place.path("logs/b.ndjson")).unwrap();
+    let path = place.path("data/p/checkpoint.json");
+    let mut checkpoint: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let files = checkpoint["files"].as_array_mut().unwrap();
+    files.retain(|file| !file["path"].as_str().unwrap().ends_with("b.ndjson"));
+    assert_eq!(files.len(), 1);
+    fs::write(&path, checkpoint.to_string()).unwrap();
+    let report = check(&place, 1, [1_000, 800, 100, 0, 100, 0, 0, 50]);
+    assert_eq!(proofs(&report), ["none", "lines"], "{report}");
+    assert!(report["rows"][0]["note"].as_str().unwrap().contains("50 lines of 1 range in sum and not by file"));
+}
+
+#[test]
 fn a_record_without_a_time_of_its_own_is_expired_or_undecidable_after_retention() {
     let place = Place::new(&pipeline_of("paths: [\"logs/*.ndjson\"]", "", "store"));
     append(&place.log(), "{\"n\":1}\n{\"n\":2}\n");

@@ -38,7 +38,7 @@ fn a_sample_tells_which_line_is_turned_away_and_why_and_what_was_assumed() {
             "1  would go to the dead letter: not_an_object (decode) (first: line 4)",
             "the line does not begin with `{`",
             "what would fix it: mend the program that writes the log",
-            "1  have no time that can be read: `@timestamp` is the time of reading (first: line 2)",
+            "1  without a time that can be read: `@timestamp` is the time of reading (first: line 2)",
             "1  have a time without a zone, taken as UTC; `zone:` of `timestamp` says another (first: line 5)",
             "the flag `low_confidence` was never decided: no record has what `confidence < 0.6` asks for",
             "3  counted by `model_metrics`",

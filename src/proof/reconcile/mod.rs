@@ -16,6 +16,10 @@
 //! What stands behind the committed offsets waits, and so does what was never met ([`Waiting`]): it is measured and not
 //! judged. Only [`Scope::Committed`] lets that pass.
 //!
+//! Where conditions ask for `log.file.path`, the name of a file today says nothing of what was decided before it was
+//! renamed: the accounts decide there, too. What they count in sum and not by file ([`Unlisted`]) is proven when number
+//! and sum are those of the lines that are there and that no account tells of; else it is undecidable.
+//!
 //! It reads the state and the sink and changes neither; judging committed bytes alone, it runs beside a live process. The
 //! dead letter is read before the sink, because a replay moves entries from the one to the other.
 
@@ -30,7 +34,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::accounts;
+use super::accounts::{self, Unlisted};
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{Entries, ReadError};
 use crate::elastic::client::Client;
@@ -47,10 +51,11 @@ use crate::source::files::waiting::Waiting;
 use crate::state::checkpoint::{self, CheckpointError, FileEntry};
 use crate::state::folder::{checkpoint_file, dead_letter_folder, state_folder};
 use crate::text::chain::chain;
+use crate::text::units::counted;
 use holdings::{Bounds, Holdings, Searched};
 use lines::{Fate, Judge, Judged};
 pub use report::{Finding, Frontier, Proof, Report, Row, Scope};
-use told::{Decided, Loss, Nowhere, Told, expected_of, has_gaps, span, told_by};
+use told::{Decided, Decision, Loss, Nowhere, PathMatters, Sum, Told, expected_of, has_gaps, span, told_by};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
@@ -141,8 +146,10 @@ pub async fn reconcile(
         accounts.extend(holdings.accounts().await.map_err(told)?);
         let erased = erased(&holdings).await.map_err(told)?;
         let expired_until_us = holdings.expired_until_us().map_err(told)?;
-        let (dead, told_by) = (&dead, told_by(accounts));
-        let proof = Prover { pipeline, holdings, sink: &sink.name, dead, erased, expired_until_us, told_by };
+        let (told_by, unlisted) = told_by(accounts);
+        let (sink, dead, path_matters) = (sink.name.as_str(), &dead, path_matters(pipeline));
+        let proof =
+            Prover { pipeline, holdings, sink, dead, erased, expired_until_us, told_by, unlisted, path_matters };
         let mut report = proof.prove(&checkpoint.files, progress).await?;
         (report.scope, report.frontier) = (scope, frontier);
         report.note_waiting(&waiting, &checkpoint.files);
@@ -245,8 +252,23 @@ async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
     Ok(erased)
 }
 
-/// Documents by file that were found by their places, under ids that today's file would not give them.
-type ByPlace = HashMap<String, Vec<Id>>;
+/// The field that changes when a file is renamed.
+const FILE_PATH: &str = "log.file.path";
+
+fn path_matters(pipeline: &model::Pipeline) -> PathMatters {
+    let mut conditions = pipeline.enrich.iter().flat_map(|step| [step.when.as_ref(), step.condition()]).flatten();
+    if conditions.any(|condition| condition.asks_for(FILE_PATH)) { PathMatters::Yes } else { PathMatters::No }
+}
+
+/// What the files that are there bring to light, beside their rows.
+#[derive(Default)]
+struct Evidence {
+    findings: Vec<Finding>,
+    /// Documents by file that were found by their places, under ids that today's file would not give them.
+    by_place: HashMap<String, Vec<Id>>,
+    /// What is held of lines that no account tells of.
+    untold: Sum,
+}
 
 /// Whether retention may have deleted a document.
 enum Age {
@@ -272,6 +294,8 @@ struct Prover<'p> {
     erased: Erased,
     expired_until_us: Option<i64>,
     told_by: BTreeMap<String, Vec<Told>>,
+    unlisted: Unlisted,
+    path_matters: PathMatters,
 }
 
 impl Prover<'_> {
@@ -295,15 +319,16 @@ impl Prover<'_> {
         let whole: u64 = there.iter().map(|(entry, _)| entry.committed.offset_bytes).sum();
         let mut judge = Judge::new(self.pipeline);
         let mut done = 0;
-        let mut by_place = ByPlace::new();
+        let mut evidence = Evidence::default();
         for (entry, file) in there {
-            let row = self.by_lines(&mut judge, entry, file, &mut report.findings, &mut by_place).await?;
-            report.rows.push(row);
+            report.rows.push(self.by_lines(&mut judge, entry, file, &mut evidence).await?);
             done += entry.committed.offset_bytes;
             progress(done, whole);
         }
-        self.find_unexpected(&mut judge, files, &by_place, &mut report).await?;
+        self.find_unexpected(&mut judge, files, &mut evidence, &mut report.rows).await?;
         report.rows.extend(self.by_accounts(gone).await?);
+        report.rows.extend(self.not_by_file(evidence.untold));
+        report.findings = evidence.findings;
         report.findings.sort_by(|one, other| (&one.path, one.offset_bytes).cmp(&(&other.path, other.offset_bytes)));
         Ok(report)
     }
@@ -318,17 +343,16 @@ impl Prover<'_> {
         judge: &mut Judge,
         entry: &FileEntry,
         mut file: TailedFile,
-        findings: &mut Vec<Finding>,
-        by_place: &mut ByPlace,
+        evidence: &mut Evidence,
     ) -> Result<Row, ReconcileError> {
         let mut row = row(entry, Proof::Lines);
-        let mut decided = Decided::new(self.told_by.get(&row.file), &self.pipeline.digest);
+        let mut decided = Decided::new(self.told_by.get(&row.file), &self.pipeline.digest, self.path_matters);
         let (mut block, mut undecidable) = (Vec::new(), Vec::new());
         let failed = |source| ReconcileError::File { path: entry.path.clone(), source };
         while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {
             block.retain(|line| line.offset_bytes >= row.from_bytes);
             for lines in block.chunks(LOOKED_UP) {
-                self.judge_lines(lines, &mut row, &mut decided, &mut undecidable).await?;
+                self.judge_lines(lines, &mut row, &mut decided, &mut undecidable, &mut evidence.untold).await?;
             }
         }
         let read_to = file.consumed_position().offset_bytes;
@@ -337,7 +361,7 @@ impl Prover<'_> {
             row.undecidable += 1;
         }
         if decided.has_nowhere() {
-            self.look_by_place(&mut row, &mut decided, by_place).await?;
+            self.look_by_place(&mut row, &mut decided, evidence).await?;
         }
         for (line, loss) in decided.losses() {
             match loss {
@@ -349,6 +373,7 @@ impl Prover<'_> {
         row.undecidable += undecidable.len() as u64;
         row.missing += decided.missing.len() as u64;
         let finding = |what, offset_bytes, id| Finding { what, path: entry.path.clone(), offset_bytes, id };
+        let findings = &mut evidence.findings;
         findings.extend(undecidable.into_iter().map(|offset_bytes| finding("undecidable", offset_bytes, None)));
         let missing = decided.missing.into_iter();
         findings.extend(missing.map(|(offset_bytes, id)| finding("missing", offset_bytes, Some(id.to_string()))));
@@ -361,6 +386,7 @@ impl Prover<'_> {
         row: &mut Row,
         decided: &mut Decided<'_>,
         undecidable: &mut Vec<u64>,
+        untold: &mut Sum,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<Id> = lines.iter().map(|line| line.fate.id()).collect();
         let present = self.holdings.present(&ids).await.map_err(|trouble| self.failed(trouble))?;
@@ -369,11 +395,11 @@ impl Prover<'_> {
             row.lines += 1;
             row.records += u64::from(line.is_record);
             let (id, offset_bytes) = (line.fate.id(), line.offset_bytes);
-            let is_old = decided.is_old(offset_bytes);
+            let decision = decided.decision(offset_bytes);
             let in_dead_letter = dead.and_then(|dead| dead.get(&offset_bytes));
             let (count, held) = match line.fate {
-                // Today's rule drops it; the one before may have kept it.
-                Fate::Dropped(_) if !is_old => (&mut row.dropped, None),
+                // Today's rule drops it; another one may have kept it.
+                Fate::Dropped(_) if decision == Decision::Today => (&mut row.dropped, None),
                 _ if present.contains(&id) => (&mut row.indexed, Some(id)),
                 _ if in_dead_letter.is_some() => (&mut row.dead_lettered, in_dead_letter.copied()),
                 _ if self.erased.all.contains(&id) => (&mut row.erased, Some(id)),
@@ -383,20 +409,25 @@ impl Prover<'_> {
                         undecidable.push(offset_bytes);
                         continue;
                     }
-                    Age::Kept if is_old => {
-                        let is_kept_today = !matches!(fate, Fate::Dropped(_));
-                        decided.nowhere(Nowhere { offset_bytes, id, is_kept_today });
-                        continue;
-                    }
                     Age::Kept => {
-                        decided.missing.push((offset_bytes, id));
+                        match decision {
+                            Decision::Today => decided.missing.push((offset_bytes, id)),
+                            Decision::Untold => undecidable.push(offset_bytes),
+                            Decision::Then => {
+                                let is_kept_today = !matches!(fate, Fate::Dropped(_));
+                                decided.nowhere(Nowhere { offset_bytes, id, is_kept_today });
+                            }
+                        }
                         continue;
                     }
                 },
             };
             *count += 1;
-            if let Some(id) = held.filter(|_| is_old) {
-                decided.found(offset_bytes, &id);
+            let Some(id) = held else { continue };
+            match decision {
+                Decision::Then => decided.found(offset_bytes, &id),
+                _ if !decided.is_told(offset_bytes) => *untold = untold.with(&id),
+                _ => {}
             }
         }
         Ok(())
@@ -422,10 +453,10 @@ impl Prover<'_> {
         &self,
         row: &mut Row,
         decided: &mut Decided<'_>,
-        by_place: &mut ByPlace,
+        evidence: &mut Evidence,
     ) -> Result<(), ReconcileError> {
         let bounds = Bounds::from([(row.file.clone(), row.to_bytes)]);
-        let found = by_place.entry(row.file.clone()).or_default();
+        let found = evidence.by_place.entry(row.file.clone()).or_default();
         let visit = |place: holdings::Place| {
             if let Some(id) = Id::read(&place.id)
                 && decided.found_at(place.offset_bytes, &id)
@@ -442,23 +473,23 @@ impl Prover<'_> {
         &self,
         judge: &mut Judge,
         files: &[FileEntry],
-        by_place: &ByPlace,
-        report: &mut Report,
+        evidence: &mut Evidence,
+        rows: &mut [Row],
     ) -> Result<(), ReconcileError> {
-        let bounds: Bounds = report.rows.iter().map(|row| (row.file.clone(), row.to_bytes)).collect();
+        let bounds: Bounds = rows.iter().map(|row| (row.file.clone(), row.to_bytes)).collect();
         let counts = self.holdings.counts(&bounds).await.map_err(|trouble| self.failed(trouble))?;
-        for row in &mut report.rows {
+        for row in rows {
             if counts.get(&row.file).is_none_or(|count| *count <= row.indexed) {
                 continue;
             }
             let Some(mut file) = files.iter().find(|entry| key(entry) == row.file).and_then(locate) else { continue };
-            let mut expected: HashSet<Id> = by_place.get(&row.file).into_iter().flatten().copied().collect();
+            let mut expected: HashSet<Id> = evidence.by_place.get(&row.file).into_iter().flatten().copied().collect();
             let mut block = Vec::new();
             let failed = |source| ReconcileError::File { path: row.path.clone(), source };
             while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {
                 expected.extend(block.iter().map(|line| line.fate.id()));
             }
-            let findings = &mut report.findings;
+            let findings = &mut evidence.findings;
             let bounds = Bounds::from([(row.file.clone(), row.to_bytes)]);
             let visit = |place: holdings::Place| {
                 // Taken out, so that a document that is there twice is found, too.
@@ -526,6 +557,23 @@ impl Prover<'_> {
             self.judge_difference(&mut row, told, *kept, found);
         }
         Ok(row)
+    }
+
+    /// What the accounts count in sum and not by file; nothing where that is proven line by line.
+    fn not_by_file(&self, untold: Sum) -> Option<Row> {
+        let Unlisted { ranges, tally } = &self.unlisted;
+        if self.unlisted.is_nothing() || (tally.kept, tally.ids) == (untold.0, untold.1) {
+            return None;
+        }
+        let found = if untold.0 <= tally.kept { untold.0 } else { 0 };
+        let note = format!(
+            "the accounts count {} of {} in sum and not by file, because there were too many files; what is there of \
+             files that no account tells of does not agree with it, so nobody can say of which lines it is",
+            counted(tally.lines, "line"),
+            counted(*ranges, "range"),
+        );
+        let undecidable = (tally.kept - found).max(1);
+        Some(Row { path: "(not by file)".to_owned(), undecidable, note: Some(note), ..Row::empty(Proof::None) })
     }
 
     /// What it means that a file's account and what is held of it differ.

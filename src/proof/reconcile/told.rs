@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::flow::batch::Id;
 use crate::flow::tally::{IdSum, Tally};
-use crate::proof::accounts::{Account, Range};
+use crate::proof::accounts::{Account, Range, Unlisted};
 
 /// A range that an account tells of, with the folder of state and the configuration that it is of.
 #[derive(Clone, Debug)]
@@ -18,15 +18,18 @@ pub(super) struct Told {
     pub(super) read_by: Option<DateTime<Utc>>,
 }
 
-/// What the accounts tell of each file, in the order of its bytes; an account that is told twice counts once.
-pub(super) fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
+/// What the accounts tell of each file, in the order of its bytes, and what they tell of no file in particular; an account
+/// that is told twice counts once.
+pub(super) fn told_by(accounts: Vec<Account>) -> (BTreeMap<String, Vec<Told>>, Unlisted) {
     let mut seen = HashSet::new();
     let mut told_by: BTreeMap<String, Vec<Told>> = BTreeMap::new();
-    for Account { kind, state, sequence, config, files, time, .. } in accounts {
-        // Configurations have no number, and no files.
-        if files.is_empty() || !seen.insert((state.clone(), sequence)) {
+    let mut not_by_file = Unlisted::default();
+    for Account { kind, state, sequence, config, files, unlisted, time, .. } in accounts {
+        // Configurations have no number, and tell of no lines.
+        if files.is_empty() && unlisted.is_nothing() || !seen.insert((state.clone(), sequence)) {
             continue;
         }
+        not_by_file.join(&unlisted);
         // What is in no account yet has no time.
         let read_by = Some(time).filter(|_| !kind.is_empty());
         for range in files {
@@ -35,19 +38,38 @@ pub(super) fn told_by(accounts: Vec<Account>) -> BTreeMap<String, Vec<Told>> {
         }
     }
     told_by.values_mut().for_each(|told| told.sort_by_key(|told| told.range.from_bytes));
-    told_by
+    (told_by, not_by_file)
 }
 
 /// How many ids, and their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sum(u64, IdSum);
+pub(super) struct Sum(pub(super) u64, pub(super) IdSum);
 
 impl Sum {
-    fn with(mut self, id: &Id) -> Sum {
+    pub(super) fn with(mut self, id: &Id) -> Sum {
         self.0 += 1;
         self.1.add(id);
         self
     }
+}
+
+/// How far the pipeline file as it is now says what was decided on a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The same was decided.
+    Today,
+    /// Another file was in force, or the line may have had another path that conditions ask for: the account of the time
+    /// tells.
+    Then,
+    /// Conditions ask for the path that the line had, and no account tells of it.
+    Untold,
+}
+
+/// Whether conditions ask for the path of the log file, which changes when the file is renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PathMatters {
+    Yes,
+    No,
 }
 
 /// A line that is found nowhere, in a range that another configuration decided on.
@@ -84,18 +106,19 @@ struct Old<'t> {
 #[derive(Debug)]
 pub(super) struct Decided<'t> {
     told: &'t [Told],
-    /// Ranges that another configuration than today's decided on.
+    path_matters: PathMatters,
+    /// Ranges of which today's configuration does not say what was decided.
     old: Vec<Old<'t>>,
     /// Lines that today's decided on, and that are found nowhere.
     pub(super) missing: Vec<(u64, Id)>,
 }
 
 impl<'t> Decided<'t> {
-    pub(super) fn new(told: Option<&'t Vec<Told>>, config: &str) -> Decided<'t> {
+    pub(super) fn new(told: Option<&'t Vec<Told>>, config: &str, path_matters: PathMatters) -> Decided<'t> {
         let told = told.map_or(&[][..], Vec::as_slice);
-        let old = told.iter().filter(|told| told.config != config);
+        let old = told.iter().filter(|told| path_matters == PathMatters::Yes || told.config != config);
         let old = old.map(|told| Old { range: &told.range, found: Sum::default(), nowhere: BTreeMap::new() });
-        Decided { told, old: old.collect(), missing: Vec::new() }
+        Decided { told, path_matters, old: old.collect(), missing: Vec::new() }
     }
 
     fn old_at(&self, offset_bytes: u64) -> Option<usize> {
@@ -103,15 +126,28 @@ impl<'t> Decided<'t> {
         (offset_bytes < self.old[place].range.to_bytes).then_some(place)
     }
 
-    pub(super) fn is_old(&self, offset_bytes: u64) -> bool {
-        !self.old.is_empty() && self.old_at(offset_bytes).is_some()
+    /// What says what was decided on a line.
+    pub(super) fn decision(&self, offset_bytes: u64) -> Decision {
+        match self.path_matters {
+            _ if self.old_at(offset_bytes).is_some() => Decision::Then,
+            PathMatters::Yes => Decision::Untold,
+            PathMatters::No => Decision::Today,
+        }
+    }
+
+    /// Where an account tells of the line.
+    fn told_at(&self, offset_bytes: u64) -> Option<&Told> {
+        let place = self.told.partition_point(|told| told.range.from_bytes <= offset_bytes).checked_sub(1)?;
+        Some(&self.told[place]).filter(|told| offset_bytes < told.range.to_bytes)
+    }
+
+    pub(super) fn is_told(&self, offset_bytes: u64) -> bool {
+        self.told_at(offset_bytes).is_some()
     }
 
     /// When the line had been read at the latest.
     pub(super) fn read_by(&self, offset_bytes: u64) -> Option<DateTime<Utc>> {
-        let place = self.told.partition_point(|told| told.range.from_bytes <= offset_bytes).checked_sub(1)?;
-        let told = &self.told[place];
-        told.read_by.filter(|_| offset_bytes < told.range.to_bytes)
+        self.told_at(offset_bytes)?.read_by
     }
 
     pub(super) fn found(&mut self, offset_bytes: u64, id: &Id) {
