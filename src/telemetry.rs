@@ -89,7 +89,7 @@ pub struct Counters {
     /// The same by stage and reason.
     dead_letter_reasons: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Records that look like inferences, and that observers do not count as such.
-    pub observe_passed_over_records_total: Counter,
+    pub observe_passed_over_total: Counter,
     labelled: LabelledFamilies,
     sink: SinkFamilies,
     settled: SettledFamilies,
@@ -305,7 +305,7 @@ const COUNTERS: [(&str, &str); 14] = [
     ("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix"),
     ("inferlog_enrich_unhashed_records", "Records shipped without a hash for want of a canonical form"),
     ("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`"),
-    ("inferlog_observe_passed_over_records", "Records that look like inferences and are not counted"),
+    ("inferlog_observe_passed_over", "Records that look like inferences and are not counted"),
     ("inferlog_delivery_requests", "Requests sent to sinks"),
     ("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen"),
     ("inferlog_checkpoint_saves", "Checkpoints written"),
@@ -336,7 +336,7 @@ impl Telemetry {
             enrich_left_out_members_total,
             enrich_unhashed_records_total,
             observe_capped_labels_total,
-            observe_passed_over_records_total,
+            observe_passed_over_total,
             delivery_requests_total,
             dead_letter_discarded_entries_total,
             checkpoint_saves_total,
@@ -386,7 +386,7 @@ impl Telemetry {
             dead_letter_discarded_entries_total,
             dead_lettered_total: Counter::default(),
             dead_letter_reasons: Arc::default(),
-            observe_passed_over_records_total,
+            observe_passed_over_total,
             labelled: self.labelled_families(),
             sink: self.sink_families(),
             settled: self.settled_families(),
@@ -453,7 +453,7 @@ impl Telemetry {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
-        text
+        without_missing_sums(text)
     }
 
     fn counts(&mut self, name: &'static str, help: &str) -> CounterFamily {
@@ -467,6 +467,27 @@ impl Telemetry {
     fn gauges(&mut self, name: &'static str, help: &str) -> GaugeFamily {
         family(&mut self.registry, &mut self.gauges, name, help, GaugeFamily::default)
     }
+}
+
+/// Leaves out sums of histograms that are no numbers, each with the count behind it. OpenMetrics wants both or neither,
+/// and neither where there are negative values: such a sum does not only grow.
+fn without_missing_sums(text: String) -> String {
+    let is_missing =
+        |line: &str| line.ends_with(" NaN") && line.split(['{', ' ']).next().unwrap_or("").ends_with("_sum");
+    if !text.lines().any(is_missing) {
+        return text;
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if is_missing(line) {
+            lines.next();
+        } else {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 /// The family of a name, which is made and registered for the first pipeline that asks for it.

@@ -11,6 +11,7 @@ use crate::elastic::readiness::{Assessment, ReadinessFinding};
 use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal};
 use crate::flow::reasons;
 use crate::judge::enrichment;
+use crate::judge::inferences::option;
 use crate::judge::sample::{Flag, Group, Outcome, Sample};
 use crate::pipeline::build;
 use crate::source::files::discover::{self, WithoutFiles};
@@ -243,7 +244,9 @@ fn remarks(sample: &Sample) {
         say(&format!(
             "  {count:>10}  have a prediction, confidence or latency and are not counted (first: line {line})"
         ));
-        say("              say which records are inferences: `model_metrics: { inferences: \"confidence : *\" }`");
+        if let Some(condition) = sample.suggested_inferences() {
+            say(&format!("              this would count them: `model_metrics: {{ {} }}`", option(&condition)));
+        }
     }
     for (field, bytes) in sample.long_texts() {
         let field = harmless(field);

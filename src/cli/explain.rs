@@ -19,6 +19,7 @@ use crate::flow::line::Line;
 use crate::flow::reasons;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment;
+use crate::judge::inferences::{condition_for, option};
 use crate::judge::trial::{Trial, Tried};
 use crate::judge::walk::{Change, Seen, Walk};
 use crate::record::{Record, Space};
@@ -134,7 +135,12 @@ impl Way<'_> {
         words.push(match tried.is_inference {
             None => "  observe  no observer".to_owned(),
             Some(true) => "  observe  counted as an inference".to_owned(),
-            Some(false) => "  observe  not counted: no inference".to_owned(),
+            Some(false) => match suggested_inferences(tried) {
+                None => "  observe  not counted: no inference".to_owned(),
+                Some(condition) => {
+                    format!("  observe  not counted: no inference; `{}` would count it", option(&condition))
+                }
+            },
         });
         words.push(format!("  id       {}", tried.verdict.id));
         words.push(format!("  time     {}", time(tried.verdict.timestamp_us)));
@@ -220,6 +226,7 @@ impl Way<'_> {
                 way["rule"] = tried.verdict.dropped.as_deref().into();
                 way["metadata"] = self.metadata(tried).into_iter().map(|(name, raw)| (name, value(&raw))).collect();
                 way["inference"] = tried.is_inference.into();
+                way["suggested_inferences"] = suggested_inferences(tried).into();
                 way["id"] = tried.verdict.id.as_str().into();
                 way["timestamp"] = time(tried.verdict.timestamp_us).into();
                 way["targets"] = self.targets(tried).into();
@@ -243,6 +250,11 @@ impl Way<'_> {
             "decisions": decisions(step, seen),
         })
     }
+}
+
+/// The condition that would count a record which looks like an inference and is not counted.
+fn suggested_inferences(tried: &Tried) -> Option<String> {
+    (tried.is_inference == Some(false)).then(|| condition_for(&String::from_utf8_lossy(&tried.document))).flatten()
 }
 
 /// JSON text as a value; what is hidden, and no JSON, as text.

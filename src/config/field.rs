@@ -116,6 +116,15 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A number.
+    pub(super) fn number(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        let number = self.scalar().and_then(|scalar| scalar.text.parse().ok());
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Some(number),
+            None => self.expected(&format!("a number from {} to {}", range.start(), range.end())),
+        }
+    }
+
     /// A size in bytes.
     pub(super) fn bytes(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let size = self.scalar().and_then(|scalar| parse_bytes(&scalar.text).ok());

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::observe::options::Kind;
 use crate::text::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
@@ -47,6 +48,7 @@ pub fn load_with(paths: &[PathBuf], environment: &Environment<'_>) -> Result<Vec
     }
     check_names(&files, &mut problems);
     check_stores(&pipelines, &mut problems);
+    check_value_buckets(&pipelines, &mut problems);
     match problems.is_empty() {
         true => Ok(pipelines),
         false => Err(Report { problems }),
@@ -194,6 +196,29 @@ fn folder_of(path: &Path) -> Result<PathBuf, String> {
     match folder.to_str() {
         Some(_) => Ok(folder),
         None => Err("the name of the folder is not UTF-8".to_owned()),
+    }
+}
+
+/// Predicted numbers that are one metric have the same buckets, or they could not be added up.
+fn check_value_buckets(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
+    let regression = |pipeline: &Pipeline| {
+        pipeline
+            .model_metrics()
+            .filter(|options| options.kind == Kind::Regression)
+            .cloned()
+            .map(|its| (its.prefix, its.value_buckets))
+    };
+    for (position, pipeline) in pipelines.iter().enumerate() {
+        let Some((prefix, buckets)) = regression(pipeline) else { continue };
+        let mut before = pipelines[..position].iter();
+        let other = before.find(|other| regression(other).is_some_and(|its| its.0 == prefix && its.1 != buckets));
+        if let Some(other) = other {
+            let other = other.path.display();
+            let message =
+                format!("`value_buckets` of `model_metrics` are others than in `{other}`, for the same metric");
+            let hint = "write the same in both, or give one a `prefix:`".to_owned();
+            problems.push(Problem::of_path(&pipeline.path, message, Some(hint)));
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::elastic::options::ClientOptions;
 use crate::elastic::target::Target;
 pub use crate::enrich::Step;
 use crate::flow::reject::Stage;
-use crate::observe::model_metrics::ModelMetricsOptions;
+use crate::observe::options::ModelMetricsOptions;
 use crate::record::Path;
 use crate::sink::store::Retention;
 
@@ -56,6 +56,13 @@ pub struct Pipeline {
     pub tests: Vec<TestCase>,
     /// What is right and most likely not meant, in the order of the file: `check` shows it.
     pub remarks: Vec<Problem>,
+}
+
+impl Pipeline {
+    /// The options of `model_metrics`, if that is among the observers.
+    pub fn model_metrics(&self) -> Option<&ModelMetricsOptions> {
+        self.observe.iter().map(|Observer::ModelMetrics(options)| options).next()
+    }
 }
 
 impl std::fmt::Debug for Pipeline {

@@ -96,10 +96,11 @@ fn every_case_gives_what_its_snapshot_says() {
 
 #[test]
 fn sets_of_files_give_what_their_snapshots_say() {
-    let sets: [(&str, &[&str]); 6] = [
+    let sets: [(&str, &[&str]); 7] = [
         ("all-good", &["tests/config/sets/good"]),
         ("same-name", &["tests/config/sets/good", "tests/config/sets/same-name"]),
         ("shared-store", &["tests/config/sets/shared-store"]),
+        ("value-buckets", &["tests/config/sets/value-buckets"]),
         ("nothing-there", &["tests/config/sets/missing", "tests/config/sets/missing.yaml"]),
         ("empty-folder", &["tests/config/sets/no-yaml"]),
         ("bad-name", &["tests/config/sets/bad name.yaml"]),

@@ -7,6 +7,7 @@
 
 pub mod enrichment;
 pub mod idle;
+pub mod inferences;
 pub mod line;
 pub mod sample;
 pub mod self_test;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::enrichment::host_name;
 use super::idle::IdleFields;
+use super::inferences::{Uncounted, either};
 use super::trial::{Trial, Tried};
 use crate::config::model::{Pipeline, SinkOptions, Step};
 use crate::elastic::refusals::{Index, Refusal};
@@ -15,7 +16,6 @@ use crate::enrich::{Action, Nobody, Source};
 use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
-use crate::observe::model_metrics::looks_like_an_inference;
 use crate::record::{Record, Space};
 use crate::telemetry::Telemetry;
 
@@ -83,6 +83,7 @@ pub struct Sample {
     pub inferences: Option<u64>,
     /// Records that look like inferences and are not counted as such.
     pub passed_over: Option<Group>,
+    uncounted: Uncounted,
     /// The first document that is shipped.
     pub document: Option<Vec<u8>>,
     /// How many lines became documents.
@@ -109,8 +110,9 @@ impl Sample {
             outcomes: BTreeMap::new(),
             notes: BTreeMap::new(),
             flags: pipeline.enrich.iter().filter_map(flag).collect(),
-            inferences: (!pipeline.observe.is_empty()).then_some(0),
+            inferences: pipeline.model_metrics().map(|_| 0),
             passed_over: None,
+            uncounted: Uncounted::default(),
             document: None,
             documents: 0,
         }
@@ -135,6 +137,15 @@ impl Sample {
     pub fn long_texts(&self) -> impl Iterator<Item = (&str, usize)> {
         let texts = self.index.iter().flat_map(|index| &index.long_texts);
         texts.map(|(field, bytes)| (field.as_str(), *bytes))
+    }
+
+    /// A condition that would count the records that are passed over, beside those that are counted.
+    pub fn suggested_inferences(&self) -> Option<String> {
+        let condition = self.uncounted.condition()?;
+        match self.inferences {
+            Some(1..) => Some(either(self.trial.inferences()?, &condition)),
+            _ => Some(condition),
+        }
     }
 
     /// A sentence for each rule that hides a field which no record has.
@@ -168,7 +179,7 @@ impl Sample {
         }
         match is_inference {
             Some(true) => self.inferences = self.inferences.map(|count| count + 1),
-            Some(false) if looks_like_an_inference(&record) => {
+            Some(false) if self.uncounted.take(&record) => {
                 let group = self.passed_over.get_or_insert(Group { count: 0, first: place });
                 group.count += 1;
             }

@@ -39,9 +39,9 @@ impl Trial {
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Trial {
         Trial {
             judge: Judge::new(pipeline, host, counters),
-            inferences: pipeline.observe.first().map(|observer| match observer {
-                model::Observer::ModelMetrics(options) => (options.inferences.clone(), Sight::of(&options.inferences)),
-            }),
+            inferences: pipeline
+                .model_metrics()
+                .map(|options| (options.inferences.clone(), Sight::of(&options.inferences))),
             space: Space::default(),
         }
     }
@@ -69,6 +69,11 @@ impl Trial {
         if let Some(record) = self.judge.record(line, &mut self.space) {
             idle.look(&self.judge.enrichment, &record);
         }
+    }
+
+    /// Which records observers count as inferences; `None` without such an observer.
+    pub fn inferences(&self) -> Option<&Expression> {
+        self.inferences.as_ref().map(|(inferences, _)| inferences)
     }
 
     /// A sentence for each rule that hides a field which no record had.

@@ -1,16 +1,23 @@
 //! The model metrics as Prometheus sees them: which series are there?
 //!
-//! | metric | type | labels |
-//! | --- | --- | --- |
-//! | `model_requests_total` | counter | `model_version`, `status` |
-//! | `model_latency_seconds` | histogram | `model_version` |
-//! | `model_predictions_total` | counter | `label` |
-//! | `model_confidence` | histogram | none |
+//! | metric | type | labels | of |
+//! | --- | --- | --- | --- |
+//! | `model_requests_total` | counter | `model_version`, `status` | every kind |
+//! | `model_errors_total` | counter | `model_version`, `type` | every kind |
+//! | `model_latency_seconds` | histogram | `model_version` | every kind |
+//! | `model_confidence` | histogram | none | every kind |
+//! | `model_predictions_total` | counter | `label` | classification |
+//! | `model_labels_total` | counter | `label` | multilabel |
+//! | `model_prediction_value` | histogram | `model_version` | regression |
+//! | `model_time_to_first_token_seconds` | histogram | `model_version` | generation |
+//! | `model_request_tokens` | histogram | `model_version`, `direction` | generation |
+//! | `model_finish_reasons_total` | counter | `model_version`, `reason` | generation |
 //!
 //! The names and labels are those of dashboards that exist, so there is no `pipeline` label: the counts of all pipelines
-//! of the process are added up. A label `model_name` comes first on all four as soon as two names have been seen, or from
-//! the start where a pipeline asks for it. That it appears ends the series without it, once, because the names are kept
-//! in the checkpoint.
+//! of the process are added up, those of each prefix by themselves. A label `model_name` comes first as soon as two names
+//! have been seen, or from the start where a pipeline asks for it. That it appears ends the series without it, once,
+//! because the names are kept in the checkpoint. The further labels of a pipeline follow. A metric without a series is not
+//! shown at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,18 +27,31 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::model_metrics::{CONFIDENCE_BOUNDS, Histogram, LATENCY_BOUNDS_SECONDS, ModelCounts};
+use super::counts::{Model, ModelCounts};
+use super::histogram::Histogram;
+use super::options::{
+    CONFIDENCE_BOUNDS, LATENCY_BOUNDS_SECONDS, ModelMetricsOptions, TIME_TO_FIRST_TOKEN_BOUNDS_SECONDS, TOKEN_BOUNDS,
+};
+use super::table::{LabelTable, OTHER, SEPARATOR};
 
 /// What one pipeline shows: its counts as they were saved last.
 #[derive(Debug)]
 pub struct PublishedCounts {
     model_name: bool,
+    prefix: String,
+    /// The names of the further labels.
+    label_names: Vec<String>,
     counts: Mutex<Arc<ModelCounts>>,
 }
 
 impl PublishedCounts {
-    pub(super) fn new(model_name: bool) -> PublishedCounts {
-        PublishedCounts { model_name, counts: Mutex::default() }
+    pub(super) fn new(options: &ModelMetricsOptions) -> PublishedCounts {
+        PublishedCounts {
+            model_name: options.model_name,
+            prefix: options.prefix.clone(),
+            label_names: options.labels.iter().map(|path| label_name(path.as_str())).collect(),
+            counts: Mutex::default(),
+        }
     }
 
     pub(super) fn set(&self, counts: ModelCounts) {
@@ -43,99 +63,171 @@ impl PublishedCounts {
     }
 }
 
+/// The name of the label that holds the values of a field: `service.name` is `service_name`.
+pub fn label_name(field: &str) -> String {
+    let start = if field.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    field.chars().map(|c| if is_plain(c) { c } else { '_' }).fold(start.to_owned(), |mut name, c| {
+        name.push(c);
+        name
+    })
+}
+
 /// The model metrics of all pipelines of the process.
 #[derive(Debug)]
 pub struct ModelSeries(pub Vec<Arc<PublishedCounts>>);
 
-type Labels<'c> = Vec<(&'static str, &'c str)>;
+type Labels<'c> = Vec<(&'c str, &'c str)>;
 
-/// The series of all four metrics.
+type CountSeries<'c> = BTreeMap<Labels<'c>, u64>;
+
+/// Histograms with the upper bounds of their buckets.
+type HistogramSeries<'c> = BTreeMap<Labels<'c>, (Histogram, &'c [f64])>;
+
+/// The series of all metrics with one prefix.
 #[derive(Debug, Default)]
 struct Series<'c> {
-    requests: BTreeMap<Labels<'c>, u64>,
-    latency: BTreeMap<Labels<'c>, Histogram>,
-    predictions: BTreeMap<Labels<'c>, u64>,
-    confidence: BTreeMap<Labels<'c>, Histogram>,
+    requests: CountSeries<'c>,
+    errors: CountSeries<'c>,
+    latency: HistogramSeries<'c>,
+    predictions: CountSeries<'c>,
+    labels: CountSeries<'c>,
+    confidence: HistogramSeries<'c>,
+    values: HistogramSeries<'c>,
+    time_to_first_token: HistogramSeries<'c>,
+    tokens: HistogramSeries<'c>,
+    finish_reasons: CountSeries<'c>,
 }
 
 impl Collector for ModelSeries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let counts: Vec<Arc<ModelCounts>> = self.0.iter().map(|shown| shown.get()).collect();
-        let names = counts.iter().flat_map(|counts| counts.models.iter()).map(|(name, _)| name);
+        let names = counts.iter().flat_map(|counts| counts.models.iter()).map(|(key, _)| model_name_of(key));
         let several = names.filter(|name| !name.is_empty()).collect::<BTreeSet<&str>>().len() > 1;
         let model_name = several || self.0.iter().any(|shown| shown.model_name);
-        let mut series = Series::default();
-        counts.iter().for_each(|counts| series.add(counts, model_name));
-        let encoder = &mut encoder;
-        encode_counts(encoder, "model_requests", "Inferences.", &series.requests)?;
-        let help = "Time that an inference took, in seconds.";
-        encode_histograms(encoder, "model_latency_seconds", help, &series.latency, &LATENCY_BOUNDS_SECONDS)?;
-        encode_counts(encoder, "model_predictions", "Inferences by what was predicted.", &series.predictions)?;
-        let help = "Confidence of the predicted class, from 0 to 1.";
-        encode_histograms(encoder, "model_confidence", help, &series.confidence, &CONFIDENCE_BOUNDS)
+        let mut by_prefix: BTreeMap<&str, Series<'_>> = BTreeMap::new();
+        for (shown, counts) in self.0.iter().zip(&counts) {
+            by_prefix.entry(&shown.prefix).or_default().add(counts, model_name, &shown.label_names);
+        }
+        by_prefix.iter().try_for_each(|(prefix, series)| series.encode(&mut encoder, prefix))
     }
+}
+
+fn model_name_of(key: &str) -> &str {
+    key.split(SEPARATOR).next().unwrap_or_default()
+}
+
+/// The labels of a model: its name where it is shown, and the further ones.
+fn of_model<'c>(key: &'c str, model_name: bool, label_names: &'c [String]) -> Labels<'c> {
+    let mut values = key.split(SEPARATOR);
+    let name = values.next().unwrap_or_default();
+    let further = label_names.iter().map(|label| (label.as_str(), values.next().unwrap_or(OTHER)));
+    model_name.then_some(("model_name", name)).into_iter().chain(further).collect()
 }
 
 impl<'c> Series<'c> {
-    fn add(&mut self, counts: &'c ModelCounts, model_name: bool) {
-        for (name, model) in counts.models.iter() {
-            let of_model: Labels<'c> = if model_name { vec![("model_name", name)] } else { Vec::new() };
-            for (version, it) in model.versions.iter() {
-                let of_version = with(&of_model, "model_version", version);
-                for (status, count) in it.requests.iter() {
-                    *self.requests.entry(with(&of_version, "status", status)).or_default() += count;
-                }
-                add_histogram(&mut self.latency, of_version, &it.latency);
+    fn add(&mut self, counts: &'c ModelCounts, model_name: bool, label_names: &'c [String]) {
+        for (key, model) in counts.models.iter() {
+            let of_model = of_model(key, model_name, label_names);
+            self.add_versions(model, &of_model, &counts.value_bounds);
+            add_counts(&mut self.predictions, &of_model, "label", &model.predictions);
+            add_counts(&mut self.labels, &of_model, "label", &model.labels);
+            add_histogram(&mut self.confidence, of_model, &model.confidence, &CONFIDENCE_BOUNDS);
+        }
+    }
+
+    fn add_versions(&mut self, model: &'c Model, of_model: &Labels<'c>, value_bounds: &'c [f64]) {
+        for (version, it) in model.versions.iter() {
+            let of_version = with(of_model, "model_version", version);
+            add_counts(&mut self.requests, &of_version, "status", &it.requests);
+            add_counts(&mut self.errors, &of_version, "type", &it.errors);
+            add_counts(&mut self.finish_reasons, &of_version, "reason", &it.finish_reasons);
+            for (direction, tokens) in [("input", &it.input_tokens), ("output", &it.output_tokens)] {
+                add_histogram(&mut self.tokens, with(&of_version, "direction", direction), tokens, &TOKEN_BOUNDS);
             }
-            for (label, count) in model.predictions.iter() {
-                *self.predictions.entry(with(&of_model, "label", label)).or_default() += count;
-            }
-            add_histogram(&mut self.confidence, of_model, &model.confidence);
+            let (first, bounds) = (&it.time_to_first_token, &TIME_TO_FIRST_TOKEN_BOUNDS_SECONDS);
+            add_histogram(&mut self.time_to_first_token, of_version.clone(), first, bounds);
+            add_histogram(&mut self.values, of_version.clone(), &it.values, value_bounds);
+            add_histogram(&mut self.latency, of_version, &it.latency, &LATENCY_BOUNDS_SECONDS);
+        }
+    }
+
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>, prefix: &str) -> fmt::Result {
+        let mut metrics = Metrics { encoder, prefix };
+        metrics.counts("model_requests", "Inferences.", &self.requests)?;
+        metrics.counts("model_errors", "Inferences that failed, by the type of the error.", &self.errors)?;
+        metrics.histograms("model_latency_seconds", "Time that an inference took, in seconds.", &self.latency)?;
+        metrics.counts("model_predictions", "Inferences by what was predicted.", &self.predictions)?;
+        metrics.counts("model_labels", "Labels that were predicted.", &self.labels)?;
+        let help = "Confidence of the predicted class, from 0 to 1.";
+        metrics.histograms("model_confidence", help, &self.confidence)?;
+        metrics.histograms("model_prediction_value", "Numbers that were predicted.", &self.values)?;
+        let help = "Time until the first token of a generation came, in seconds.";
+        metrics.histograms("model_time_to_first_token_seconds", help, &self.time_to_first_token)?;
+        metrics.histograms("model_request_tokens", "Tokens of a request, in or out.", &self.tokens)?;
+        metrics.counts("model_finish_reasons", "Generations by why they ended.", &self.finish_reasons)
+    }
+}
+
+/// A model that writes no confidence has no series of it, rather than one of zeros. What has other bounds than a series
+/// of the same labels is left out: the check of the pipeline files does not let it come to that.
+fn add_histogram<'c>(series: &mut HistogramSeries<'c>, labels: Labels<'c>, histogram: &Histogram, bounds: &'c [f64]) {
+    if histogram.count() > 0 {
+        let (sum, of_sum) = series.entry(labels).or_insert_with(|| (Histogram::default(), bounds));
+        if *of_sum == bounds {
+            sum.merge(histogram);
         }
     }
 }
 
-/// A model that writes no confidence has no series of it, rather than one of zeros.
-fn add_histogram<'c>(series: &mut BTreeMap<Labels<'c>, Histogram>, labels: Labels<'c>, histogram: &Histogram) {
-    if histogram.count() > 0 {
-        series.entry(labels).or_default().merge(histogram);
+fn add_counts<'c>(series: &mut CountSeries<'c>, labels: &Labels<'c>, name: &'c str, table: &'c LabelTable<u64>) {
+    for (value, count) in table.iter() {
+        *series.entry(with(labels, name, value)).or_default() += count;
     }
 }
 
-fn with<'c>(labels: &Labels<'c>, name: &'static str, value: &'c str) -> Labels<'c> {
+fn with<'c>(labels: &Labels<'c>, name: &'c str, value: &'c str) -> Labels<'c> {
     labels.iter().copied().chain([(name, value)]).collect()
 }
 
-fn encode_counts(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    series: &BTreeMap<Labels<'_>, u64>,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (labels, count) in series {
-        metric.encode_family(labels)?.encode_counter::<NoLabelSet, u64, f64>(count, None)?;
-    }
-    Ok(())
+/// Writes metrics whose names have a prefix. Those without a series are left out.
+struct Metrics<'e, 'w> {
+    encoder: &'e mut DescriptorEncoder<'w>,
+    prefix: &'e str,
 }
 
-fn encode_histograms(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    series: &BTreeMap<Labels<'_>, Histogram>,
-    bounds: &[f64; 7],
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    for (labels, histogram) in series {
-        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
-        let (sum, count) = (histogram.sum.as_f64(), histogram.count());
-        if labels.is_empty() {
-            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-        } else {
-            metric.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+impl Metrics<'_, '_> {
+    fn counts(&mut self, name: &str, help: &str, series: &CountSeries<'_>) -> fmt::Result {
+        if series.is_empty() {
+            return Ok(());
         }
+        let name = format!("{}{name}", self.prefix);
+        let mut metric = self.encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+        for (labels, count) in series {
+            metric.encode_family(labels)?.encode_counter::<NoLabelSet, u64, f64>(count, None)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn histograms(&mut self, name: &str, help: &str, series: &HistogramSeries<'_>) -> fmt::Result {
+        if series.is_empty() {
+            return Ok(());
+        }
+        let name = format!("{}{name}", self.prefix);
+        let mut metric = self.encoder.encode_descriptor(&name, help, None, MetricType::Histogram)?;
+        for (labels, (histogram, bounds)) in series {
+            let is_signed = histogram.is_signed || bounds.first().is_some_and(|bound| *bound < 0.0);
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets.iter().copied()).collect();
+            // `Telemetry::text` leaves out what is no number, with the count behind it.
+            let sum = if is_signed { f64::NAN } else { histogram.sum.as_f64() };
+            let count = histogram.count();
+            if labels.is_empty() {
+                metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            } else {
+                metric.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
+        }
+        Ok(())
+    }
 }

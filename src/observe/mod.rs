@@ -7,11 +7,16 @@
 //!
 //! An observer that is taken out of the pipeline file loses its counts at the next save.
 
+mod counts;
 mod exposition;
+mod histogram;
 pub mod model_metrics;
+pub mod options;
+mod outcome;
 mod table;
+mod value;
 
-pub use exposition::{ModelSeries, PublishedCounts};
+pub use exposition::{ModelSeries, PublishedCounts, label_name};
 pub use table::{LABEL_BYTES_MAX, LABEL_VALUES_MAX, OTHER, SERIES_MAX};
 
 use std::sync::Arc;
@@ -22,7 +27,9 @@ use serde_json::Value;
 use crate::kql::{Expression, Fields};
 use crate::record::Record;
 use crate::telemetry::Counters;
-use model_metrics::{ModelCounts, ModelMetrics, ModelMetricsOptions};
+use counts::ModelCounts;
+use model_metrics::ModelMetrics;
+use options::ModelMetricsOptions;
 
 /// The observers of one pipeline.
 #[derive(Debug)]
@@ -44,7 +51,7 @@ struct ObserverCounts {
 impl Observers {
     /// Puts the observers together, with nothing counted.
     pub fn new(model_metrics: Option<ModelMetricsOptions>, counters: &Counters) -> Observers {
-        let shown = model_metrics.as_ref().map(|options| Arc::new(PublishedCounts::new(options.model_name)));
+        let shown = model_metrics.as_ref().map(|options| Arc::new(PublishedCounts::new(options)));
         let model_metrics = model_metrics.map(|options| ModelMetrics::new(options, counters));
         Observers { model_metrics, shown, moved: false }
     }

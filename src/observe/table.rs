@@ -21,6 +21,9 @@ pub const LABEL_BYTES_MAX: usize = 128;
 /// The value that stands for those beyond the limits.
 pub const OTHER: &str = "other";
 
+/// Stands between the values of several labels that are one key of a table, each within the limit of its length.
+pub(super) const SEPARATOR: char = '\u{1f}';
+
 /// How many values there are in all tables, and how many times one was refused.
 #[derive(Debug)]
 pub(super) struct LabelRoom {
@@ -31,10 +34,11 @@ pub(super) struct LabelRoom {
 
 impl LabelRoom {
     fn admits(&self, table_length: usize, value: &str) -> bool {
-        table_length < LABEL_VALUES_MAX && self.taken < SERIES_MAX && value.len() <= LABEL_BYTES_MAX
+        let is_short = || value.split(SEPARATOR).all(|part| part.len() <= LABEL_BYTES_MAX);
+        table_length < LABEL_VALUES_MAX && self.taken < SERIES_MAX && is_short()
     }
 
-    fn refuse(&mut self, label: &str) {
+    pub(super) fn refuse(&mut self, label: &str) {
         self.refused.inc();
         if !std::mem::replace(&mut self.warned, true) {
             let hint = "map the field to one with few values, or narrow `inferences`";
@@ -105,6 +109,10 @@ impl<T> LabelTable<T> {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -1,11 +1,15 @@
+use std::collections::BTreeSet;
+
+use super::options::Kind;
 use super::*;
 use crate::kql::Expression;
-use crate::record::Space;
+use crate::record::{Path, Space};
 use crate::telemetry::Telemetry;
 
 fn observers(model_name: bool) -> Observers {
     let inferences = Expression::parse_condition("event : inference or not event : *").unwrap();
-    Observers::new(Some(ModelMetricsOptions { inferences, model_name }), &Telemetry::default().pipeline("p"))
+    let options = ModelMetricsOptions { model_name, ..ModelMetricsOptions::of(inferences) };
+    Observers::new(Some(options), &Telemetry::default().pipeline("p"))
 }
 
 fn observe(observers: &mut Observers, lines: &[&str]) {
@@ -36,6 +40,9 @@ fn the_text_is_exactly_this() {
 # TYPE model_requests counter
 model_requests_total{model_version="1",status="error"} 1
 model_requests_total{model_version="1",status="success"} 2
+# HELP model_errors Inferences that failed, by the type of the error.
+# TYPE model_errors counter
+model_errors_total{model_version="1",type="unknown"} 1
 # HELP model_latency_seconds Time that an inference took, in seconds.
 # TYPE model_latency_seconds histogram
 model_latency_seconds_sum{model_version="1"} 3.08
@@ -156,4 +163,58 @@ fn label_values_are_escaped() {
     observe(&mut observers, &[r#"{"prediction":"a\"b\\c\nd","model_version":"1","status":"x"}"#]);
     observers.publish();
     assert!(text(&[&observers]).contains(r#"model_predictions_total{label="a\"b\\c\nd"} 1"#));
+}
+
+/// The lines of what some options show of some records, without help and types.
+fn shown(options: ModelMetricsOptions, lines: &[&str]) -> Vec<String> {
+    let mut observers = Observers::new(Some(options), &Telemetry::default().pipeline("p"));
+    observe(&mut observers, lines);
+    observers.publish();
+    text(&[&observers]).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_prefix_and_further_labels_are_on_every_series() {
+    let options = ModelMetricsOptions {
+        prefix: "fraud_".to_owned(),
+        labels: vec![Path::known("service.name"), Path::known("stage")],
+        ..ModelMetricsOptions::of(Expression::parse_condition("*").unwrap())
+    };
+    let expected = [
+        r#"fraud_model_requests_total{service_name="s",stage="",model_version="",status="error"} 1"#,
+        r#"fraud_model_errors_total{service_name="s",stage="",model_version="",type="5xx"} 1"#,
+        r#"fraud_model_predictions_total{service_name="s",stage="",label="a"} 1"#,
+    ];
+    assert_eq!(shown(options, &[r#"{"service.name":"s","prediction":"a","status_code":500}"#]), expected);
+}
+
+#[test]
+fn metrics_of_a_kind_have_these_names() {
+    let of = |kind| ModelMetricsOptions { kind, ..ModelMetricsOptions::of(Expression::parse_condition("*").unwrap()) };
+    let names = |kind, line: &str| -> BTreeSet<String> {
+        let shown = shown(of(kind), &[line]);
+        shown.iter().filter_map(|line| Some(line.split(['{', ' ']).next()?.to_owned())).collect()
+    };
+    let histogram = |name: &str| ["bucket", "count", "sum"].map(|part| format!("{name}_{part}"));
+    let requests = || ["model_requests_total".to_owned()];
+    assert_eq!(
+        names(Kind::Multilabel, r#"{"prediction":["a"]}"#),
+        requests().into_iter().chain(["model_labels_total".to_owned()]).collect()
+    );
+    assert_eq!(
+        names(Kind::Regression, r#"{"prediction":3}"#),
+        requests().into_iter().chain(histogram("model_prediction_value")).collect()
+    );
+    // A sum that may fall is none.
+    assert_eq!(
+        names(Kind::Regression, r#"{"prediction":-3}"#),
+        requests().into_iter().chain(["model_prediction_value_bucket".to_owned()]).collect()
+    );
+    let generation = r#"{"prediction":"text","ttft":1,"input_tokens":3,"output_tokens":4,"finish_reason":"stop"}"#;
+    let expected = requests()
+        .into_iter()
+        .chain(histogram("model_time_to_first_token_seconds"))
+        .chain(histogram("model_request_tokens"))
+        .chain(["model_finish_reasons_total".to_owned()]);
+    assert_eq!(names(Kind::Generation, generation), expected.collect());
 }

@@ -214,10 +214,7 @@ fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildEr
 
 /// The observers of a pipeline file, going on from what they had counted.
 fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: &Counters) -> Observers {
-    let model_metrics = pipeline.observe.first().map(|observer| match observer {
-        model::Observer::ModelMetrics(options) => options.clone(),
-    });
-    let mut observers = Observers::new(model_metrics, counters);
+    let mut observers = Observers::new(pipeline.model_metrics().cloned(), counters);
     if observers.restore(observed).is_err() {
         let hint = "another version of inferlog may have written them; the metrics begin at zero";
         tracing::warn!(pipeline = pipeline.name, hint, "cannot read the observers' counts in the checkpoint");

@@ -95,7 +95,7 @@ impl Subject {
             dead_letters: self.counters.dead_letter_reasons(),
             troubles: of_sinks.chain(of_thread).collect(),
             waiting_bytes: self.counters.source_lag_bytes.get().max(0) as u64,
-            passed_over: self.counters.observe_passed_over_records_total.get(),
+            passed_over: self.counters.observe_passed_over_total.get(),
         }
     }
 }
@@ -169,8 +169,8 @@ impl Memory {
              `{inferences}` does not hold of them"
         );
         let hint =
-            "if they are inferences, say which are: `observe: [{ model_metrics: { inferences: \"confidence : *\" \
-                    } }]`; `inferlog_observe_passed_over_records_total` counts them"
+            "if they are inferences, say which are by `inferences:`; `inferlog check FILE --sample LOG` finds a condition \
+             that counts them, and `inferlog_observe_passed_over_total` says how many there are"
                 .to_owned();
         Some(Words { problem, hint })
     }

@@ -181,9 +181,7 @@ fn panic_words(payload: &(dyn Any + Send)) -> String {
 fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result<Running, StartError> {
     let name = pipeline.name.clone();
     start_replays(pipeline, &built, data_dir)?;
-    let inferences = pipeline.observe.first().map(|observer| match observer {
-        model::Observer::ModelMetrics(options) => options.inferences.text().to_owned(),
-    });
+    let inferences = pipeline.model_metrics().map(|options| options.inferences.text().to_owned());
     let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown: _, lock } = built;
     let deliveries = deliveries
         .into_iter()

@@ -121,7 +121,7 @@ fn inferences_that_model_metrics_does_not_count_are_said() {
     place.append("{\"event\":\"prediction served\",\"confidence\":0.31,\"timestamp\":\"2026-11-23T10:00:01Z\"}\n");
     let running = place.run();
     wait_for_words(&running, "`model_metrics` does not count records that have a prediction, confidence or latency");
-    running.wait_for_metric("inferlog_observe_passed_over_records_total{pipeline=\"p\"}", 1);
+    running.wait_for_metric("inferlog_observe_passed_over_total{pipeline=\"p\"}", 1);
     running.stop();
 }
 

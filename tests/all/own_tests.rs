@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::place::{Ended, Place, start};
+use crate::place::{Ended, Place, pipeline, start};
 
 const PIPELINE: &str = r#"
 source: { files: { paths: ["logs/*.ndjson"] }, id: here }
@@ -221,6 +221,23 @@ fn one_record_is_explained_member_by_member() {
         assert!(end.contains(part), "no {part:?} in {end}");
     }
     assert!(!ended.stdout.contains(SECRET));
+}
+
+#[test]
+fn an_inference_that_is_not_counted_comes_with_the_condition_that_would_count_it() {
+    let place = Place::new(&pipeline("store\nobserve: [model_metrics]"));
+    let lines = b"{\"event\":\"prediction served\",\"latency_ms\":3}\n{\"event\":\"startup\"}\n";
+    let words = explain(&place, lines, &[]).stdout;
+    let condition = "event : \"prediction served\"";
+    assert!(
+        words.contains(&format!("not counted: no inference; `inferences: '{condition}'` would count it")),
+        "{words}"
+    );
+    assert!(words.contains("  observe  not counted: no inference\n"), "{words}");
+    let ways = explain(&place, lines, &["--format", "json"]).stdout;
+    let ways: Vec<Value> = ways.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&ways[0]["inference"], &ways[0]["suggested_inferences"]), (&false.into(), &condition.into()));
+    assert_eq!(ways[1]["suggested_inferences"], Value::Null);
 }
 
 #[test]

@@ -124,8 +124,14 @@ impl Place {
 
     /// Starts `inferlog run` for good; the server of /metrics answers when this returns.
     pub(crate) fn run(&self) -> Running {
+        self.run_files("p.yaml")
+    }
+
+    /// The same with the pipelines of another file or folder.
+    pub(crate) fn run_files(&self, files: &str) -> Running {
         let address = free_address();
-        let mut running = start(self.run_command(&["--listen", &address.to_string()]));
+        let command = self.inferlog(&["run", files, "--data-dir", "data", "--listen", &address.to_string()]);
+        let mut running = start(command);
         running.address = Some(address);
         wait_for("the server to listen", || {
             running.must_run();

@@ -50,6 +50,31 @@ fn a_sample_tells_which_line_is_turned_away_and_why_and_what_was_assumed() {
 }
 
 #[test]
+fn a_sample_says_which_condition_would_count_what_is_passed_over() {
+    let served = "{\"event\":\"prediction served\",\"prediction\":\"a\",\"model_version\":\"1\"}\n";
+    let request = "{\"event\":\"request\",\"features\":{\"a\":1}}\n";
+    let response = "{\"event\":\"response\",\"latency_ms\":4}\n";
+    let inference = "{\"event\":\"inference\",\"confidence\":0.7}\n";
+    for (log, condition, counted) in [
+        (served.to_owned(), "event : \"prediction served\"", 1),
+        (request.to_owned() + response, "event : response", 1),
+        (
+            served.to_owned() + request + response + inference,
+            "event : inference or not event : * or event : (\"prediction served\" or response)",
+            3,
+        ),
+    ] {
+        let place = Place::new(&pipeline("store\nobserve: [model_metrics]"));
+        let option = format!("inferences: '{condition}'");
+        must_say(&check(&place, &log), &[&format!("this would count them: `model_metrics: {{ {option} }}`")]);
+        place.set_pipeline(&pipeline(&format!("store\nobserve: [{{ model_metrics: {{ {option} }} }}]")));
+        let ended = check(&place, "");
+        must_say(&ended, &[&format!("{counted}  counted by `model_metrics`")]);
+        assert!(!ended.stderr.contains("are not counted"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_sample_for_elasticsearch_tells_what_it_would_refuse() {
     let sink = "{ elasticsearch: { hosts: [\"http://localhost:9200\"], data_stream: logs-ml.inference-a } }";
     let place = Place::new(&pipeline(sink));

@@ -1,28 +1,44 @@
 use super::*;
+use crate::observe::histogram::Sum;
 use crate::record::Space;
 use crate::telemetry::Telemetry;
 
 const DEFAULT: &str = "event : inference or not event : *";
 
+fn options(inferences: &str) -> ModelMetricsOptions {
+    ModelMetricsOptions::of(Expression::parse_condition(inferences).unwrap())
+}
+
 fn observer(inferences: &str) -> ModelMetrics {
-    let inferences = Expression::parse_condition(inferences).unwrap();
-    ModelMetrics::new(ModelMetricsOptions { inferences, model_name: false }, &Telemetry::default().pipeline("p"))
+    ModelMetrics::new(options(inferences), &Telemetry::default().pipeline("p"))
 }
 
 /// What one record gives, in words: `requests name/version/status`, `latency bucket sum`, and so on.
 fn counted(inferences: &str, line: &str) -> String {
-    let mut observer = observer(inferences);
+    counted_by(options(inferences), line)
+}
+
+fn counted_by(options: ModelMetricsOptions, line: &str) -> String {
+    let mut observer = ModelMetrics::new(options, &Telemetry::default().pipeline("p"));
     let mut space = Space::default();
     let record = Record::parse(line, &mut space).unwrap();
     let counted = observer.observe(&record, &record);
     let mut words = Vec::new();
     for (name, model) in observer.counts().models.iter() {
+        let name = name.replace(SEPARATOR, "|");
         for (version, it) in model.versions.iter() {
             words
                 .extend(it.requests.iter().map(|(status, count)| format!("request {name}/{version}/{status} {count}")));
+            words.extend(it.errors.iter().map(|(kind, count)| format!("error {kind} {count}")));
             words.extend(histogram("latency", &it.latency));
+            words.extend(histogram("value", &it.values));
+            words.extend(histogram("first token", &it.time_to_first_token));
+            words.extend(histogram("in", &it.input_tokens));
+            words.extend(histogram("out", &it.output_tokens));
+            words.extend(it.finish_reasons.iter().map(|(reason, count)| format!("ended {reason} {count}")));
         }
         words.extend(model.predictions.iter().map(|(label, count)| format!("label {label} {count}")));
+        words.extend(model.labels.iter().map(|(label, count)| format!("one of {label} {count}")));
         words.extend(histogram("confidence", &model.confidence));
     }
     let unusable = &observer.unusable;
@@ -30,6 +46,9 @@ fn counted(inferences: &str, line: &str) -> String {
         ("prediction", &unusable.prediction),
         ("latency_ms", &unusable.latency_ms),
         ("confidence", &unusable.confidence),
+        ("time_to_first_token", &unusable.time_to_first_token),
+        ("input_tokens", &unusable.input_tokens),
+        ("output_tokens", &unusable.output_tokens),
     ] {
         words.extend((counter.get() > 0).then(|| format!("unusable {field}")));
     }
@@ -40,7 +59,8 @@ fn counted(inferences: &str, line: &str) -> String {
 fn histogram(name: &str, histogram: &Histogram) -> Option<String> {
     let bucket = histogram.buckets.iter().position(|count| *count == 1)?;
     assert_eq!(histogram.count(), 1);
-    Some(format!("{name} bucket {bucket} sum {}", histogram.sum.as_f64()))
+    let sum = if histogram.is_signed { "signed".to_owned() } else { format!("sum {}", histogram.sum.as_f64()) };
+    Some(format!("{name} bucket {bucket} {sum}"))
 }
 
 #[test]
@@ -97,6 +117,107 @@ fn a_record_gives_these_counts() {
 }
 
 #[test]
+fn the_kind_decides_what_is_counted_besides() {
+    let of = |kind| ModelMetricsOptions { kind, ..options("*") };
+    for (kind, line, expected) in [
+        (Kind::Classification, r#"{"prediction":"a","finish_reason":"stop"}"#, "request // 1, label a 1"),
+        (Kind::Multilabel, r#"{"prediction":["a","b",7,["b"]]}"#, "request // 1, one of 7 1, one of a 1, one of b 2"),
+        (Kind::Multilabel, r#"{"prediction":"a"}"#, "request // 1, one of a 1"),
+        (Kind::Multilabel, r#"{"prediction":[]}"#, "request // 1"),
+        (Kind::Multilabel, r#"{"prediction":[{"label":"a"}]}"#, "request // 1, unusable prediction"),
+        (Kind::Regression, r#"{"prediction":3}"#, "request // 1, value bucket 6 sum 3"),
+        (Kind::Regression, r#"{"prediction":0}"#, "request // 1, value bucket 0 sum 0"),
+        (Kind::Regression, r#"{"prediction":-3}"#, "request // 1, value bucket 0 signed"),
+        (Kind::Regression, r#"{"prediction":1e16}"#, "request // 1, unusable prediction"),
+        (Kind::Regression, r#"{"prediction":"3"}"#, "request // 1, unusable prediction"),
+        // OpenAI's and vLLM's answers, Anthropic's, OpenTelemetry's attributes, flat ones.
+        (
+            Kind::Generation,
+            r#"{"prediction":"text","ttft_ms":120,"usage":{"prompt_tokens":17,"completion_tokens":300},"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}"#,
+            "request // 1, first token bucket 2 sum 0.12, in bucket 1 sum 17, out bucket 3 sum 300, ended length 1, ended stop 1",
+        ),
+        (
+            Kind::Generation,
+            r#"{"usage":{"input_tokens":3,"output_tokens":0},"stop_reason":"end_turn"}"#,
+            "request // 1, in bucket 0 sum 3, out bucket 0 sum 0, ended end_turn 1",
+        ),
+        (
+            Kind::Generation,
+            r#"{"gen_ai.usage.input_tokens":3,"gen_ai":{"usage":{"output_tokens":5},"response":{"finish_reasons":["stop"]},"latency":{"time_to_first_token":0.3}}}"#,
+            "request // 1, first token bucket 3 sum 0.3, in bucket 0 sum 3, out bucket 0 sum 5, ended stop 1",
+        ),
+        (Kind::Generation, r#"{"finish_reason":null,"stop_reason":"eos"}"#, "request // 1, ended eos 1"),
+        (
+            Kind::Generation,
+            r#"{"ttft":"fast","prompt_tokens":-1,"output_tokens":"7","finish_reason":{}}"#,
+            "request // 1, unusable time_to_first_token, unusable input_tokens, unusable output_tokens",
+        ),
+    ] {
+        assert_eq!(counted_by(of(kind), line), expected, "{line}");
+    }
+    let mut own = of(Kind::Generation);
+    own.fields.time_to_first_token = vec![Path::known("timing.first")];
+    assert_eq!(counted_by(own, r#"{"timing":{"first":2},"ttft":9}"#), "request // 1, first token bucket 5 sum 2");
+}
+
+#[test]
+fn an_error_has_a_type() {
+    for (line, expected) in [
+        (r#"{"status":"error","error_type":"ValueError"}"#, "request //error 1, error ValueError 1"),
+        (r#"{"status_code":502}"#, "request //error 1, error 5xx 1"),
+        (r#"{"level":"error"}"#, "request //error 1, error unknown 1"),
+    ] {
+        assert_eq!(counted("*", line), expected, "{line}");
+    }
+}
+
+#[test]
+fn further_labels_belong_to_the_model() {
+    let mut of = options("*");
+    of.labels = vec![Path::known("service.name"), Path::known("stage")];
+    let long = "x".repeat(LABEL_BYTES_MAX + 1);
+    for (line, expected) in [
+        (
+            r#"{"model_name":"m","service":{"name":"s"},"stage":"prod","status":"ok"}"#.to_owned(),
+            "request m|s|prod//ok 1",
+        ),
+        (r#"{"stage":7}"#.to_owned(), "request ||7// 1"),
+        (format!(r#"{{"model_name":"{long}","stage":"a\u001fb"}}"#), "request other||other// 1"),
+    ] {
+        assert_eq!(counted_by(of.clone(), &line), expected, "{line}");
+    }
+}
+
+#[test]
+fn what_was_counted_otherwise_begins_anew() {
+    let line = r#"{"prediction":3,"latency_ms":1}"#;
+    let counted = |mut observer: ModelMetrics, line: &str| {
+        let mut space = Space::default();
+        let record = Record::parse(line, &mut space).unwrap();
+        observer.observe(&record, &record);
+        observer.counts().clone()
+    };
+    let of = |options: &ModelMetricsOptions| ModelMetrics::new(options.clone(), &Telemetry::default().pipeline("p"));
+    let regression = ModelMetricsOptions { kind: Kind::Regression, ..options("*") };
+    let bounds = ModelMetricsOptions { value_buckets: vec![0.0, 5.0], ..regression.clone() };
+    let labels = ModelMetricsOptions { labels: vec![Path::known("stage")], ..regression.clone() };
+    for (after, latencies, values) in [(&regression, 1, 1), (&bounds, 1, 0), (&options("*"), 1, 0), (&labels, 0, 0)] {
+        let mut observer = of(after);
+        observer.restore(counted(of(&regression), line));
+        let of_models = |count: fn(&Version) -> u64| -> u64 {
+            let models = observer.counts().models.iter();
+            models.flat_map(|(_, model)| model.versions.iter()).map(|(_, version)| count(version)).sum()
+        };
+        let got = (of_models(|version| version.latency.count()), of_models(|version| version.values.count()));
+        assert_eq!(got, (latencies, values), "{after:?}");
+    }
+    let mut observer = of(&regression);
+    observer.restore(counted(of(&options("*")), line));
+    let predictions: usize = observer.counts().models.iter().map(|(_, model)| model.predictions.len()).sum();
+    assert_eq!(predictions, 0, "a regression has no classes");
+}
+
+#[test]
 fn sums_are_the_same_in_any_order_and_never_fall() {
     let values = [0.1, 0.2, 0.3, 0.999_999_999_6, 1e-9, 1e300, 3_600.7];
     let sum = |values: &mut dyn Iterator<Item = &f64>| {
@@ -129,7 +250,7 @@ fn counts_survive_the_disk_and_tolerate_what_is_missing() {
     second.restore(serde_json::from_value(serde_json::to_value(first.counts()).unwrap()).unwrap());
     assert_eq!(second.counts(), first.counts());
     assert_eq!(second.room.taken, first.room.taken);
-    assert_eq!(first.room.taken, 6, "one model, two versions, two statuses, one label");
+    assert_eq!(first.room.taken, 7, "one model, two versions, two statuses, one label, one type of error");
     let sparse: ModelCounts = serde_json::from_str(r#"{"models":{"m":{"predictions":{"a":1},"new":[]}}}"#).unwrap();
     assert_eq!(sparse.values(), 2);
 }
