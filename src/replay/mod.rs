@@ -13,7 +13,7 @@
 
 mod handover;
 mod origin;
-mod settle;
+mod sinks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use handover::serve;
 
 use self::origin::{Candidate, Origins};
-use self::settle::{Fate, Sinks};
+use self::sinks::{Fate, Sinks};
 use crate::config::model;
 use crate::dead_letter::read::{Found, Kept};
 use crate::dead_letter::sift::{Judge, Judgement};
