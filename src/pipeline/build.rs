@@ -11,12 +11,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::books::Books;
-use super::delivery::{Delivery, NamedSink};
+use super::delivery::Delivery;
 use super::health::Health;
 use super::outbox::{Lane, Outbox, OutboxAtStart};
 use super::outlet::{Outlet, RateLimit};
 use super::policy::Policy;
 use super::pulse::Pulse;
+use super::settle::NamedSink;
 use super::stages::{BatchLimits, Stages};
 use super::{Limits, Pipeline, Stop};
 use crate::config::model::{self, SinkOptions};
@@ -189,7 +190,7 @@ fn deliveries(
         let sink = open_sink(sink, data_dir, &pipeline.name)?;
         all_health.push(Arc::clone(&health));
         let (dead_letter, spent) = (Arc::clone(dead_letter), spent.clone());
-        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, health, counters.clone(), spent, lane));
+        deliveries.push(Delivery::new(sink, queue.clone(), dead_letter, health, counters, spent, lane));
         queues.push(queue);
     }
     Ok((queues, deliveries, all_health))

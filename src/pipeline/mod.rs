@@ -20,9 +20,10 @@ pub mod lookout;
 mod observe_tests;
 pub mod outbox;
 mod outlet;
-mod pace;
+pub(crate) mod pace;
 pub mod policy;
 pub mod pulse;
+pub(crate) mod settle;
 #[cfg(test)]
 mod simulation_tests;
 mod stages;

@@ -16,7 +16,8 @@
 //! as were too many the last time are tried again only after [`PROBE_ROUNDS`], so that few requests are refused where the
 //! sink takes the same all day.
 //!
-//! [`Pace`] is a state machine without a clock of its own; [`Turns`] lets requests wait for it.
+//! [`Pace`] is a state machine without a clock of its own; [`Turns`] lets requests wait for it. Records go first: what a
+//! replay beside a run is lent are turns that no batch of records will want, those that are under way or wait included.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 
 use super::policy::Policy;
 use crate::flow::answer::{Answer, Outcome};
+use crate::queue::Queue;
 use crate::telemetry::Gauge;
 
 /// An answer is slow when it takes so many times as long as the quickest one to a request of about this size…
@@ -72,7 +74,7 @@ pub(super) fn load(answer: &Answer) -> Load {
 
 /// Whether a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum May {
+pub(super) enum May {
     Go,
     /// Not before this moment.
     GoAt(Instant),
@@ -128,10 +130,11 @@ impl Pace {
         }
     }
 
-    fn may(&self, now: Instant) -> May {
+    /// Whether a request may go now, if so many places are kept free for others or taken by them.
+    fn may(&self, now: Instant, reserved: usize) -> May {
         match self.paused_until {
             Some(until) if until > now => May::GoAt(until),
-            _ if self.under_way < self.at_a_time => May::Go,
+            _ if self.under_way.max(reserved) < self.at_a_time => May::Go,
             _ => May::GoNext,
         }
     }
@@ -204,8 +207,10 @@ impl Pace {
 
 /// The pace of a sink, shared by all that ask it.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     pace: Mutex<Pace>,
+    /// Batches of records that want a turn each, or have one.
+    records: Queue,
     /// Somebody's turn is over, or the pace is another.
     changed: Notify,
     /// What may be under way at a time, for people to see.
@@ -213,32 +218,50 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A sink of which nothing is known yet.
-    pub(super) fn new(policy: Policy, shown: Gauge) -> Turns {
+    /// A sink of which nothing is known yet, and the records that it is for.
+    pub(crate) fn new(policy: Policy, shown: Gauge, records: Queue) -> Turns {
         shown.set(1);
-        Turns { pace: Mutex::new(Pace::new(policy)), changed: Notify::new(), shown }
+        Turns { pace: Mutex::new(Pace::new(policy)), records, changed: Notify::new(), shown }
     }
 
-    /// Waits until a request of so many bytes may go. The turn lasts until it is answered or dropped.
+    /// Waits until a request of records, of so many bytes, may go. The turn lasts until it is answered or dropped.
     pub(super) async fn next(&self, bytes: usize) -> Turn<'_> {
         loop {
             // Before the look, so that no change after it is missed.
             let changed = self.changed.notified();
-            match self.try_next(bytes, Instant::now()) {
+            match self.try_next(bytes, 0) {
                 Ok(turn) => return turn,
-                Err(May::GoAt(moment)) => {
-                    let pause = moment.saturating_duration_since(Instant::now());
-                    // A pause may become longer meanwhile, never shorter.
-                    tokio::time::sleep(pause).await;
-                }
+                // A pause may become longer meanwhile, never shorter.
+                Err(May::GoAt(moment)) => tokio::time::sleep_until(moment.into()).await,
                 Err(May::Go | May::GoNext) => changed.await,
             }
         }
     }
 
-    fn try_next(&self, bytes: usize, now: Instant) -> Result<Turn<'_>, May> {
-        let mut pace = self.pace();
-        match pace.may(now) {
+    /// Waits until a request may go that takes no turn from records, until a deadline at most.
+    ///
+    /// # Errors
+    /// What stands against it, as soon as that is known to last longer.
+    pub(super) async fn next_spare(&self, bytes: usize, deadline: Instant) -> Result<Turn<'_>, May> {
+        loop {
+            let changed = self.changed.notified();
+            match self.try_next(bytes, self.records.batches()) {
+                Ok(turn) => return Ok(turn),
+                Err(May::GoAt(moment)) if moment >= deadline => return Err(May::GoAt(moment)),
+                Err(May::GoAt(moment)) => tokio::time::sleep_until(moment.into()).await,
+                Err(not_yet) => tokio::time::timeout_at(deadline.into(), changed).await.map_err(|_| not_yet)?,
+            }
+        }
+    }
+
+    /// Lets those look who wait for a turn that no record wants: there are fewer batches of records.
+    pub(super) fn look_again(&self) {
+        self.changed.notify_waiters();
+    }
+
+    fn try_next(&self, bytes: usize, reserved: usize) -> Result<Turn<'_>, May> {
+        let (mut pace, now) = (self.pace(), Instant::now());
+        match pace.may(now, reserved) {
             May::Go => Ok(Turn { turns: self, sent: pace.send(now, bytes), load: Load::Unknown }),
             not_yet => Err(not_yet),
         }

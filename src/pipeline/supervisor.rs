@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::build::{self, Assembly, BuildError};
-use super::delivery::SinkGone;
+use super::delivery::{Delivery, SinkGone};
 use super::health::Health;
 use super::lookout::Subject;
 use super::pulse::Pulse;
@@ -218,15 +219,22 @@ fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result
     Ok(Running { name, counters, health, pulse, is_running, inferences, stop, end, ended, deliveries, _lock: lock })
 }
 
-/// Starts the thread that replays the dead letter when another process asks for it.
+/// Starts the thread that replays the dead letter when another process asks for it, in turns that the deliveries lend.
 fn start_replays(pipeline: &model::Pipeline, built: &Assembly, data_dir: &Path) -> Result<(), StartError> {
-    let (path, name, data_dir) = (pipeline.path.clone(), pipeline.name.clone(), data_dir.to_owned());
-    let (dead_letter, counters) = (Arc::clone(&built.pipeline.books.dead_letter), built.counters.clone());
-    let stop = built.stop.clone();
+    let turns = built.deliveries.iter().map(Delivery::turns);
+    let host = replay::Host {
+        path: pipeline.path.clone(),
+        name: pipeline.name.clone(),
+        data_dir: data_dir.to_owned(),
+        dead_letter: Arc::clone(&built.pipeline.books.dead_letter),
+        counters: built.counters.clone(),
+        means: replay::Means { runtime: Handle::current(), turns: pipeline.sinks.iter().cloned().zip(turns).collect() },
+        stop: built.stop.clone(),
+    };
     std::thread::Builder::new()
         .name("replay".to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(move || replay::serve(&path, &name, &data_dir, &dead_letter, &counters, &stop))
+        .spawn(move || replay::serve(&host))
         .map_err(|source| StartError::Thread { pipeline: pipeline.name.clone(), source })?;
     Ok(())
 }

@@ -45,6 +45,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<(Arc<Batch>, Ack)>,
+    in_flight: usize,
     bytes: usize,
     closed: bool,
 }
@@ -79,6 +80,7 @@ impl Queue {
             {
                 let mut state = self.state();
                 if let Some((batch, ack)) = state.waiting.pop_front() {
+                    state.in_flight += 1;
                     // Made here and not in `push`: a share that waits in its own queue would keep it alive for ever.
                     let share = Share { queue: self.clone(), bytes: batch.body().len() };
                     return Some(Parcel { batch, ack, _share: share });
@@ -102,6 +104,12 @@ impl Queue {
         self.state().bytes
     }
 
+    /// How many batches wait or are in flight.
+    pub fn batches(&self) -> usize {
+        let state = self.state();
+        state.waiting.len() + state.in_flight
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,7 +117,10 @@ impl Queue {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.queue.state().bytes -= self.bytes;
+        let mut state = self.queue.state();
+        state.bytes -= self.bytes;
+        state.in_flight -= 1;
+        drop(state);
         self.queue.0.wake.ring();
     }
 }
@@ -135,10 +146,10 @@ mod tests {
         queue.push(batch(5_000), in_flight.open(Vec::new(), 0));
         assert!(!queue.has_room());
         let parcel = queue.pop().await.unwrap();
-        assert!(!queue.has_room(), "in flight counts");
+        assert!(!queue.has_room() && queue.batches() == 1, "in flight counts");
         drop(parcel);
         assert!(queue.has_room());
-        assert_eq!(queue.bytes(), 0);
+        assert_eq!((queue.bytes(), queue.batches()), (0, 0));
     }
 
     #[tokio::test]

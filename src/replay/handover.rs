@@ -24,10 +24,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BuildError, Outcome, ReplayError, Selection, Summary, model, replay_in};
-use crate::config;
+use super::replayer::{Outcome, Replay, ReplayError, Selection, Summary};
+use super::sinks::Means;
+use crate::config::{self, model};
 use crate::dead_letter::DeadLetter;
 use crate::pipeline::Stop;
+use crate::pipeline::build::BuildError;
 use crate::state::folder::{replay_answer_file, replay_request_file, state_folder};
 use crate::state::lock::{LockError, lock};
 use crate::telemetry::Counters;
@@ -235,22 +237,33 @@ impl Answer {
     }
 }
 
+/// A pipeline that runs, as far as it carries out replays.
+pub(crate) struct Host {
+    /// The pipeline file.
+    pub(crate) path: PathBuf,
+    /// The pipeline's name.
+    pub(crate) name: String,
+    /// Where its folder of state is.
+    pub(crate) data_dir: PathBuf,
+    /// The one that it writes to.
+    pub(crate) dead_letter: Arc<DeadLetter>,
+    /// Its counters.
+    pub(crate) counters: Counters,
+    /// What it lends.
+    pub(crate) means: Means,
+    /// Ends replays, too.
+    pub(crate) stop: Stop,
+}
+
 /// Carries out what is asked for, until the pipeline is told to stop. Runs on a thread of its own.
-pub(crate) fn serve(
-    pipeline: &Path,
-    name: &str,
-    data_dir: &Path,
-    dead_letter: &Arc<DeadLetter>,
-    counters: &Counters,
-    stop: &Stop,
-) {
-    let files = Files::of(&state_folder(data_dir, name));
+pub(crate) fn serve(host: &Host) {
+    let (pipeline, files) = (&host.name, Files::of(&state_folder(&host.data_dir, &host.name)));
     files.remove();
-    while !stop.is_asked() {
+    while !host.stop.is_asked() {
         if let Some(request) = files.request().filter(|request| request.version == VERSION) {
-            tracing::info!(pipeline = name, "replaying the dead letter, as another process asks");
-            if let Err(error) = carry_out(&request, &files, pipeline, data_dir, dead_letter, counters, stop) {
-                tracing::warn!(pipeline = name, %error, "cannot answer a request to replay the dead letter");
+            tracing::info!(pipeline, "replaying the dead letter, as another process asks");
+            if let Err(error) = host.carry_out(&request, &files) {
+                tracing::warn!(pipeline, %error, "cannot answer a request to replay the dead letter");
             }
             files.withdraw(&request.token);
         }
@@ -258,48 +271,47 @@ pub(crate) fn serve(
     }
 }
 
-fn carry_out(
-    request: &Request,
-    files: &Files,
-    pipeline: &Path,
-    data_dir: &Path,
-    dead_letter: &Arc<DeadLetter>,
-    counters: &Counters,
-    stop: &Stop,
-) -> io::Result<()> {
-    let mut answer = BufWriter::new(private(&files.answer)?);
-    let mut write = |line: &Line| {
-        serde_json::to_writer(&mut answer, line)?;
-        answer.write_all(b"\n")?;
-        answer.flush()
-    };
-    write(&Line::Token(request.token.clone()))?;
-    // It is asked for each entry; the request is looked at now and then.
-    let looked = Cell::new((Instant::now(), true));
-    let goes_on = || {
-        let (last, wanted) = looked.get();
-        if wanted && last.elapsed() >= READ_INTERVAL {
-            looked.set((Instant::now(), files.asks(&request.token)));
-        }
-        !stop.is_asked() && looked.get().1
-    };
-    let mut written = Ok(());
-    let ended = match present(pipeline, request) {
-        Ok(pipeline) => {
-            // Whoever reads the answer may be gone; the work is finished all the same.
-            let mut report = |outcome: &Outcome| {
-                if written.is_ok() {
-                    written = write(&Line::Entry(outcome.clone()));
-                }
-            };
-            let selection = &request.selection;
-            let done = replay_in(&pipeline, data_dir, dead_letter, selection, counters, &goes_on, &mut report);
-            done.map_err(|error| chain(&error))
-        }
-        Err(why) => Err(why),
-    };
-    written?;
-    write(&ended.map_or_else(Line::Failed, Line::End))
+impl Host {
+    fn carry_out(&self, request: &Request, files: &Files) -> io::Result<()> {
+        let mut answer = BufWriter::new(private(&files.answer)?);
+        let mut write = |line: &Line| {
+            serde_json::to_writer(&mut answer, line)?;
+            answer.write_all(b"\n")?;
+            answer.flush()
+        };
+        write(&Line::Token(request.token.clone()))?;
+        // It is asked for each entry; the request is looked at now and then.
+        let looked = Cell::new((Instant::now(), true));
+        let goes_on = || {
+            let (last, wanted) = looked.get();
+            if wanted && last.elapsed() >= READ_INTERVAL {
+                looked.set((Instant::now(), files.asks(&request.token)));
+            }
+            !self.stop.is_asked() && looked.get().1
+        };
+        let mut written = Ok(());
+        // Whoever reads the answer may be gone; the work is finished all the same.
+        let mut report = |outcome: &Outcome| {
+            if written.is_ok() {
+                written = write(&Line::Entry(outcome.clone()));
+            }
+        };
+        let ended = self.replay(request, &goes_on, &mut report);
+        written?;
+        write(&ended.map_or_else(Line::Failed, Line::End))
+    }
+
+    fn replay(
+        &self,
+        request: &Request,
+        goes_on: &dyn Fn() -> bool,
+        report: &mut dyn FnMut(&Outcome),
+    ) -> Result<Summary, String> {
+        let pipeline = &present(&self.path, request)?;
+        let Host { data_dir, dead_letter, counters, means, .. } = self;
+        let replay = Replay { pipeline, data_dir, dead_letter, counters, means };
+        replay.run(&request.selection, goes_on, report).map_err(|error| chain(&error))
+    }
 }
 
 /// The pipeline file as it is now.

@@ -1,27 +1,32 @@
-//! Settling: what do the sinks make of a batch of replayed documents, within the patience of somebody who waits?
+//! Sinks of a replay: what do they make of a batch of documents, within the patience of somebody who waits?
 //!
-//! Unlike a run's delivery this gives up: when nothing was settled for [`PATIENCE`], what is open stays in the dead
-//! letter, and the trouble is told. It asks one request at a time, leaves a sink alone for as long as the sink wants to be
-//! left alone, and gives up at once where that is longer than the patience lasts.
+//! Each batch is settled as a run settles it (`pipeline::settle`), with a limit: when nothing was settled for
+//! [`PATIENCE`], what is open stays in the dead letter, and the trouble is told. The sinks are those of the present pipeline
+//! file; where they are those of a running process, too, they are asked in its turns, so that whatever one of the two has
+//! heard of a sink that is busy counts for both, and records go first.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
-use crate::config::model;
-use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::config::model::{self, SinkOptions};
+use crate::flow::answer::Trouble;
 use crate::flow::batch::Batch;
+use crate::flow::wake::Wake;
 use crate::pipeline::build::{self, BuildError};
-use crate::pipeline::delivery::NamedSink;
+use crate::pipeline::pace::Turns;
 use crate::pipeline::policy::Policy;
-use crate::sink::{Request, Sink};
-use crate::state::lock::LockError;
-use crate::telemetry::{Counters, SinkCounters};
+use crate::pipeline::settle::{Burial, Fate, GivenUp, Limit, PacedSink, Patience};
+use crate::queue::Queue;
+use crate::telemetry::{Counters, Gauge};
 
 /// How long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a sink has to say what it knows before it is asked to take something.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest wait between two tries: somebody waits.
 const RETRY_MAX: Duration = Duration::from_secs(2);
@@ -32,71 +37,124 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Tries for an item on which the server fails.
 const FAILURES_MAX: u32 = 5;
 
-/// What became of one document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Every sink holds it; some only since now.
-    Indexed,
-    /// Every sink held it already.
-    Duplicate,
-    /// A sink turned it down for good.
-    Rejected(Reason),
-    /// Not known, or not tried: it stays as it is.
-    Open,
+/// What a replay asks sinks with.
+pub(crate) struct Means {
+    /// Where requests run.
+    pub(crate) runtime: Handle,
+    /// The sinks of a running process, and the turns in which it asks each of them.
+    pub(crate) turns: Vec<(model::Sink, Arc<Turns>)>,
 }
 
 /// The sinks of a pipeline.
 pub(super) struct Sinks {
-    sinks: Vec<(NamedSink, SinkCounters)>,
-    runtime: tokio::runtime::Runtime,
+    sinks: Vec<Arc<PacedSink>>,
+    runtime: Handle,
+    /// Nothing was sent yet.
+    is_first: bool,
     /// Why nothing was taken at last.
     pub(super) trouble: Option<Trouble>,
-}
-
-/// Items of one sink that are to be sent, and how often they were.
-struct Attempt {
-    selection: Vec<u32>,
-    tries: u32,
 }
 
 impl Sinks {
     /// Opens the sinks of a pipeline file; connects to nothing.
     pub(super) fn open(
         pipeline: &model::Pipeline,
-        data_dir: &std::path::Path,
+        data_dir: &Path,
         counters: &Counters,
+        means: &Means,
     ) -> Result<Sinks, BuildError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|source| LockError::Folder { folder: data_dir.to_owned(), source })?;
-        let mut sinks = Vec::new();
-        {
-            let _inside = runtime.enter();
-            for sink in &pipeline.sinks {
-                let mut sink = build::open_sink(sink, data_dir, &pipeline.name)?;
-                sink.policy.retry_max = sink.policy.retry_max.min(RETRY_MAX);
-                let counters = counters.sink(&sink.name);
-                sinks.push((sink, counters));
-            }
-        }
-        for (sink, ..) in &sinks {
-            // A sink learns here what was erased by order; whether it is ready is seen when it is asked.
-            let _ = runtime.block_on(async { tokio::time::timeout(PROBE_TIMEOUT, sink.sink.probe()).await });
-        }
-        Ok(Sinks { sinks, runtime, trouble: None })
+        let _inside = means.runtime.enter();
+        let open = |described: &model::Sink| {
+            let mut sink = build::open_sink(described, data_dir, &pipeline.name)?;
+            sink.policy.retry_max = sink.policy.retry_max.min(RETRY_MAX);
+            let lent = means.turns.iter().find(|(other, _)| is_same_place(described, other));
+            let turns = lent.map_or_else(|| own_turns(sink.policy), |(_, turns)| Arc::clone(turns));
+            Ok(Arc::new(PacedSink::new(sink, turns, counters)))
+        };
+        let sinks = pipeline.sinks.iter().map(open).collect::<Result<_, BuildError>>()?;
+        Ok(Sinks { sinks, runtime: means.runtime.clone(), is_first: true, trouble: None })
     }
 
-    /// Sends a batch into every sink. `goes_on` is asked before each try.
+    /// Sends a batch into every sink. `goes_on` is asked every now and then.
     pub(super) fn settle(&mut self, batch: Batch, goes_on: &dyn Fn() -> bool) -> Vec<Fate> {
         let batch = Arc::new(batch);
         let mut fates = vec![Fate::Duplicate; batch.items().len()];
-        for (NamedSink { name, sink, policy }, counters) in &self.sinks {
-            let mut one = One { name, sink: &**sink, policy, counters, goes_on, trouble: None, moved: Instant::now() };
-            let outcomes = self.runtime.block_on(one.settle(&batch));
-            fates.iter_mut().zip(outcomes).for_each(|(all, this)| merge(all, this));
-            self.trouble = self.trouble.take().or(one.trouble);
+        for sink in &self.sinks {
+            let (of_sink, trouble) = self.settle_in(sink, &batch, goes_on);
+            fates.iter_mut().zip(of_sink).for_each(|(all, this)| merge(all, this));
+            self.trouble = self.trouble.take().or(trouble);
         }
+        self.is_first = false;
         fates
     }
+
+    /// Sends a batch into one sink, on the runtime, which may end meanwhile.
+    fn settle_in(
+        &self,
+        sink: &Arc<PacedSink>,
+        batch: &Arc<Batch>,
+        goes_on: &dyn Fn() -> bool,
+    ) -> (Vec<Fate>, Option<Trouble>) {
+        let (wanting, wanted) = watch::channel(());
+        let (sender, settled) = channel();
+        let (sink, of_batch, is_first) = (Arc::clone(sink), Arc::clone(batch), self.is_first);
+        self.runtime.spawn(async move {
+            let mut fates = vec![Fate::Open; of_batch.items().len()];
+            let given_up = settle(&sink, &of_batch, &mut fates, is_first, wanted).await.err();
+            // A store that is closed waits for its thread: not here.
+            drop(sink);
+            let _ = sender.send((fates, given_up.and_then(|GivenUp(trouble)| trouble)));
+        });
+        let mut wanting = Some(wanting);
+        loop {
+            if !goes_on() {
+                drop(wanting.take());
+            }
+            match settled.recv_timeout(LOOK_EVERY) {
+                Ok(settled) => return settled,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return (vec![Fate::Open; batch.items().len()], None),
+            }
+        }
+    }
+}
+
+async fn settle(
+    sink: &PacedSink,
+    batch: &Arc<Batch>,
+    fates: &mut [Fate],
+    is_first: bool,
+    wanted: watch::Receiver<()>,
+) -> Result<(), GivenUp> {
+    let limit = Limit { idle_max: PATIENCE, retry_max: RETRY_MAX, item_attempts_max: FAILURES_MAX, wanted };
+    let mut patience = Patience::Limited(limit);
+    if is_first {
+        sink.prepare(&mut patience).await?;
+    }
+    sink.settle(batch, &mut patience, Burial::Remains(fates)).await.map(|_| ())
+}
+
+/// Turns that nobody shares.
+fn own_turns(policy: Policy) -> Arc<Turns> {
+    Arc::new(Turns::new(policy, Gauge::default(), Queue::new(0, Wake::default())))
+}
+
+/// Whether two sinks are one and the same server, file or pipe under one name, whatever else was changed in the file.
+fn is_same_place(one: &model::Sink, other: &model::Sink) -> bool {
+    one.name == other.name
+        && match (&one.options, &other.options) {
+            (SinkOptions::Elasticsearch(one), SinkOptions::Elasticsearch(other)) => {
+                let addresses = |hosts: &[Url]| hosts.iter().map(address).collect::<Vec<_>>();
+                addresses(&one.client.hosts) == addresses(&other.client.hosts)
+            }
+            (SinkOptions::Store(one), SinkOptions::Store(other)) => one.path == other.path,
+            (SinkOptions::Stdout, SinkOptions::Stdout) => true,
+            _ => false,
+        }
+}
+
+fn address(host: &Url) -> (Option<String>, Option<u16>) {
+    (host.host_str().map(str::to_owned), host.port_or_known_default())
 }
 
 /// A document is settled when every sink holds it.
@@ -109,130 +167,17 @@ fn merge(all: &mut Fate, this: Fate) {
     };
 }
 
-/// One sink and one batch.
-struct One<'o> {
-    name: &'o str,
-    sink: &'o dyn Sink,
-    policy: &'o Policy,
-    counters: &'o SinkCounters,
-    goes_on: &'o dyn Fn() -> bool,
-    trouble: Option<Trouble>,
-    moved: Instant,
-}
-
-impl One<'_> {
-    async fn settle(&mut self, batch: &Arc<Batch>) -> Vec<Fate> {
-        let mut fates = vec![Fate::Open; batch.items().len()];
-        let mut open = vec![Attempt { selection: (0..fates.len() as u32).collect(), tries: 0 }];
-        let mut waited_for = None;
-        while let Some(attempt) = open.pop() {
-            if attempt.selection.is_empty() {
-                continue;
-            }
-            if !(self.goes_on)() {
-                return fates;
-            }
-            if self.moved.elapsed() >= PATIENCE {
-                self.trouble = waited_for;
-                return fates;
-            }
-            let request = Request { batch: Arc::clone(batch), selection: Some(attempt.selection.clone()) };
-            match self.sink.deliver(&request).await {
-                Answer::Items(outcomes) if outcomes.len() == attempt.selection.len() => {
-                    let (retry, trouble) = self.sort(&attempt, outcomes, &mut fates);
-                    waited_for = trouble.or(waited_for);
-                    open.extend(self.again(retry, attempt.tries, Duration::ZERO).await);
-                }
-                Answer::Items(_) => open.extend(self.again(attempt.selection, attempt.tries, Duration::ZERO).await),
-                Answer::Wait(trouble) => {
-                    waited_for = Some(trouble);
-                    open.extend(self.again(attempt.selection, attempt.tries, Duration::ZERO).await);
-                }
-                Answer::WaitAtLeast(least, trouble) if self.moved.elapsed() + least >= PATIENCE => {
-                    self.trouble = Some(trouble);
-                    return fates;
-                }
-                Answer::WaitAtLeast(least, trouble) => {
-                    waited_for = Some(trouble);
-                    open.extend(self.again(attempt.selection, attempt.tries, least).await);
-                }
-                Answer::Halve(reason) if attempt.selection.len() == 1 => {
-                    fates[attempt.selection[0] as usize] = Fate::Rejected(reason);
-                    self.moved = Instant::now();
-                }
-                Answer::Halve(_) => {
-                    let (mut first, tries) = (attempt.selection, attempt.tries);
-                    let second = first.split_off(first.len() / 2);
-                    open.extend([second, first].map(|selection| Attempt { selection, tries }));
-                }
-                Answer::Closed(trouble) => {
-                    self.trouble = Some(trouble);
-                    return fates;
-                }
-            }
-        }
-        fates
-    }
-
-    /// What is to be sent again, after the wait for it, which is as long as the sink wants at least.
-    async fn again(&self, selection: Vec<u32>, tries: u32, least: Duration) -> Option<Attempt> {
-        if selection.is_empty() {
-            return None;
-        }
-        let mut wait = self.policy.backoff(tries, fastrand::f64()).max(least);
-        while !wait.is_zero() && (self.goes_on)() {
-            let step = wait.min(LOOK_EVERY);
-            tokio::time::sleep(step).await;
-            wait -= step;
-        }
-        Some(Attempt { selection, tries: tries + 1 })
-    }
-
-    /// Notes what is settled; gives back what is to be sent again, and why.
-    fn sort(&mut self, attempt: &Attempt, outcomes: Vec<Outcome>, fates: &mut [Fate]) -> (Vec<u32>, Option<Trouble>) {
-        let (mut retry, mut trouble) = (Vec::new(), None);
-        for (position, outcome) in attempt.selection.iter().zip(outcomes) {
-            let fate = match outcome {
-                Outcome::Indexed => {
-                    self.counters.indexed.inc();
-                    Fate::Indexed
-                }
-                Outcome::Duplicate => {
-                    self.counters.duplicates.inc();
-                    Fate::Duplicate
-                }
-                // It leaves the dead letter, too: an order has erased it.
-                Outcome::Erased => {
-                    self.counters.erased.inc();
-                    Fate::Duplicate
-                }
-                Outcome::FailureStore => {
-                    self.counters.failure_store.inc();
-                    Fate::Rejected(Reason::failure_store())
-                }
-                Outcome::Rejected(reason) => Fate::Rejected(reason),
-                Outcome::Failing(reason) if attempt.tries + 1 >= FAILURES_MAX => Fate::Rejected(reason),
-                Outcome::Failing(reason) | Outcome::Retry(reason) | Outcome::TargetUnready(reason) => {
-                    let problem = format!("the sink `{}` does not take this now ({})", self.name, reason.kind);
-                    trouble = Some(Trouble { problem, hint: None });
-                    retry.push(*position);
-                    continue;
-                }
-            };
-            self.moved = Instant::now();
-            fates[*position as usize] = fate;
-        }
-        (retry, trouble)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
+    use std::time::Instant;
+
     use super::*;
+    use crate::flow::answer::{Answer, Outcome, Reason};
     use crate::flow::batch::{ID_CHARACTERS, Id};
-    use crate::sink::SinkFuture;
+    use crate::pipeline::settle::NamedSink;
+    use crate::sink::{Request, Sink, SinkFuture};
     use crate::telemetry::Telemetry;
 
     /// Gives these answers in their order, then takes everything; counts how often it was asked.
@@ -258,18 +203,19 @@ mod tests {
 
     /// What became of one document, how often the sink was asked, how long it took, and the trouble that is told.
     fn settle(answers: Vec<Answer>, goes_on: &dyn Fn() -> bool) -> (Vec<Fate>, u32, Duration, Option<Trouble>) {
-        let sink = Scripted(Mutex::new((answers, 0)));
-        let counters = Telemetry::default().pipeline("p").sink("s");
+        let script = Arc::new(Scripted(Mutex::new((answers, 0))));
         let policy = Policy { retry_initial: Duration::from_millis(1), ..Policy::default() };
+        let counters = Telemetry::default().pipeline("p");
+        let named = NamedSink { name: "s".into(), sink: Arc::<Scripted>::clone(&script), policy };
+        let sinks = vec![Arc::new(PacedSink::new(named, own_turns(policy), &counters))];
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let mut sinks = Sinks { sinks, runtime: runtime.handle().clone(), is_first: true, trouble: None };
         let mut batch = Batch::default();
         batch.push(Id([b'A'; ID_CHARACTERS]), 0, None, |body| body.extend_from_slice(b"{}"));
         let began = Instant::now();
-        let (name, trouble, moved) = ("s", None, began);
-        let mut one = One { name, sink: &sink, policy: &policy, counters: &counters, goes_on, trouble, moved };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let fates = runtime.block_on(one.settle(&Arc::new(batch)));
-        let asked = sink.0.lock().unwrap().1;
-        (fates, asked, began.elapsed(), one.trouble)
+        let fates = sinks.settle(batch, goes_on);
+        let asked = script.0.lock().unwrap().1;
+        (fates, asked, began.elapsed(), sinks.trouble)
     }
 
     #[test]
@@ -292,5 +238,12 @@ mod tests {
         let (fates, asked, took, _) = settle(vec![long], &goes_on);
         assert_eq!((fates, asked), (vec![Fate::Open], 1));
         assert!(took < PATIENCE / 2, "{took:?}");
+    }
+    #[test]
+    fn an_item_on_which_the_server_fails_stays_with_that_reason_after_some_tries() {
+        let reason = Reason { kind: "boom".to_owned(), detail: "d".to_owned() };
+        let failing = Answer::Items(vec![Outcome::Failing(reason.clone())]);
+        let (fates, asked, _, trouble) = settle(vec![failing; 9], &|| true);
+        assert_eq!((fates, asked, trouble), (vec![Fate::Rejected(reason)], FAILURES_MAX, None));
     }
 }

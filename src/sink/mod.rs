@@ -1,7 +1,7 @@
 //! Sinks: where do documents go?
 //!
 //! A sink is asked to take some items of a batch, tries **once**, and answers for each item. Waiting, retrying and the
-//! dead letter are the business of `pipeline::delivery`; a sink knows nothing of files, offsets or acknowledgements.
+//! dead letter are the business of `pipeline::settle`; a sink knows nothing of files, offsets or acknowledgements.
 
 pub mod elasticsearch;
 pub mod stdout;
@@ -42,13 +42,15 @@ impl Request {
         self.len() == 0
     }
 
+    /// The index in the batch of the item that stands at a place of the request, from 0.
+    pub fn position(&self, place: usize) -> u32 {
+        self.selection.as_ref().map_or(place as u32, |selection| selection[place])
+    }
+
     /// The items asked for, in the order in which the answer must name them.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         let items = self.batch.items();
-        (0..self.len()).map(move |n| match &self.selection {
-            Some(selection) => &items[selection[n] as usize],
-            None => &items[n],
-        })
+        (0..self.len()).map(move |place| &items[self.position(place) as usize])
     }
 }
 

@@ -26,6 +26,7 @@ mod house_rules;
 mod kills;
 mod kql_corpus;
 mod kql_differential;
+mod lent_turns;
 mod model_server;
 mod monitoring;
 mod numbered;

@@ -6,20 +6,25 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::dead_letter;
 use crate::dead_letter::WhenFull;
 use crate::flow::ack::Mark;
+use crate::flow::answer::{Answer, Outcome, Reason};
 use crate::flow::batch::{ID_CHARACTERS, Id, Origin, SourceFile};
 use crate::flow::in_flight::InFlight;
+use crate::flow::tally::Delivered;
 use crate::flow::wake::Wake;
 use crate::pipeline::outbox::Outbox;
-use crate::sink::SinkFuture;
+use crate::pipeline::policy::Policy;
+use crate::pipeline::settle::FAILING_RETRY_MAX;
+use crate::sink::{Request, Sink, SinkFuture};
 use crate::state::checkpoint::{Fingerprint, JsonText, Position};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{SinkCounters, Telemetry};
 
 /// One answer, given what is asked for; `None` is no answer at all.
 type Reply = Box<dyn FnMut(&[u32]) -> Option<Answer> + Send>;
@@ -49,7 +54,7 @@ impl Sink for Scripted {
                 script.under_way_max = script.under_way_max.max(script.under_way);
                 let ready = script.health.as_ref().is_none_or(|health| health.current().is_none());
                 script.ready.push(ready);
-                let positions = selection(request);
+                let positions: Vec<u32> = (0..request.len()).map(|place| request.position(place)).collect();
                 match script.replies.pop_front() {
                     Some(mut reply) => reply(&positions),
                     None => Some(Answer::Items(vec![Outcome::Indexed; positions.len()])),
@@ -105,7 +110,7 @@ fn stand(folder: &Path, policy: Policy, replies: Vec<Reply>) -> Stand {
     let (letter, its_health) = (Arc::clone(&dead_letter), Arc::clone(&health));
     let lane = Outbox::open(&JsonText::default(), &["scripted".into()], &Wake::default()).lanes.remove(0);
     let sink_counters = counters.sink("scripted");
-    let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, counters, sender, lane));
+    let delivery = Some(Delivery::new(sink, queue.clone(), letter, its_health, &counters, sender, lane));
     let in_flight = InFlight::new(1, Wake::default());
     let delivered = Delivered::default();
     Stand { script, queue, in_flight, dead_letter, counters: sink_counters, health, spent, delivery, delivered }

@@ -1,7 +1,12 @@
 //! The pace of a sink, by tables: a clock that the test moves, and answers of its choice.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::flow::answer::{Reason, Trouble};
+use crate::flow::batch::Batch;
+use crate::flow::in_flight::InFlight;
+use crate::flow::wake::Wake;
 
 const BYTES: usize = 1_000_000;
 
@@ -34,7 +39,7 @@ impl Stand {
 
     fn send_all(&mut self) -> Vec<RequestStart> {
         let mut sent = Vec::new();
-        while self.pace.may(self.now) == May::Go {
+        while self.pace.may(self.now, 0) == May::Go {
             sent.push(self.pace.send(self.now, BYTES));
         }
         sent
@@ -156,9 +161,9 @@ fn requests_of_before_tell_of_the_same_moment() {
     stand.pace.answered(sent[2], Load::Takes, stand.now, 1.0);
     assert_eq!((stand.pace.at_a_time, stand.pause_ms()), (4, 0));
     stand.after_the_pause();
-    assert_eq!(stand.pace.may(stand.now), May::GoNext, "five are under way still");
+    assert_eq!(stand.pace.may(stand.now, 0), May::GoNext, "five are under way still");
     sent[3..5].iter().for_each(|sent| stand.pace.answered(*sent, Load::Unknown, stand.now, 1.0));
-    assert_eq!(stand.pace.may(stand.now), May::Go);
+    assert_eq!(stand.pace.may(stand.now, 0), May::Go);
 }
 
 #[test]
@@ -227,9 +232,53 @@ fn the_wait_doubles_up_to_its_limit_and_is_spread() {
     }
 }
 
+/// What so many at a time leave to somebody who lets records go first.
+#[test]
+fn a_turn_is_lent_only_where_no_batch_of_records_wants_it() {
+    let mut stand = Stand::new();
+    assert_eq!([stand.round(Load::Takes, 10), stand.round(Load::Takes, 10)], [1, 2]);
+    assert_eq!(stand.pace.at_a_time, 4);
+    for (batches, expected) in [(0, May::Go), (3, May::Go), (4, May::GoNext), (9, May::GoNext)] {
+        assert_eq!(stand.pace.may(stand.now, batches), expected, "{batches} batches");
+    }
+    stand.send_all();
+    assert_eq!(stand.pace.may(stand.now, 0), May::GoNext, "none is left");
+}
+
+fn turns(policy: Policy) -> (Turns, Queue) {
+    let queue = Queue::new(1 << 20, Wake::default());
+    (Turns::new(policy, Gauge::default(), queue.clone()), queue)
+}
+
+const WITHIN: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn whoever_lets_records_go_first_gets_a_turn_when_they_are_settled_and_is_told_when_there_is_none() {
+    let (turns, queue) = turns(POLICY);
+    let mut in_flight = InFlight::new(1, Wake::default());
+    queue.push(Arc::new(Batch::default()), in_flight.open(Vec::new(), 0));
+    let soon = Instant::now() + Duration::from_millis(20);
+    assert!(matches!(turns.next_spare(1, soon).await, Err(May::GoNext)), "a batch waits");
+    let parcel = queue.pop().await.unwrap();
+    let waiting = turns.next_spare(1, Instant::now() + WITHIN);
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err(), "it is not sent yet");
+    drop(turns.next(1).await);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err(), "it may be sent again");
+    drop(parcel);
+    turns.look_again();
+    let turn = waiting.await.expect("it is settled");
+    // What one hears of the sink counts for both, and a pause that is longer than the deadline is not waited for.
+    turn.answered(Load::Busy(WITHIN * 3));
+    assert!(tokio::time::timeout(Duration::from_millis(20), turns.next(1)).await.is_err());
+    let asked = Instant::now();
+    assert!(matches!(turns.next_spare(1, asked + WITHIN).await, Err(May::GoAt(_))));
+    assert!(asked.elapsed() < WITHIN);
+}
+
 #[tokio::test]
 async fn a_turn_that_is_given_up_is_free_again_and_those_who_wait_get_theirs() {
-    let turns = Turns::new(Policy { in_flight_max: 1, ..POLICY }, Gauge::default());
+    let (turns, _) = turns(Policy { in_flight_max: 1, ..POLICY });
     let first = turns.next(1).await;
     let waiting = turns.next(1);
     tokio::pin!(waiting);

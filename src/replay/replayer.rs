@@ -1,0 +1,439 @@
+//! The replayer: what is sent for each entry of a dead letter, and what becomes of the entry?
+
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::origin::{self, Candidate, Origins};
+use super::sinks::{Means, Sinks};
+use crate::config::model;
+use crate::dead_letter::read::{Found, Kept};
+use crate::dead_letter::sift::{Judge, Judgement};
+use crate::dead_letter::{DeadLetter, DeadLetterError};
+use crate::enrich::{Nobody, Source};
+use crate::flow::answer::Trouble;
+use crate::flow::batch::{Batch, Id, Origin, SourceFile};
+use crate::flow::line::Line;
+use crate::flow::reject::{Reject, Stage};
+use crate::judge::enrichment::host_name;
+use crate::judge::trial::{Trial, Tried};
+use crate::pipeline::build::BuildError;
+use crate::pipeline::settle::Fate;
+use crate::record::{Record, Space, json};
+use crate::telemetry::{Counters, Telemetry};
+use crate::text::digest::sha256_hexadecimal;
+use crate::text::time::{self, Reading};
+
+/// Which entries are replayed: those that meet all that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Turned away by this stage.
+    #[serde(default)]
+    pub stage: Option<String>,
+    /// For this reason.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// With one of these ids; any if there are none.
+    #[serde(default)]
+    pub ids: Vec<String>,
+}
+
+impl Selection {
+    /// Whether an entry is selected.
+    pub fn has(&self, entry: &Found) -> bool {
+        self.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
+            && self.reason.as_ref().is_none_or(|reason| *reason == entry.reason)
+            && (self.ids.is_empty() || self.ids.contains(&entry.id))
+    }
+}
+
+/// What became of one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The entry's id.
+    pub id: String,
+    /// What was sent: `line`, `document`, `raw`, or `nothing`.
+    pub from: String,
+    /// `indexed`, `duplicate`, `dropped`, or `remains`.
+    pub outcome: String,
+    /// The rule that drops it, or why it remains, in words.
+    pub why: Option<String>,
+}
+
+/// What became of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Documents that a sink took.
+    pub indexed: u64,
+    /// Documents that every sink had already.
+    pub duplicates: u64,
+    /// Records that a rule of the pipeline file drops.
+    pub dropped: u64,
+    /// Entries that were tried and are still there.
+    pub remaining: u64,
+    /// It ended before every entry was tried.
+    pub interrupted: bool,
+    /// Why the sinks took nothing more, and what to do about it.
+    pub trouble: Option<(String, Option<String>)>,
+}
+
+/// What keeps a replay from beginning or going on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Its state or its sinks cannot be opened.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The dead letter cannot be read or written.
+    #[error(transparent)]
+    DeadLetter(#[from] DeadLetterError),
+    /// A process holds the lock and does not answer.
+    #[error("another process uses `{folder}`, and does not take the replay over: wait until it has ended, or stop it")]
+    NotTaken {
+        /// The pipeline's folder of state.
+        folder: std::path::PathBuf,
+    },
+    /// The files by which the work is handed over cannot be used.
+    #[error("cannot hand the replay over to the running process in `{folder}`")]
+    Handover {
+        /// The pipeline's folder of state.
+        folder: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The running process could not do it.
+    #[error("the running process could not replay: {0}")]
+    Elsewhere(String),
+}
+
+/// What is replayed, and with what.
+pub(super) struct Replay<'r> {
+    pub(super) pipeline: &'r model::Pipeline,
+    pub(super) data_dir: &'r Path,
+    /// Opened by whoever holds the lock.
+    pub(super) dead_letter: &'r DeadLetter,
+    pub(super) counters: &'r Counters,
+    pub(super) means: &'r Means,
+}
+
+impl Replay<'_> {
+    /// Tries each entry that is selected. `goes_on` is asked every now and then, `report` is told of each that was tried.
+    pub(super) fn run(
+        &self,
+        selection: &Selection,
+        goes_on: &dyn Fn() -> bool,
+        report: &mut dyn FnMut(&Outcome),
+    ) -> Result<Summary, ReplayError> {
+        let Replay { pipeline, data_dir, dead_letter, counters, means } = *self;
+        // What processors count has been counted when the line was read.
+        let apart = Telemetry::default().pipeline(&pipeline.name);
+        let mut replayer = Replayer {
+            trial: Trial::new(pipeline, &host_name(), &apart),
+            line_bytes_max: pipeline.source.files.line_bytes_max,
+            batch_bytes_max: pipeline.batch.bytes_max as usize,
+            batch_items_max: pipeline.batch.items_max as usize,
+            sinks: Sinks::open(pipeline, data_dir, counters, means)?,
+            origins: Origins::default(),
+            selection,
+            counters,
+            goes_on,
+            report,
+            summary: Summary::default(),
+        };
+        dead_letter.sift(&mut replayer)?;
+        let mut summary = replayer.summary;
+        summary.trouble = replayer.sinks.trouble.take().map(|Trouble { problem, hint }| (problem, hint));
+        summary.interrupted |= !goes_on();
+        Ok(summary)
+    }
+}
+
+/// Judges the entries of one dead letter.
+struct Replayer<'r> {
+    trial: Trial,
+    line_bytes_max: u64,
+    batch_bytes_max: usize,
+    batch_items_max: usize,
+    sinks: Sinks,
+    origins: Origins,
+    selection: &'r Selection,
+    counters: &'r Counters,
+    goes_on: &'r dyn Fn() -> bool,
+    report: &'r mut dyn FnMut(&Outcome),
+    summary: Summary,
+}
+
+/// What can be done with an entry.
+enum Plan {
+    /// This document is sent.
+    Send(Document),
+    /// A rule drops it.
+    Drop(Arc<str>),
+    /// The present pipeline file turns it away.
+    Reject(Reject),
+    /// There is nothing to send, in words.
+    Cannot(&'static str),
+}
+
+struct Document {
+    id: Id,
+    timestamp_us: i64,
+    file: Arc<SourceFile>,
+    origin: Origin,
+    bytes: Vec<u8>,
+}
+
+/// What an entry is replayed from.
+#[derive(Clone, Copy)]
+enum From {
+    Line,
+    Document,
+    Raw,
+    Nothing,
+}
+
+impl From {
+    fn as_str(self) -> &'static str {
+        match self {
+            From::Line => "line",
+            From::Document => "document",
+            From::Raw => "raw",
+            From::Nothing => "nothing",
+        }
+    }
+}
+
+impl Judge for Replayer<'_> {
+    fn wants(&self, entry: &Found) -> bool {
+        self.selection.has(entry)
+    }
+
+    fn judge(&mut self, entries: Vec<Found>) -> Vec<Judgement> {
+        let mut judgements = vec![Judgement::Stays; entries.len()];
+        let mut batch = Batch::default();
+        let mut sent: Vec<(usize, From)> = Vec::new();
+        for (position, entry) in entries.iter().enumerate() {
+            if !self.goes_on() {
+                self.summary.interrupted = true;
+                break;
+            }
+            let (from, plan) = self.plan(entry);
+            match plan {
+                Plan::Send(document) => {
+                    let origin = Origin { file: batch.file(&document.file), ..document.origin };
+                    let render = |out: &mut Vec<u8>| out.extend_from_slice(&document.bytes);
+                    batch.push(document.id, document.timestamp_us, origin, render);
+                    sent.push((position, from));
+                }
+                Plan::Drop(rule) => {
+                    self.counters.dropped(&rule).inc();
+                    self.summary.dropped += 1;
+                    self.tell(entry, from, "dropped", Some(rule.to_string()));
+                    judgements[position] = Judgement::Leaves;
+                }
+                Plan::Reject(reject) => judgements[position] = self.remains(entry, from, reject),
+                Plan::Cannot(why) => {
+                    self.summary.remaining += 1;
+                    self.tell(entry, from, "remains", Some(why.to_owned()));
+                }
+            }
+            if batch.body().len() >= self.batch_bytes_max || sent.len() >= self.batch_items_max {
+                self.settle(&entries, std::mem::take(&mut batch), std::mem::take(&mut sent), &mut judgements);
+            }
+        }
+        self.settle(&entries, batch, sent, &mut judgements);
+        judgements
+    }
+
+    fn goes_on(&self) -> bool {
+        self.sinks.trouble.is_none() && (self.goes_on)()
+    }
+}
+
+impl Replayer<'_> {
+    /// Sends a batch, and judges the entries that it was made from.
+    fn settle(&mut self, entries: &[Found], batch: Batch, sent: Vec<(usize, From)>, judgements: &mut [Judgement]) {
+        if sent.is_empty() {
+            return;
+        }
+        let fates = self.sinks.settle(batch, self.goes_on);
+        for ((position, from), fate) in sent.into_iter().zip(fates) {
+            let entry = &entries[position];
+            judgements[position] = match fate {
+                Fate::Indexed => {
+                    self.summary.indexed += 1;
+                    self.tell(entry, from, "indexed", None);
+                    Judgement::Leaves
+                }
+                Fate::Duplicate => {
+                    self.summary.duplicates += 1;
+                    self.tell(entry, from, "duplicate", None);
+                    Judgement::Leaves
+                }
+                Fate::Rejected(reason) => {
+                    let reject = Reject { stage: Stage::Sink, reason: reason.kind.into(), detail: reason.detail };
+                    self.remains(entry, from, reject)
+                }
+                Fate::Open => {
+                    self.summary.interrupted = true;
+                    self.summary.remaining += 1;
+                    Judgement::Stays
+                }
+            };
+        }
+    }
+
+    fn remains(&mut self, entry: &Found, from: From, reject: Reject) -> Judgement {
+        self.summary.remaining += 1;
+        // The detail may quote the record: it is in the entry, for `show`.
+        self.tell(entry, from, "remains", Some(format!("{} ({})", reject.reason, reject.stage)));
+        Judgement::StaysFor(reject)
+    }
+
+    fn tell(&mut self, entry: &Found, from: From, outcome: &str, why: Option<String>) {
+        self.counters.replayed(outcome).inc();
+        let (id, from, outcome) = (entry.id.clone(), from.as_str().to_owned(), outcome.to_owned());
+        (self.report)(&Outcome { id, from, outcome, why });
+    }
+
+    fn plan(&mut self, entry: &Found) -> (From, Plan) {
+        let Some(id) = id(entry) else { return (From::Nothing, Plan::Cannot("its id is none that inferlog gives")) };
+        if let Some(candidate) = self.origins.candidate(entry, self.line_bytes_max)
+            && let Some(plan) = self.plan_of_candidate(entry, id, &candidate)
+        {
+            return (From::Line, plan);
+        }
+        match entry.kept() {
+            Kept::Document(document) if entry.stage == Stage::Enrich.as_str() => self.plan_of_half(entry, id, document),
+            Kept::Document(document) => (From::Document, Plan::Send(kept_document(entry, id, document))),
+            Kept::Raw(raw) => match origin::source_file(&entry.origin) {
+                Some(file) if entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(&raw)) => {
+                    let tried = self.try_line(entry, &raw, &file);
+                    (From::Raw, self.as_planned(entry, id, &file, tried))
+                }
+                Some(_) => (From::Nothing, Plan::Cannot("its line is gone, and what is kept of it was blacked out")),
+                None => (From::Nothing, Plan::Cannot("its line is gone, and without it it would get another id")),
+            },
+            Kept::Reference => (From::Nothing, Plan::Cannot(nothing_kept(entry, self.line_bytes_max))),
+        }
+    }
+
+    /// A record that a processor turned away is kept as those before it left it, with what any rule hides hidden: those
+    /// behind it and the metadata are missing, and they cannot be run on what is hidden, nor the others twice. Only one that
+    /// is still the line itself goes through the pipeline.
+    fn plan_of_half(&mut self, entry: &Found, id: Id, document: &str) -> (From, Plan) {
+        let is_the_line = entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(document.as_bytes()));
+        match origin::source_file(&entry.origin).filter(|_| is_the_line) {
+            Some(file) => {
+                let tried = self.try_line(entry, document.as_bytes(), &file);
+                (From::Document, self.as_planned(entry, id, &file, tried))
+            }
+            None => (From::Nothing, Plan::Cannot(HALF_MADE)),
+        }
+    }
+
+    /// What stands at the place of the line, if it proves to be the line.
+    fn plan_of_candidate(&mut self, entry: &Found, id: Id, candidate: &Candidate) -> Option<Plan> {
+        let tried = self.try_line(entry, &candidate.line, &candidate.file);
+        if !candidate.is_proven && !self.proves(entry, id, candidate, &tried) {
+            return None;
+        }
+        Some(self.as_planned(entry, id, &candidate.file, tried))
+    }
+
+    fn try_line(&mut self, entry: &Found, line: &[u8], file: &Arc<SourceFile>) -> Result<Tried, Reject> {
+        let line = Line { offset_bytes: entry.origin.offset_bytes, bytes: line, text: std::str::from_utf8(line).ok() };
+        self.trial.run(&line, source(entry, file), &mut Nobody)
+    }
+
+    /// Whether the id of an entry is made of this line, or, for one that was too long, of its place.
+    fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Result<Tried, Reject>) -> bool {
+        let source = source(entry, &candidate.file);
+        let of_document = tried.as_ref().ok().map(|tried| tried.verdict.id);
+        let of_line = self.trial.id_of_line(&candidate.line, source);
+        let of_place = entry.reason == "line_too_long";
+        let of_place = of_place.then(|| self.trial.id_of_long_line(entry.origin.length_bytes, source));
+        let same = |other: Id| digest(other).is_some() && digest(other) == digest(id);
+        [of_document, Some(of_line), of_place].into_iter().flatten().any(same)
+    }
+
+    fn as_planned(&self, entry: &Found, id: Id, file: &Arc<SourceFile>, tried: Result<Tried, Reject>) -> Plan {
+        match tried {
+            Ok(Tried { verdict, .. }) if verdict.dropped.is_some() => {
+                Plan::Drop(verdict.dropped.unwrap_or_else(|| Arc::from("")))
+            }
+            Ok(Tried { verdict, document, .. }) => Plan::Send(Document {
+                // What was sent before is known to the other sinks by the id that it had.
+                id: if entry.stage == Stage::Sink.as_str() { id } else { verdict.id },
+                timestamp_us: verdict.timestamp_us,
+                file: Arc::clone(file),
+                origin: place(entry),
+                bytes: document,
+            }),
+            Err(reject) => Plan::Reject(reject),
+        }
+    }
+}
+
+/// Why an entry that a processor turned away is not sent as it is kept.
+const HALF_MADE: &str = "its line is gone, and what is kept of it is half made: the processor that turned it away, those \
+    behind it and the metadata are missing; put the log file back and replay it, or take what `show` prints by hand";
+
+/// Why nothing can be sent for an entry that keeps nothing.
+fn nothing_kept(entry: &Found, line_bytes_max: u64) -> &'static str {
+    if entry.origin.length_bytes > line_bytes_max {
+        return "its line is still longer than `line_bytes_max`";
+    }
+    match entry.not_kept.as_deref() {
+        Some("may_hold_hidden_fields") => {
+            "its line is gone, and nothing of it was kept, since the pipeline hides fields that it may have held"
+        }
+        Some("omitted") => "its line is gone, and nothing of it was kept, as `dead_letter: { raw: omit }` says",
+        _ => "its line is gone, and nothing of it was kept",
+    }
+}
+
+/// The line's place as the processors know it. The time of the reading is that of the document that was made of it, or
+/// that of the entry, so that a record without a time of its own gets the same one whenever it is replayed.
+fn source<'s>(entry: &Found, file: &'s Arc<SourceFile>) -> Source<'s> {
+    let of_document = if let Kept::Document(document) = entry.kept() { time_of(document) } else { None };
+    let read_us = of_document.unwrap_or_else(|| entry.time.timestamp_micros());
+    Source { file, offset_bytes: entry.origin.offset_bytes, read_us }
+}
+
+/// The `@timestamp` of a document, in microseconds since 1970.
+fn time_of(document: &str) -> Option<i64> {
+    let mut space = Space::default();
+    let record = Record::parse(document, &mut space).ok()?;
+    let raw = record.first("@timestamp")?;
+    let text = json::unescape(raw);
+    let reading = if raw.starts_with('"') { Reading::Text(&text) } else { Reading::Number(raw) };
+    let time = time::parse(reading, None).ok()?;
+    Some(time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000)
+}
+
+fn place(entry: &Found) -> Origin {
+    let length_bytes = u32::try_from(entry.origin.length_bytes).unwrap_or(u32::MAX);
+    Origin { file: 0, offset_bytes: entry.origin.offset_bytes, length_bytes }
+}
+
+/// The document that an entry keeps, as it is.
+fn kept_document(entry: &Found, id: Id, document: &str) -> Document {
+    let file = origin::source_file(&entry.origin).unwrap_or_else(|| {
+        let (path, inode, generation) = (entry.origin.file.clone(), entry.origin.inode, entry.origin.generation);
+        Arc::new(SourceFile { path, inode, generation, first_line_sha256: [0; 32] })
+    });
+    let timestamp_us = time_of(document).unwrap_or_else(|| entry.time.timestamp_micros());
+    Document { id, timestamp_us, file, origin: place(entry), bytes: document.as_bytes().to_vec() }
+}
+
+fn id(entry: &Found) -> Option<Id> {
+    entry.id.as_bytes().try_into().ok().map(Id)
+}
+
+/// The part of an id behind its time.
+fn digest(id: Id) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(id.0).ok().map(|bytes| bytes[5..].to_vec())
+}
