@@ -119,7 +119,9 @@ pub fn main() -> ExitCode {
         Verb::Reconcile(arguments) => reconcile::run(arguments),
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut text);
+            print(String::from_utf8_lossy(&text).trim_end());
             Ok(())
         }
     };

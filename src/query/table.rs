@@ -1,5 +1,8 @@
 //! A table that fits its terminal, written as the rows come: the first ones decide how wide the columns are.
+//!
+//! Where the columns become so narrow that their heads look alike, each row is a block of lines, as `\\x auto` of psql does.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -22,13 +25,22 @@ pub struct Table {
     head: Vec<String>,
     waiting: Vec<Vec<String>>,
     /// Known once the first rows are written.
-    widths: Option<Vec<usize>>,
+    layout: Option<Layout>,
+}
+
+/// How the rows are laid out.
+#[derive(Debug)]
+enum Layout {
+    /// One below the other, in columns of these widths.
+    Columns(Vec<usize>),
+    /// Each as a block, with a line for each column.
+    Blocks,
 }
 
 impl Table {
     /// A table of these columns, as wide as the terminal.
     pub fn new(head: Vec<String>, width: usize) -> Table {
-        Table { width, head, waiting: Vec::new(), widths: None }
+        Table { width, head, waiting: Vec::new(), layout: None }
     }
 
     /// Adds a row.
@@ -37,8 +49,8 @@ impl Table {
     /// When `out` takes no more.
     pub fn row(&mut self, cells: &[&str], out: &mut impl Write) -> io::Result<()> {
         let cells: Vec<String> = cells.iter().map(|cell| harmless(cell).into_owned()).collect();
-        match &self.widths {
-            Some(widths) => write_row(&cells, widths, out),
+        match &self.layout {
+            Some(layout) => self.write(layout, &cells, out),
             None => {
                 self.waiting.push(cells);
                 if self.waiting.len() == ROWS_LOOKED_AT { self.begin(out) } else { Ok(()) }
@@ -51,7 +63,7 @@ impl Table {
     /// # Errors
     /// When `out` takes no more.
     pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
-        if self.widths.is_none() && !self.waiting.is_empty() { self.begin(out) } else { Ok(()) }
+        if self.layout.is_none() && !self.waiting.is_empty() { self.begin(out) } else { Ok(()) }
     }
 
     fn begin(&mut self, out: &mut impl Write) -> io::Result<()> {
@@ -61,12 +73,38 @@ impl Table {
         }
         let least: Vec<usize> = (0..widths.len()).map(|place| least_width(&self.waiting, place)).collect();
         fit(&mut widths, &least, self.width);
-        write_row(&self.head, &widths, out)?;
-        for row in std::mem::take(&mut self.waiting) {
-            write_row(&row, &widths, out)?;
+        let layout = if self.are_heads_apart(&widths) { Layout::Columns(widths) } else { Layout::Blocks };
+        if let Layout::Columns(widths) = &layout {
+            write_row(&self.head, widths, out)?;
         }
-        self.widths = Some(widths);
+        for row in std::mem::take(&mut self.waiting) {
+            self.write(&layout, &row, out)?;
+        }
+        self.layout = Some(layout);
         Ok(())
+    }
+
+    /// Whether no two heads that differ look alike when they are cut.
+    fn are_heads_apart(&self, widths: &[usize]) -> bool {
+        let whole: BTreeSet<&String> = self.head.iter().collect();
+        let shown: BTreeSet<String> = self.head.iter().zip(widths).map(|(name, width)| cut(name, *width)).collect();
+        shown.len() == whole.len()
+    }
+
+    fn write(&self, layout: &Layout, cells: &[String], out: &mut impl Write) -> io::Result<()> {
+        match layout {
+            Layout::Columns(widths) => write_row(cells, widths, out),
+            Layout::Blocks => self.write_block(cells, out),
+        }
+    }
+
+    fn write_block(&self, cells: &[String], out: &mut impl Write) -> io::Result<()> {
+        let head_width = self.head.iter().map(|name| name.width()).max().unwrap_or(0);
+        let cell_width = self.width.saturating_sub(head_width + GAP.len()).max(COLUMN_WIDTH_MIN);
+        for (name, cell) in self.head.iter().zip(cells) {
+            write_row(&[name.clone(), cell.clone()], &[head_width, cell_width], out)?;
+        }
+        writeln!(out)
     }
 }
 
@@ -159,6 +197,23 @@ mod tests {
         assert_eq!(shown(14, &[["名名", "名名名名名名"]]), "name  text\n名名  名名名…\n");
         assert_eq!(shown(5, &[["abcdefg", "abcdefgh"]]), "name    text\nabcde…  abcde…\n");
         assert_eq!(shown(80, &[]), "");
+    }
+
+    #[test]
+    fn columns_that_would_look_alike_become_lines() {
+        let mut out = Vec::new();
+        let heads = ["model", "latency_ms_mean", "latency_ms_p99"];
+        for (width, expected) in [
+            (80, "model  latency_ms_mean  latency_ms_p99\na      12.5             20\n"),
+            (36, "model  latency_ms_me…  latency_ms_p…\na      12.5            20\n"),
+            (33, "model            a\nlatency_ms_mean  12.5\nlatency_ms_p99   20\n\n"),
+        ] {
+            let mut table = Table::new(heads.map(str::to_owned).to_vec(), width);
+            out.clear();
+            table.row(&["a", "12.5", "20"], &mut out).unwrap();
+            table.finish(&mut out).unwrap();
+            assert_eq!(String::from_utf8(out.clone()).unwrap(), expected, "{width}");
+        }
     }
 
     #[test]

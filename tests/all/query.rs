@@ -342,12 +342,15 @@ fn an_answer_says_through_when_it_is_complete_and_a_manifest_proves_it() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let place = stored();
-    let script = format!("{:?} query '*' --data-dir data --format json | head -n 1", env!("CARGO_BIN_EXE_inferlog"));
-    let mut command = Command::new("sh");
-    command.args(["-c", &script]).current_dir(place.path("."));
-    let ended = start(command).wait();
-    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{ended:?}");
-    assert!(!ended.stderr.contains("error"), "{ended:?}");
+    for arguments in ["query '*' --data-dir data --format json", "completions bash"] {
+        let script = format!("{:?} {arguments} | head -n 1", env!("CARGO_BIN_EXE_inferlog"));
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).current_dir(place.path("."));
+        let ended = start(command).wait();
+        assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{ended:?}");
+        let is_calm = ["error", "panicked"].iter().all(|word| !ended.stderr.contains(word));
+        assert!(is_calm, "{arguments}: {ended:?}");
+    }
 }
 
 #[tokio::test]
