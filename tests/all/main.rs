@@ -22,6 +22,7 @@ mod fields;
 mod flow;
 mod fresh_machine;
 mod fuzz_smoke;
+mod grafana;
 mod house_rules;
 mod kills;
 mod kql_corpus;
