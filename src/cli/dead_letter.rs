@@ -1,6 +1,6 @@
 //! `inferlog dead-letter list|show|replay`: what could not be delivered, why, and once more.
 //!
-//! `list` and `show` need no pipeline file and take no lock. What they print may come from records: control characters
+//! `list` and `show` need no pipeline file and take no lock. Command they print may come from records: control characters
 //! are shown by their numbers.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::{
-    COULD_NOT_LOOK, Failure, NOT_SO, State, TableFormat, complain, load, named, print, print_table, say, start_log,
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load, named, print, print_table, say,
+    start_log,
 };
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
@@ -28,11 +29,11 @@ use crate::text::units::counted;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Command,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Command {
     /// Count the entries by pipeline, stage and reason
     List(List),
     /// Show an entry, its reason in words, and what would fix it
@@ -49,7 +50,7 @@ struct List {
     #[arg(long, value_enum, default_value = "table")]
     format: TableFormat,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,7 +61,7 @@ struct Show {
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +81,7 @@ struct Replay {
     #[arg(long, value_enum, default_value = "table")]
     format: TableFormat,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,9 +106,9 @@ impl Filter {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
     match arguments.what {
-        What::List(arguments) => list(arguments),
-        What::Show(arguments) => show(&arguments.id, arguments.pipeline.as_deref(), arguments.state),
-        What::Replay(arguments) => replay(arguments),
+        Command::List(arguments) => list(arguments),
+        Command::Show(arguments) => show(&arguments.id, arguments.pipeline.as_deref(), arguments.state),
+        Command::Replay(arguments) => replay(arguments),
     }
 }
 
@@ -199,7 +200,7 @@ fn list(arguments: List) -> Result<(), Failure> {
         }
         TableFormat::Table => print_groups(&groups),
     }
-    // What is in them nobody knows.
+    // Command is in them nobody knows.
     if damaged > 0 { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) }
 }
 
@@ -229,7 +230,7 @@ fn shown_time(time: DateTime<Utc>) -> String {
 /// At most this many ids are named when a beginning fits several.
 const NAMED_MAX: usize = 10;
 
-fn show(id: &str, pipeline: Option<&str>, state: State) -> Result<(), Failure> {
+fn show(id: &str, pipeline: Option<&str>, state: StateFolder) -> Result<(), Failure> {
     let data_dir = data_dir(state.data_dir);
     // Lines that were given one id by their members are entries of their own: all of them are shown, one at a time.
     let mut ids: Vec<String> = Vec::new();

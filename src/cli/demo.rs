@@ -11,7 +11,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::run::limits;
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, print, print_table, runtime, say, start_log};
+use super::{
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load, print, print_table, runtime, say, start_log,
+};
 use crate::config::model::Pipeline;
 use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
 use crate::pipeline::RunEnd;
@@ -38,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     records: Option<u64>,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 /// Where the demo keeps what it makes; both are begun anew each time.

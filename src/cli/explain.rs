@@ -20,8 +20,8 @@ use crate::flow::reasons;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment;
 use crate::judge::inferences::{condition_for, option};
-use crate::judge::trial::{Trial, Tried};
-use crate::judge::walk::{Change, Seen, Walk};
+use crate::judge::trial::{Trial, TrialResult};
+use crate::judge::walk::{Change, StepTrace, Walk};
 use crate::record::{Record, Space};
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
@@ -44,13 +44,13 @@ pub(super) struct Arguments {
 }
 
 /// One line, and all that is known of its way.
-struct Way<'w> {
+struct Journey<'w> {
     pipeline: &'w Pipeline,
     trial: &'w Trial,
     number: u64,
     line: &'w [u8],
     walk: Walk,
-    result: Result<Tried, Reject>,
+    result: Result<TrialResult, Reject>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let text = std::str::from_utf8(line).ok();
             let result = trial.run(&Line { offset_bytes, bytes: line, text }, source, &mut walk);
             rejected |= result.is_err();
-            let way = Way { pipeline, trial: &trial, number, line, walk, result };
+            let way = Journey { pipeline, trial: &trial, number, line, walk, result };
             match arguments.format {
                 TextFormat::Text => print(&way.text()),
                 TextFormat::Json => print(&way.json().to_string()),
@@ -103,7 +103,7 @@ fn read_line(input: &mut std::io::StdinLock<'_>, bytes: &mut Vec<u8>) -> Result<
     Ok(!bytes.is_empty())
 }
 
-impl Way<'_> {
+impl Journey<'_> {
     fn text(&self) -> String {
         let mut words = vec![format!("line {}, {}", self.number, counted(self.line.len(), "byte"))];
         words.push(match &self.result {
@@ -124,7 +124,7 @@ impl Way<'_> {
         words.join("\n")
     }
 
-    fn end_in_words(&self, tried: &Tried) -> Vec<String> {
+    fn end_in_words(&self, tried: &TrialResult) -> Vec<String> {
         let mut words = Vec::new();
         let added: Vec<String> = self
             .metadata(tried)
@@ -178,7 +178,7 @@ impl Way<'_> {
     }
 
     /// What was added to the document behind the processors.
-    fn metadata(&self, tried: &Tried) -> Vec<(String, String)> {
+    fn metadata(&self, tried: &TrialResult) -> Vec<(String, String)> {
         let line = String::from_utf8_lossy(self.line);
         let document = String::from_utf8_lossy(&tried.document);
         let members = |text: &str| -> Vec<(String, String)> {
@@ -193,7 +193,7 @@ impl Way<'_> {
         members(&document).into_iter().filter(|(name, _)| !known.contains(name)).collect()
     }
 
-    fn targets(&self, tried: &Tried) -> Vec<String> {
+    fn targets(&self, tried: &TrialResult) -> Vec<String> {
         let target = |sink: &Sink| match &sink.options {
             SinkOptions::Elasticsearch(options) => match &options.target {
                 Target::DataStream(name) => format!("the data stream `{name}` of Elasticsearch"),
@@ -236,7 +236,7 @@ impl Way<'_> {
         way
     }
 
-    fn step_json(&self, step: &Step, seen: &Seen) -> Value {
+    fn step_json(&self, step: &Step, seen: &StepTrace) -> Value {
         let change = |change: &Change| {
             let (path, before, after) = self.shown(change);
             json!({ "member": path, "before": before.as_deref().map(value), "after": after.as_deref().map(value) })
@@ -253,7 +253,7 @@ impl Way<'_> {
 }
 
 /// The condition that would count a record which looks like an inference and is not counted.
-fn suggested_inferences(tried: &Tried) -> Option<String> {
+fn suggested_inferences(tried: &TrialResult) -> Option<String> {
     (tried.is_inference == Some(false)).then(|| condition_for(&String::from_utf8_lossy(&tried.document))).flatten()
 }
 
@@ -263,7 +263,7 @@ fn value(raw: &str) -> Value {
 }
 
 /// The processor, its condition and the answer to it.
-fn headline(step: &Step, seen: &Seen) -> String {
+fn headline(step: &Step, seen: &StepTrace) -> String {
     let name = step.name();
     match (&step.action, &step.when) {
         (Action::Flag(flag), _) => {
@@ -280,7 +280,7 @@ fn headline(step: &Step, seen: &Seen) -> String {
 }
 
 /// What a processor decided beside the members.
-fn decisions(step: &Step, seen: &Seen) -> Vec<String> {
+fn decisions(step: &Step, seen: &StepTrace) -> Vec<String> {
     let mut decisions: Vec<String> = seen
         .missed
         .iter()

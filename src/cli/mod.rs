@@ -84,7 +84,7 @@ enum TextFormat {
 
 /// Where state is kept; every verb that reads state takes it.
 #[derive(Debug, clap::Args)]
-struct State {
+struct StateFolder {
     /// Folder of state [default: $INFERLOG_DATA_DIR, else the platform's state folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,

@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 
 use super::query_source::{self, Respondent};
 use super::query_words::{self, Answer, Inquiry, Words};
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, print, runtime, say, start_log, terminal_width};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, print, runtime, say, start_log, terminal_width};
 use crate::flow::question::{Order, Question, Row};
-use crate::kql::{self, Expression, Reading};
+use crate::kql::{self, Expression, Purpose};
 use crate::proof::completeness::Completeness;
 use crate::query::ask::AskError;
 use crate::query::cell::ID_COLUMN;
@@ -114,7 +114,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     require_complete: bool,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -241,8 +241,8 @@ fn usual_columns(format: FormatName, condition: &Expression) -> Vec<String> {
 }
 
 impl Arguments {
-    fn reading(&self) -> Reading {
-        if self.free_text { Reading::Any } else { Reading::Question }
+    fn reading(&self) -> Purpose {
+        if self.free_text { Purpose::Any } else { Purpose::Question }
     }
 
     /// Nothing says which records are wanted, nor what of them.

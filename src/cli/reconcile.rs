@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, NOT_SO, State, TableFormat, load, named, print, print_table, runtime, say, start_log};
+use super::{Failure, NOT_SO, StateFolder, TableFormat, load, named, print, print_table, runtime, say, start_log};
 use crate::config::model::SinkOptions;
 use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, Scope, reconcile};
 use crate::state::folder::data_dir;
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     up_to_committed: bool,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {

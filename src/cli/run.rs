@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, State, complain, load, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load, runtime, say, start_log};
 use crate::config::changes::{Change, Files};
 use crate::config::model::Pipeline;
 use crate::enrich::Action;
@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDR|off", value_parser = listen)]
     listen: Option<Listen>,
     #[command(flatten)]
-    state: State,
+    state: StateFolder,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,19 +12,19 @@ use crate::elastic::setup::{self, SetupAction, SetupError, SetupStep};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Command,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Command {
     /// Show what would be done; exits 0 when nothing is to do, 1 when there is
-    Plan(Of),
+    Plan(Scope),
     /// Install or update what is missing or different
-    Apply(Of),
+    Apply(Scope),
 }
 
 #[derive(Debug, clap::Args)]
-struct Of {
+struct Scope {
     /// The pipeline file
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -36,8 +36,8 @@ struct Of {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
     let (of, apply) = match &arguments.what {
-        What::Plan(of) => (of, false),
-        What::Apply(of) => (of, true),
+        Command::Plan(of) => (of, false),
+        Command::Apply(of) => (of, true),
     };
     let pipelines = load(std::slice::from_ref(&of.file))?;
     let runtime = runtime()?;

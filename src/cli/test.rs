@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Failure, NOT_SO, TextFormat, load, print, say, start_log};
 use crate::config::model::{Pipeline, TestCase};
-use crate::judge::self_test::{self, Difference, Reach, Report};
+use crate::judge::self_test::{self, Difference, Reach, TestReport};
 use crate::text::harmless::harmless;
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 impl Totals {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, report: &TestReport) {
         let failed = report.tests.iter().filter(|differences| !differences.is_empty()).count();
         self.failed += failed;
         self.passed += report.tests.len() - failed;
@@ -63,7 +63,7 @@ impl Totals {
     }
 }
 
-fn print_text(pipeline: &Pipeline, report: &Report) {
+fn print_text(pipeline: &Pipeline, report: &TestReport) {
     print(&pipeline.path.display().to_string());
     if pipeline.tests.is_empty() {
         print("  it has no `tests:`");
@@ -94,7 +94,7 @@ fn in_words(case: &TestCase, difference: &Difference) -> String {
     )
 }
 
-fn print_json(pipeline: &Pipeline, report: &Report) {
+fn print_json(pipeline: &Pipeline, report: &TestReport) {
     for (case, differences) in pipeline.tests.iter().zip(&report.tests) {
         let differences: Vec<_> = differences
             .iter()
@@ -116,7 +116,7 @@ fn print_json(pipeline: &Pipeline, report: &Report) {
 }
 
 /// The processors that no test covers, in words.
-fn uncovered<'r>(pipeline: &'r Pipeline, report: &'r Report) -> impl Iterator<Item = String> + 'r {
+fn uncovered<'r>(pipeline: &'r Pipeline, report: &'r TestReport) -> impl Iterator<Item = String> + 'r {
     let processors = pipeline.enrich.iter().zip(&report.reach).enumerate();
     processors.filter_map(|(position, (step, reach))| {
         let (name, number) = (step.name(), position + 1);

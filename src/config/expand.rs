@@ -55,7 +55,7 @@ impl Expander<'_> {
     }
 
     fn expand_scalar(&mut self, scalar: &mut Scalar, span: &Span) {
-        let (mut expanded, mut written) = (Vec::new(), Written::default());
+        let (mut expanded, mut written) = (Vec::new(), Expansion::default());
         let mut files = Vec::new();
         let mut rest = scalar.text.as_str();
         let mut found = false;
@@ -155,13 +155,13 @@ impl Expander<'_> {
 
 /// A value with its variables written out.
 #[derive(Default)]
-struct Written {
+struct Expansion {
     text: String,
     /// It is something else than what stands in the file.
     differs: bool,
 }
 
-impl Written {
+impl Expansion {
     fn push(&mut self, reference: &str, value: &[u8]) {
         let inside = reference.trim_start_matches("${").trim_end_matches('}');
         let (name, default) = inside.split_once(':').map_or((inside, None), |(name, default)| (name, Some(default)));

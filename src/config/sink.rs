@@ -20,7 +20,7 @@ const SINKS: [&str; 3] = ["elasticsearch", "store", "stdout"];
 const NAME_BYTES_MAX: usize = 64;
 
 /// A sink as it is written: its name may be missing.
-struct Written {
+struct NamedSink {
     kind: &'static str,
     name: Option<String>,
     /// Where its name stands, or else its kind.
@@ -35,7 +35,7 @@ pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
         _ => vec![sink(field)?],
     };
     let mut sinks: Vec<Sink> = Vec::new();
-    for (place, (name, Written { span, options, .. })) in with_names(written).into_iter().enumerate() {
+    for (place, (name, NamedSink { span, options, .. })) in with_names(written).into_iter().enumerate() {
         if let Some(other) = sinks.iter().position(|other| other.name == name) {
             let message = format!("the sinks {} and {} of this list are both called `{name}`", other + 1, place + 1);
             field.context.complain(&span, message, Some("give one of them another `name`".to_owned()));
@@ -47,17 +47,17 @@ pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
 }
 
 /// Sinks without a name are called by their kind: `store`, and the second one of the kind `store-2`.
-fn with_names(written: Vec<Written>) -> Vec<(String, Written)> {
+fn with_names(written: Vec<NamedSink>) -> Vec<(String, NamedSink)> {
     let kinds: Vec<&str> = written.iter().map(|sink| sink.kind).collect();
     let default = |place: usize| match kinds[..=place].iter().filter(|kind| **kind == kinds[place]).count() {
         1 => kinds[place].to_owned(),
         n => format!("{}-{n}", kinds[place]),
     };
-    let name = |(place, sink): (usize, Written)| (sink.name.clone().unwrap_or_else(|| default(place)), sink);
+    let name = |(place, sink): (usize, NamedSink)| (sink.name.clone().unwrap_or_else(|| default(place)), sink);
     written.into_iter().enumerate().map(name).collect()
 }
 
-fn sink(field: &Field<'_>) -> Option<Written> {
+fn sink(field: &Field<'_>) -> Option<NamedSink> {
     let choice = field.choice("sink", &SINKS)?;
     let (kind, mut section) = (choice.name, choice.section);
     let name_field = section.field("name");
@@ -73,7 +73,7 @@ fn sink(field: &Field<'_>) -> Option<Written> {
         Some(read) => Some(read?),
         None => None,
     };
-    Some(Written { kind, name, span, options: options? })
+    Some(NamedSink { kind, name, span, options: options? })
 }
 
 fn sink_name(field: &Field<'_>) -> Option<String> {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::kql::Kind;
+use crate::kql::FieldKind;
 
 /// Elasticsearch's own names, which no document may have at its top.
 const METADATA_NAMES: [&str; 11] = [
@@ -125,7 +125,7 @@ impl Index {
     /// Whether a value is of another kind than the first one of its field; of a field that our mappings name, none is.
     fn differs(&self, path: &str, raw: &str) -> bool {
         let first = self.fields.get(path).copied();
-        Kind::of_field(path).is_none() && dynamic(raw).is_some_and(|kind| first.is_some_and(|first| first != kind))
+        FieldKind::of_field(path).is_none() && dynamic(raw).is_some_and(|kind| first.is_some_and(|first| first != kind))
     }
 }
 

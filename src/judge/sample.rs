@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::enrichment::host_name;
 use super::idle::IdleFields;
 use super::inferences::{Uncounted, either};
-use super::trial::{Trial, Tried};
+use super::trial::{Trial, TrialResult};
 use crate::config::model::{Pipeline, SinkOptions, Step};
 use crate::elastic::refusals::{Index, Refusal};
 use crate::enrich::{Action, Nobody, Source};
@@ -153,7 +153,7 @@ impl Sample {
         self.trial.idle_fields_in_words(&self.idle)
     }
 
-    fn document(&mut self, tried: Tried, place: Place) -> Outcome {
+    fn document(&mut self, tried: TrialResult, place: Place) -> Outcome {
         let text = String::from_utf8_lossy(&tried.document).into_owned();
         self.documents += 1;
         self.look_at(&text, tried.is_inference, place);

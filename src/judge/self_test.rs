@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::trial::{Trial, Tried};
+use super::trial::{Trial, TrialResult};
 use super::walk::Walk;
 use crate::config::model::{Expectation, ExpectedMembers, Pipeline, TestCase};
 use crate::enrich::Source;
@@ -27,7 +27,7 @@ pub const FILE: &str = "test.ndjson";
 
 /// What came of the tests of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct TestReport {
     /// The differences that each test found, in the order of the tests.
     pub tests: Vec<Vec<Difference>>,
     /// How far the tests reach each processor.
@@ -60,8 +60,8 @@ pub struct Difference {
 }
 
 /// Runs the tests of a pipeline.
-pub fn run(pipeline: &Pipeline) -> Report {
-    let mut report = Report { tests: Vec::new(), reach: vec![Reach::Never; pipeline.enrich.len()] };
+pub fn run(pipeline: &Pipeline) -> TestReport {
+    let mut report = TestReport { tests: Vec::new(), reach: vec![Reach::Never; pipeline.enrich.len()] };
     for case in &pipeline.tests {
         let differences = run_one(pipeline, case, &mut report.reach);
         report.tests.push(differences);
@@ -82,7 +82,7 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
         let mut walk = Walk::default();
         let source = Source { file: &file, offset_bytes, read_us };
         let tried = trial.run(&Line { offset_bytes, bytes: line.as_bytes(), text: Some(line) }, source, &mut walk);
-        let mut found = Found { line: number, differences: &mut differences };
+        let mut found = Differences { line: number, differences: &mut differences };
         judge(&case.expectation, &tried, &mut found);
         for (reached, seen) in reach.iter_mut().zip(&walk.steps).filter(|(_, seen)| seen.ran) {
             *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
@@ -93,21 +93,21 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
 }
 
 /// Collects the differences of one line.
-struct Found<'d> {
+struct Differences<'d> {
     line: usize,
     differences: &'d mut Vec<Difference>,
 }
 
-impl Found<'_> {
+impl Differences<'_> {
     fn add(&mut self, member: Option<&str>, expected: impl Into<String>, got: impl Into<String>) {
         let (expected, got) = (expected.into(), got.into());
         self.differences.push(Difference { line: self.line, member: member.map(str::to_owned), expected, got });
     }
 }
 
-fn judge(expectation: &Expectation, tried: &Result<Tried, Reject>, found: &mut Found<'_>) {
+fn judge(expectation: &Expectation, tried: &Result<TrialResult, Reject>, found: &mut Differences<'_>) {
     let as_expected = match (expectation, tried) {
-        (Expectation::Document(expected), Ok(Tried { verdict, document, .. })) if verdict.dropped.is_none() => {
+        (Expectation::Document(expected), Ok(TrialResult { verdict, document, .. })) if verdict.dropped.is_none() => {
             return judge_document(expected, document, found);
         }
         (Expectation::Dropped(rule), Ok(tried)) => tried.verdict.dropped.as_deref() == Some(rule),
@@ -130,9 +130,9 @@ fn in_words(expectation: &Expectation) -> String {
     }
 }
 
-fn outcome(tried: &Result<Tried, Reject>) -> String {
+fn outcome(tried: &Result<TrialResult, Reject>) -> String {
     match tried {
-        Ok(Tried { verdict, .. }) => match &verdict.dropped {
+        Ok(TrialResult { verdict, .. }) => match &verdict.dropped {
             Some(rule) => format!("dropped by `{rule}`"),
             None => "a document".to_owned(),
         },
@@ -140,7 +140,7 @@ fn outcome(tried: &Result<Tried, Reject>) -> String {
     }
 }
 
-fn judge_document(expected: &ExpectedMembers, document: &[u8], found: &mut Found<'_>) {
+fn judge_document(expected: &ExpectedMembers, document: &[u8], found: &mut Differences<'_>) {
     let text = String::from_utf8_lossy(document);
     let mut space = Space::default();
     let record = match Record::parse(&text, &mut space) {

@@ -25,7 +25,7 @@ pub struct Trial {
 
 /// What became of a line that was not turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried {
+pub struct TrialResult {
     /// Its id, its time, and the rule that drops it.
     pub verdict: Verdict,
     /// The document, as it would be shipped.
@@ -50,7 +50,7 @@ impl Trial {
     ///
     /// # Errors
     /// The [`Reject`] of the stage that turned it away.
-    pub fn run(&mut self, line: &Line<'_>, source: Source<'_>, watch: &mut impl Watch) -> Result<Tried, Reject> {
+    pub fn run(&mut self, line: &Line<'_>, source: Source<'_>, watch: &mut impl Watch) -> Result<TrialResult, Reject> {
         let (verdict, record) = match self.judge.judge(line, source, &mut self.space, watch) {
             Fate::Document(verdict, record) => (verdict, record),
             Fate::Dropped(rule, verdict, record) => (Verdict { dropped: Some(rule), ..verdict }, record),
@@ -61,7 +61,7 @@ impl Trial {
         });
         let mut document = Vec::new();
         record.render(&mut document);
-        Ok(Tried { verdict, document, is_inference })
+        Ok(TrialResult { verdict, document, is_inference })
     }
 
     /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.

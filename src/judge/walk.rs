@@ -10,7 +10,7 @@ use crate::record::Record;
 #[derive(Debug, Default)]
 pub struct Walk {
     /// One for each processor that the record came to.
-    pub steps: Vec<Seen>,
+    pub steps: Vec<StepTrace>,
     before: Before,
 }
 
@@ -25,7 +25,7 @@ struct Before {
 
 /// What one processor did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct StepTrace {
     /// Its condition held.
     pub ran: bool,
     /// It ran to its end: false when it turned the record away.
@@ -42,7 +42,7 @@ pub struct Seen {
     pub dropped: Option<String>,
 }
 
-impl Seen {
+impl StepTrace {
     /// Whether anything is different for it.
     pub fn did_something(&self) -> bool {
         !self.changes.is_empty() || self.timestamp_us.is_some() || self.took_id || self.dropped.is_some()
@@ -62,7 +62,7 @@ pub struct Change {
 
 impl Watch for Walk {
     fn before(&mut self, _: usize, holds: bool, record: &Record<'_>, decided: &Decided<'_>) {
-        self.steps.push(Seen { ran: holds, ..Seen::default() });
+        self.steps.push(StepTrace { ran: holds, ..StepTrace::default() });
         self.before = Before {
             members: members(record),
             timestamp_us: decided.timestamp_us,

@@ -4,7 +4,7 @@
 
 use super::date::milliseconds;
 use super::literal::Literal;
-use super::mapped::Kind;
+use super::mapped::FieldKind;
 use super::syntax::{Comparison, Field, Node, Operator};
 
 /// Each part that is probably not meant, in words.
@@ -43,7 +43,7 @@ fn never(node: &Node, why: &str) -> String {
 
 /// `@timestamp : 2018-04`, of which Elasticsearch takes the first day.
 fn first_day(node: &Node, field: &Field, literal: &Literal) -> Option<String> {
-    let is_date = field.kind() == Some(Kind::Date) && literal.date().is_some() && !literal.date_math();
+    let is_date = field.kind() == Some(FieldKind::Date) && literal.date().is_some() && !literal.date_math();
     let text = literal.text();
     let is_short =
         is_date && matches!(text.len(), 4 | 7) && text.bytes().filter(|byte| *byte != b'-').all(|b| b.is_ascii_digit());
@@ -62,10 +62,10 @@ fn misfit(field: &Field, value: &Comparison) -> Option<String> {
     let (kind, name) = (field.kind()?, field.path_text());
     match value {
         Comparison::Pattern(_) => match kind {
-            Kind::Keyword => None,
-            Kind::Number => Some(format!("`{name}` is a number, and a number has no form; write `{name} < 0.6`")),
-            Kind::Boolean => Some(format!("`{name}` is `true` or `false`, and nothing else")),
-            Kind::Date => Some(format!("`{name}` is a time; write `{name} : 2026-11-23` for a day")),
+            FieldKind::Keyword => None,
+            FieldKind::Number => Some(format!("`{name}` is a number, and a number has no form; write `{name} < 0.6`")),
+            FieldKind::Boolean => Some(format!("`{name}` is `true` or `false`, and nothing else")),
+            FieldKind::Date => Some(format!("`{name}` is a time; write `{name} : 2026-11-23` for a day")),
         },
         Comparison::Literal(literal) => {
             let (kind, example) = literal.misfit(kind)?;
@@ -77,7 +77,7 @@ fn misfit(field: &Field, value: &Comparison) -> Option<String> {
 /// `@timestamp >= 2026-11-24 and @timestamp < 2026-11-23`: a record has one time.
 fn reversed(nodes: &[Node]) -> Option<String> {
     let bound = |node: &Node, is_upward: bool| match node {
-        Node::Range { field, operator, literal } if field.kind() == Some(Kind::Date) => {
+        Node::Range { field, operator, literal } if field.kind() == Some(FieldKind::Date) => {
             let goes_up = matches!(operator, Operator::Greater | Operator::GreaterOrEqual);
             (goes_up == is_upward).then(|| bound_ms(*operator, literal)).flatten()
         }

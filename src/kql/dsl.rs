@@ -22,14 +22,14 @@ use serde_json::{Value, json};
 use super::date::milliseconds;
 use super::decimal::Decimal;
 use super::literal::Literal;
-use super::mapped::Kind;
+use super::mapped::FieldKind;
 use super::syntax::{Comparison, Field, Node, Operator, Pattern};
 
 /// A type that a field has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldType {
     /// How its values are compared; `None` for a type of which our queries know only that a value is there.
-    pub kind: Option<Kind>,
+    pub kind: Option<FieldKind>,
     /// The largest number that it can hold; a larger one in a query is an error to Elasticsearch.
     pub number_max: f64,
     /// In which indices, where it has another type in others.
@@ -40,14 +40,14 @@ impl FieldType {
     /// Reads Elasticsearch's name of a type.
     pub fn named(name: &str, indices: Option<Vec<String>>) -> FieldType {
         let (kind, number_max) = match name {
-            "keyword" | "constant_keyword" | "wildcard" => (Some(Kind::Keyword), 0.0),
-            "double" | "float" | "half_float" | "scaled_float" => (Some(Kind::Number), f64::MAX),
-            "long" | "unsigned_long" => (Some(Kind::Number), 9.2e18),
-            "integer" => (Some(Kind::Number), 2_147_483_647.0),
-            "short" => (Some(Kind::Number), 32_767.0),
-            "byte" => (Some(Kind::Number), 127.0),
-            "boolean" => (Some(Kind::Boolean), 0.0),
-            "date" | "date_nanos" => (Some(Kind::Date), 0.0),
+            "keyword" | "constant_keyword" | "wildcard" => (Some(FieldKind::Keyword), 0.0),
+            "double" | "float" | "half_float" | "scaled_float" => (Some(FieldKind::Number), f64::MAX),
+            "long" | "unsigned_long" => (Some(FieldKind::Number), 9.2e18),
+            "integer" => (Some(FieldKind::Number), 2_147_483_647.0),
+            "short" => (Some(FieldKind::Number), 32_767.0),
+            "byte" => (Some(FieldKind::Number), 127.0),
+            "boolean" => (Some(FieldKind::Boolean), 0.0),
+            "date" | "date_nanos" => (Some(FieldKind::Date), 0.0),
             _ => (None, 0.0),
         };
         FieldType { kind, number_max, indices }
@@ -162,21 +162,21 @@ fn exists(field: &Field, types: &Types) -> Value {
 
 fn is(name: &str, of: &FieldType, value: &Comparison) -> Option<Value> {
     let literal = match value {
-        Comparison::Pattern(pattern) if of.kind == Some(Kind::Keyword) => {
+        Comparison::Pattern(pattern) if of.kind == Some(FieldKind::Keyword) => {
             return Some(json!({"wildcard": {name: {"value": escaped(pattern)}}}));
         }
         Comparison::Pattern(_) => return None,
         Comparison::Literal(literal) => literal,
     };
     match of.kind? {
-        Kind::Keyword => Some(json!({"term": {name: literal.text()}})),
-        Kind::Number => match held(literal.number()?, of)?.as_str() {
+        FieldKind::Keyword => Some(json!({"term": {name: literal.text()}})),
+        FieldKind::Number => match held(literal.number()?, of)?.as_str() {
             // To Elasticsearch -0.0 is another number, less than 0.
             "0" if of.is_floating() => Some(json!({"range": {name: {"gte": "-0.0", "lte": "0"}}})),
             number => Some(json!({"term": {name: number}})),
         },
-        Kind::Boolean => Some(json!({"term": {name: literal.boolean()?}})),
-        Kind::Date => {
+        FieldKind::Boolean => Some(json!({"term": {name: literal.boolean()?}})),
+        FieldKind::Date => {
             let span = literal.date()?;
             let (first, last) = (moment(milliseconds(span.first))?, moment(milliseconds(span.last))?);
             Some(json!({"range": {name: {"gte": first, "lte": last}}}))
@@ -186,10 +186,10 @@ fn is(name: &str, of: &FieldType, value: &Comparison) -> Option<Value> {
 
 fn range(name: &str, of: &FieldType, operator: Operator, bound: &Literal) -> Option<Value> {
     let bound = match of.kind? {
-        Kind::Keyword => json!(bound.text()),
-        Kind::Boolean => json!(bound.boolean()?),
-        Kind::Date => json!(moment(operator.bound_ms(bound.date()?))?),
-        Kind::Number => {
+        FieldKind::Keyword => json!(bound.text()),
+        FieldKind::Boolean => json!(bound.boolean()?),
+        FieldKind::Date => json!(moment(operator.bound_ms(bound.date()?))?),
+        FieldKind::Number => {
             let number = bound.number()?;
             match held(number, of) {
                 Some(text) if text == "0" && of.is_floating() && operator.is_below_zero() => json!("-0.0"),

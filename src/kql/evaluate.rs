@@ -1,6 +1,6 @@
 //! Does a record meet a condition?
 //!
-//! A record is compared as Elasticsearch does with our mappings, which `Kind::of_field` knows; in any other field as
+//! A record is compared as Elasticsearch does with our mappings, which `FieldKind::of_field` knows; in any other field as
 //! dynamic mapping takes each value by itself: strings are keywords, numbers are numbers (only exact), booleans are
 //! booleans. An array matches if any element does.
 //!
@@ -28,7 +28,7 @@ use std::cmp::Ordering;
 use super::date::{self, Span};
 use super::decimal::Decimal;
 use super::literal::Literal;
-use super::mapped::Kind;
+use super::mapped::FieldKind;
 use super::syntax::{Comparison, Field, Node, Operator};
 use super::{Fields, Value};
 
@@ -57,9 +57,9 @@ fn evaluate(node: &Node, record: &dyn Fields, unknown: Option<bool>) -> Option<b
             any_comparable(field, record, |kind, value| Some(operator.holds(order(kind, value, *operator, literal)?)))
                 .or(unknown)
         }
-        Node::Text(comparison) => {
-            Some(record.any_leaf(&mut |name, value| equals(Kind::of_field(name), &value, comparison) == Some(true)))
-        }
+        Node::Text(comparison) => Some(
+            record.any_leaf(&mut |name, value| equals(FieldKind::of_field(name), &value, comparison) == Some(true)),
+        ),
     }
 }
 
@@ -85,7 +85,7 @@ fn exists(field: &Field, record: &dyn Fields) -> bool {
 fn any_comparable(
     field: &Field,
     record: &dyn Fields,
-    test: impl Fn(Option<Kind>, &Value<'_>) -> Option<bool>,
+    test: impl Fn(Option<FieldKind>, &Value<'_>) -> Option<bool>,
 ) -> Option<bool> {
     let mut comparable = false;
     let found = any(field, record, &mut |kind, value| {
@@ -97,36 +97,38 @@ fn any_comparable(
 }
 
 /// Visits the values of a field with what kind our mappings give them.
-fn any(field: &Field, record: &dyn Fields, visit: &mut dyn FnMut(Option<Kind>, &Value<'_>) -> bool) -> bool {
+fn any(field: &Field, record: &dyn Fields, visit: &mut dyn FnMut(Option<FieldKind>, &Value<'_>) -> bool) -> bool {
     match field.path().plain() {
         Some(name) => record.any(name, &mut |value| visit(field.kind(), &value)),
-        None => record.any_leaf(&mut |name, value| field.path().matches(name) && visit(Kind::of_field(name), &value)),
+        None => {
+            record.any_leaf(&mut |name, value| field.path().matches(name) && visit(FieldKind::of_field(name), &value))
+        }
     }
 }
 
 /// The kind that a value is compared as; `None` for what equals nothing.
-fn kind_of(mapped: Option<Kind>, value: &Value<'_>) -> Option<Kind> {
+fn kind_of(mapped: Option<FieldKind>, value: &Value<'_>) -> Option<FieldKind> {
     let own = match value {
-        Value::String(_) => Kind::Keyword,
-        Value::Number(_) => Kind::Number,
-        Value::Boolean(_) => Kind::Boolean,
+        Value::String(_) => FieldKind::Keyword,
+        Value::Number(_) => FieldKind::Number,
+        Value::Boolean(_) => FieldKind::Boolean,
         Value::Null | Value::Object => return None,
     };
     Some(mapped.unwrap_or(own))
 }
 
-fn equals(mapped: Option<Kind>, value: &Value<'_>, comparison: &Comparison) -> Option<bool> {
+fn equals(mapped: Option<FieldKind>, value: &Value<'_>, comparison: &Comparison) -> Option<bool> {
     let kind = kind_of(mapped, value)?;
     let literal = match comparison {
-        Comparison::Pattern(pattern) if kind == Kind::Keyword => return Some(pattern.matches(text_of(value)?)),
+        Comparison::Pattern(pattern) if kind == FieldKind::Keyword => return Some(pattern.matches(text_of(value)?)),
         Comparison::Pattern(_) => return None,
         Comparison::Literal(literal) => literal,
     };
     Some(match kind {
-        Kind::Keyword => text_of(value)? == literal.text(),
-        Kind::Number => number_of(value)? == *literal.number()?,
-        Kind::Boolean => boolean_of(value)? == literal.boolean()?,
-        Kind::Date => {
+        FieldKind::Keyword => text_of(value)? == literal.text(),
+        FieldKind::Number => number_of(value)? == *literal.number()?,
+        FieldKind::Boolean => boolean_of(value)? == literal.boolean()?,
+        FieldKind::Date => {
             let (moment_ms, span) = (moment_ms_of(value)?, literal.date()?);
             (date::milliseconds(span.first)..=date::milliseconds(span.last)).contains(&moment_ms)
         }
@@ -134,12 +136,12 @@ fn equals(mapped: Option<Kind>, value: &Value<'_>, comparison: &Comparison) -> O
 }
 
 /// How a value stands to the bound of a range.
-fn order(mapped: Option<Kind>, value: &Value<'_>, operator: Operator, bound: &Literal) -> Option<Ordering> {
+fn order(mapped: Option<FieldKind>, value: &Value<'_>, operator: Operator, bound: &Literal) -> Option<Ordering> {
     Some(match kind_of(mapped, value)? {
-        Kind::Keyword => text_of(value)?.as_bytes().cmp(bound.text().as_bytes()),
-        Kind::Number => number_of(value)?.cmp(bound.number()?),
-        Kind::Boolean => boolean_of(value)?.cmp(&bound.boolean()?),
-        Kind::Date => moment_ms_of(value)?.cmp(&operator.bound_ms(bound.date()?)),
+        FieldKind::Keyword => text_of(value)?.as_bytes().cmp(bound.text().as_bytes()),
+        FieldKind::Number => number_of(value)?.cmp(bound.number()?),
+        FieldKind::Boolean => boolean_of(value)?.cmp(&bound.boolean()?),
+        FieldKind::Date => moment_ms_of(value)?.cmp(&operator.bound_ms(bound.date()?)),
     })
 }
 

@@ -5,7 +5,7 @@
 //! Works on the text before it is taken apart, one piece at a time: what stands up to the next character or word that means
 //! something to KQL. A suggestion is made of what was typed, and has `…` where that is not known.
 
-use super::mapped::Kind;
+use super::mapped::FieldKind;
 use super::scan::{SPECIAL, is_space, starts_with_word};
 use super::{date, date_math};
 
@@ -272,9 +272,9 @@ fn in_text(piece: &str, next: Option<char>) -> Option<Foreign> {
     if let Some(bare) = text.strip_prefix('!').filter(|bare| bare.starts_with(char::is_alphanumeric)) {
         return foreign("!", format!("not {bare}"));
     }
-    let form = match Kind::of_field(text)? {
-        Kind::Boolean => "true",
-        Kind::Keyword | Kind::Number | Kind::Date => "*",
+    let form = match FieldKind::of_field(text)? {
+        FieldKind::Boolean => "true",
+        FieldKind::Keyword | FieldKind::Number | FieldKind::Date => "*",
     };
     let seen = format!("`{text}` without a value");
     Some(Foreign { at: 0, seen, instead: format!("{text} : {form}") })

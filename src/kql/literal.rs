@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::date::{self, Span};
 use super::date_math;
 use super::decimal::Decimal;
-use super::mapped::Kind;
+use super::mapped::FieldKind;
 
 /// A value without wildcards.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +64,11 @@ impl Literal {
     }
 
     /// What a value of this kind would be, and an example of one, where this literal is none.
-    pub(super) fn misfit(&self, kind: Kind) -> Option<(&'static str, &'static str)> {
+    pub(super) fn misfit(&self, kind: FieldKind) -> Option<(&'static str, &'static str)> {
         match kind {
-            Kind::Number if self.number.is_none() => Some(("number", "one such as `0.6`")),
-            Kind::Boolean if self.boolean.is_none() => Some(("boolean", "`true` or `false`")),
-            Kind::Date if self.date.is_none() && !self.date_math => {
+            FieldKind::Number if self.number.is_none() => Some(("number", "one such as `0.6`")),
+            FieldKind::Boolean if self.boolean.is_none() => Some(("boolean", "`true` or `false`")),
+            FieldKind::Date if self.date.is_none() && !self.date_math => {
                 Some(("time", "one such as `2026-11-23` or `\"2026-11-23T10:00:00Z\"`"))
             }
             _ => None,

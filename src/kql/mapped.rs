@@ -5,7 +5,7 @@
 
 /// How the values of a field are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum FieldKind {
     /// By their whole text, byte for byte; a number by the text that it is written with.
     Keyword,
     /// As numbers.
@@ -17,12 +17,12 @@ pub enum Kind {
 }
 
 /// The fields of our mappings that are not keywords, sorted by name.
-const OTHERS: [(&str, Kind); 5] = [
-    ("@timestamp", Kind::Date),
-    ("confidence", Kind::Number),
-    ("latency_ms", Kind::Number),
-    ("log.offset", Kind::Number),
-    ("low_confidence", Kind::Boolean),
+const OTHERS: [(&str, FieldKind); 5] = [
+    ("@timestamp", FieldKind::Date),
+    ("confidence", FieldKind::Number),
+    ("latency_ms", FieldKind::Number),
+    ("log.offset", FieldKind::Number),
+    ("low_confidence", FieldKind::Boolean),
 ];
 
 /// Those that are, sorted by name.
@@ -54,18 +54,18 @@ const KEYWORDS: [&str; 25] = [
     "timestamp",
 ];
 
-impl Kind {
+impl FieldKind {
     /// The fields that our mappings name.
     pub fn fields() -> impl Iterator<Item = &'static str> {
         OTHERS.iter().map(|(name, _)| *name).chain(KEYWORDS)
     }
 
     /// The kind of a field that our mappings name.
-    pub fn of_field(name: &str) -> Option<Kind> {
+    pub fn of_field(name: &str) -> Option<FieldKind> {
         if let Ok(place) = OTHERS.binary_search_by(|(other, _)| (*other).cmp(name)) {
             return Some(OTHERS[place].1);
         }
-        KEYWORDS.binary_search(&name).ok().map(|_| Kind::Keyword)
+        KEYWORDS.binary_search(&name).ok().map(|_| FieldKind::Keyword)
     }
 }
 
@@ -80,15 +80,15 @@ mod tests {
         let properties = mappings["template"]["mappings"]["properties"].as_object().unwrap();
         for (name, mapping) in properties {
             let kind = match mapping["type"].as_str().unwrap() {
-                "keyword" => Kind::Keyword,
-                "double" | "long" => Kind::Number,
-                "boolean" => Kind::Boolean,
-                "date" => Kind::Date,
+                "keyword" => FieldKind::Keyword,
+                "double" | "long" => FieldKind::Number,
+                "boolean" => FieldKind::Boolean,
+                "date" => FieldKind::Date,
                 other => panic!("{name}: {other}"),
             };
-            assert_eq!(Kind::of_field(name), Some(kind), "{name}");
+            assert_eq!(FieldKind::of_field(name), Some(kind), "{name}");
         }
         assert_eq!(properties.len(), OTHERS.len() + KEYWORDS.len());
-        assert_eq!(Kind::of_field("features.country"), None);
+        assert_eq!(FieldKind::of_field("features.country"), None);
     }
 }

@@ -33,8 +33,8 @@ pub use date::{Instant, Span};
 pub use decimal::Decimal;
 pub use error::{Error, Problem};
 pub use literal::Literal;
-pub use mapped::Kind;
-pub use parse::Reading;
+pub use mapped::FieldKind;
+pub use parse::Purpose;
 pub use syntax::{Comparison, Field, Node, Operator, Pattern};
 
 /// Deepest nesting of `(` and `{`.
@@ -99,7 +99,7 @@ impl Expression {
     /// # Errors
     /// Says what was expected, and where.
     pub fn parse(text: &str) -> Result<Expression, Error> {
-        Expression::read(text, Reading::Any)
+        Expression::read(text, Purpose::Any)
     }
 
     /// Reads KQL that somebody asks with. What another language would say is refused, and so is a range of numbers, times
@@ -108,7 +108,7 @@ impl Expression {
     /// # Errors
     /// Says what was expected, and where.
     pub fn parse_question(text: &str) -> Result<Expression, Error> {
-        Expression::read(text, Reading::Question)
+        Expression::read(text, Purpose::Question)
     }
 
     /// Reads KQL that must give the same answer whenever it is asked: neither empty nor with date math (`now-1h`), and
@@ -117,7 +117,7 @@ impl Expression {
     /// # Errors
     /// Says what was expected, and where.
     pub fn parse_condition(text: &str) -> Result<Expression, Error> {
-        Expression::read(text, Reading::Condition)
+        Expression::read(text, Purpose::Condition)
     }
 
     /// Every record.
@@ -137,7 +137,7 @@ impl Expression {
     ///
     /// # Errors
     /// Says what was expected, and where.
-    pub fn read(text: &str, reading: Reading) -> Result<Expression, Error> {
+    pub fn read(text: &str, reading: Purpose) -> Result<Expression, Error> {
         Ok(Expression { text: text.to_owned(), tree: parse::parse(text, reading)? })
     }
 

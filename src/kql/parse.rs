@@ -12,7 +12,7 @@ use super::{NESTING_DEPTH_MAX, TEXT_BYTES_MAX};
 
 /// What the expression is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum Purpose {
     /// Whatever is KQL.
     Any,
     /// A question, asked now: what looks like another language is refused.
@@ -21,14 +21,14 @@ pub enum Reading {
     Condition,
 }
 
-pub(super) fn parse(text: &str, reading: Reading) -> Result<Node, Error> {
+pub(super) fn parse(text: &str, reading: Purpose) -> Result<Node, Error> {
     let scan = Scanner { text, position: 0 };
     if text.len() > TEXT_BYTES_MAX {
         return scan.error(Problem::TooLong);
     }
     let mut parser = Parser { scan, reading, after: None, outer: None, open: Vec::new() };
     parser.scan.skip_spaces();
-    if parser.scan.peek().is_none() && reading != Reading::Condition {
+    if parser.scan.peek().is_none() && reading != Purpose::Condition {
         return Ok(Node::All);
     }
     let node = parser.or(None)?;
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, reading: Reading) -> Result<Node, Error> {
 
 struct Parser<'a> {
     scan: Scanner<'a>,
-    reading: Reading,
+    reading: Purpose,
     /// The token behind us, for messages.
     after: Option<&'static str>,
     /// The field before the innermost brace.
@@ -165,14 +165,14 @@ impl Parser<'_> {
     /// A text without a field, where there may be one.
     fn free_text(&self, text: Comparison, start: usize) -> Result<Comparison, Error> {
         match self.reading {
-            Reading::Condition => self.scan.error_at(Problem::FreeText(text.to_string()), start),
-            Reading::Any | Reading::Question => Ok(text),
+            Purpose::Condition => self.scan.error_at(Problem::FreeText(text.to_string()), start),
+            Purpose::Any | Purpose::Question => Ok(text),
         }
     }
 
     /// Refuses what looks like another language, at the place where it does.
     fn refuse_foreign(&self, look: impl FnOnce() -> Option<Foreign>) -> Result<(), Error> {
-        if self.reading == Reading::Any || self.scan.peek() == Some('"') {
+        if self.reading == Purpose::Any || self.scan.peek() == Some('"') {
             return Ok(());
         }
         match look() {
@@ -231,7 +231,7 @@ impl Parser<'_> {
     /// Refuses a bound that no value of the field can be compared with.
     fn refuse_bound(&self, field: &Field, bound: &Literal, start: usize) -> Result<(), Error> {
         let Some((kind, example)) = field.kind().and_then(|kind| bound.misfit(kind)) else { return Ok(()) };
-        if self.reading == Reading::Any {
+        if self.reading == Purpose::Any {
             return Ok(());
         }
         let (field, bound) = (field.path_text().to_owned(), bound.text().to_owned());
@@ -269,7 +269,7 @@ impl Parser<'_> {
     }
 
     fn refuse_date_math(&self, literal: &Literal, start: usize) -> Result<(), Error> {
-        if self.reading == Reading::Condition && literal.date_math() {
+        if self.reading == Purpose::Condition && literal.date_math() {
             return self.scan.error_at(Problem::DateMath(literal.text().to_owned()), start);
         }
         Ok(())

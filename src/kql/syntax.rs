@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::literal::Literal;
-use super::mapped::Kind;
+use super::mapped::FieldKind;
 
 /// An expression or a part of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +140,7 @@ pub struct Field {
     name: Pattern,
     path: Pattern,
     path_text: String,
-    kind: Option<Kind>,
+    kind: Option<FieldKind>,
 }
 
 impl Field {
@@ -152,12 +152,12 @@ impl Field {
             first.insert_str(0, &outer.path_text);
         }
         let path_text = path.pieces.join("*");
-        let kind = path.plain().and_then(Kind::of_field);
+        let kind = path.plain().and_then(FieldKind::of_field);
         Field { name, path, path_text, kind }
     }
 
     /// The kind of its values, where our mappings name the field.
-    pub fn kind(&self) -> Option<Kind> {
+    pub fn kind(&self) -> Option<FieldKind> {
         self.kind
     }
 

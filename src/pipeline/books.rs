@@ -15,7 +15,7 @@ use crate::flow::answer::Trouble;
 use crate::flow::in_flight::Settlement;
 use crate::flow::own_document::OwnDocument;
 use crate::observe::Observers;
-use crate::proof::accounts::{Accounts, Kind, Waiting};
+use crate::proof::accounts::{Accounts, Backlog, Occasion};
 use crate::source::files::Files;
 use crate::state::checkpoint::{self, Saved};
 use crate::telemetry::{Counters, now_seconds};
@@ -99,7 +99,7 @@ impl Books {
     }
 
     /// Gives account when it is time. The documents leave when the checkpoint holds them.
-    pub(super) fn give_account(&mut self, waiting: impl FnOnce() -> Waiting) {
+    pub(super) fn give_account(&mut self, waiting: impl FnOnce() -> Backlog) {
         if self.has_room() {
             let documents = self.accounts.close_if_due(waiting);
             self.put(documents);
@@ -107,9 +107,9 @@ impl Books {
     }
 
     /// Gives the account of the stop.
-    pub(super) fn give_last_account(&mut self, waiting: &Waiting) {
+    pub(super) fn give_last_account(&mut self, waiting: &Backlog) {
         if self.has_room() {
-            let documents = self.accounts.close(Kind::Stop, chrono::Utc::now(), waiting);
+            let documents = self.accounts.close(Occasion::Stop, chrono::Utc::now(), waiting);
             self.put(documents);
         }
     }

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::flow::ack::FileNumber;
 use crate::flow::wake::Wake;
-use crate::proof::accounts::Waiting;
+use crate::proof::accounts::Backlog;
 use crate::source::files::discover::WithoutFiles;
 use crate::source::files::{Chunk, Files, Matched};
 use crate::telemetry::Counters;
@@ -339,8 +339,8 @@ fn say_matched(pipeline: &str, matched: &Matched) {
 }
 
 /// What waits at the moment.
-fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Waiting {
-    Waiting { bytes: source.lag_bytes(), oldest: outlet.oldest_age(), latency: counters.take_latency() }
+fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Backlog {
+    Backlog { bytes: source.lag_bytes(), oldest: outlet.oldest_age(), latency: counters.take_latency() }
 }
 
 /// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.

@@ -38,7 +38,7 @@ struct Account {
 }
 
 /// What is heard of one pipeline.
-struct Heard {
+struct PipelineAccount {
     pipeline: String,
     host: String,
     /// Its last account that tells what waits.
@@ -47,9 +47,9 @@ struct Heard {
     dead_letters: u64,
 }
 
-impl Heard {
+impl PipelineAccount {
     fn state(self) -> PipelineState {
-        let Heard { pipeline, host, last, dead_letters } = self;
+        let PipelineAccount { pipeline, host, last, dead_letters } = self;
         let waiting_bytes = last.as_ref().map_or(0, |last| last.waiting_bytes);
         let oldest = last
             .as_ref()
@@ -94,18 +94,18 @@ pub async fn states(
             answer.map_or_else(|| Ok(Vec::new()), |answer| read(&answer))?
         }
     };
-    let is_wanted = |heard: &Heard| but != Some((&heard.host, &heard.pipeline));
-    Ok(found.into_iter().filter(is_wanted).map(Heard::state).collect())
+    let is_wanted = |heard: &PipelineAccount| but != Some((&heard.host, &heard.pipeline));
+    Ok(found.into_iter().filter(is_wanted).map(PipelineAccount::state).collect())
 }
 
 /// A store is that of one pipeline.
-fn of_store(accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> bool) -> Vec<Heard> {
+fn of_store(accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> bool) -> Vec<PipelineAccount> {
     let dead_letters = accounts.iter().filter(|account| is_in_range(account.time)).map(|a| a.dead_lettered).sum();
     let Some(Account { pipeline, host, .. }) = accounts.first() else { return Vec::new() };
     let (pipeline, host) = (pipeline.clone(), host.clone());
     // At its start a pipeline has not looked yet what waits.
     let last = accounts.into_iter().filter(|account| account.kind != "start").max_by_key(|account| account.time);
-    vec![Heard { pipeline, host, last, dead_letters }]
+    vec![PipelineAccount { pipeline, host, last, dead_letters }]
 }
 
 /// The last account of each pipeline on each host that ships into a target, and the dead letters of the range.
@@ -137,7 +137,7 @@ fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value 
 }
 
 /// Reads the answer, which has to name every pipeline: one that is not looked at may be the one that lags.
-fn read(answer: &Value) -> Result<Vec<Heard>, AskError> {
+fn read(answer: &Value) -> Result<Vec<PipelineAccount>, AskError> {
     let failed = |problem: String| Err(AskError::from(Trouble { problem, hint: None }));
     let hosts = &answer["aggregations"]["hosts"];
     let mut found = Vec::new();
@@ -155,7 +155,7 @@ fn read(answer: &Value) -> Result<Vec<Heard>, AskError> {
                 },
             };
             let dead = pipeline["in_range"]["dead"]["value"].as_f64().unwrap_or_default() as u64;
-            found.push(Heard { pipeline: text(names[0]), host: text(names[1]), last, dead_letters: dead });
+            found.push(PipelineAccount { pipeline: text(names[0]), host: text(names[1]), last, dead_letters: dead });
         }
         if is_cut(&host["pipelines"]) {
             return failed(format!("more than {PIPELINES_MAX} pipelines give account on {}", host["key"]));

@@ -80,7 +80,7 @@ pub struct Subject {
 
 /// Why an account is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Occasion {
     /// The pipeline starts.
     Start,
     /// A minute has passed.
@@ -89,19 +89,19 @@ pub enum Kind {
     Stop,
 }
 
-impl Kind {
+impl Occasion {
     fn as_str(self) -> &'static str {
         match self {
-            Kind::Start => "start",
-            Kind::Interval => "interval",
-            Kind::Stop => "stop",
+            Occasion::Start => "start",
+            Occasion::Interval => "interval",
+            Occasion::Stop => "stop",
         }
     }
 }
 
 /// What waits at the moment.
 #[derive(Clone, Debug, Default)]
-pub struct Waiting {
+pub struct Backlog {
     /// Bytes of the files that are not delivered.
     pub bytes: u64,
     /// How long the oldest batch has been on its way.
@@ -112,7 +112,7 @@ pub struct Waiting {
 
 /// Settled lines that no range tells of, because there were too many files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unlisted {
+pub struct UnlistedLines {
     /// How many ranges were added up.
     pub ranges: u64,
     /// What became of their lines.
@@ -120,14 +120,14 @@ pub struct Unlisted {
     pub tally: Tally,
 }
 
-impl Unlisted {
+impl UnlistedLines {
     /// Whether every range is listed.
     pub fn is_nothing(&self) -> bool {
         self.ranges == 0
     }
 
     /// Adds those of another account.
-    pub fn join(&mut self, other: &Unlisted) {
+    pub fn join(&mut self, other: &UnlistedLines) {
         self.ranges += other.ranges;
         self.tally.join(&other.tally);
     }
@@ -136,7 +136,7 @@ impl Unlisted {
 /// What the checkpoint keeps. Unknown members are tolerated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct State {
+struct AccountsState {
     /// Tells this folder of state from one that was there before it.
     state: String,
     /// The number of the next account.
@@ -149,7 +149,7 @@ struct State {
     since: DateTime<Utc>,
     /// What is not in an account yet.
     ranges: Vec<Range>,
-    unlisted: Unlisted,
+    unlisted: UnlistedLines,
     sinks: BTreeMap<String, Delivered>,
     /// Accounts that wait for a sink, as they were kept before there was an outbox.
     pending: Vec<PendingAccount>,
@@ -157,17 +157,17 @@ struct State {
     totals: Totals,
 }
 
-/// The same as a [`State`], written from where it is.
+/// The same as a [`AccountsState`], written from where it is.
 #[derive(Serialize)]
-struct StateView<'s> {
+struct AccountsStateView<'s> {
     state: &'s str,
     sequence: u64,
     config: &'s str,
     configuration: &'s str,
     since: DateTime<Utc>,
     ranges: Vec<&'s Range>,
-    #[serde(skip_serializing_if = "Unlisted::is_nothing")]
-    unlisted: &'s Unlisted,
+    #[serde(skip_serializing_if = "UnlistedLines::is_nothing")]
+    unlisted: &'s UnlistedLines,
     sinks: &'s BTreeMap<String, Delivered>,
     totals: Totals,
 }
@@ -183,7 +183,7 @@ struct PendingAccount {
 #[derive(Debug)]
 pub struct Accounts {
     subject: Subject,
-    state: State,
+    state: AccountsState,
     /// By inode, generation and beginning.
     ranges: BTreeMap<(u64, u32, u64), Range>,
     ranges_bytes: usize,
@@ -209,7 +209,7 @@ pub struct AccountsAtStart {
 impl Accounts {
     /// Goes on from what the checkpoint keeps, `null` at the very first start. What cannot be read is begun anew.
     pub fn restore(subject: Subject, saved: &JsonText) -> AccountsAtStart {
-        let read = if saved.is_null() { Ok(State::default()) } else { saved.read::<State>() };
+        let read = if saved.is_null() { Ok(AccountsState::default()) } else { saved.read::<AccountsState>() };
         let is_readable = read.is_ok();
         let mut state = read.unwrap_or_default();
         for (kind, name) in &subject.named_kinds {
@@ -251,9 +251,9 @@ impl Accounts {
         let now = Utc::now();
         let mut documents = Vec::new();
         if self.state.config != self.subject.config && !self.is_nothing_open() {
-            documents.extend(self.close(Kind::Interval, now, &Waiting::default()));
+            documents.extend(self.close(Occasion::Interval, now, &Backlog::default()));
         }
-        documents.extend(self.close(Kind::Start, now, &Waiting::default()));
+        documents.extend(self.close(Occasion::Start, now, &Backlog::default()));
         documents
     }
 
@@ -321,9 +321,9 @@ impl Accounts {
     }
 
     /// The accounts that are due because a minute has passed, or there is much to tell.
-    pub fn close_if_due(&mut self, waiting: impl FnOnce() -> Waiting) -> Vec<OwnDocument> {
+    pub fn close_if_due(&mut self, waiting: impl FnOnce() -> Backlog) -> Vec<OwnDocument> {
         let is_due = Instant::now() >= self.next_due || self.ranges_bytes >= RANGES_BYTES_DUE;
-        if is_due { self.close(Kind::Interval, Utc::now(), &waiting()) } else { Vec::new() }
+        if is_due { self.close(Occasion::Interval, Utc::now(), &waiting()) } else { Vec::new() }
     }
 
     /// Lets a minute pass.
@@ -333,17 +333,17 @@ impl Accounts {
     }
 
     /// The accounts of all that was settled since the last one, and the configuration in force if it is not kept yet.
-    pub fn close(&mut self, kind: Kind, now: DateTime<Utc>, waiting: &Waiting) -> Vec<OwnDocument> {
+    pub fn close(&mut self, kind: Occasion, now: DateTime<Utc>, waiting: &Backlog) -> Vec<OwnDocument> {
         self.next_due = Instant::now() + INTERVAL;
         self.is_dirty = true;
         let mut documents = Vec::new();
         let previous_config = match kind {
-            Kind::Start if self.is_nothing_open() && self.state.config != self.subject.config => {
+            Occasion::Start if self.is_nothing_open() && self.state.config != self.subject.config => {
                 Some(std::mem::replace(&mut self.state.config, self.subject.config.clone()))
             }
-            Kind::Start | Kind::Interval | Kind::Stop => None,
+            Occasion::Start | Occasion::Interval | Occasion::Stop => None,
         };
-        if kind == Kind::Start && self.state.configuration != self.subject.config {
+        if kind == Occasion::Start && self.state.configuration != self.subject.config {
             documents.push(self.configuration(now));
         }
         let mut parts = parts(std::mem::take(&mut self.ranges).into_values()).into_iter();
@@ -372,9 +372,9 @@ impl Accounts {
     /// One account, with the next number.
     fn account(
         &mut self,
-        kind: Kind,
+        kind: Occasion,
         now: DateTime<Utc>,
-        waiting: &Waiting,
+        waiting: &Backlog,
         part: Part,
         sinks: &BTreeMap<String, Delivered>,
         more: Value,
@@ -457,12 +457,12 @@ impl Accounts {
 /// What the checkpoint shall keep.
 impl Serialize for Accounts {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let State { state, sequence, config, configuration, since, unlisted, sinks, .. } = &self.state;
+        let AccountsState { state, sequence, config, configuration, since, unlisted, sinks, .. } = &self.state;
         let mut totals = self.state.totals.clone();
         totals.join(&self.unsaved);
         let ranges = self.ranges.values().collect();
         let (sequence, since) = (*sequence, *since);
-        StateView { state, sequence, config, configuration, since, ranges, unlisted, sinks, totals }
+        AccountsStateView { state, sequence, config, configuration, since, ranges, unlisted, sinks, totals }
             .serialize(serializer)
     }
 }
@@ -483,7 +483,7 @@ fn bytes_of(range: &Range) -> usize {
 
 /// What a checkpoint tells that may be in no sink yet: the accounts that wait, and what is in no account.
 pub fn of_checkpoint(checkpoint: &Checkpoint) -> Vec<Account> {
-    let state = checkpoint.accounts.read::<State>().unwrap_or_default();
+    let state = checkpoint.accounts.read::<AccountsState>().unwrap_or_default();
     let read = |text: &RawValue| serde_json::from_str::<Account>(text.get()).ok();
     let of_before = state.pending.iter().filter_map(|pending| read(&pending.document));
     let in_outbox = checkpoint.outbox.read::<Vec<Waiter<'_>>>().unwrap_or_default();
@@ -534,7 +534,7 @@ pub struct Account {
     pub files: Vec<Range>,
     /// What is in none of them.
     #[serde(rename = "account.unlisted", default)]
-    pub unlisted: Unlisted,
+    pub unlisted: UnlistedLines,
     /// Bytes that waited to be delivered.
     #[serde(rename = "account.waiting_bytes", default)]
     pub waiting_bytes: u64,

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use super::ask::{AskError, Source};
 use crate::elastic::search::Search;
 use crate::flow::question::{Order, Question, Row};
-use crate::kql::{Expression, Fields, Kind};
+use crate::kql::{Expression, FieldKind, Fields};
 use crate::record::{Record, Space};
 
 /// The most records of a store that are looked at.
@@ -76,7 +76,7 @@ impl AbsentFields {
 
     /// What may have been meant by a name.
     pub fn near(&self, name: &str) -> Option<&str> {
-        let mapped = Kind::fields().map(|field| {
+        let mapped = FieldKind::fields().map(|field| {
             let field: &str = field;
             field
         });

@@ -15,7 +15,7 @@ use std::time::Duration;
 use saphyr::{LoadableYamlNode as _, Yaml};
 
 use crate::flow::question::{Order, OrderBy};
-use crate::kql::{Expression, Reading};
+use crate::kql::{Expression, Purpose};
 use crate::text::units::parse_duration;
 
 macro_rules! carried {
@@ -90,14 +90,14 @@ pub enum SavedError {
 /// # Errors
 /// When one of them is wrong.
 pub fn all() -> Result<Vec<SavedQuery>, SavedError> {
-    CARRIED.iter().map(|(name, text)| read(name, text, Reading::Question)).collect()
+    CARRIED.iter().map(|(name, text)| read(name, text, Purpose::Question)).collect()
 }
 
 /// The query of this name, or in this file, whose KQL is read so.
 ///
 /// # Errors
 /// When there is none, or it is wrong.
-pub fn load(name: &str, reading: Reading) -> Result<SavedQuery, SavedError> {
+pub fn load(name: &str, reading: Purpose) -> Result<SavedQuery, SavedError> {
     if let Some((name, text)) = CARRIED.iter().find(|(known, _)| *known == name) {
         return read(name, text, reading);
     }
@@ -111,11 +111,11 @@ pub fn load(name: &str, reading: Reading) -> Result<SavedQuery, SavedError> {
     read(&stem, &std::fs::read_to_string(path).map_err(file)?, reading)
 }
 
-fn read(name: &str, text: &str, reading: Reading) -> Result<SavedQuery, SavedError> {
+fn read(name: &str, text: &str, reading: Purpose) -> Result<SavedQuery, SavedError> {
     parse(name, text, reading).map_err(|problem| SavedError::Wrong { name: name.to_owned(), problem })
 }
 
-fn parse(name: &str, text: &str, reading: Reading) -> Result<SavedQuery, String> {
+fn parse(name: &str, text: &str, reading: Purpose) -> Result<SavedQuery, String> {
     let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
     let map = match documents.as_slice() {
         [one] => one.as_mapping().ok_or("it is not a map")?,
@@ -178,7 +178,7 @@ mod tests {
         files.sort();
         let carried = all().unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(carried.iter().map(|saved| saved.name.as_str()).collect::<Vec<_>>(), files);
-        assert_eq!(load("slow", Reading::Question).unwrap().order, Order { by: OrderBy::Latency, descending: true });
+        assert_eq!(load("slow", Purpose::Question).unwrap().order, Order { by: OrderBy::Latency, descending: true });
     }
 
     #[test]
@@ -195,9 +195,9 @@ mod tests {
             ("title: x\nkql: a\nsorted: x", "it has no key `sorted`"),
             ("title: [x]\nkql: a", "`title` is not a text"),
         ] {
-            let error = read("q", text, Reading::Question).unwrap_err().to_string();
+            let error = read("q", text, Purpose::Question).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
-        assert!(matches!(load("nowhere", Reading::Question), Err(SavedError::Unknown { .. })));
+        assert!(matches!(load("nowhere", Purpose::Question), Err(SavedError::Unknown { .. })));
     }
 }

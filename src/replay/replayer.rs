@@ -19,7 +19,7 @@ use crate::flow::batch::{Batch, Id, Origin, SourceFile};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment::host_name;
-use crate::judge::trial::{Trial, Tried};
+use crate::judge::trial::{Trial, TrialResult};
 use crate::pipeline::build::BuildError;
 use crate::pipeline::settle::Fate;
 use crate::record::{Record, Space, json};
@@ -343,13 +343,13 @@ impl Replayer<'_> {
         Some(self.as_planned(entry, id, &candidate.file, tried))
     }
 
-    fn try_line(&mut self, entry: &Found, line: &[u8], file: &Arc<SourceFile>) -> Result<Tried, Reject> {
+    fn try_line(&mut self, entry: &Found, line: &[u8], file: &Arc<SourceFile>) -> Result<TrialResult, Reject> {
         let line = Line { offset_bytes: entry.origin.offset_bytes, bytes: line, text: std::str::from_utf8(line).ok() };
         self.trial.run(&line, source(entry, file), &mut Nobody)
     }
 
     /// Whether the id of an entry is made of this line, or, for one that was too long, of its place.
-    fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Result<Tried, Reject>) -> bool {
+    fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Result<TrialResult, Reject>) -> bool {
         let source = source(entry, &candidate.file);
         let of_document = tried.as_ref().ok().map(|tried| tried.verdict.id);
         let of_line = self.trial.id_of_line(&candidate.line, source);
@@ -359,12 +359,12 @@ impl Replayer<'_> {
         [of_document, Some(of_line), of_place].into_iter().flatten().any(same)
     }
 
-    fn as_planned(&self, entry: &Found, id: Id, file: &Arc<SourceFile>, tried: Result<Tried, Reject>) -> Plan {
+    fn as_planned(&self, entry: &Found, id: Id, file: &Arc<SourceFile>, tried: Result<TrialResult, Reject>) -> Plan {
         match tried {
-            Ok(Tried { verdict, .. }) if verdict.dropped.is_some() => {
+            Ok(TrialResult { verdict, .. }) if verdict.dropped.is_some() => {
                 Plan::Drop(verdict.dropped.unwrap_or_else(|| Arc::from("")))
             }
-            Ok(Tried { verdict, document, .. }) => Plan::Send(Document {
+            Ok(TrialResult { verdict, document, .. }) => Plan::Send(Document {
                 // What was sent before is known to the other sinks by the id that it had.
                 id: if entry.stage == Stage::Sink.as_str() { id } else { verdict.id },
                 timestamp_us: verdict.timestamp_us,

@@ -1,6 +1,6 @@
 //! Other languages, as a table: what is typed, with `‸` where the error points, and what is said to write in its place.
 
-use crate::kql::{Expression, Problem, Reading};
+use crate::kql::{Expression, Problem, Purpose};
 
 const CASES: &str = r#"
 country ‸== DE                             country : DE
@@ -71,12 +71,12 @@ fn other_languages_are_refused_with_the_right_spelling() {
     for (marked, instead) in cases {
         let (marked, instead) = (marked.trim_end(), instead.trim());
         let text = marked.replace('‸', "");
-        for reading in [Reading::Question, Reading::Condition] {
+        for reading in [Purpose::Question, Purpose::Condition] {
             let error = Expression::read(&text, reading).expect_err(&text);
             let Problem::Foreign { instead: found, .. } = error.problem() else { panic!("{error}") };
             assert_eq!((found.as_str(), error.position_bytes()), (instead, marked.find('‸').unwrap()), "{error}");
         }
-        if let Ok(any) = Expression::read(&text, Reading::Any) {
+        if let Ok(any) = Expression::read(&text, Purpose::Any) {
             assert_eq!(Expression::parse(&any.to_string()).unwrap().tree(), any.tree(), "{text}");
         }
     }
@@ -94,7 +94,7 @@ fn bounds_that_nothing_can_be_compared_with_are_refused() {
         ),
         ("low_confidence > maybe", "`maybe` is no boolean, and `low_confidence` is one: write `true` or `false`"),
     ] {
-        for reading in [Reading::Question, Reading::Condition] {
+        for reading in [Purpose::Question, Purpose::Condition] {
             assert_eq!(Expression::read(text, reading).unwrap_err().problem().to_string(), words);
         }
         assert!(Expression::parse(text).is_ok(), "{text}");
@@ -122,7 +122,7 @@ fn what_is_kql_is_read() {
         "i : { a : x and b : y }",
         "@timestamp : 2026-11-23 and not a : *",
     ] {
-        for reading in [Reading::Question, Reading::Condition, Reading::Any] {
+        for reading in [Purpose::Question, Purpose::Condition, Purpose::Any] {
             assert!(Expression::read(text, reading).is_ok(), "{}", Expression::read(text, reading).unwrap_err());
         }
     }

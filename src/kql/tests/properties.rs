@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_at_a_place_in_it(text in prop_oneof![soup(), any::<String>(), "[\\PC\\s]{0,40}"]) {
-        for reading in [Reading::Question, Reading::Condition] {
+        for reading in [Purpose::Question, Purpose::Condition] {
             if let Err(error) = Expression::read(&text, reading) {
                 prop_assert!(text.is_char_boundary(error.position_bytes()));
             }

@@ -82,7 +82,7 @@ fn ranges_grow_and_are_told_once_and_of_the_configuration_that_decided_them() {
 fn an_account_of_many_files_is_several_of_which_none_is_large() {
     let mut accounts = started("one");
     (0..6_000).for_each(|inode| accounts.add(&settled(inode, 9)));
-    let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    let documents = accounts.close(Occasion::Interval, Utc::now(), &Backlog::default());
     assert!(documents.iter().all(|document| document.text.get().len() < 512 * 1024));
     assert!(documents.len() >= 3, "{} documents", documents.len());
     let told: Vec<_> = shown(&documents).into_iter().flat_map(|(_, files)| files).map(|(inode, ..)| inode).collect();
@@ -105,13 +105,13 @@ fn what_is_settled_without_room_for_an_account_is_told_later_and_by_nobody_twice
     let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("two"), &kept(&accounts));
     accounts.begin_untold();
     accounts.add(&settled(8, 4));
-    let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    let documents = accounts.close(Occasion::Interval, Utc::now(), &Backlog::default());
     assert_eq!(shown(&documents)[0].1, [(7, 0, 2), (8, 3, 4)]);
     assert_eq!(kinds(&documents), ["interval", "configuration"]);
     let account: Value = serde_json::from_str(documents[0].text.get()).unwrap();
     assert_eq!(account["inferlog.config"], SEVERAL_CONFIGURATIONS, "no one configuration decided it");
     let next: Value =
-        serde_json::from_str(accounts.close(Kind::Stop, Utc::now(), &Waiting::default())[0].text.get()).unwrap();
+        serde_json::from_str(accounts.close(Occasion::Stop, Utc::now(), &Backlog::default())[0].text.get()).unwrap();
     assert_eq!(next["inferlog.config"], "two");
 }
 
@@ -129,12 +129,12 @@ fn too_many_files_are_told_in_sum() {
     // The files that are listed go on.
     accounts.add(&settled(0, 10));
     let AccountsAtStart { mut accounts, .. } = Accounts::restore(subject("one"), &kept(&accounts));
-    let documents = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    let documents = accounts.close(Occasion::Interval, Utc::now(), &Backlog::default());
     let read = |document: &OwnDocument| serde_json::from_str::<Account>(document.text.get()).unwrap();
     let listed: usize = documents.iter().map(|document| read(document).files.len()).sum();
     let unlisted = read(&documents[0]).unlisted;
     assert_eq!((listed, unlisted.ranges, unlisted.tally.lines), (files, 5, 5));
-    let next = accounts.close(Kind::Interval, Utc::now(), &Waiting::default());
+    let next = accounts.close(Occasion::Interval, Utc::now(), &Backlog::default());
     assert_eq!((read(&next[0]).files.len(), read(&next[0]).unlisted.ranges), (0, 0), "told once");
     let lines =
         |document: &OwnDocument| serde_json::from_str::<Value>(document.text.get()).unwrap()["account.lines"].as_u64();

@@ -24,11 +24,11 @@ pub(super) enum Holdings {
     /// The embedded store.
     Store(Reader),
     /// A data stream or indices.
-    Elasticsearch(Box<Searched>),
+    Elasticsearch(Box<ElasticHoldings>),
 }
 
 /// What is searched in Elasticsearch.
-pub(super) struct Searched {
+pub(super) struct ElasticHoldings {
     pub(super) client: Client,
     pub(super) records: String,
     pub(super) accounts: String,
@@ -36,11 +36,11 @@ pub(super) struct Searched {
     pub(super) pipeline: String,
 }
 
-impl Searched {
-    pub(super) fn new(client: Client, target: &Target, host: &str, pipeline: &str) -> Searched {
+impl ElasticHoldings {
+    pub(super) fn new(client: Client, target: &Target, host: &str, pipeline: &str) -> ElasticHoldings {
         let records = target.searched();
         let (host, pipeline) = (host.to_owned(), pipeline.to_owned());
-        Searched { client, records, accounts: target.accounts(), host, pipeline }
+        ElasticHoldings { client, records, accounts: target.accounts(), host, pipeline }
     }
 
     /// The documents of a file. Phrases, so that it also works where no template of ours says that a text is a keyword.

@@ -22,7 +22,7 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// What must have become of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum LineFate {
     /// A rule drops it; kept, it would have this id.
     Dropped(Id),
     /// It is a document with this id, and a time of its own in microseconds since 1970, if it has one; else it was given
@@ -34,25 +34,25 @@ pub(super) enum Fate {
 
 /// A line that was judged.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Judged {
+pub(super) struct LineJudgement {
     /// The start of the line, in bytes from the start of the file.
     pub(super) offset_bytes: u64,
     /// It is a record.
     pub(super) is_record: bool,
-    pub(super) fate: Fate,
+    pub(super) fate: LineFate,
 }
 
 /// Judges lines.
-pub(super) struct Judge {
+pub(super) struct FileJudge {
     judge: line::Judge,
     space: Space,
     line_bytes_max: usize,
     buffer: Vec<u8>,
 }
 
-impl Judge {
-    pub(super) fn new(pipeline: &model::Pipeline) -> Judge {
-        Judge {
+impl FileJudge {
+    pub(super) fn new(pipeline: &model::Pipeline) -> FileJudge {
+        FileJudge {
             judge: line::Judge::new(pipeline, &host_name(), &Telemetry::default().pipeline(&pipeline.name)),
             space: Space::default(),
             line_bytes_max: pipeline.source.files.line_bytes_max as usize,
@@ -65,7 +65,7 @@ impl Judge {
         &mut self,
         file: &mut TailedFile,
         to_bytes: u64,
-        judged: &mut Vec<Judged>,
+        judged: &mut Vec<LineJudgement>,
     ) -> io::Result<bool> {
         judged.clear();
         while file.consumed_position().offset_bytes < to_bytes {
@@ -83,7 +83,7 @@ impl Judge {
                     let source_file = file.source_file()?;
                     let source = Source { file: &source_file, offset_bytes, read_us: 0 };
                     let (id, _) = self.judge.passed_over(what, length_bytes, source);
-                    judged.push(Judged { offset_bytes, is_record: false, fate: Fate::Dead(id) });
+                    judged.push(LineJudgement { offset_bytes, is_record: false, fate: LineFate::Dead(id) });
                 }
                 Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return Ok(false),
             }
@@ -98,7 +98,7 @@ impl Judge {
         range: std::ops::Range<usize>,
         offset_bytes: u64,
         to_bytes: u64,
-        judged: &mut Vec<Judged>,
+        judged: &mut Vec<LineJudgement>,
     ) -> io::Result<()> {
         let source_file = file.source_file()?;
         let length = range.len().min((to_bytes - offset_bytes) as usize);
@@ -107,21 +107,21 @@ impl Judge {
             let read_us = Utc::now().timestamp_micros();
             let source = Source { file: &source_file, offset_bytes: line.offset_bytes, read_us };
             let fate = self.judge.judge(&line, source, &mut self.space, &mut Nobody);
-            judged.push(Judged::of(line.offset_bytes, &fate));
+            judged.push(LineJudgement::of(line.offset_bytes, &fate));
         }
         Ok(())
     }
 }
 
-impl Judged {
-    fn of(offset_bytes: u64, fate: &line::Fate<'_>) -> Judged {
+impl LineJudgement {
+    fn of(offset_bytes: u64, fate: &line::Fate<'_>) -> LineJudgement {
         let (is_record, fate) = match fate {
             line::Fate::Document(verdict, _) => {
-                (true, Fate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)))
+                (true, LineFate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)))
             }
-            line::Fate::Dropped(_, verdict, _) => (true, Fate::Dropped(verdict.id)),
-            line::Fate::Rejected(id, _, record) => (record.is_some(), Fate::Dead(*id)),
+            line::Fate::Dropped(_, verdict, _) => (true, LineFate::Dropped(verdict.id)),
+            line::Fate::Rejected(id, _, record) => (record.is_some(), LineFate::Dead(*id)),
         };
-        Judged { offset_bytes, is_record, fate }
+        LineJudgement { offset_bytes, is_record, fate }
     }
 }

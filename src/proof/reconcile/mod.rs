@@ -17,7 +17,7 @@
 //! judged. Only [`Scope::Committed`] lets that pass.
 //!
 //! Where conditions ask for `log.file.path`, the name of a file today says nothing of what was decided before it was
-//! renamed: the accounts decide there, too. What they count in sum and not by file ([`Unlisted`]) is proven when number
+//! renamed: the accounts decide there, too. What they count in sum and not by file ([`UnlistedLines`]) is proven when number
 //! and sum are those of the lines that are there and that no account tells of; else it is undecidable.
 //!
 //! It reads the state and the sink and changes neither; judging committed bytes alone, it runs beside a live process. The
@@ -34,7 +34,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::accounts::{self, Unlisted};
+use super::accounts::{self, UnlistedLines};
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{Entries, ReadError};
 use crate::elastic::client::Client;
@@ -52,10 +52,12 @@ use crate::state::checkpoint::{self, CheckpointError, FileEntry};
 use crate::state::folder::{checkpoint_file, dead_letter_folder, state_folder};
 use crate::text::chain::chain;
 use crate::text::units::counted;
-use holdings::{Bounds, Holdings, Searched};
-use lines::{Fate, Judge, Judged};
+use holdings::{Bounds, ElasticHoldings, Holdings};
+use lines::{FileJudge, LineFate, LineJudgement};
 pub use report::{Finding, Frontier, Proof, Report, Row, Scope};
-use told::{Decided, Decision, Loss, Nowhere, PathMatters, Sum, Told, expected_of, has_gaps, span, told_by};
+use told::{
+    AccountRange, Decision, FileAccount, Loss, Nowhere, PathMatters, Sum, expected_of, has_gaps, ranges_by_file, span,
+};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
@@ -146,10 +148,10 @@ pub async fn reconcile(
         accounts.extend(holdings.accounts().await.map_err(told)?);
         let erased = erased(&holdings).await.map_err(told)?;
         let expired_until_us = holdings.expired_until_us().map_err(told)?;
-        let (told_by, unlisted) = told_by(accounts);
+        let (ranges_by_file, unlisted) = ranges_by_file(accounts);
         let (sink, dead, path_matters) = (sink.name.as_str(), &dead, path_matters(pipeline));
         let proof =
-            Prover { pipeline, holdings, sink, dead, erased, expired_until_us, told_by, unlisted, path_matters };
+            Prover { pipeline, holdings, sink, dead, erased, expired_until_us, ranges_by_file, unlisted, path_matters };
         let mut report = proof.prove(&checkpoint.files, progress).await?;
         (report.scope, report.frontier) = (scope, frontier);
         report.note_waiting(&waiting, &checkpoint.files);
@@ -213,7 +215,7 @@ fn open(sink: &model::Sink, pipeline: &model::Pipeline, data_dir: &Path) -> Resu
         SinkOptions::Elasticsearch(options) => {
             let client =
                 Client::new(&options.client).map_err(|error| cannot(Trouble { problem: chain(&error), hint: None }))?;
-            let searched = Searched::new(client, &options.target, &host_name(), &pipeline.name);
+            let searched = ElasticHoldings::new(client, &options.target, &host_name(), &pipeline.name);
             Some(Holdings::Elasticsearch(Box::new(searched)))
         }
     })
@@ -235,14 +237,14 @@ fn dead(folder: &Path) -> Result<Dead, ReadError> {
 }
 
 /// What was erased of each file, and all of it.
-struct Erased {
+struct Erasures {
     /// The starts of their lines, and their ids.
     by_file: HashMap<String, Vec<(u64, Id)>>,
     all: HashSet<Id>,
 }
 
-async fn erased(holdings: &Holdings) -> Result<Erased, Trouble> {
-    let mut erased = Erased { by_file: HashMap::new(), all: HashSet::new() };
+async fn erased(holdings: &Holdings) -> Result<Erasures, Trouble> {
+    let mut erased = Erasures { by_file: HashMap::new(), all: HashSet::new() };
     for place in holdings.tombstones().await? {
         if let Some(id) = Id::read(&place.id) {
             erased.all.insert(id);
@@ -291,10 +293,10 @@ struct Prover<'p> {
     holdings: Holdings,
     sink: &'p str,
     dead: &'p Dead,
-    erased: Erased,
+    erased: Erasures,
     expired_until_us: Option<i64>,
-    told_by: BTreeMap<String, Vec<Told>>,
-    unlisted: Unlisted,
+    ranges_by_file: BTreeMap<String, Vec<AccountRange>>,
+    unlisted: UnlistedLines,
     path_matters: PathMatters,
 }
 
@@ -313,11 +315,11 @@ impl Prover<'_> {
                 None => gone.push((key(entry), entry.path.clone())),
             }
         }
-        for (file, told) in self.told_by.iter().filter(|(file, _)| !known.contains(*file)) {
+        for (file, told) in self.ranges_by_file.iter().filter(|(file, _)| !known.contains(*file)) {
             gone.push((file.clone(), told.last().map_or_else(String::new, |told| told.range.path.clone())));
         }
         let whole: u64 = there.iter().map(|(entry, _)| entry.committed.offset_bytes).sum();
-        let mut judge = Judge::new(self.pipeline);
+        let mut judge = FileJudge::new(self.pipeline);
         let mut done = 0;
         let mut evidence = Evidence::default();
         for (entry, file) in there {
@@ -340,13 +342,14 @@ impl Prover<'_> {
     /// Judges a file line by line.
     async fn by_lines(
         &self,
-        judge: &mut Judge,
+        judge: &mut FileJudge,
         entry: &FileEntry,
         mut file: TailedFile,
         evidence: &mut Evidence,
     ) -> Result<Row, ReconcileError> {
         let mut row = row(entry, Proof::Lines);
-        let mut decided = Decided::new(self.told_by.get(&row.file), &self.pipeline.digest, self.path_matters);
+        let mut decided =
+            FileAccount::new(self.ranges_by_file.get(&row.file), &self.pipeline.digest, self.path_matters);
         let (mut block, mut undecidable) = (Vec::new(), Vec::new());
         let failed = |source| ReconcileError::File { path: entry.path.clone(), source };
         while judge.next_block(&mut file, row.to_bytes, &mut block).map_err(failed)? {
@@ -382,9 +385,9 @@ impl Prover<'_> {
 
     async fn judge_lines(
         &self,
-        lines: &[Judged],
+        lines: &[LineJudgement],
         row: &mut Row,
-        decided: &mut Decided<'_>,
+        decided: &mut FileAccount<'_>,
         undecidable: &mut Vec<u64>,
         untold: &mut Sum,
     ) -> Result<(), ReconcileError> {
@@ -399,7 +402,7 @@ impl Prover<'_> {
             let in_dead_letter = dead.and_then(|dead| dead.get(&offset_bytes));
             let (count, held) = match line.fate {
                 // Today's rule drops it; another one may have kept it.
-                Fate::Dropped(_) if decision == Decision::Today => (&mut row.dropped, None),
+                LineFate::Dropped(_) if decision == Decision::Today => (&mut row.dropped, None),
                 _ if present.contains(&id) => (&mut row.indexed, Some(id)),
                 _ if in_dead_letter.is_some() => (&mut row.dead_lettered, in_dead_letter.copied()),
                 _ if self.erased.all.contains(&id) => (&mut row.erased, Some(id)),
@@ -414,7 +417,7 @@ impl Prover<'_> {
                             Decision::Today => decided.missing.push((offset_bytes, id)),
                             Decision::Untold => undecidable.push(offset_bytes),
                             Decision::Then => {
-                                let is_kept_today = !matches!(fate, Fate::Dropped(_));
+                                let is_kept_today = !matches!(fate, LineFate::Dropped(_));
                                 decided.nowhere(Nowhere { offset_bytes, id, is_kept_today });
                             }
                         }
@@ -434,16 +437,16 @@ impl Prover<'_> {
     }
 
     /// Whether retention may have deleted the document of a line, which had been read by then at the latest.
-    fn age(&self, fate: Fate, read_by: Option<DateTime<Utc>>) -> Age {
+    fn age(&self, fate: LineFate, read_by: Option<DateTime<Utc>>) -> Age {
         let Some(expired_until_us) = self.expired_until_us else { return Age::Kept };
         match fate {
-            Fate::Document(_, Some(time_us)) if time_us <= expired_until_us => Age::Expired,
+            LineFate::Document(_, Some(time_us)) if time_us <= expired_until_us => Age::Expired,
             // Its time is that of its reading.
-            Fate::Document(_, None) => match read_by.map(|time| time.timestamp_micros()) {
+            LineFate::Document(_, None) => match read_by.map(|time| time.timestamp_micros()) {
                 Some(read_by_us) if read_by_us <= expired_until_us => Age::Expired,
                 _ => Age::Unknown,
             },
-            Fate::Document(..) | Fate::Dropped(_) | Fate::Dead(_) => Age::Kept,
+            LineFate::Document(..) | LineFate::Dropped(_) | LineFate::Dead(_) => Age::Kept,
         }
     }
 
@@ -452,7 +455,7 @@ impl Prover<'_> {
     async fn look_by_place(
         &self,
         row: &mut Row,
-        decided: &mut Decided<'_>,
+        decided: &mut FileAccount<'_>,
         evidence: &mut Evidence,
     ) -> Result<(), ReconcileError> {
         let bounds = Bounds::from([(row.file.clone(), row.to_bytes)]);
@@ -471,7 +474,7 @@ impl Prover<'_> {
     /// Looks for documents that claim a file and are not made of a line of it.
     async fn find_unexpected(
         &self,
-        judge: &mut Judge,
+        judge: &mut FileJudge,
         files: &[FileEntry],
         evidence: &mut Evidence,
         rows: &mut [Row],
@@ -506,7 +509,7 @@ impl Prover<'_> {
 
     /// Proves files that are gone by what the accounts tell of them.
     async fn by_accounts(&self, gone: Vec<(String, String)>) -> Result<Vec<Row>, ReconcileError> {
-        let to_bytes = |file: &String| self.told_by.get(file)?.iter().map(|told| told.range.to_bytes).max();
+        let to_bytes = |file: &String| self.ranges_by_file.get(file)?.iter().map(|told| told.range.to_bytes).max();
         let bounds: Bounds = gone.iter().filter_map(|(file, _)| Some((file.clone(), to_bytes(file)?))).collect();
         let mut held: HashMap<String, (u64, IdSum)> = HashMap::new();
         let visit = |place: holdings::Place| {
@@ -526,7 +529,7 @@ impl Prover<'_> {
     }
 
     async fn by_account(&self, file: String, path: String, in_sink: (u64, IdSum)) -> Result<Row, ReconcileError> {
-        let Some(told) = self.told_by.get(&file) else {
+        let Some(told) = self.ranges_by_file.get(&file) else {
             let note = Some("the file is gone, and no account tells of it".to_owned());
             return Ok(Row { path, file, note, undecidable: 1, ..Row::empty(Proof::None) });
         };
@@ -561,7 +564,7 @@ impl Prover<'_> {
 
     /// What the accounts count in sum and not by file; nothing where that is proven line by line.
     fn not_by_file(&self, untold: Sum) -> Option<Row> {
-        let Unlisted { ranges, tally } = &self.unlisted;
+        let UnlistedLines { ranges, tally } = &self.unlisted;
         if self.unlisted.is_nothing() || (tally.kept, tally.ids) == (untold.0, untold.1) {
             return None;
         }
@@ -577,7 +580,7 @@ impl Prover<'_> {
     }
 
     /// What it means that a file's account and what is held of it differ.
-    fn judge_difference(&self, row: &mut Row, told: &[Told], kept: u64, found: u64) {
+    fn judge_difference(&self, row: &mut Row, told: &[AccountRange], kept: u64, found: u64) {
         let undecidable = |row: &mut Row, note: &str| {
             row.undecidable = kept.abs_diff(found).max(1);
             row.note = Some(note.to_owned());
@@ -603,10 +606,10 @@ impl Prover<'_> {
     }
 }
 
-impl Fate {
+impl LineFate {
     fn id(self) -> Id {
         match self {
-            Fate::Dropped(id) | Fate::Dead(id) | Fate::Document(id, _) => id,
+            LineFate::Dropped(id) | LineFate::Dead(id) | LineFate::Document(id, _) => id,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Told: what do the accounts say of each file, and does it agree with what is held?
+//! AccountRange: what do the accounts say of each file, and does it agree with what is held?
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 
 use crate::flow::batch::Id;
 use crate::flow::tally::{IdSum, Tally};
-use crate::proof::accounts::{Account, Range, Unlisted};
+use crate::proof::accounts::{Account, Range, UnlistedLines};
 
 /// A range that an account tells of, with the folder of state and the configuration that it is of.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct AccountRange {
     pub(super) state: String,
     pub(super) config: String,
     pub(super) range: Range,
@@ -20,10 +20,10 @@ pub(super) struct Told {
 
 /// What the accounts tell of each file, in the order of its bytes, and what they tell of no file in particular; an account
 /// that is told twice counts once.
-pub(super) fn told_by(accounts: Vec<Account>) -> (BTreeMap<String, Vec<Told>>, Unlisted) {
+pub(super) fn ranges_by_file(accounts: Vec<Account>) -> (BTreeMap<String, Vec<AccountRange>>, UnlistedLines) {
     let mut seen = HashSet::new();
-    let mut told_by: BTreeMap<String, Vec<Told>> = BTreeMap::new();
-    let mut not_by_file = Unlisted::default();
+    let mut ranges_by_file: BTreeMap<String, Vec<AccountRange>> = BTreeMap::new();
+    let mut not_by_file = UnlistedLines::default();
     for Account { kind, state, sequence, config, files, unlisted, time, .. } in accounts {
         // Configurations have no number, and tell of no lines.
         if files.is_empty() && unlisted.is_nothing() || !seen.insert((state.clone(), sequence)) {
@@ -33,12 +33,12 @@ pub(super) fn told_by(accounts: Vec<Account>) -> (BTreeMap<String, Vec<Told>>, U
         // What is in no account yet has no time.
         let read_by = Some(time).filter(|_| !kind.is_empty());
         for range in files {
-            let told = Told { state: state.clone(), config: config.clone(), range, read_by };
-            told_by.entry(told.range.key().to_string()).or_default().push(told);
+            let told = AccountRange { state: state.clone(), config: config.clone(), range, read_by };
+            ranges_by_file.entry(told.range.key().to_string()).or_default().push(told);
         }
     }
-    told_by.values_mut().for_each(|told| told.sort_by_key(|told| told.range.from_bytes));
-    (told_by, not_by_file)
+    ranges_by_file.values_mut().for_each(|told| told.sort_by_key(|told| told.range.from_bytes));
+    (ranges_by_file, not_by_file)
 }
 
 /// How many ids, and their sum.
@@ -104,8 +104,8 @@ struct Old<'t> {
 
 /// What the accounts of the time say of the lines of a file that is there.
 #[derive(Debug)]
-pub(super) struct Decided<'t> {
-    told: &'t [Told],
+pub(super) struct FileAccount<'t> {
+    told: &'t [AccountRange],
     path_matters: PathMatters,
     /// Ranges of which today's configuration does not say what was decided.
     old: Vec<Old<'t>>,
@@ -113,12 +113,12 @@ pub(super) struct Decided<'t> {
     pub(super) missing: Vec<(u64, Id)>,
 }
 
-impl<'t> Decided<'t> {
-    pub(super) fn new(told: Option<&'t Vec<Told>>, config: &str, path_matters: PathMatters) -> Decided<'t> {
+impl<'t> FileAccount<'t> {
+    pub(super) fn new(told: Option<&'t Vec<AccountRange>>, config: &str, path_matters: PathMatters) -> FileAccount<'t> {
         let told = told.map_or(&[][..], Vec::as_slice);
         let old = told.iter().filter(|told| path_matters == PathMatters::Yes || told.config != config);
         let old = old.map(|told| Old { range: &told.range, found: Sum::default(), nowhere: BTreeMap::new() });
-        Decided { told, path_matters, old: old.collect(), missing: Vec::new() }
+        FileAccount { told, path_matters, old: old.collect(), missing: Vec::new() }
     }
 
     fn old_at(&self, offset_bytes: u64) -> Option<usize> {
@@ -136,7 +136,7 @@ impl<'t> Decided<'t> {
     }
 
     /// Where an account tells of the line.
-    fn told_at(&self, offset_bytes: u64) -> Option<&Told> {
+    fn told_at(&self, offset_bytes: u64) -> Option<&AccountRange> {
         let place = self.told.partition_point(|told| told.range.from_bytes <= offset_bytes).checked_sub(1)?;
         Some(&self.told[place]).filter(|told| offset_bytes < told.range.to_bytes)
     }
@@ -219,10 +219,10 @@ fn losses_of(kept: Sum, found: Sum, nowhere: &[Nowhere]) -> Vec<Loss> {
 /// What the accounts expect of a file. A folder of state that was lost begins its accounts anew, and tells again of the
 /// same lines, or of another file with the same inode: so each folder by itself and all together are held against what
 /// is found, and the first that agrees is taken; else the one that tells of most.
-pub(super) fn expected_of(told: &[Told], found: u64, sum: IdSum) -> Tally {
+pub(super) fn expected_of(told: &[AccountRange], found: u64, sum: IdSum) -> Tally {
     let mut by_state: BTreeMap<&str, Tally> = BTreeMap::new();
     let mut all = Tally::default();
-    for Told { state, range, .. } in told {
+    for AccountRange { state, range, .. } in told {
         by_state.entry(state).or_default().join(&range.tally);
         all.join(&range.tally);
     }
@@ -231,14 +231,14 @@ pub(super) fn expected_of(told: &[Told], found: u64, sum: IdSum) -> Tally {
     by_state.values().chain([&all]).find(agrees).or(largest).cloned().unwrap_or_default()
 }
 
-pub(super) fn span(told: &[Told]) -> (u64, u64) {
+pub(super) fn span(told: &[AccountRange]) -> (u64, u64) {
     let from = told.iter().map(|told| told.range.from_bytes).min();
     let to = told.iter().map(|told| told.range.to_bytes).max();
     (from.unwrap_or_default(), to.unwrap_or_default())
 }
 
 /// Whether the ranges leave something out.
-pub(super) fn has_gaps(told: &[Told]) -> bool {
+pub(super) fn has_gaps(told: &[AccountRange]) -> bool {
     let mut reached = told.first().map_or(0, |told| told.range.from_bytes);
     told.iter().any(|told| {
         let gap = told.range.from_bytes > reached;

@@ -15,7 +15,7 @@ use rusqlite::{Row as SqlRow, params_from_iter};
 
 use super::{Reader, StoreError};
 use crate::flow::question::{Order, OrderBy, Question, Row, Visit};
-use crate::kql::{Comparison, Field, Kind, Literal, Node, Operator};
+use crate::kql::{Comparison, Field, FieldKind, Literal, Node, Operator};
 use crate::record::{Record, Space};
 
 /// The columns of the index that hold a heart field of the same name.
@@ -130,8 +130,8 @@ fn needle(node: &Node) -> Option<&str> {
         // A number or a date may be written in other ways.
         Node::Is { value: Comparison::Literal(literal), field } => {
             let is_text =
-                field.kind() == Some(Kind::Keyword) || (literal.number().is_none() && literal.date().is_none());
-            Some(literal.text()).filter(|_| is_text && field.kind() != Some(Kind::Date)).filter(is_plain)
+                field.kind() == Some(FieldKind::Keyword) || (literal.number().is_none() && literal.date().is_none());
+            Some(literal.text()).filter(|_| is_text && field.kind() != Some(FieldKind::Date)).filter(is_plain)
         }
         _ => None,
     }
@@ -250,7 +250,7 @@ fn exists(column: &str) -> ConditionBounds {
 }
 
 fn is(column: &str, literal: &Literal, parameters: &mut Vec<Value>) -> Option<ConditionBounds> {
-    if Kind::of_field(column) == Some(Kind::Number) {
+    if FieldKind::of_field(column) == Some(FieldKind::Number) {
         return number(column, "=", literal, parameters);
     }
     // SQLite reads such texts in its own way.
@@ -276,7 +276,7 @@ fn range(field: &Field, operator: Operator, bound: &Literal, parameters: &mut Ve
         let place = parameter(parameters, Value::Integer(edge_us));
         return Some(ConditionBounds { may: format!("timestamp_us {sign} {place}"), must: "0".to_owned() });
     }
-    let column = column_of(field).filter(|column| Kind::of_field(column) == Some(Kind::Number))?;
+    let column = column_of(field).filter(|column| FieldKind::of_field(column) == Some(FieldKind::Number))?;
     number(column, operator.sign(), bound, parameters)
 }
 
