@@ -8,7 +8,7 @@
 //!   those of what the sink, the dead letter and the tombstones hold of the file.
 //!
 //! A line that was decided on by another configuration than today's, and is not found, may have been dropped: for those
-//! ranges the account is asked ([`told`]). Where number and sum of the ids that were kept then agree with what is there
+//! ranges the account is asked ([`file_account`]). Where number and sum of the ids that were kept then agree with what is there
 //! and what is not, the loss is proven, whatever the file says today; where they do not, the lines are called
 //! undecidable. A record without a time of its own has that of its reading, which nobody knows later: once retention has
 //! deleted something, it is expired where an account says that it was read early enough, and else undecidable.
@@ -23,10 +23,10 @@
 //! It reads the state and the sink and changes neither; judging committed bytes alone, it runs beside a live process. The
 //! dead letter is read before the sink, because a replay moves entries from the one to the other.
 
+mod file_account;
 mod holdings;
 mod lines;
 mod report;
-mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
@@ -52,12 +52,12 @@ use crate::state::checkpoint::{self, CheckpointError, FileEntry};
 use crate::state::folder::{checkpoint_file, dead_letter_folder, state_folder};
 use crate::text::chain::chain;
 use crate::text::units::counted;
+use file_account::{
+    AccountRange, Decision, FileAccount, Loss, Nowhere, PathMatters, Sum, expected_of, has_gaps, ranges_by_file, span,
+};
 use holdings::{Bounds, ElasticHoldings, Holdings};
 use lines::{FileJudge, LineFate, LineJudgement};
 pub use report::{Finding, Frontier, Proof, Report, Row, Scope};
-use told::{
-    AccountRange, Decision, FileAccount, Loss, Nowhere, PathMatters, Sum, expected_of, has_gaps, ranges_by_file, span,
-};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
