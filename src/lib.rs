@@ -7,6 +7,7 @@ pub mod config;
 pub mod dead_letter;
 pub mod decode;
 pub mod demo;
+pub mod drift;
 pub mod elastic;
 pub mod enrich;
 pub mod flow;
