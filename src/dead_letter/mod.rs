@@ -21,6 +21,7 @@
 //!
 //! [`write`] adds entries, [`read`] streams them beside a running process, [`sift`] takes out what was settled.
 
+mod folder;
 mod known;
 pub mod read;
 pub mod sift;
@@ -28,22 +29,6 @@ pub mod write;
 
 pub use read::{Entries, Found, ReadError};
 pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options, Raw, WhenFull, Why};
-
-use std::io;
-use std::path::{Path, PathBuf};
-
-/// The files of a dead letter, in the order of their days.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs_err::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "ndjson") {
-            files.push(path);
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
-}
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::folder::files;
 use crate::flow::batch::FileKey;
 
 /// An entry as it stands in the dead letter.
@@ -131,7 +132,7 @@ impl Entries {
     /// # Errors
     /// When it cannot be listed.
     pub fn open(folder: &Path) -> Result<Entries, ReadError> {
-        let files = match super::files(folder) {
+        let files = match files(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(|source| ReadError { folder: folder.to_owned(), source })?,
         };

@@ -9,10 +9,10 @@ use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::folder::{files, is_at, used_bytes};
 use super::known::Keys;
 use super::read::{Found, next_line};
-use super::write::{is_at, used_bytes};
-use super::{DeadLetter, DeadLetterError, files};
+use super::write::{DeadLetter, DeadLetterError};
 use crate::flow::batch::Id;
 use crate::flow::reject::Reject;
 use crate::record::{Path as Member, Record, Space, json};
@@ -225,15 +225,4 @@ fn renewed(line: &[u8], reject: &Reject) -> Option<Vec<u8>> {
     record.render(&mut renewed);
     renewed.push(b'\n');
     Some(renewed)
-}
-
-/// Removes what a crash left of a file that was being sifted; the file itself is whole.
-pub(super) fn remove_leftovers(folder: &Path) -> io::Result<()> {
-    for entry in fs_err::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "tmp") {
-            fs_err::remove_file(path)?;
-        }
-    }
-    Ok(())
 }

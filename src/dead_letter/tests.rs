@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::path::Path;
+
 use super::read::Kept;
 use super::sift::{Judge, Judgement};
 use super::*;
@@ -303,7 +305,7 @@ fn the_oldest_entries_are_dropped_and_counted_if_that_is_chosen() {
     assert!(all.ends_with(&left) && left.len() > 10, "the newest in their order: {left}");
     assert_eq!(counters.dead_letter_discarded_entries_total.get(), (all.len() - left.len()) as u64);
     assert_eq!(dead_letter.state().known.len(), left.len(), "what is known leaves with its file");
-    let bytes = write::used_bytes(folder.path()).unwrap();
+    let bytes = folder::used_bytes(folder.path()).unwrap();
     assert!(bytes < 11_000 && bytes > 7_000, "{bytes} bytes of at most 10,000 and an entry");
     // Another process goes on with them, and a replay sifts all of them.
     let again = DeadLetter::open(folder.path(), options, counters).unwrap();

@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +11,8 @@ use base64::Engine as _;
 use chrono::Utc;
 use serde_json::value::RawValue;
 
+use super::folder::{files, is_at, remove_leftovers, used_bytes};
 use super::known::{Keys, Known};
-use super::{files, sift};
 use crate::flow::answer::Trouble;
 use crate::flow::batch::{Id, SourceFile};
 use crate::flow::reject::Reject;
@@ -366,12 +366,6 @@ impl DeadLetter {
     }
 }
 
-/// Whether an open file is still the one under its path: its entries would be lost in one that was removed.
-pub(super) fn is_at(file: &std::fs::File, path: &Path) -> bool {
-    let (Ok(open), Ok(named)) = (file.metadata(), fs_err::metadata(path)) else { return false };
-    (open.dev(), open.ino()) == (named.dev(), named.ino())
-}
-
 /// The number of a part that was set aside of the file of a day.
 fn part_number(part: &Path, day: &Path) -> Option<u64> {
     let rest = part.file_name()?.to_str()?.strip_prefix(day.file_stem()?.to_str()?)?;
@@ -393,19 +387,6 @@ fn count_lines(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// How much all entries take, in bytes.
-pub(super) fn used_bytes(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for path in files(folder)? {
-        match fs_err::metadata(&path) {
-            Ok(metadata) => bytes += metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(bytes)
-}
-
 /// Finds out what is there already, one entry at a time: the files may be larger than memory should be.
 fn load(folder: &Path, keys: &Keys, state: &mut State) -> io::Result<()> {
     #[derive(serde::Deserialize)]
@@ -420,7 +401,7 @@ fn load(folder: &Path, keys: &Keys, state: &mut State) -> io::Result<()> {
         offset_bytes: u64,
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    sift::remove_leftovers(folder)?;
+    remove_leftovers(folder)?;
     let mut line = Vec::new();
     for path in files(folder)? {
         let mut reader = BufReader::new(fs_err::File::open(&path)?);

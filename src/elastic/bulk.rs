@@ -17,8 +17,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::client::Reply;
 use super::describe;
+use super::exchange::Reply;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 
 /// The parts of a bulk answer that are read; Elasticsearch leaves out the rest, which cuts the answer from about 150 to

@@ -27,64 +27,16 @@ use url::Url;
 use super::connection::{Connection, bare};
 use super::describe;
 use super::encoding;
+pub use super::exchange::{ANSWER_BYTES_MAX, Body, Method, Reply};
 use super::options::{ClientOptions, OptionsError};
 use super::renewal::{Renewal, RenewalOutcome};
 use crate::flow::answer::Trouble;
-
-/// Longest answer that is taken, in bytes, packed or unpacked. A bulk answer has 26 bytes an item, and some hundreds
-/// where one failed.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How long a host that gave no answer is left out, while others are there.
 pub const HOST_LEFT_OUT: Duration = Duration::from_secs(10);
 
 /// By this header, which it sends with every answer, Elasticsearch says what it is.
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
-
-/// What a server answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// Who answered: the host's URL, without user information.
-    pub host: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// The body, unpacked, at most [`ANSWER_BYTES_MAX`].
-    pub body: Bytes,
-    /// For how long the server wants to be left alone, if it says so.
-    pub retry_after: Option<Duration>,
-    /// What the server says it is, if it does: `Elasticsearch`.
-    pub product: Option<String>,
-    /// Where it redirects to, without credentials and query.
-    pub redirect: Option<String>,
-    /// The proxy that it came through, and who named that.
-    pub proxy: Option<String>,
-    /// What became of reading the files of secrets again, where the server refused who we are.
-    pub renewal: Option<String>,
-}
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// To be told.
-    Get,
-    /// To put something in its place.
-    Put,
-    /// To take something, or to be told by a body.
-    Post,
-    /// To take something away.
-    Delete,
-}
-
-/// What is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// Nothing.
-    None,
-    /// One JSON value.
-    Json(Bytes),
-    /// Lines of JSON, as `_bulk` takes them.
-    Lines(Bytes),
-}
 
 /// A client for one cluster. It is cheap to share and opens connections as they are needed.
 #[derive(Debug)]

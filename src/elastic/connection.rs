@@ -10,8 +10,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::client::Method;
 use super::describe;
+use super::exchange::Method;
 use super::options::{Auth, ClientOptions, OptionsError, authorization, user_of, without_user};
 use super::proxy::Route;
 use super::renewal::{Certificates, ClientKeys};

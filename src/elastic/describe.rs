@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::client::Reply;
+use super::exchange::Reply;
 use super::options::without_user;
 use super::proxy::Route;
 use crate::flow::answer::{Reason, Trouble};

@@ -13,6 +13,7 @@ pub mod client;
 mod connection;
 mod describe;
 mod encoding;
+pub mod exchange;
 pub mod options;
 pub mod pages;
 mod proxy;

@@ -13,7 +13,7 @@
 use serde::Deserialize;
 
 use super::bulk;
-use super::client::Reply;
+use super::exchange::Reply;
 use crate::flow::answer::Trouble;
 
 /// What an answer says of how much was looked at.

@@ -1,6 +1,6 @@
 //! `add`: members with fixed values.
 
-use super::{Processor, Run};
+use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Processor, Run};
+use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::Record;
 

@@ -1,6 +1,6 @@
 //! `flag`: a boolean by a condition, such as `low_confidence`.
 
-use super::{Processor, Run};
+use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Path, Record};

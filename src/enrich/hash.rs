@@ -11,7 +11,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::{Processor, Run, hiding};
+use super::processor::{Processor, Run, count};
 use crate::flow::reject::Reject;
 use crate::record::canonical::{CanonicalError, Scratch, canonicalize, canonicalize_members};
 use crate::record::{Path, Record, covers};
@@ -43,7 +43,7 @@ impl Processor for Hash {
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         let context = &mut *run.context;
-        hiding::count(run.hidden, record, &mut context.missed);
+        count(run.hidden, record, &mut context.missed);
         let mut canonical = std::mem::take(&mut context.buffer);
         canonical.clear();
         let found = self.canonical(record, &mut context.scratch, &mut canonical);

@@ -6,26 +6,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Redact, Step, rename};
-use crate::record::{Path, Record, Room};
-use crate::telemetry::{Counter, Counters};
+use super::processor::HiddenField;
+use super::redact::Redact;
+use super::rename;
+use super::step::{Action, Step};
+use crate::record::Path;
+use crate::telemetry::Counters;
 
 /// A rule that has found nothing is warned of after this many records.
 const RECORDS_MIN: u64 = 5_000;
 
 /// And again after this long.
 const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A field that a rule hides.
-#[derive(Clone, Debug)]
-pub struct HiddenField {
-    /// The number of the processor in the pipeline file, counted from 1.
-    pub processor: usize,
-    /// The field.
-    pub path: Path,
-    /// The records in which it was found.
-    pub records: Counter,
-}
 
 /// The rules of a pipeline that hide something.
 #[derive(Debug)]
@@ -86,21 +78,6 @@ impl Hiding {
                 "a rule that hides a field has not found it in any record so far: it hides nothing"
             );
         }
-    }
-}
-
-/// Counts the fields of a rule that a record has; those that it has not are noted.
-pub(super) fn count(fields: &[HiddenField], record: &Record<'_>, missed: &mut Vec<usize>) {
-    for (position, field) in fields.iter().enumerate() {
-        count_one(field, position, record.room(field.path.as_str()) == Room::Taken, missed);
-    }
-}
-
-pub(super) fn count_one(field: &HiddenField, position: usize, was_found: bool, missed: &mut Vec<usize>) {
-    if was_found {
-        field.records.inc();
-    } else {
-        missed.push(position);
     }
 }
 

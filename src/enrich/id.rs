@@ -14,13 +14,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, Processor, Run, Source};
+use super::processor::{Context, Digest, Processor, Run, Source};
 use crate::flow::batch::{Id, SourceFile};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
-
-/// What an id is made of, beside the time.
-pub(super) type Digest = [u8; 16];
 
 /// Takes the id from members instead of the line's place.
 #[derive(Clone, Debug, PartialEq, Eq)]

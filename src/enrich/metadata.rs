@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::Source;
+use super::processor::Source;
 use crate::flow::batch::SourceFile;
 use crate::record::{Path, Record, Room, covers, json};
 

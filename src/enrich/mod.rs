@@ -14,137 +14,38 @@ mod hash;
 mod hiding;
 mod id;
 mod metadata;
+mod processor;
 mod redact;
 mod rename;
 mod sight;
+mod step;
 mod timestamp;
 mod watch;
 
 use std::sync::Arc;
 
 use hiding::Hiding;
+use processor::Context;
 
 pub use add::Add;
 pub use drop::Drop;
 pub use flag::Flag;
 pub use hash::Hash;
-pub use hiding::HiddenField;
 pub use id::{IdFrom, Identity};
 pub use metadata::Metadata;
+pub use processor::{HiddenField, Processor, Run, Source};
 pub use redact::Redact;
 pub use rename::Rename;
 pub use sight::Sight;
+pub use step::{Action, Step};
 pub use timestamp::Timestamp;
 pub use watch::{Decided, Nobody, Watch};
 
-use crate::flow::batch::{Id, SourceFile};
+use crate::flow::batch::Id;
 use crate::flow::reject::Reject;
-use crate::kql::{Expression, Fields};
-use crate::record::{Path, Record, canonical};
+use crate::kql::Fields;
+use crate::record::{Path, Record};
 use crate::telemetry::Counters;
-
-/// One processor with its condition: what a pipeline file says of it, and what runs.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// The processor runs on records that meet this.
-    pub when: Option<Expression>,
-    /// What it does.
-    pub action: Action,
-}
-
-impl Step {
-    /// The processor's name in a pipeline file.
-    pub fn name(&self) -> &'static str {
-        self.action.processor().name()
-    }
-
-    /// Its condition: that of a `flag` is what the flag says.
-    pub fn condition(&self) -> Option<&Expression> {
-        self.action.processor().asks().or(self.when.as_ref())
-    }
-}
-
-/// What a processor does.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Adds members.
-    Add(Add),
-    /// Decides not to ship the record.
-    Drop(Drop),
-    /// Adds a boolean.
-    Flag(Flag),
-    /// Hashes members.
-    Hash(Hash),
-    /// Takes the document's `_id` from members.
-    Id(IdFrom),
-    /// Hides members.
-    Redact(Redact),
-    /// Renames members.
-    Rename(Rename),
-    /// Reads the record's time.
-    Timestamp(Timestamp),
-}
-
-impl Action {
-    /// The processor behind it.
-    pub fn processor(&self) -> &dyn Processor {
-        match self {
-            Action::Add(it) => it,
-            Action::Drop(it) => it,
-            Action::Flag(it) => it,
-            Action::Hash(it) => it,
-            Action::Id(it) => it,
-            Action::Redact(it) => it,
-            Action::Rename(it) => it,
-            Action::Timestamp(it) => it,
-        }
-    }
-}
-
-/// What the file of a processor gives: its options are fields of the type that implements it.
-pub trait Processor {
-    /// Its name in a pipeline file.
-    fn name(&self) -> &'static str;
-
-    /// A condition of its own, whose answer it writes down.
-    fn asks(&self) -> Option<&Expression> {
-        None
-    }
-
-    /// The fields that are not there any more, or not as they were, where it has run.
-    fn hides(&self) -> &[Path] {
-        &[]
-    }
-
-    /// Does its work.
-    ///
-    /// # Errors
-    /// A [`Reject`] when it cannot.
-    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject>;
-}
-
-/// What a processor knows of the run, beside the record.
-#[derive(Debug)]
-pub struct Run<'r> {
-    source: Source<'r>,
-    context: &'r mut Context,
-    counters: &'r Counters,
-    /// The fields that the processor hides, with their counters.
-    hidden: &'r [HiddenField],
-    /// What its own condition says of the record, if that can be decided.
-    answer: Option<bool>,
-}
-
-/// The line that a record was made from.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'s> {
-    /// Its file.
-    pub file: &'s Arc<SourceFile>,
-    /// Where it begins, in bytes from the start of the file.
-    pub offset_bytes: u64,
-    /// When it was read, in microseconds since 1970.
-    pub read_us: i64,
-}
 
 /// What was decided about a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,23 +58,6 @@ pub struct Verdict {
     pub timed: bool,
     /// The rule that keeps it from being shipped.
     pub dropped: Option<Arc<str>>,
-}
-
-/// What processors leave for those after them, beside the record.
-#[derive(Debug, Default)]
-struct Context {
-    timestamp_us: Option<i64>,
-    /// The time is the record's own, not the read time.
-    timed: bool,
-    notes: Vec<&'static str>,
-    /// Fields that the step should hide and that the record does not have, by their positions.
-    missed: Vec<usize>,
-    id_digest: Option<id::Digest>,
-    /// The id depends on members alone, not even on the time.
-    unique: bool,
-    dropped: Option<Arc<str>>,
-    scratch: canonical::Scratch,
-    buffer: Vec<u8>,
 }
 
 /// The processors of one pipeline.
@@ -282,34 +166,6 @@ impl Enrichment {
     /// Warns of such fields, at a limited rate, once enough records have passed.
     pub fn warn_of_idle_fields(&mut self) {
         self.hiding.warn_of_idle(self.counters.pipeline());
-    }
-}
-
-impl Context {
-    fn decided(&self) -> Decided<'_> {
-        Decided {
-            timestamp_us: self.timestamp_us,
-            notes: &self.notes,
-            missed: &self.missed,
-            has_id: self.id_digest.is_some(),
-            dropped: self.dropped.as_deref(),
-        }
-    }
-
-    /// Notes what was assumed or left out, once.
-    fn note(&mut self, note: &'static str) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-
-    fn reset(&mut self) {
-        self.timestamp_us = None;
-        self.timed = false;
-        self.notes.clear();
-        self.id_digest = None;
-        self.unique = false;
-        self.dropped = None;
     }
 }
 

@@ -1,7 +1,6 @@
 //! `redact`: members whose content nobody may see.
 
-use super::hiding::count_one;
-use super::{Processor, Run};
+use super::processor::{Processor, Run, count_one};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 

@@ -1,6 +1,6 @@
 //! `rename`: members under another name.
 
-use super::{Processor, Run};
+use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 

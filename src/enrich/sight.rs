@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::metadata::Metadata;
+use super::processor::{Context, Source};
 use super::timestamp::{TIMESTAMP, Timestamp};
-use super::{Context, Source};
 use crate::kql::{Expression, Fields, Value};
 use crate::record::{Record, Room, covers, json};
 

@@ -1,6 +1,8 @@
 //! Each processor by fixtures: steps and a line, and the document or the reject that comes of them.
 
 use super::*;
+use crate::flow::batch::SourceFile;
+use crate::kql::Expression;
 use crate::record::Space;
 use crate::telemetry::Telemetry;
 use crate::text::secret::Secret;

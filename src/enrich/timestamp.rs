@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 
-use super::{Context, Processor, Run, Source};
+use super::processor::{Context, Processor, Run, Source};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room, json};
 use crate::telemetry::Counters;

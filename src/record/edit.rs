@@ -128,7 +128,7 @@ impl<'r> Rewriting<'r, '_> {
 fn rewrite_array(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, RepeatedName> {
     let mut edited = 0;
     let mut copied = 0;
-    for element in path::elements(raw) {
+    for element in json::elements(raw) {
         let element = path::place(raw, element.as_raw_str());
         let start = element.as_ptr() as usize - raw.as_ptr() as usize;
         out.push_str(&raw[copied..start]);

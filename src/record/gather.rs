@@ -66,7 +66,7 @@ impl<'r> Pieces<'r> {
                 }
             }
             Some(b'[') => {
-                for value in path::elements(raw) {
+                for value in json::elements(raw) {
                     self.elements += 1;
                     self.add_inside(path::place(raw, value.as_raw_str()), path, self.elements);
                 }

@@ -3,7 +3,7 @@
 //! One pass of the SIMD library validates every byte and finds the top-level members; no tree is built. The library
 //! recurses once per level of nesting, so a line that nests deeper than [`NESTING_DEPTH_MAX`] is turned away before it.
 
-use super::{Member, Place, Space, Span};
+use super::space::{Member, Place, Space, Span};
 use crate::flow::reject::{Reject, Stage};
 
 /// How deep a line may nest, its own object included. Elasticsearch has the same limit.

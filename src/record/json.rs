@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use sonic_rs::LazyValue;
+
 use crate::kql::Value;
 
 /// The text of a JSON string, unescaped. An escape that is no character (a lone surrogate) leaves the text as written.
@@ -43,16 +45,21 @@ pub fn value(raw: &str) -> Value<'_> {
 /// object in which nothing but `null` is found is nothing, as it is to Elasticsearch.
 pub fn any_value(raw: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
     if raw.starts_with('[') {
-        return super::path::elements(raw).any(|element| any_value(element.as_raw_str(), visit));
+        return elements(raw).any(|element| any_value(element.as_raw_str(), visit));
     }
     (!raw.starts_with('{') || has_leaf(raw)) && visit(value(raw))
+}
+
+/// The elements of a JSON array that is known to be valid.
+pub(super) fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
+    sonic_rs::to_array_iter(raw).flatten()
 }
 
 /// Whether a value holds a scalar other than `null`.
 pub(super) fn has_leaf(raw: &str) -> bool {
     match raw.as_bytes().first() {
         Some(b'{') => sonic_rs::to_object_iter(raw).flatten().any(|(_, member)| has_leaf(member.as_raw_str())),
-        Some(b'[') => super::path::elements(raw).any(|element| has_leaf(element.as_raw_str())),
+        Some(b'[') => elements(raw).any(|element| has_leaf(element.as_raw_str())),
         first => !matches!(first, Some(b'n') | None),
     }
 }

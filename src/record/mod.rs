@@ -15,10 +15,12 @@ pub mod json;
 mod notation;
 mod path;
 mod render;
+mod space;
 
 pub use index::NESTING_DEPTH_MAX;
 pub use notation::PathError;
 pub use path::{Path, Room, covers};
+pub use space::Space;
 
 use std::borrow::Cow;
 
@@ -27,94 +29,7 @@ use crate::kql::{Fields, Value};
 use edit::{Edit, RepeatedName};
 use gather::Pieces;
 use path::Reach;
-
-/// The buffers of a record, reused from line to line.
-#[derive(Debug, Default)]
-pub struct Space {
-    members: Vec<Member>,
-    /// The members as they were, while something is done that may fail half-way.
-    before: Vec<Member>,
-    /// Text that is not in the line: new values, new names, unescaped names.
-    arena: String,
-    /// Whole members, as text, that come after all others.
-    appendix: String,
-    edited: bool,
-}
-
-/// A piece of text, in the line or in the arena.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    end: u32,
-    place: Place,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Line,
-    Arena,
-}
-
-/// A top-level member as it is now.
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    /// The name, unescaped.
-    name: Span,
-    /// The raw value.
-    value: Span,
-    state: State,
-    /// Where the member begins in the line, at the quote of its name.
-    source_start: u32,
-    /// Where its value begins in the line.
-    source_value_start: u32,
-    /// Where it ends in the line; 0 when it is not of the line.
-    source_end: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// As in the line.
-    Kept,
-    /// With another value.
-    Revalued,
-    /// With another name, and perhaps another value.
-    Renamed,
-    Removed,
-}
-
-impl Member {
-    fn of_line(name: Span, value: Span, source_start: u32) -> Member {
-        Member { name, value, state: State::Kept, source_start, source_value_start: value.start, source_end: value.end }
-    }
-
-    fn added(name: Span, value: Span) -> Member {
-        Member { name, value, state: State::Kept, source_start: 0, source_value_start: 0, source_end: 0 }
-    }
-
-    fn is_added(&self) -> bool {
-        self.source_end == 0
-    }
-}
-
-impl Space {
-    fn text<'a>(&'a self, line: &'a str, span: Span) -> &'a str {
-        let text = match span.place {
-            Place::Line => line,
-            Place::Arena => &self.arena,
-        };
-        &text[span.start as usize..span.end as usize]
-    }
-
-    fn keep(&mut self, text: &str) -> Span {
-        self.write(|arena| arena.push_str(text))
-    }
-
-    fn write(&mut self, write: impl FnOnce(&mut String)) -> Span {
-        let start = self.arena.len() as u32;
-        write(&mut self.arena);
-        Span { start, end: self.arena.len() as u32, place: Place::Arena }
-    }
-}
+use space::{Member, Span, State};
 
 /// Where what a path means stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -436,11 +351,6 @@ impl<'l> Record<'l> {
             member.state = State::Revalued;
         }
     }
-
-    /// Writes the record as it is now, without a line end: the line itself where nothing was edited.
-    pub fn render(&self, out: &mut Vec<u8>) {
-        render::render(self, out);
-    }
 }
 
 impl Fields for Record<'_> {
@@ -472,7 +382,7 @@ fn any_leaf(raw: &str, path: &mut String, visit: &mut dyn FnMut(&str, Value<'_>)
             path.truncate(parent);
             found
         }),
-        Some(b'[') => path::elements(raw).any(|element| any_leaf(element.as_raw_str(), path, visit)),
+        Some(b'[') => json::elements(raw).any(|element| any_leaf(element.as_raw_str(), path, visit)),
         _ => visit(path, json::value(raw)),
     }
 }

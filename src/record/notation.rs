@@ -6,7 +6,7 @@
 //! slashes and brackets inside of a name are real (`content type`, `a/b`, `latency[ms]`) and stay. A name that really has
 //! what is refused is written with `\` before it: `\/v1/predict`, `\*`, `users\[0\]`, `\$`, `x\ `.
 
-use super::Path;
+use super::path::Path;
 
 /// What `\` may stand before.
 const ESCAPED: &str = "\\*[]$/#\"'` ";

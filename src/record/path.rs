@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use sonic_rs::LazyValue;
+use super::json::{elements, has_leaf};
 
 /// A dotted path to a member, such as `user.email`. It means every spelling of it (nested, dotted, mixed, and inside
 /// arrays) and everything below it.
@@ -113,7 +113,7 @@ pub(super) fn any_inside(raw: &str, path: &str, visit: &mut dyn FnMut(&str) -> b
 /// Whether a member has a value below a path that ends within a name: `{"a.b":1}` has one below `a`.
 pub(super) fn has_below(name: &str, raw: &str, path: &str) -> bool {
     if let Some(beyond) = name.strip_prefix(path) {
-        return beyond.starts_with('.') && super::json::has_leaf(raw);
+        return beyond.starts_with('.') && has_leaf(raw);
     }
     below(path, name).is_some_and(|rest| has_below_inside(raw, rest))
 }
@@ -126,11 +126,6 @@ fn has_below_inside(raw: &str, path: &str) -> bool {
         Some(b'[') => elements(raw).any(|element| has_below_inside(element.as_raw_str(), path)),
         _ => false,
     }
-}
-
-/// The elements of a JSON array that is known to be valid.
-pub(super) fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
-    sonic_rs::to_array_iter(raw).flatten()
 }
 
 /// Whether a member can be added at a path.

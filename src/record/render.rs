@@ -1,35 +1,39 @@
 //! Rendering: the untouched spans of the line, and the edits spliced in.
 
-use super::{Member, Record, State, json};
+use super::space::{Member, State};
+use super::{Record, json};
 
-pub(super) fn render(record: &Record<'_>, out: &mut Vec<u8>) {
-    let line = record.line.as_bytes();
-    let members = &record.space.members;
-    if !record.space.edited {
-        out.extend_from_slice(line);
-        return;
-    }
-    let of_line = members.iter().take_while(|member| !member.is_added()).count();
-    let (from_line, added) = members.split_at(of_line);
-    let head = from_line.first().map_or_else(|| after_brace(line), |member| member.source_start as usize);
-    let tail = from_line.last().map_or(head, |member| member.source_end as usize);
-    out.extend_from_slice(&line[..head]);
-    let mut first = splice(record, from_line, out);
-    for member in added.iter().filter(|member| member.state != State::Removed) {
-        if !first {
-            out.push(b',');
+impl Record<'_> {
+    /// Writes the record as it is now, without a line end: the line itself where nothing was edited.
+    pub fn render(&self, out: &mut Vec<u8>) {
+        let line = self.line.as_bytes();
+        let members = &self.space.members;
+        if !self.space.edited {
+            out.extend_from_slice(line);
+            return;
         }
-        first = false;
-        write_name(record, member, out);
-        out.extend_from_slice(record.value(member).as_bytes());
-    }
-    if !record.space.appendix.is_empty() {
-        if !first {
-            out.push(b',');
+        let of_line = members.iter().take_while(|member| !member.is_added()).count();
+        let (from_line, added) = members.split_at(of_line);
+        let head = from_line.first().map_or_else(|| after_brace(line), |member| member.source_start as usize);
+        let tail = from_line.last().map_or(head, |member| member.source_end as usize);
+        out.extend_from_slice(&line[..head]);
+        let mut first = splice(self, from_line, out);
+        for member in added.iter().filter(|member| member.state != State::Removed) {
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            write_name(self, member, out);
+            out.extend_from_slice(self.value(member).as_bytes());
         }
-        out.extend_from_slice(record.space.appendix.as_bytes());
+        if !self.space.appendix.is_empty() {
+            if !first {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.space.appendix.as_bytes());
+        }
+        out.extend_from_slice(&line[tail..]);
     }
-    out.extend_from_slice(&line[tail..]);
 }
 
 /// Writes what is left of the line's own members, whole runs of untouched ones at once. Returns true when none is.

@@ -35,14 +35,8 @@ const EXCEPTIONS: [(&str, &str, &str); 4] = [
 ];
 
 /// Files that import each other in a circle, and why they do: a file of each.
-const CIRCLES: [(&str, &str); 8] = [
+const CIRCLES: [(&str, &str); 2] = [
     ("src/config/field.rs", "a grammar that contains itself: a map has values, and a value may be a map"),
-    ("src/dead_letter/mod.rs", "to be taken apart: what reading and writing share stands in the middle"),
-    ("src/elastic/client.rs", "to be taken apart: a connection is described by the client's options"),
-    ("src/enrich/mod.rs", "to be taken apart: processors write into the context that runs them"),
-    ("src/record/path.rs", "to be taken apart: a path finds values, and a value is read by path"),
-    ("src/record/mod.rs", "to be taken apart: the index is made of records"),
-    ("src/sink/store/mod.rs", "to be taken apart: reader and writer open the store that opens them"),
     ("src/source/files/mod.rs", "to be taken apart: `Files` is one type in several files"),
 ];
 
@@ -453,7 +447,7 @@ fn variants(text: &str, name: &str) -> Vec<String> {
 #[test]
 fn every_processor_has_a_test_and_a_word_in_the_documents() {
     let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
-    let steps = variants(&read("src/enrich/mod.rs"), "Action");
+    let steps = variants(&read("src/enrich/step.rs"), "Action");
     assert!(steps.len() >= 8, "{steps:?}");
     let tests = read("src/enrich/tests.rs");
     let documents = read("README.md") + &read("pipelines/inference.yaml");

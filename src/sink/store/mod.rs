@@ -15,7 +15,7 @@ mod schema;
 mod search;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,19 +27,11 @@ use crate::flow::answer::{Answer, Trouble};
 pub use error::StoreError;
 pub use reader::{Place, Reader};
 pub use retention::{BYTES_MAX_MIN, Retention};
+pub use writer::StoreOptions;
 use writer::Writer;
 
 /// How often retention is looked at while nothing is to be deleted.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Where the store is and how long it keeps what.
-#[derive(Clone, Debug)]
-pub struct StoreOptions {
-    /// The file; its folder must exist. SQLite keeps `-wal` and `-shm` beside it.
-    pub path: PathBuf,
-    /// What is deleted, and when.
-    pub retention: Retention,
-}
 
 /// The embedded store as a sink.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{StoreError, schema};
+use super::error::StoreError;
+use super::schema;
 use crate::flow::batch::{FileKey, Id};
 
 /// A store opened for reading.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// The smallest `bytes_max`: below it the empty tables and one batch would fill the store.
 pub const BYTES_MAX_MIN: u64 = 1024 * 1024;

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// "infl" in ASCII.
 const APPLICATION_ID: i64 = 0x696e_666c;

@@ -13,7 +13,8 @@ use memchr::memmem::Finder;
 use rusqlite::types::Value;
 use rusqlite::{Row as SqlRow, params_from_iter};
 
-use super::{Reader, StoreError};
+use super::error::StoreError;
+use super::reader::Reader;
 use crate::flow::question::{Order, OrderBy, Question, Row, Visit};
 use crate::kql::{Comparison, Field, FieldKind, Literal, Node, Operator};
 use crate::record::{Record, Space};

@@ -2,6 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use std::path::PathBuf;
+
 use rusqlite::Connection;
 use rusqlite::types::Value;
 

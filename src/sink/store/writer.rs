@@ -4,12 +4,13 @@
 //! volume that was gone is taken up again without a restart. The time comes in as an argument.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use super::retention::used_bytes;
-use super::{StoreError, StoreOptions, schema};
+use super::error::StoreError;
+use super::retention::{Retention, used_bytes};
+use super::schema;
 use crate::flow::answer::{Answer, Outcome, Reason};
 use crate::flow::batch::{Batch, Item, Stream};
 use crate::sink::Request;
@@ -20,6 +21,15 @@ const INSERT: &str = "INSERT INTO records
 
 const INSERT_ACCOUNT: &str =
     "INSERT INTO accounts (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
+
+/// Where the store is and how long it keeps what.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The file; its folder must exist. SQLite keeps `-wal` and `-shm` beside it.
+    pub path: PathBuf,
+    /// What is deleted, and when.
+    pub retention: Retention,
+}
 
 /// The store's only writer.
 #[derive(Debug)]

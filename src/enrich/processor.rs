@@ -1,0 +1,129 @@
+//! A processor, and what it is given beside the record: what it has to know, and what it leaves for those after it.
+
+use std::sync::Arc;
+
+use super::watch::Decided;
+use crate::flow::batch::SourceFile;
+use crate::flow::reject::Reject;
+use crate::kql::Expression;
+use crate::record::{Path, Record, Room, canonical};
+use crate::telemetry::{Counter, Counters};
+
+/// What the file of a processor gives: its options are fields of the type that implements it.
+pub trait Processor {
+    /// Its name in a pipeline file.
+    fn name(&self) -> &'static str;
+
+    /// A condition of its own, whose answer it writes down.
+    fn asks(&self) -> Option<&Expression> {
+        None
+    }
+
+    /// The fields that are not there any more, or not as they were, where it has run.
+    fn hides(&self) -> &[Path] {
+        &[]
+    }
+
+    /// Does its work.
+    ///
+    /// # Errors
+    /// A [`Reject`] when it cannot.
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject>;
+}
+
+/// What a processor knows of the run, beside the record.
+#[derive(Debug)]
+pub struct Run<'r> {
+    pub(super) source: Source<'r>,
+    pub(super) context: &'r mut Context,
+    pub(super) counters: &'r Counters,
+    /// The fields that the processor hides, with their counters.
+    pub(super) hidden: &'r [HiddenField],
+    /// What its own condition says of the record, if that can be decided.
+    pub(super) answer: Option<bool>,
+}
+
+/// The line that a record was made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'s> {
+    /// Its file.
+    pub file: &'s Arc<SourceFile>,
+    /// Where it begins, in bytes from the start of the file.
+    pub offset_bytes: u64,
+    /// When it was read, in microseconds since 1970.
+    pub read_us: i64,
+}
+
+/// A field that a rule hides.
+#[derive(Clone, Debug)]
+pub struct HiddenField {
+    /// The number of the processor in the pipeline file, counted from 1.
+    pub processor: usize,
+    /// The field.
+    pub path: Path,
+    /// The records in which it was found.
+    pub records: Counter,
+}
+
+/// What an id is made of, beside the time.
+pub(super) type Digest = [u8; 16];
+
+/// What processors leave for those after them, beside the record.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    pub(super) timestamp_us: Option<i64>,
+    /// The time is the record's own, not the read time.
+    pub(super) timed: bool,
+    pub(super) notes: Vec<&'static str>,
+    /// Fields that the step should hide and that the record does not have, by their positions.
+    pub(super) missed: Vec<usize>,
+    pub(super) id_digest: Option<Digest>,
+    /// The id depends on members alone, not even on the time.
+    pub(super) unique: bool,
+    pub(super) dropped: Option<Arc<str>>,
+    pub(super) scratch: canonical::Scratch,
+    pub(super) buffer: Vec<u8>,
+}
+
+impl Context {
+    pub(super) fn decided(&self) -> Decided<'_> {
+        Decided {
+            timestamp_us: self.timestamp_us,
+            notes: &self.notes,
+            missed: &self.missed,
+            has_id: self.id_digest.is_some(),
+            dropped: self.dropped.as_deref(),
+        }
+    }
+
+    /// Notes what was assumed or left out, once.
+    pub(super) fn note(&mut self, note: &'static str) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.timestamp_us = None;
+        self.timed = false;
+        self.notes.clear();
+        self.id_digest = None;
+        self.unique = false;
+        self.dropped = None;
+    }
+}
+
+/// Counts the fields of a rule that a record has; those that it has not are noted.
+pub(super) fn count(fields: &[HiddenField], record: &Record<'_>, missed: &mut Vec<usize>) {
+    for (position, field) in fields.iter().enumerate() {
+        count_one(field, position, record.room(field.path.as_str()) == Room::Taken, missed);
+    }
+}
+
+pub(super) fn count_one(field: &HiddenField, position: usize, was_found: bool, missed: &mut Vec<usize>) {
+    if was_found {
+        field.records.inc();
+    } else {
+        missed.push(position);
+    }
+}

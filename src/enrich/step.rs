@@ -1,0 +1,70 @@
+//! Steps: which processors are there, and on which records do they run?
+
+use super::add::Add;
+use super::drop::Drop;
+use super::flag::Flag;
+use super::hash::Hash;
+use super::id::IdFrom;
+use super::processor::Processor;
+use super::redact::Redact;
+use super::rename::Rename;
+use super::timestamp::Timestamp;
+use crate::kql::Expression;
+
+/// One processor with its condition: what a pipeline file says of it, and what runs.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The processor runs on records that meet this.
+    pub when: Option<Expression>,
+    /// What it does.
+    pub action: Action,
+}
+
+impl Step {
+    /// The processor's name in a pipeline file.
+    pub fn name(&self) -> &'static str {
+        self.action.processor().name()
+    }
+
+    /// Its condition: that of a `flag` is what the flag says.
+    pub fn condition(&self) -> Option<&Expression> {
+        self.action.processor().asks().or(self.when.as_ref())
+    }
+}
+
+/// What a processor does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Adds members.
+    Add(Add),
+    /// Decides not to ship the record.
+    Drop(Drop),
+    /// Adds a boolean.
+    Flag(Flag),
+    /// Hashes members.
+    Hash(Hash),
+    /// Takes the document's `_id` from members.
+    Id(IdFrom),
+    /// Hides members.
+    Redact(Redact),
+    /// Renames members.
+    Rename(Rename),
+    /// Reads the record's time.
+    Timestamp(Timestamp),
+}
+
+impl Action {
+    /// The processor behind it.
+    pub fn processor(&self) -> &dyn Processor {
+        match self {
+            Action::Add(it) => it,
+            Action::Drop(it) => it,
+            Action::Flag(it) => it,
+            Action::Hash(it) => it,
+            Action::Id(it) => it,
+            Action::Redact(it) => it,
+            Action::Rename(it) => it,
+            Action::Timestamp(it) => it,
+        }
+    }
+}
