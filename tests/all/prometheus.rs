@@ -19,10 +19,12 @@ use crate::support::provided;
 const FOLDER: &str = "dashboards/prometheus";
 
 /// Alerts and the part of the expression that asks for a minimum volume, or why there is none.
-const VOLUMES: [(&str, Result<&str, &str>); 18] = [
+const VOLUMES: [(&str, Result<&str, &str>); 20] = [
     ("ModelLatencyHigh", Ok("model_version:model_latency_seconds_count:increase5m >= 100")),
     ("ModelErrorRateHigh", Ok("model_version:model_requests:increase5m >= 100")),
     ("ModelFeatureDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
+    ("ModelFeatureUnknown", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
+    ("ModelFeatureMissing", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
     ("ModelPredictionDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
     ("ModelConfidenceDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
     ("ModelConfidenceCollapse", Ok("model:model_confidence_count:increase5m >= 100")),
