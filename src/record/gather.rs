@@ -36,10 +36,7 @@ struct Piece<'r> {
 impl<'r> Pieces<'r> {
     /// Adds what a member of the top level has at a path.
     pub(super) fn add_member(&mut self, name: &'r str, raw: &'r str, path: &str) {
-        // Most members are other ones.
-        if path::reach(path, name).is_some() {
-            self.add(Cow::Borrowed(name), raw, path, 0);
-        }
+        self.add(Cow::Borrowed(name), raw, path, 0);
     }
 
     fn add(&mut self, name: Cow<'r, str>, raw: &'r str, path: &str, element: u32) {

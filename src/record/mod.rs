@@ -117,7 +117,11 @@ impl<'l> Record<'l> {
     pub fn whole(&self, path: &str) -> Option<Cow<'_, str>> {
         let mut pieces = Pieces::default();
         for member in self.members() {
-            pieces.add_member(self.name(member), self.value(member), path);
+            let name = self.name(member);
+            // Most members are other ones.
+            if path::reach(path, name).is_some() {
+                pieces.add_member(name, self.value(member), path);
+            }
         }
         pieces.value()
     }
