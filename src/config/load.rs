@@ -319,8 +319,10 @@ mod tests {
     #[test]
     fn a_variable_that_is_named_like_a_secret_is_not_written_out_anywhere() {
         let file = "source: { files: { paths: [a] } }\ndecode: json\nsink: stdout\n\
-                    enrich: [ { add: { fields: { x: \"${API_TOKEN:CANARY}\", y: \"${Y}/${MY_SECRET}\" } } } ]\n";
-        let (text, _) = kept(file, &[("MY_SECRET", "CANARY"), ("Y", "why")]);
-        assert!(!text.contains("CANARY") && text.contains("\"why/${MY_SECRET}\""), "{text}");
+                    enrich: [ { add: { fields: { x: \"${API_TOKEN:a, CANARY}\", y: \"${Y}/${MY_SECRET}\" } } },\n  \
+                      { hash: { fields: [a], into: b, key: \"${K}\" } } ]\n";
+        let (text, _) = kept(file, &[("MY_SECRET", "CANARY"), ("Y", "why"), ("K", "CANARY")]);
+        let is_kept = ["\"why/${MY_SECRET}\"", "key: \"${K}\""].iter().all(|words| text.contains(words));
+        assert!(!text.contains("CANARY") && is_kept, "{text}");
     }
 }

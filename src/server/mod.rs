@@ -110,3 +110,37 @@ async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
     let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::pulse::Obstacle;
+
+    #[tokio::test]
+    async fn what_is_held_up_is_not_ready_and_what_is_dead_is_not_alive() {
+        let (pulse, is_running) = (Arc::new(Pulse::default()), Arc::new(AtomicBool::new(true)));
+        let pipeline = PipelineStatus {
+            name: "p".to_owned(),
+            is_running: Arc::clone(&is_running),
+            pulse: Arc::clone(&pulse),
+            health: Vec::new(),
+        };
+        let served = ProcessStatus { telemetry: Arc::default(), pipelines: Arc::new(vec![pipeline]) };
+        let said = async || {
+            let [alive, ready] = [
+                alive(State(served.clone())).await.into_response(),
+                ready(State(served.clone())).await.into_response(),
+            ]
+            .map(|response| response.status().as_u16());
+            (alive, ready)
+        };
+        assert_eq!(said().await, (200, 200));
+        pulse.hold(Obstacle::DeadLetter, Trouble { problem: "it is full".to_owned(), hint: None });
+        assert_eq!(said().await, (200, 503));
+        pulse.free(Obstacle::DeadLetter);
+        assert_eq!(said().await, (200, 200));
+        pulse.panicked("BUG: x");
+        is_running.store(false, Ordering::Release);
+        assert_eq!(said().await, (503, 503));
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::place::{Ended, Place, append, free_address, pipeline, records, start, wait_for};
+use crate::place::{Ended, Place, append, free_address, pipeline, pipeline_of, records, start, wait_for};
 
 /// A pipeline that ships to a server that is not there.
 fn dead_sink() -> String {
@@ -43,6 +43,11 @@ fn check_says_otherwise() {
     let remove_logs = |place: &Place| fs::remove_file(place.log()).unwrap();
     check("check p.yaml", remove_logs, 0, "valid, with 1 warning");
     check("check p.yaml", |place| place.set_pipeline("sink: store\n"), 2, "a pipeline needs `source`");
+    let keep = |place: &Place| {
+        let hides = "- redact: { fields: [user.email] }";
+        place.set_pipeline(&pipeline_of("paths: [\"logs/*\"]", hides, "store\ndead_letter: { raw: keep }"));
+    };
+    check("check p.yaml", keep, 0, "it may hold a part of what the pipeline hides");
     check("check p.yaml --connect", |place| place.set_pipeline(&pipeline(&dead_sink())), 2, "could not look");
     check("check p.yaml --sample logs/none", |_| {}, 2, "logs/none");
     check("check p.yaml --sample logs/a.ndjson", |place| place.append("no record\n"), 0, "not_an_object");

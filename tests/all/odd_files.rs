@@ -196,6 +196,21 @@ fn logs_that_are_restored_while_it_runs_or_not_ship_once() {
 }
 
 #[test]
+fn an_older_backup_cannot_be_told_from_a_new_file_and_both_are_named() {
+    let place = Place::new(&store());
+    place.append(records(0..20));
+    place.run_once_to(0);
+    append(&place.path("backup"), records(0..15) + &record(99));
+    fs::remove_file(place.log()).unwrap();
+    fs::rename(place.path("backup"), place.path("logs/a-restored.ndjson")).unwrap();
+    let ended = place.run_once_to(0);
+    for words in ["begins as a known one that is gone", "a-restored.ndjson", "known=", "logs/a.ndjson"] {
+        assert!(ended.stderr.contains(words), "no `{words}`: {ended:?}");
+    }
+    assert_eq!(place.store().count(), 20 + 16, "it is read");
+}
+
+#[test]
 fn utf_16_is_refused_by_name() {
     let place = Place::new(&store());
     let text: Vec<u8> = record(0).encode_utf16().flat_map(u16::to_le_bytes).collect();

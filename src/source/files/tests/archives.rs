@@ -100,6 +100,23 @@ fn a_compressor_that_rests_for_long_is_followed() {
     }
 }
 
+/// Nobody has written to it just now, which is no sign yet that nobody will.
+#[test]
+fn half_of_an_archive_is_neither_read_nor_called_flawed_before_it_is_left_alone_for_a_while() {
+    for end in ENDS {
+        let mut bench = bench();
+        bench.files.waits = Waits { examined_after: Duration::ZERO, ..Waits::all(AN_HOUR) };
+        let content = lines(0..60_000);
+        let whole = compressed(content.as_bytes(), end);
+        let archive = bench.path(&format!("a.log.1.{end}"));
+        for (length, expected) in [(whole.len() / 2, ""), (whole.len(), &content)] {
+            fs_err::write(&archive, &whole[..length]).unwrap();
+            (0..3).for_each(|_| bench.look());
+            assert_eq!((texts(&mut bench).as_str(), unreadable(&bench)), (expected, 0), "{end}, {length} bytes");
+        }
+    }
+}
+
 /// The same while it is held open and not delivered.
 #[test]
 fn an_archive_grows_while_it_is_read() {

@@ -555,6 +555,28 @@ fn what_is_gone_is_forgotten_by_number_and_only_after_a_scan() {
 }
 
 #[test]
+fn only_what_is_delivered_and_gone_is_forgotten() {
+    let there = check(&[Append("a.log", "1\n"), Look(&[("a.log", 0, 0, "1")]), Commit]).saved_entries().remove(0);
+    let (is_there, newer) = (1, Utc::now() + TimeDelta::days(1));
+    for (inode, finished, replaced, is_kept) in [
+        (2, true, false, false),
+        (2, false, false, true),
+        (is_there, true, false, true),
+        // What was overwritten is gone, whatever stands in its file.
+        (is_there, true, true, false),
+    ] {
+        let mut remembered = Remembered::default();
+        remembered.insert(FileEntry { inode, finished, replaced, ..there.clone() });
+        for n in 0..=ENTRIES_KEPT_MAX as u64 {
+            remembered.insert(FileEntry { inode: 3 + n, finished: true, updated: newer, ..there.clone() });
+        }
+        assert!(remembered.forget(|inode| inode == is_there));
+        let is_found = remembered.iter().any(|entry| entry.inode == inode);
+        assert_eq!(is_found, is_kept, "there: {}, finished: {finished}, replaced: {replaced}", inode == is_there);
+    }
+}
+
+#[test]
 fn more_files_than_are_kept_when_gone_are_known_after_a_start() {
     let mut bench = Bench::new(&["*.log"], &[], FirstSeen::End, 64);
     let count = ENTRIES_KEPT_MAX + 50;
