@@ -3,15 +3,20 @@
 //! One file a verb. Data goes to stdout, words to stderr. Exit codes: 0 as hoped; 1 looked, and it is not so; 2 could
 //! not look.
 
+mod baseline;
 mod check;
 mod dead_letter;
 mod demo;
+mod drift;
+mod drift_data;
+mod drift_page;
 mod explain;
 mod log;
 mod named;
 mod query;
 mod query_source;
 mod query_words;
+mod range;
 mod reconcile;
 mod run;
 mod setup;
@@ -61,6 +66,10 @@ enum Verb {
     Reconcile(reconcile::Arguments),
     /// Find records in what was shipped, by KQL
     Query(query::Arguments),
+    /// Count what training data look like, feature by feature, for `drift` to compare with
+    Baseline(baseline::Arguments),
+    /// Say whether live data have drifted away from a baseline
+    Drift(drift::Arguments),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -118,6 +127,8 @@ pub fn main() -> ExitCode {
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Reconcile(arguments) => reconcile::run(arguments),
         Verb::Query(arguments) => query::run(&arguments),
+        Verb::Baseline(arguments) => baseline::run(&arguments),
+        Verb::Drift(arguments) => drift::run(&arguments),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut text);

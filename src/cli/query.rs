@@ -5,13 +5,14 @@ use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 use super::query_source::{self, Respondent};
 use super::query_words::{self, Answer, Inquiry, Words};
+use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, print, runtime, say, start_log, terminal_width};
 use crate::flow::question::{Order, Question, Row};
-use crate::kql::{self, Expression, Purpose};
+use crate::kql::{Expression, Purpose};
 use crate::proof::completeness::Completeness;
 use crate::query::ask::AskError;
 use crate::query::cell::ID_COLUMN;
@@ -19,7 +20,7 @@ use crate::query::groups::Groups;
 use crate::query::output::{Format, Output};
 use crate::query::saved::{self, SavedError, SavedQuery};
 use crate::record::{Record, Space};
-use crate::text::units::{counted, parse_duration};
+use crate::text::units::counted;
 
 /// The exit code of what Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -74,15 +75,8 @@ pub(super) struct Arguments {
     /// Which sink is asked, by its name or its kind [default: the pipeline's store, else its Elasticsearch]
     #[arg(long, value_name = "SINK")]
     source: Option<String>,
-    /// Only records of this last time, such as `1h` or `7d`, up to now or to `--to`
-    #[arg(long, value_name = "TIME", conflicts_with = "from", value_parser = parse_duration)]
-    last: Option<std::time::Duration>,
-    /// Only records from then on: a date such as `2026-11-23T10:00`, in UTC unless it says otherwise, or date math such as `now-1h/h`
-    #[arg(long, value_name = "T")]
-    from: Option<String>,
-    /// Only records before then
-    #[arg(long, value_name = "T")]
-    to: Option<String>,
+    #[command(flatten)]
+    range: Range,
     /// How to print: whole documents as shipped are `json`, one a line
     #[arg(long, value_enum, default_value = "table")]
     pub(super) format: FormatName,
@@ -171,7 +165,7 @@ fn not_saved(error: &SavedError) -> Failure {
     Failure::new(error, Some("`inferlog query --saved list` names those that there are"))
 }
 
-fn could_not_ask(error: &AskError) -> Failure {
+pub(super) fn could_not_ask(error: &AskError) -> Failure {
     Failure::new(error, error.hint())
 }
 
@@ -203,7 +197,7 @@ impl Inquiry {
         if shadow == "left out" {
             condition = condition.and(not_shadow()?);
         }
-        let (from_ms, until_ms) = arguments.range(last, now)?;
+        let (from_ms, until_ms) = arguments.range.milliseconds(last, now)?;
         let condition = condition.at(now);
         let doubts = condition.doubts();
         let question = Question { condition, from_ms, until_ms, order };
@@ -212,7 +206,7 @@ impl Inquiry {
 }
 
 /// Records that are not of `stage : shadow`.
-fn not_shadow() -> Result<Expression, Failure> {
+pub(super) fn not_shadow() -> Result<Expression, Failure> {
     Ok(Expression::parse("stage : shadow").map_err(|error| Failure::new(&error, None))?.negated())
 }
 
@@ -247,8 +241,7 @@ impl Arguments {
 
     /// Nothing says which records are wanted, nor what of them.
     fn asks_nothing(&self) -> bool {
-        let has_range = self.last.is_some() || self.from.is_some() || self.to.is_some();
-        self.kql.is_none() && self.input.is_none() && self.by.is_none() && !self.count && !has_range
+        self.kql.is_none() && self.input.is_none() && self.by.is_none() && !self.count && !self.range.is_given()
     }
 
     fn condition(&self) -> Result<Expression, Failure> {
@@ -260,42 +253,6 @@ impl Arguments {
             Failure(COULD_NOT_LOOK)
         })
     }
-
-    /// The range in milliseconds: what was typed, else what the saved query has.
-    fn range(
-        &self,
-        saved: Option<std::time::Duration>,
-        now: DateTime<Utc>,
-    ) -> Result<(Option<i64>, Option<i64>), Failure> {
-        let (from_ms, to_ms) = (moment_ms("--from", &self.from, now)?, moment_ms("--to", &self.to, now)?);
-        let is_fixed = self.from.is_some() || self.to.is_some();
-        if let Some(last) = self.last.or(saved.filter(|_| !is_fixed)) {
-            let until_ms = to_ms.unwrap_or_else(|| now.timestamp_millis());
-            let from_ms = until_ms.saturating_sub(i64::try_from(last.as_millis()).unwrap_or(i64::MAX));
-            return Ok((Some(from_ms), Some(until_ms)));
-        }
-        if let (Some(from), Some(to)) = (from_ms, to_ms)
-            && from >= to
-        {
-            let (from, to) = (query_words::time_text(from), query_words::time_text(to));
-            complain(
-                &format!("the range is empty: it begins at {from} and ends at {to}"),
-                Some("`--from` is the earlier time, and `--to` the later one"),
-            );
-            return Err(Failure(COULD_NOT_LOOK));
-        }
-        Ok((from_ms, to_ms))
-    }
-}
-
-/// What a flag with a time means, in milliseconds since 1970.
-fn moment_ms(flag: &str, text: &Option<String>, now: DateTime<Utc>) -> Result<Option<i64>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    kql::moment_ms(text, now).map(Some).ok_or_else(|| {
-        let hint = "write a date such as `2026-11-23` or `2026-11-23T10:00:00Z`, or date math such as `now-1h/h`";
-        complain(&format!("`{flag} {text}` is no time"), Some(hint));
-        Failure(COULD_NOT_LOOK)
-    })
 }
 
 async fn answer(arguments: &Arguments, inquiry: &Inquiry, respondent: &Respondent) -> Result<Answer, Failure> {
@@ -395,7 +352,7 @@ async fn groups(
 }
 
 /// Comes with Ctrl-C. Where signals cannot be had, Ctrl-C ends the process as ever.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

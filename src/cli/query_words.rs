@@ -162,7 +162,7 @@ pub(super) fn time_text(ms: i64) -> String {
         .map_or_else(|| format!("{ms} ms"), |time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
 
-fn range_text(question: &Question) -> String {
+pub(super) fn range_text(question: &Question) -> String {
     match (question.from_ms, question.until_ms) {
         (None, None) => "at any time".to_owned(),
         (Some(from), None) => format!("from {} on", time_text(from)),

@@ -252,8 +252,8 @@ impl BaselineFile {
         choose(&is_own).map(chosen(false)).or_else(fallback)
     }
 
-    /// What cannot be, if anything.
-    fn problem(&self) -> Option<String> {
+    /// What cannot be, if anything: a file that is read has no such thing.
+    pub fn problem(&self) -> Option<String> {
         if self.baselines.is_empty() {
             return Some("it has no baseline".to_owned());
         }

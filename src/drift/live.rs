@@ -48,6 +48,16 @@ impl<'f> Live<'f> {
         Live { file, readers, columns: Columns::default(), versions: Versions::default() }
     }
 
+    /// Features, prediction or confidence that rows have and no baseline that they were measured against.
+    pub fn unknown(&self) -> Vec<&str> {
+        let is_unknown = |column: usize| {
+            let places = || self.versions.all().filter_map(|version| version.places.get(column));
+            places().next().is_some() && places().all(Option::is_none)
+        };
+        let columns = self.columns.names.iter().enumerate();
+        columns.filter(|(column, _)| is_unknown(*column)).map(|(_, (_, name))| name.as_str()).collect()
+    }
+
     /// What was counted, in the order in which the versions were met.
     pub fn finish(self) -> Vec<LiveCounts<'f>> {
         let Live { file, versions, .. } = self;
@@ -122,6 +132,7 @@ mod tests {
             live.value(country, &Value::of_cell("XX"));
             live.end();
         }
+        assert_eq!(live.unknown(), ["unknown"]);
         let versions = live.finish();
         let of = |place: usize| (&*versions[place].model_version, versions[place].rows, versions[place].counts.records);
         assert_eq!((of(0), of(1)), (("1.0", 2, 2), ("2.0", 1, 0)));

@@ -128,6 +128,10 @@ impl<T> Versions<T> {
         self.all.get_mut(self.current).map(|version| &mut version.of)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.all.iter().map(|version| &version.of)
+    }
+
     pub(super) fn into_all(self) -> Vec<Version<T>> {
         self.all
     }

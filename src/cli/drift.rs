@@ -1,0 +1,291 @@
+//! `inferlog drift`: have live data drifted away from what a model was trained on?
+//!
+//! Exit codes: 1 when something alarms, 0 when nothing does, 2 when there was nothing that could be compared.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::drift_data::{BadLines, Data, DataArguments};
+use super::drift_page::Page;
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, say, start_log};
+use crate::drift::{
+    BaselineFile, Chosen, FeatureReport, Kind, Live, LiveCounts, Measures, PsiMode, Thresholds, WindowCounts, measure,
+};
+use crate::text::harmless::harmless;
+use crate::text::units::counted;
+
+/// PSI that one block of a bar stands for, and how many blocks a bar has at most.
+const BAR: (f64, usize) = (0.02, 20);
+
+/// What `--help` ends with.
+const EXAMPLES: &str = "\
+Examples:
+  inferlog drift --baseline baselines/fraud.json today.ndjson
+  inferlog drift --baseline baselines/fraud.json today.csv --html drift.html
+  inferlog drift --baseline baselines/fraud.json --pipeline inference --last 24h 'not stage : shadow'
+
+Exit codes: 0 nothing alarms; 1 something does; 2 there was nothing that could be compared.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    data: DataArguments,
+    /// The baseline file that `inferlog baseline` made
+    #[arg(long, value_name = "F")]
+    baseline: PathBuf,
+    /// How to print; `json` is one line a model version and feature
+    #[arg(long, value_enum, default_value = "table")]
+    format: TableFormat,
+    /// Also write a page with the histograms, baseline against live, to this file
+    #[arg(long, value_name = "F")]
+    html: Option<PathBuf>,
+    /// What PSI does with values that no bucket of the baseline holds
+    #[arg(long, value_enum, default_value = "defined")]
+    mode: ModeName,
+    /// The PSI from which on there is an alarm
+    #[arg(long, value_name = "PSI", default_value_t = Thresholds::default().alert_psi, value_parser = positive)]
+    alert_psi: f64,
+    /// The share of values out of range, unseen, or missing beyond the baseline's, from which on there is an alarm
+    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().alert_share, value_parser = share)]
+    alert_share: f64,
+    /// The share of false ones allowed among the alarms of a window
+    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().false_discovery_rate, value_parser = share)]
+    false_discovery_rate: f64,
+    /// Fewest values of a feature for an alarm [default: 500, with quantile edges 300]
+    #[arg(long, value_name = "N")]
+    min_sample: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ModeName {
+    /// The defining formula: they are in no bucket
+    Defined,
+    /// The first and last bucket are open
+    Open,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "a number above 0 is wanted".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = positive(text).ok().filter(|share| *share <= 1.0);
+    share.ok_or_else(|| "a share is wanted, above 0 and at most 1".to_owned())
+}
+
+/// One model version, measured.
+pub(super) struct VersionReport<'f> {
+    pub(super) model_name: String,
+    pub(super) model_version: String,
+    pub(super) chosen: Chosen<'f>,
+    pub(super) counts: WindowCounts,
+    /// The features, the one with the greatest PSI first.
+    pub(super) reports: Vec<FeatureReport>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    let hint = "`inferlog baseline TRAIN... -o F` makes one";
+    let file = BaselineFile::read(&arguments.baseline).map_err(|error| Failure::new(&error, Some(hint)))?;
+    let data = Data::open(&arguments.data, BadLines::PassOver)?;
+    let mut live = Live::new(&file);
+    data.pass(&mut live)?.say();
+    say_unknown(&live.unknown());
+    let (known, unmeasured): (Vec<_>, Vec<_>) = live.finish().into_iter().partition(|counts| counts.chosen.is_some());
+    for counts in &unmeasured {
+        let version = harmless(&counts.model_version);
+        say(&format!(
+            "not measured: {} of version `{version}`, which has no baseline here, and there is no fallback",
+            counted(counts.rows, "row")
+        ));
+    }
+    let thresholds = thresholds(arguments);
+    let versions: Vec<VersionReport<'_>> =
+        known.into_iter().filter_map(|counts| version(counts, &thresholds)).collect();
+    match arguments.format {
+        TableFormat::Table => versions.iter().for_each(print_version),
+        TableFormat::Json => versions.iter().for_each(|version| print_json(version, &thresholds)),
+    }
+    if let Some(path) = &arguments.html {
+        let page = Page { data: &data.name(), thresholds: &thresholds, versions: &versions }.text();
+        fs_err::write(path, page).map_err(|error| Failure::new(&error, None))?;
+        say(&format!("the page is `{}`", path.display()));
+    }
+    conclude(&data.name(), &versions, unmeasured.len())
+}
+
+fn thresholds(arguments: &Arguments) -> Thresholds {
+    Thresholds {
+        mode: match arguments.mode {
+            ModeName::Defined => PsiMode::Defined,
+            ModeName::Open => PsiMode::Open,
+        },
+        alert_psi: arguments.alert_psi,
+        alert_share: arguments.alert_share,
+        false_discovery_rate: arguments.false_discovery_rate,
+        min_sample: arguments.min_sample,
+    }
+}
+
+fn say_unknown(unknown: &[&str]) {
+    if !unknown.is_empty() {
+        say(&format!("not in the baseline, and not measured: {}", harmless(&unknown.join(", "))));
+    }
+}
+
+/// Measures a version that has a baseline.
+fn version<'f>(counts: LiveCounts<'f>, thresholds: &Thresholds) -> Option<VersionReport<'f>> {
+    let LiveCounts { model_name, model_version, chosen, counts, .. } = counts;
+    let chosen = chosen?;
+    let mut reports = measure(chosen.baseline, &counts, thresholds);
+    let psi = |report: &FeatureReport| report.measures.map_or(-1.0, |measures| measures.psi);
+    reports.sort_by(|one, other| psi(other).total_cmp(&psi(one)));
+    Some(VersionReport { model_name, model_version, chosen, counts, reports })
+}
+
+impl VersionReport<'_> {
+    /// The model and what it is measured against, in words.
+    pub(super) fn title(&self) -> String {
+        let name = if self.model_name.is_empty() { String::new() } else { format!("model `{}`, ", self.model_name) };
+        let version = match self.model_version.as_str() {
+            "" => "no version".to_owned(),
+            version => format!("version `{version}`"),
+        };
+        format!("{name}{version}")
+    }
+
+    /// What it is measured against, in words.
+    pub(super) fn against(&self) -> String {
+        let baseline = self.chosen.baseline;
+        let rows = counted(baseline.rows, "row");
+        match (self.chosen.is_fallback, &baseline.model_version) {
+            (false, _) => format!("its own baseline of {rows}"),
+            (true, Some(version)) => format!("the fallback, the baseline of version `{version}` of {rows}"),
+            (true, None) => format!("the fallback of {rows}"),
+        }
+    }
+}
+
+fn print_version(version: &VersionReport<'_>) {
+    let records = counted(version.counts.records, "record");
+    print(&format!("{}: {records} against {}", harmless(&version.title()), harmless(&version.against())));
+    let head = ["feature", "psi", "", "by chance", "p-value", "out of range", "unseen", "missing", "values", "alarm"];
+    print_table(&head, version.reports.iter().map(cells));
+    print("");
+}
+
+fn cells(report: &FeatureReport) -> Vec<String> {
+    let of = |number: fn(&Measures) -> f64, digits: usize| match &report.measures {
+        Some(measures) => format!("{:.digits$}", number(measures)),
+        None => String::new(),
+    };
+    let p_value = report.measures.map_or(String::new(), |measures| p_value_text(measures.p_value));
+    let alarm = match report.reasons.as_slice() {
+        [] if report.is_small() => format!("too few values, {} are needed", report.min_sample),
+        [] => String::new(),
+        reasons => reasons.iter().map(|reason| reason.name().replace('_', " ")).collect::<Vec<_>>().join(", "),
+    };
+    vec![
+        shown_name(report),
+        of(|measures| measures.psi, 4),
+        report.measures.map_or(String::new(), |measures| bar(measures.psi)),
+        of(|measures| measures.psi_by_chance, 4),
+        p_value,
+        percent(report.out_of_range),
+        percent(report.unseen),
+        percent(report.missing),
+        report.n.to_string(),
+        alarm,
+    ]
+}
+
+/// The name, and what it is of where a feature could be called so, too.
+pub(super) fn shown_name(report: &FeatureReport) -> String {
+    match report.kind {
+        Kind::Feature => report.feature.clone(),
+        Kind::Prediction | Kind::Confidence => format!("({})", report.feature),
+    }
+}
+
+/// A share as a percentage; one that is not 0 does not look like it.
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0 %".to_owned(),
+        small if small < 0.01 => "< 0.01 %".to_owned(),
+        small if small < 1.0 => format!("{small:.2} %"),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
+/// A p-value with as many digits as matter.
+pub(super) fn p_value_text(p_value: f64) -> String {
+    match p_value {
+        small if small < 1e-16 => "< 1e-16".to_owned(),
+        small if small < 0.001 => format!("{small:.1e}"),
+        p_value => format!("{p_value:.3}"),
+    }
+}
+
+/// PSI as a bar.
+fn bar(psi: f64) -> String {
+    let (unit, most) = BAR;
+    let blocks = (psi / unit).round().max(0.0) as usize;
+    if blocks > most { "█".repeat(most) + "▸" } else { "█".repeat(blocks) }
+}
+
+fn print_json(version: &VersionReport<'_>, thresholds: &Thresholds) {
+    let chosen = &version.chosen;
+    let digest = chosen.baseline.digest();
+    for report in &version.reports {
+        let mut members = report.members(chosen.baseline, thresholds);
+        let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        set("model_name", json!(version.model_name));
+        set("model_version", json!(version.model_version));
+        let of = &chosen.baseline.model_version;
+        set("baseline", json!({ "digest": digest, "model_version": of, "fallback": chosen.is_fallback }));
+        set("records", json!(version.counts.records));
+        set("counts", json!(version.counts.features.get(report.place)));
+        print(&Value::Object(members).to_string());
+    }
+}
+
+/// Says what was looked at, and how it ends.
+fn conclude(data: &str, versions: &[VersionReport<'_>], unmeasured: usize) -> Result<(), Failure> {
+    let reports = || versions.iter().flat_map(|version| &version.reports);
+    let records: u64 = versions.iter().map(|version| version.counts.records).sum();
+    let with_values = reports().filter(|report| report.n > 0).count();
+    let alarms = reports().filter(|report| report.is_alarm()).count();
+    let small = reports().filter(|report| report.is_small()).count();
+    if alarms > 0 {
+        let all = reports().count();
+        say(&format!("drift: {alarms} of {all} distributions alarm, over {} in {data}", counted(records, "record")));
+        return Err(Failure(NOT_SO));
+    }
+    let could_not = |problem: String, hint: &str| {
+        complain(&problem, Some(hint));
+        Err(Failure(COULD_NOT_LOOK))
+    };
+    if records == 0 {
+        let hint = "NDJSON records have their features in `features`; baselines are for the versions that they name";
+        return could_not(format!("there is no row that could be measured in {data}"), hint);
+    }
+    if with_values == 0 {
+        return could_not(
+            format!("{} in {data} have none of the baseline's features", counted(records, "record")),
+            "is it the baseline of this model?",
+        );
+    }
+    if unmeasured > 0 {
+        return could_not(
+            format!("nothing alarms, but {} could not be measured", counted(unmeasured as u64, "model version")),
+            "give it a baseline, or make one the fallback: `inferlog baseline DATA -o F --add`",
+        );
+    }
+    let few = if small > 0 { format!("; {small} had too few values for an alarm") } else { String::new() };
+    let looked = counted(with_values as u64, "distribution");
+    say(&format!("no drift: {looked} over {} in {data}{few}", counted(records, "record")));
+    Ok(())
+}
