@@ -17,7 +17,7 @@ use crate::flow::own_document::OwnDocument;
 use crate::observe::Observers;
 use crate::proof::accounts::{Accounts, Backlog, Occasion};
 use crate::source::files::Files;
-use crate::state::checkpoint::{self, Saved};
+use crate::state::checkpoint::{self, Listed, Saved};
 use crate::telemetry::{Counters, now_seconds};
 use crate::text::chain::chain;
 
@@ -90,9 +90,9 @@ impl Books {
         self.next_save = Instant::now() + CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);
     }
 
-    fn write(&self, source: &mut Files, observers: &Observers) -> Result<(), String> {
+    fn write(&self, source: &Files, observers: &Observers) -> Result<(), String> {
         self.dead_letter.sync().map_err(|error| error.to_string())?;
-        let (files, observers) = (source.entries(), observers.state());
+        let (files, observers) = (Listed(|| source.entries()), observers.state());
         let (version, accounts, outbox) = (checkpoint::VERSION, &self.accounts, &self.outbox);
         checkpoint::save(&self.checkpoint, &Saved { version, files, observers, accounts, outbox })
             .map_err(|error| chain(&error))

@@ -33,7 +33,7 @@ impl ChunkRest {
         let content = match &chunk.content {
             Content::Lines(bytes) => RestContent::Lines(bytes[taken_bytes..].to_vec()),
             Content::PassedOver { what, length_bytes, end } => {
-                RestContent::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
+                RestContent::PassedOver { what: *what, length_bytes: *length_bytes, end: *end }
             }
         };
         ChunkRest {
@@ -50,7 +50,7 @@ impl ChunkRest {
         let content = match &self.content {
             RestContent::Lines(bytes) => Content::Lines(bytes),
             RestContent::PassedOver { what, length_bytes, end } => {
-                Content::PassedOver { what: *what, length_bytes: *length_bytes, end: end.clone() }
+                Content::PassedOver { what: *what, length_bytes: *length_bytes, end: *end }
             }
         };
         let (file, offset_bytes) = (Arc::clone(&self.file), self.offset_bytes);

@@ -212,7 +212,7 @@ impl Pipeline {
         let (source, books) = (&mut self.source, &mut self.books);
         let settled = self.outlet.collect(|settlement| {
             books.enter(&settlement);
-            settlement.marks.into_iter().for_each(|mark| source.commit(mark));
+            settlement.marks.iter().for_each(|mark| source.commit(mark));
         });
         if settled > 0 {
             self.moved = Instant::now();

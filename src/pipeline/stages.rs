@@ -118,7 +118,7 @@ impl Stages {
             Content::PassedOver { what, length_bytes, end } => {
                 self.take_passed_over(chunk, *what, *length_bytes)
                     .map_err(|error| Interrupted { error, taken_bytes: 0 })?;
-                self.note(chunk, chunk.offset_bytes..end.offset_bytes, end.tail.clone());
+                self.note(chunk, chunk.offset_bytes..end.offset_bytes, end.tail);
                 Ok(())
             }
         }

@@ -16,14 +16,13 @@
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
 //! it holds digests only, and the observers' counts with the values of their labels.
 
-use std::borrow::Cow;
 use std::io::{BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::flow::batch::FileKey;
-use crate::text::digest::sha256_hexadecimal;
+use crate::text::digest::{self, from_hexadecimal, hexadecimal};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// The format that this version writes, and the newest that it reads.
@@ -36,19 +35,30 @@ pub const HEAD_BYTES_MAX: usize = 1_024;
 pub const TAIL_BYTES_MAX: usize = 64;
 
 /// A length and the digest of that many bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// How many bytes.
     pub length_bytes: u32,
-    /// The first 128 bits of their SHA-256, in hexadecimal.
-    pub sha256: String,
+    /// The first 128 bits of their SHA-256, on disk in hexadecimal; zero where nothing was digested, on disk empty.
+    #[serde(serialize_with = "write_digest", deserialize_with = "read_digest")]
+    sha256: [u8; 16],
+}
+
+fn write_digest<S: Serializer>(digest: &[u8; 16], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&if *digest == [0; 16] { String::new() } else { hexadecimal(digest) })
+}
+
+fn read_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 16], D::Error> {
+    let digits = String::deserialize(deserializer)?;
+    let digest = if digits.is_empty() { Some([0; 16]) } else { from_hexadecimal(&digits) };
+    digest.ok_or_else(|| serde::de::Error::custom("a digest has 32 hexadecimal digits"))
 }
 
 impl Fingerprint {
     /// The fingerprint of some bytes.
     pub fn of(bytes: &[u8]) -> Fingerprint {
-        let mut sha256 = sha256_hexadecimal(bytes);
-        sha256.truncate(32);
+        let mut sha256 = [0; 16];
+        sha256.copy_from_slice(&digest::sha256(bytes)[..16]);
         Fingerprint { length_bytes: bytes.len() as u32, sha256 }
     }
 
@@ -59,7 +69,7 @@ impl Fingerprint {
 }
 
 /// A place in a file up to which it is settled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Bytes from the start of the file.
     pub offset_bytes: u64,
@@ -169,13 +179,23 @@ impl PartialEq for JsonText {
 
 impl Eq for JsonText {}
 
+/// A list that is written item by item, so that it is never in memory as a whole: there may be tens of thousands of files.
+#[derive(Debug)]
+pub struct Listed<F>(pub F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Listed<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
 /// All of the state, to be saved: the same as a [`Checkpoint`]. What is large is written from where it is.
 #[derive(Debug, Serialize)]
-pub struct Saved<'s, A, O> {
+pub struct Saved<F, A, O> {
     /// The format's version.
     pub version: u32,
-    /// The files.
-    pub files: Vec<Cow<'s, FileEntry>>,
+    /// The files: see [`Listed`].
+    pub files: F,
     /// See [`Checkpoint::observers`].
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub observers: serde_json::Value,
@@ -310,7 +330,12 @@ fn set_aside(path: &Path) -> Result<PathBuf, CheckpointError> {
 ///
 /// # Errors
 /// When the file system fails; the old checkpoint is then still there.
-pub fn save<A: Serialize, O: Serialize>(path: &Path, checkpoint: &Saved<'_, A, O>) -> Result<(), CheckpointError> {
+pub fn save<F, A, O>(path: &Path, checkpoint: &Saved<F, A, O>) -> Result<(), CheckpointError>
+where
+    F: Serialize,
+    A: Serialize,
+    O: Serialize,
+{
     write_atomically(path, checkpoint).map_err(|source| CheckpointError::Io {
         action: "write",
         path: path.to_owned(),
@@ -363,7 +388,7 @@ mod tests {
 
     fn save(path: &Path, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
         let Checkpoint { version, files, observers, accounts, outbox } = checkpoint;
-        let files = files.into_iter().map(Cow::Owned).collect();
+        let files = Listed(|| files.iter());
         super::save(path, &Saved { version, files, observers, accounts, outbox })
     }
 
@@ -412,5 +437,12 @@ mod tests {
         assert!(fingerprint.matches(b"abc"));
         assert!(!fingerprint.matches(b"abd") && !fingerprint.matches(b"ab"));
         assert!(Fingerprint::default().matches(b"anything"));
+        for known in [fingerprint, Fingerprint::default(), Fingerprint::of(b"")] {
+            let text = serde_json::to_string(&known).unwrap();
+            assert_eq!(serde_json::from_str::<Fingerprint>(&text).unwrap(), known, "{text}");
+        }
+        let text = r#"{"length_bytes":3,"sha256":"ba7816bf8f01cfea414140de5dae2223"}"#;
+        assert_eq!(serde_json::to_string(&fingerprint).unwrap(), text, "the first half of the digest of `abc`");
+        assert!(serde_json::from_str::<Fingerprint>(r#"{"length_bytes":3,"sha256":"ba78"}"#).is_err());
     }
 }

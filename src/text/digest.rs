@@ -4,12 +4,17 @@ use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of some bytes: 64 lower-case hexadecimal digits, the first 2n of which stand for its first n bytes.
 pub fn sha256_hexadecimal(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    hexadecimal(&sha256(bytes))
 }
 
-/// The 32 bytes of a SHA-256 from its 64 hexadecimal digits; `None` when they are none.
-pub fn from_hexadecimal(digits: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
+/// SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// N bytes from their 2N hexadecimal digits; `None` when they are none.
+pub fn from_hexadecimal<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
     if digits.len() != 2 * bytes.len() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }

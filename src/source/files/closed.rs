@@ -50,12 +50,12 @@ impl Closed {
     /// Keeps a file that is closed. One that has something to read waits for a place.
     fn insert(&mut self, file: &TailedFile, waits: bool) {
         let closed = ClosedFile {
-            path: file.path.clone(),
+            path: file.path.to_path_buf(),
             entry: file.entry(false),
             modified: file.modified(),
             waiting_since: None,
         };
-        self.by_path.insert(file.path.clone(), file.id);
+        self.by_path.insert(file.path.to_path_buf(), file.id);
         self.by_id.insert(file.id, closed);
         if waits {
             self.wait(file.id);
@@ -263,7 +263,7 @@ impl Files {
     pub(super) fn reopen(&mut self, file: &mut TailedFile, entry: FileEntry) -> io::Result<()> {
         match file.is_same(&entry) {
             Ok(true) => {
-                file.resume(FileEntry { size_bytes: 0, ..entry });
+                file.resume(&FileEntry { size_bytes: 0, ..entry });
                 return Ok(());
             }
             Ok(false) => {}

@@ -13,6 +13,7 @@
 
 mod formats;
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ const LOOK_BACK_BYTES: u64 = 1_024;
 
 /// The decompressed content of a file.
 pub(super) struct Decompressed {
-    file: Arc<fs_err::File>,
+    file: Arc<File>,
     /// Made when something is read.
     decoder: Option<Box<dyn Read + Send>>,
     window: Vec<u8>,
@@ -89,8 +90,8 @@ impl std::fmt::Debug for Decompressed {
 
 impl Decompressed {
     /// Reads a file that begins as a compressed one; `None` when it does not.
-    pub(super) fn of(file: &Arc<fs_err::File>) -> Option<Decompressed> {
-        kind(file.file(), 0).ok()??;
+    pub(super) fn of(file: &Arc<File>) -> Option<Decompressed> {
+        kind(file, 0).ok()??;
         Some(Decompressed {
             file: Arc::clone(file),
             decoder: None,
@@ -168,7 +169,7 @@ impl Decompressed {
         if is_same.is_none() {
             self.examined = Examined::No;
         }
-        self.known.places.push(Place { position: position.clone(), is_same });
+        self.known.places.push(Place { position: *position, is_same });
         false
     }
 
@@ -340,7 +341,7 @@ mod tests {
     fn check(bytes: &[u8], content: &[u8], flaw: Option<Flaw>) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let mut decompressed = Decompressed::of(&Arc::new(fs_err::File::open(file.path()).unwrap())).unwrap();
+        let mut decompressed = Decompressed::of(&Arc::new(File::open(file.path()).unwrap())).unwrap();
         assert_eq!(decompressed.examine(u64::MAX), Examined::Yes);
         let name = bytes.escape_ascii().to_string();
         assert_eq!((decompressed.length_bytes(), decompressed.flaw()), (Some(content.len() as u64), flaw), "{name}");
@@ -380,7 +381,7 @@ mod tests {
         let damaged = [&whole[..middle], &[0xff; 64], &whole[middle + 64..]].concat();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&damaged).unwrap();
-        let mut decompressed = Decompressed::of(&Arc::new(fs_err::File::open(file.path()).unwrap())).unwrap();
+        let mut decompressed = Decompressed::of(&Arc::new(File::open(file.path()).unwrap())).unwrap();
         decompressed.examine(u64::MAX);
         let length = decompressed.length_bytes().unwrap() as usize;
         assert!(length > long.len() / 4 && length < long.len(), "{length} of {}", long.len());

@@ -213,7 +213,7 @@ impl Files {
             Nature::Unknown | Nature::Plain => {}
         }
         if let Some(entry) = self.remembered.take_copied(file)? {
-            file.resume(entry);
+            file.resume(&entry);
             return Ok(Decision::Copy);
         }
         let beginning = file.beginning(GLANCE_BYTES)?;
@@ -310,7 +310,7 @@ impl Files {
         if file.is_compressed() {
             self.open_candidate(file);
         } else if let Some(entry) = self.remembered.take_copied(&file)? {
-            file.resume(entry);
+            file.resume(&entry);
             self.adopt(file);
         }
         Ok(())

@@ -75,7 +75,7 @@ impl Files {
     /// many bytes that leaves unread.
     pub fn left_at_gaps(&self) -> impl Iterator<Item = (PathBuf, u64)> {
         let files = self.roster.files().filter(|file| file.gap_bytes() > 0);
-        files.map(|file| (file.path.clone(), file.gap_bytes()))
+        files.map(|file| (file.path.to_path_buf(), file.gap_bytes()))
     }
 
     /// The unterminated end of a file as a chunk; [`Files::leave_unread`] takes it back.
@@ -99,7 +99,7 @@ impl Files {
     pub fn leave_unread(&mut self, number: FileNumber) -> Option<(PathBuf, u64)> {
         let file = self.roster.get_mut(number)?;
         file.take_back();
-        Some((file.path.clone(), file.unread_bytes()))
+        Some((file.path.to_path_buf(), file.unread_bytes()))
     }
 }
 

@@ -64,7 +64,7 @@ impl Files {
         Ok(match found {
             Found::Entry(inode, position) => match self.remembered.take_at(inode, position) {
                 Some(entry) => {
-                    file.resume(entry);
+                    file.resume(&entry);
                     Decision::Copy
                 }
                 None => Decision::Wait,

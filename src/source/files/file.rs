@@ -11,7 +11,7 @@ mod identity;
 mod read;
 
 use std::cell::RefCell;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -84,7 +84,7 @@ pub struct TailedFile {
     /// Its number in this process.
     pub number: FileNumber,
     /// Where it was seen last.
-    pub path: PathBuf,
+    pub path: Arc<Path>,
     /// Its device and inode.
     pub id: FileId,
     /// Whether it is still found.
@@ -112,13 +112,13 @@ pub struct TailedFile {
     /// There may be something to read.
     pub news: bool,
     modified: Option<SystemTime>,
-    handle: Arc<fs_err::File>,
+    handle: Arc<File>,
     /// Its content, if it is a compressed file.
-    compressed: Option<RefCell<Decompressed>>,
+    compressed: Option<Box<RefCell<Decompressed>>>,
     /// The size of the file itself, in bytes; other than `size_bytes` only where it is compressed.
     stored_bytes: u64,
     /// The name of the file in the salvage folder that keeps what is left of it, and up to which offset, in bytes.
-    salvage: Option<(String, u64)>,
+    salvage: Option<Box<(String, u64)>>,
     /// The inode in its lines' ids: that of the original, if it is a copy.
     inode: u64,
     generation: u32,
@@ -135,12 +135,12 @@ pub struct TailedFile {
     /// How far the end of a line that is too long was looked for, in bytes from the start of the file.
     searched_to: Option<u64>,
     /// What was consumed before the unterminated end was given out.
-    before_end: Option<(Position, Option<u64>)>,
+    before_end: Option<Box<(Position, Option<u64>)>>,
     source_file: Option<Arc<SourceFile>>,
     /// The digest of its first line where that has a gap, which may be filled: it is part of the lines' ids and stays.
-    first_line_kept: Option<[u8; 32]>,
+    first_line_kept: Option<Box<[u8; 32]>>,
     /// A run of NUL bytes that is read next.
-    gap: Option<Gap>,
+    gap: Option<Box<Gap>>,
 }
 
 /// What is passed over without being held, and goes to the dead letter by its range.
@@ -184,15 +184,15 @@ pub enum Turn {
 impl TailedFile {
     /// Starts with a file that has just been opened, from its first byte.
     pub fn new(number: FileNumber, path: &Path, handle: fs_err::File, metadata: &Metadata) -> TailedFile {
-        let handle = Arc::new(handle);
-        let compressed = Decompressed::of(&handle).map(RefCell::new);
+        let handle = Arc::new(handle.into_parts().0);
+        let compressed = Decompressed::of(&handle).map(|decompressed| Box::new(RefCell::new(decompressed)));
         let standing = match compressed {
             Some(_) => Standing::Rotated(Instant::now()),
             None => Standing::Present,
         };
         TailedFile {
             number,
-            path: path.to_owned(),
+            path: Arc::from(path),
             id: FileId::of(metadata),
             standing,
             knowledge: Knowledge::Known,
@@ -229,7 +229,7 @@ impl TailedFile {
 
     /// How many bytes that are not delivered are salvaged.
     pub fn salvaged_bytes(&self) -> u64 {
-        let salvaged_to = self.salvage.as_ref().map_or(0, |(_, salvaged_to)| *salvaged_to);
+        let salvaged_to = self.salvage.as_ref().map_or(0, |salvage| salvage.1);
         salvaged_to.saturating_sub(self.committed.offset_bytes)
     }
 
@@ -245,18 +245,18 @@ impl TailedFile {
 
     /// The name of the salvage file that it has.
     pub fn salvage(&self) -> Option<&str> {
-        self.salvage.as_ref().map(|(name, _)| name.as_str())
+        self.salvage.as_ref().map(|salvage| salvage.0.as_str())
     }
 
     /// Takes note that it is salvaged to its end.
     pub fn salvaged(&mut self, name: String) {
-        self.salvage = Some((name, self.size_bytes));
+        self.salvage = Some(Box::new((name, self.size_bytes)));
     }
 
     /// It is a salvage file itself.
     pub fn read_from_salvage(&mut self, name: String) {
         self.standing = Standing::Salvaged(Instant::now());
-        self.salvage = Some((name, self.size_bytes));
+        self.salvage = Some(Box::new((name, self.size_bytes)));
     }
 
     /// Whether it is read from what was salvaged of it.
@@ -300,7 +300,7 @@ impl TailedFile {
                 return Ok(nature);
             }
             let Some(decompressed) = Decompressed::of(&self.handle) else { return Ok(Nature::Unknown) };
-            self.compressed = Some(RefCell::new(decompressed));
+            self.compressed = Some(Box::new(RefCell::new(decompressed)));
             self.standing = Standing::Rotated(Instant::now());
         }
         Ok(Nature::Compressed)
@@ -343,7 +343,7 @@ impl TailedFile {
     }
 
     /// Goes on where a checkpoint's entry ends, which [`TailedFile::is_same`] has found to be of this content.
-    pub fn resume(&mut self, entry: FileEntry) {
+    pub fn resume(&mut self, entry: &FileEntry) {
         if entry.path != self.path.to_string_lossy() {
             self.standing = Standing::Rotated(Instant::now());
         }
@@ -351,11 +351,11 @@ impl TailedFile {
         self.generation = entry.generation;
         self.head = entry.head;
         self.head_offset_bytes = entry.head_offset_bytes;
-        self.first_line_kept = entry.first_line_sha256.as_deref().and_then(from_hexadecimal);
+        self.first_line_kept = entry.first_line_sha256.as_deref().and_then(from_hexadecimal).map(Box::new);
         self.observed_offset_bytes = entry.observed_offset_bytes;
         self.passed_over_bytes = entry.passed_over_bytes;
         self.lost_bytes = entry.size_bytes.saturating_sub(self.size_bytes.max(entry.committed.offset_bytes));
-        self.consumed = entry.committed.clone();
+        self.consumed = entry.committed;
         self.committed = entry.committed;
     }
 
@@ -414,7 +414,7 @@ impl TailedFile {
 
     /// The end of the last line given out.
     pub fn consumed_position(&self) -> Position {
-        self.consumed.clone()
+        self.consumed
     }
 
     /// True when everything that was given out is delivered.
@@ -424,7 +424,7 @@ impl TailedFile {
 
     /// Takes back the unterminated end that was given out last.
     pub fn take_back(&mut self) {
-        if let Some((position, searched_to)) = self.before_end.take() {
+        if let Some((position, searched_to)) = self.before_end.take().map(|before| *before) {
             self.searched_to = searched_to;
             // What was given out may have been the first line, which is not whole then.
             self.source_file = self.source_file.take().filter(|_| position.offset_bytes > 0);
@@ -503,7 +503,7 @@ impl TailedFile {
 
     /// Follows a rename.
     pub fn renamed(&mut self, path: &Path) {
-        path.clone_into(&mut self.path);
+        self.path = Arc::from(path);
         self.standing = Standing::Rotated(Instant::now());
         // The digest of the first line stays, even if the first line does not.
         if let Some(source_file) = &mut self.source_file {
@@ -521,7 +521,7 @@ impl TailedFile {
         std::mem::swap(&mut self.size_bytes, &mut copy.size_bytes);
         std::mem::swap(&mut self.modified, &mut copy.modified);
         std::mem::swap(&mut self.standing, &mut copy.standing);
-        let copy_path = std::mem::replace(&mut copy.path, self.path.clone());
+        let copy_path = std::mem::replace(&mut copy.path, Arc::clone(&self.path));
         self.renamed(&copy_path);
         self.changed = Instant::now();
         self.cut = false;
@@ -540,7 +540,7 @@ impl TailedFile {
         {
             return path;
         }
-        self.path.clone()
+        self.path.to_path_buf()
     }
 
     /// The inode in its lines' ids.
@@ -560,17 +560,17 @@ impl TailedFile {
             inode: self.inode,
             device: self.id.device,
             generation: self.generation,
-            head: self.head.clone(),
+            head: self.head,
             head_offset_bytes: self.head_offset_bytes,
-            first_line_sha256: self.first_line_kept.map(|digest| hexadecimal(&digest)),
-            committed: self.committed.clone(),
+            first_line_sha256: self.first_line_kept.as_ref().map(|digest| hexadecimal(&**digest)),
+            committed: self.committed,
             passed_over_bytes: self.passed_over_bytes,
             observed_offset_bytes: self.observed_offset_bytes,
             size_bytes: self.content_end(),
             replaced: false,
             finished,
             compressed_bytes: self.compressed.is_some().then_some(self.stored_bytes),
-            salvage: self.salvage.as_ref().filter(|_| !finished).map(|(name, _)| name.clone()),
+            salvage: self.salvage().filter(|_| !finished).map(str::to_owned),
             held_by_inode: (self.id.inode != self.inode).then_some(self.id.inode),
             updated: Utc::now(),
         }

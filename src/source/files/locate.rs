@@ -46,6 +46,6 @@ fn open(path: &Path, entry: &FileEntry) -> io::Result<Option<TailedFile>> {
     if !file.is_same(entry)? {
         return Ok(None);
     }
-    file.resume(FileEntry { committed: Position::default(), ..entry.clone() });
+    file.resume(&FileEntry { committed: Position::default(), ..entry.clone() });
     Ok(Some(file))
 }

@@ -336,7 +336,7 @@ impl Files {
     }
 
     /// Takes note that a file is delivered up to a mark.
-    pub fn commit(&mut self, mark: Mark) {
+    pub fn commit(&mut self, mark: &Mark) {
         if let Some(file) = self.roster.get_mut(mark.file) {
             file.commit(Position { offset_bytes: mark.offset_bytes, tail: mark.tail });
             self.unsaved.note(true);
@@ -398,8 +398,9 @@ impl Files {
         self.next_scan = Instant::now();
     }
 
-    /// The entries for the checkpoint. There may be thousands, and they are saved often: what is remembered is not copied.
-    pub fn entries(&mut self) -> Vec<Cow<'_, FileEntry>> {
+    /// The entries for the checkpoint. There may be thousands, and they are saved often: none is kept, and what is
+    /// remembered is not copied.
+    pub fn entries(&self) -> impl Iterator<Item = Cow<'_, FileEntry>> {
         // An archive of which it is not known yet whose copy it is has nothing to go on with after a restart.
         let has_place = |file: &&TailedFile| {
             let is_archive = file.is_compressed() || compressed::is_named_compressed(&file.path);
@@ -408,7 +409,7 @@ impl Files {
         let open = self.roster.files().filter(has_place).map(|file| file.entry(file.is_delivered_archive()));
         let replaced = self.replaced.values().map(|(entry, _)| entry);
         let kept = self.remembered.iter().chain(replaced).map(Cow::Borrowed);
-        kept.chain(open.chain(self.closed.entries()).map(Cow::Owned)).collect()
+        kept.chain(open.chain(self.closed.entries()).map(Cow::Owned))
     }
 
     /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, it waits
@@ -522,7 +523,7 @@ impl Files {
         let Some(file) = self.roster.get_mut(number) else { return };
         file.news = true;
         if !std::mem::replace(&mut file.complained, true) {
-            warn_unreadable(&Unreadable::because(file.path.clone(), error));
+            warn_unreadable(&Unreadable::because(file.path.to_path_buf(), error));
             self.counters.source_unreadable_total.inc();
         }
     }

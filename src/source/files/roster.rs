@@ -2,7 +2,8 @@
 //! them have something to read. It alone changes these maps, so that they agree.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::file::{FileId, TailedFile};
 use super::scan::is_same_path;
@@ -11,10 +12,11 @@ use crate::flow::ack::FileNumber;
 /// The files that are open.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    files: BTreeMap<FileNumber, TailedFile>,
+    /// In boxes: a node of the map has room for eleven, and half of it is empty.
+    files: BTreeMap<FileNumber, Box<TailedFile>>,
     by_id: BTreeMap<FileId, FileNumber>,
     /// For notifications: which file is present under a path.
-    by_path: HashMap<PathBuf, FileNumber>,
+    by_path: HashMap<Arc<Path>, FileNumber>,
     /// It is behind: files were opened, or have other names, since it was updated.
     names_changed: bool,
     /// Files that have something to read, in their turn.
@@ -30,22 +32,22 @@ impl Roster {
 
     /// All of them, the one that was met first at first.
     pub(super) fn files(&self) -> impl Iterator<Item = &TailedFile> {
-        self.files.values()
+        self.files.values().map(Box::as_ref)
     }
 
     /// All of them, to be changed.
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut TailedFile> {
-        self.files.values_mut()
+        self.files.values_mut().map(Box::as_mut)
     }
 
     /// The one with this number.
     pub(super) fn get(&self, number: FileNumber) -> Option<&TailedFile> {
-        self.files.get(&number)
+        self.files.get(&number).map(Box::as_ref)
     }
 
     /// The one with this number, to be changed.
     pub(super) fn get_mut(&mut self, number: FileNumber) -> Option<&mut TailedFile> {
-        self.files.get_mut(&number)
+        self.files.get_mut(&number).map(Box::as_mut)
     }
 
     /// Whether there is this one, also while it is taken out.
@@ -55,23 +57,23 @@ impl Roster {
 
     /// The one that the file system calls so.
     pub(super) fn with_id_mut(&mut self, id: FileId) -> Option<&mut TailedFile> {
-        self.files.get_mut(self.by_id.get(&id)?)
+        self.get_mut(*self.by_id.get(&id)?)
     }
 
     /// Those with this inode, on whatever device.
     pub(super) fn of_inode(&self, inode: u64) -> impl Iterator<Item = &TailedFile> {
         let on_any_device = FileId { inode, device: 0 }..=FileId { inode, device: u64::MAX };
-        self.by_id.range(on_any_device).filter_map(|(_, number)| self.files.get(number))
+        self.by_id.range(on_any_device).filter_map(|(_, number)| self.get(*number))
     }
 
     /// The one that is present under a path, as of the last scan.
     pub(super) fn at(&self, path: &Path) -> Option<&TailedFile> {
-        self.files.get(self.by_path.get(path)?)
+        self.get(*self.by_path.get(path)?)
     }
 
     /// The same, to be changed.
     pub(super) fn at_mut(&mut self, path: &Path) -> Option<&mut TailedFile> {
-        self.files.get_mut(self.by_path.get(path)?)
+        self.get_mut(*self.by_path.get(path)?)
     }
 
     /// The number of the next file that is met.
@@ -84,17 +86,17 @@ impl Roster {
         self.by_id.insert(file.id, file.number);
         self.next_number = self.next_number.max(file.number + 1);
         self.names_changed = true;
-        self.files.insert(file.number, file);
+        self.files.insert(file.number, Box::new(file));
     }
 
     /// Takes a file out for a moment, to be put back, or to be forgotten.
     pub(super) fn take(&mut self, number: FileNumber) -> Option<TailedFile> {
-        self.files.remove(&number)
+        self.files.remove(&number).map(|file| *file)
     }
 
     /// Puts back what was taken out.
     pub(super) fn put_back(&mut self, file: TailedFile) {
-        self.files.insert(file.number, file);
+        self.files.insert(file.number, Box::new(file));
     }
 
     /// Forgets what was taken out.
@@ -106,7 +108,7 @@ impl Roster {
     pub(super) fn remove(&mut self, number: FileNumber) -> Option<TailedFile> {
         let file = self.files.remove(&number)?;
         self.by_id.remove(&file.id);
-        Some(file)
+        Some(*file)
     }
 
     /// What stands under a path has another number by now.
@@ -127,7 +129,7 @@ impl Roster {
         });
         for file in files.values().filter(|file| !file.standing.is_gone()) {
             if self.by_path.get(&file.path) != Some(&file.number) {
-                self.by_path.insert(file.path.clone(), file.number);
+                self.by_path.insert(Arc::clone(&file.path), file.number);
             }
         }
     }

@@ -92,7 +92,7 @@ impl Files {
         if !file.is_same(&entry)? {
             return Err(io::Error::other("it is not what the checkpoint says"));
         }
-        file.resume(entry);
+        file.resume(&entry);
         file.read_from_salvage(name);
         self.adopt(file);
         Ok(())

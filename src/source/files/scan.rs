@@ -170,7 +170,7 @@ impl Files {
     fn begin_or_resume(&mut self, file: &mut TailedFile) -> io::Result<()> {
         let entry = if file.is_compressed() { None } else { self.remembered.take(file)? };
         if let Some(entry) = entry {
-            file.resume(entry);
+            file.resume(&entry);
             return Ok(());
         }
         file.begin_anew(self.next_generation(file.id.inode));

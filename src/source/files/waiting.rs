@@ -75,7 +75,7 @@ impl Waiting {
         waiting.matched_files = look.seen.len();
         // By content, when it is known which entries are where they were.
         for mut file in unknown {
-            let path = file.path.clone();
+            let path = file.path.to_path_buf();
             match look.by_content(&mut file) {
                 Ok(Some(entry)) => waiting.note(entries, entry, &path, file.size_bytes),
                 Ok(None) => {
@@ -168,7 +168,7 @@ impl Look<'_> {
         let mut is_copied = |place: usize, entry: &FileEntry| {
             let is_evidence = !entry.finished || entry.head.length_bytes as usize >= HEAD_BYTES_MAX;
             let original = Path::new(&entry.path);
-            let is_rotation = file.path != original && is_named_alike(&file.path, original);
+            let is_rotation = *file.path != *original && is_named_alike(&file.path, original);
             let is_elsewhere = !entry.replaced || entry.holder_inode() != file.id.inode;
             let is_free = file.is_compressed() || !self.claimed.contains(&place);
             let may_be = entry.committed.offset_bytes > 0 && is_elsewhere && is_free && (is_evidence || is_rotation);

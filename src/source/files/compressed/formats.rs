@@ -114,9 +114,9 @@ fn read_full(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<us
     Ok(filled)
 }
 
-pub(super) fn decoder(file: &Arc<fs_err::File>) -> Option<Box<dyn Read + Send>> {
+pub(super) fn decoder(file: &Arc<File>) -> Option<Box<dyn Read + Send>> {
     let reader = FromStart { file: Arc::clone(file), offset_bytes: 0 };
-    Some(match kind(file.file(), 0).ok()?? {
+    Some(match kind(file, 0).ok()?? {
         Kind::Gzip => Box::new(Members { reader: Some(BufReader::new(reader)), decoder: None }),
         Kind::Zstd => Box::new(Frames { reader, decoder: None }),
     })
@@ -168,13 +168,13 @@ pub(super) fn read_some(decoder: &mut (impl Read + ?Sized), buffer: &mut [u8]) -
 /// Reads a file by offset, so that its handle's own place does not matter.
 #[derive(Debug)]
 struct FromStart {
-    file: Arc<fs_err::File>,
+    file: Arc<File>,
     offset_bytes: u64,
 }
 
 impl Read for FromStart {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.file().read_at(buffer, self.offset_bytes)?;
+        let read = self.file.read_at(buffer, self.offset_bytes)?;
         self.offset_bytes += read as u64;
         Ok(read)
     }
@@ -200,7 +200,7 @@ impl Read for Members {
             let Some(reader) = &mut self.reader else { return Ok(0) };
             let unread_bytes = reader.fill_buf()?.len() as u64;
             let FromStart { file, offset_bytes } = reader.get_ref();
-            if !goes_on(file.file(), offset_bytes - unread_bytes, Kind::Gzip)? {
+            if !goes_on(file, offset_bytes - unread_bytes, Kind::Gzip)? {
                 return Ok(0);
             }
             self.decoder = self.reader.take().map(GzDecoder::new);
@@ -229,7 +229,7 @@ impl Read for Frames {
             if self.skip_frames_without_content()? {
                 continue;
             }
-            if !goes_on(self.reader.file.file(), self.reader.offset_bytes, Kind::Zstd)? {
+            if !goes_on(&self.reader.file, self.reader.offset_bytes, Kind::Zstd)? {
                 return Ok(0);
             }
             let reader = FromStart { file: Arc::clone(&self.reader.file), offset_bytes: self.reader.offset_bytes };
@@ -251,7 +251,7 @@ impl Frames {
 
     fn skip_frames_without_content(&mut self) -> io::Result<bool> {
         let mut header = [0; ZSTD_SKIPPABLE_HEADER_BYTES];
-        let length = read_full(self.reader.file.file(), &mut header, self.reader.offset_bytes)?;
+        let length = read_full(&self.reader.file, &mut header, self.reader.offset_bytes)?;
         let [magic, rest @ .., a, b, c, d] = header;
         if magic & 0xf0 != 0x50 || rest != ZSTD_SKIPPABLE {
             return Ok(false);

@@ -138,7 +138,7 @@ impl TailedFile {
         gaps: Gaps,
     ) -> io::Result<Turn> {
         if self.gap.as_ref().is_none_or(|gap| gap.start != start) {
-            self.gap = Some(Gap::at(start));
+            self.gap = Some(Box::new(Gap::at(start)));
         }
         if let Some(turn) = self.search_gap_end(buffer, gaps)? {
             return Ok(turn);

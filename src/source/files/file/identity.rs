@@ -51,8 +51,8 @@ impl TailedFile {
     /// The digest of its first line without the end, or of the first part of a long one. A gap at the beginning is no part
     /// of it.
     fn first_line_sha256(&self) -> io::Result<[u8; 32]> {
-        if let Some(kept) = self.first_line_kept {
-            return Ok(kept);
+        if let Some(kept) = &self.first_line_kept {
+            return Ok(**kept);
         }
         if let Some(compressed) = &self.compressed {
             return Ok(compressed.borrow_mut().first_line_sha256());
@@ -73,7 +73,7 @@ impl TailedFile {
     fn keep_first_line(&mut self, sha256: [u8; 32]) -> io::Result<()> {
         let is_torn = self.head_offset_bytes > 0 || memchr::memchr(0, &self.first_line()?).is_some();
         if self.compressed.is_none() && is_torn {
-            self.first_line_kept = Some(sha256);
+            self.first_line_kept = Some(Box::new(sha256));
         }
         Ok(())
     }

@@ -100,7 +100,7 @@ impl TailedFile {
     /// # Errors
     /// When the file cannot be read.
     pub fn unterminated(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize) -> io::Result<Option<Turn>> {
-        let before_end = (self.consumed.clone(), self.searched_to);
+        let before_end = (self.consumed, self.searched_to);
         let turn = match self.searched_to {
             Some(searched_to) => self.pass_over_long_line(searched_to, searched_to - before_end.0.offset_bytes)?,
             None => match self.read_on(buffer, line_bytes_max.saturating_add(1))? {
@@ -123,7 +123,7 @@ impl TailedFile {
             self.news = true;
             return Ok(None);
         }
-        self.before_end = Some(before_end);
+        self.before_end = Some(Box::new(before_end));
         Ok(Some(turn))
     }
 
@@ -218,7 +218,7 @@ impl TailedFile {
                 let tail_start = (line_end + 1).saturating_sub(TAIL_BYTES_MAX);
                 let tail = Fingerprint::of(&bytes[tail_start..=line_end]);
                 self.consumed = Position { offset_bytes, tail };
-                self.commit(self.consumed.clone());
+                self.commit(self.consumed);
                 self.observed_offset_bytes = offset_bytes;
                 self.passed_over_bytes = offset_bytes;
                 return Ok(());
@@ -245,7 +245,7 @@ impl TailedFile {
         }
         let mut filled = 0;
         while filled < length {
-            match self.handle.file().read_at(&mut buffer[filled..length], offset_bytes + filled as u64) {
+            match self.handle.read_at(&mut buffer[filled..length], offset_bytes + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

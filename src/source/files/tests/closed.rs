@@ -78,7 +78,7 @@ fn the_one_that_changed_longest_ago_is_closed_first() {
     bench.commit_all();
     append(&bench.path("c.log"), b"c\n");
     bench.look();
-    let is_open = |name: &str| bench.files.roster.files().any(|file| file.path == bench.path(name));
+    let is_open = |name: &str| bench.files.roster.files().any(|file| *file.path == *bench.path(name));
     assert_eq!(["a.log", "b.log", "c.log"].map(is_open), [true, false, true]);
 }
 

@@ -45,8 +45,8 @@ struct Bench {
 
 impl Bench {
     /// What a checkpoint would keep.
-    fn saved_entries(&mut self) -> Vec<FileEntry> {
-        self.files.entries().into_iter().map(Cow::into_owned).collect()
+    fn saved_entries(&self) -> Vec<FileEntry> {
+        self.files.entries().map(Cow::into_owned).collect()
     }
 
     fn new(paths: &[&str], exclude: &[&str], first_seen: FirstSeen, line_bytes_max: usize) -> Bench {
@@ -110,7 +110,7 @@ impl Bench {
 
     /// Acknowledges what was given out first.
     fn commit(&mut self, marks: usize) {
-        self.marks.drain(..marks).for_each(|mark| self.files.commit(mark));
+        self.marks.drain(..marks).for_each(|mark| self.files.commit(&mark));
     }
 
     fn commit_all(&mut self) {
@@ -143,7 +143,7 @@ fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
         Content::PassedOver { what, length_bytes, end } => {
             let what = if *what == PassedOver::NulBytes { "NUL bytes" } else { "bytes" };
             note(chunk.offset_bytes, format!("<{length_bytes} {what}>"));
-            end.clone()
+            *end
         }
     };
     marks.push(Mark::of_line(chunk.number, end));

@@ -86,5 +86,18 @@ fn an_endless_line_does_not_hold_up_the_rest() {
     }
     assert_eq!(bench.seen.len(), 1);
     bench.commit_all();
-    assert_eq!(bench.files.entries()[0].committed.offset_bytes, 2);
+    assert_eq!(bench.saved_entries()[0].committed.offset_bytes, 2);
+}
+
+/// What is there once a file, whatever it holds: 10,000 files must not be a question of memory. What only few of them have
+/// (a gap, an archive's window, a rest in the salvage folder) stands in boxes.
+#[test]
+fn a_file_takes_few_bytes() {
+    for (name, bytes, bytes_max) in [
+        ("an open file", size_of::<file::TailedFile>(), 400),
+        ("a fingerprint", size_of::<Fingerprint>(), 20),
+        ("what people are told of a file", size_of::<SourceFile>(), 72),
+    ] {
+        assert!(bytes <= bytes_max, "{name} takes {bytes} bytes, of at most {bytes_max}");
+    }
 }
