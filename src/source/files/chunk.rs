@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::file::PassedOver;
+use super::file::{PassedOver, TailedFile, Turn};
+use super::tell::tell_gap;
 use crate::flow::ack::FileNumber;
 use crate::flow::batch::SourceFile;
 use crate::state::checkpoint::Position;
+use crate::telemetry::Counters;
 
 /// What the source gives out: some whole lines of a file, or the range of one that is too long.
 #[derive(Debug)]
@@ -22,7 +24,33 @@ pub struct Chunk<'b> {
     pub content: Content<'b>,
 }
 
-impl Chunk<'_> {
+impl<'b> Chunk<'b> {
+    /// What a turn gave out of a file; `None` when that is nothing.
+    pub(super) fn of(file: &mut TailedFile, turn: Turn, buffer: &'b [u8], counters: &Counters) -> Option<Chunk<'b>> {
+        let source_file = file.source_file().ok()?;
+        let (offset_bytes, content) = match turn {
+            Turn::Lines { range, offset_bytes } => (offset_bytes, Content::Lines(&buffer[range])),
+            Turn::PassedOver { what, offset_bytes, length_bytes } => {
+                if what == PassedOver::NulBytes {
+                    tell_gap(&file.path, offset_bytes, length_bytes, counters);
+                }
+                (offset_bytes, Content::PassedOver { what, length_bytes, end: file.consumed_position() })
+            }
+            Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return None,
+        };
+        let observed_offset_bytes = file.observed_offset_bytes();
+        Some(Chunk { number: file.number, file: source_file, offset_bytes, observed_offset_bytes, content })
+    }
+
+    /// A chunk without lines of a file that is examined: the work goes on.
+    pub(super) fn without_lines(file: &TailedFile) -> Chunk<'b> {
+        let path = file.path.to_string_lossy().into_owned();
+        let (inode, generation) = (file.inode(), file.generation());
+        let source_file = SourceFile { path, inode, generation, first_line_sha256: [0; 32] };
+        let (number, content) = (file.number, Content::Lines(&[]));
+        Chunk { number, file: Arc::new(source_file), offset_bytes: 0, observed_offset_bytes: 0, content }
+    }
+
     /// Where it ends, in bytes from the start of the file.
     pub fn end_offset_bytes(&self) -> u64 {
         match &self.content {
@@ -35,7 +63,8 @@ impl Chunk<'_> {
 /// The content of a chunk.
 #[derive(Debug)]
 pub enum Content<'b> {
-    /// Whole lines with their ends, or none at all while the end of a long one is looked for; the last one may lack its end when the file is final.
+    /// Whole lines with their ends, or none at all while the end of a long one is looked for; the last one may lack its
+    /// end when the file is final.
     Lines(&'b [u8]),
     /// Something that goes to the dead letter by its range.
     PassedOver {

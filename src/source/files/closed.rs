@@ -11,15 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::copies::Beginning;
 use super::file::{FileId, TailedFile};
-use super::{Files, report_lost};
-use crate::flow::ack::FileNumber;
+use super::likeness::Beginning;
 use crate::state::checkpoint::FileEntry;
-
-/// So many of the files that a process may open are left to sockets (at most 32 of them to readers of `/metrics`), the
-/// store, and the like.
-const OPEN_FILES_RESERVE: u64 = 96;
 
 /// That files wait for a place is said at most this often.
 const WAITING_SAID_EVERY: Duration = Duration::from_secs(60);
@@ -44,21 +38,23 @@ pub(super) struct Closed {
     /// Those that have something to read, the one that waits longest first.
     waiting: BTreeSet<(Instant, FileId)>,
     waiting_said: Option<Instant>,
+    /// Some file may have become idle, or wait, since somebody looked for places.
+    pub(super) is_service_due: bool,
 }
 
 impl Closed {
     /// Keeps a file that is closed. One that has something to read waits for a place.
-    fn insert(&mut self, file: &TailedFile, waits: bool) {
+    pub(super) fn insert(&mut self, file: &TailedFile, waits: bool) {
         let closed = ClosedFile {
             path: file.path.to_path_buf(),
             entry: file.entry(false),
             modified: file.modified(),
             waiting_since: None,
         };
-        self.by_path.insert(file.path.to_path_buf(), file.id);
-        self.by_id.insert(file.id, closed);
+        self.by_path.insert(file.path.to_path_buf(), file.id());
+        self.by_id.insert(file.id(), closed);
         if waits {
-            self.wait(file.id);
+            self.wait(file.id());
         }
     }
 
@@ -112,7 +108,7 @@ impl Closed {
     }
 
     /// Follows renames, and takes out what is gone.
-    fn take_gone(&mut self, path_of: impl Fn(FileId) -> Option<PathBuf>) -> Vec<(FileId, FileEntry)> {
+    pub(super) fn take_gone(&mut self, path_of: impl Fn(FileId) -> Option<PathBuf>) -> BTreeMap<FileId, FileEntry> {
         let mut gone = Vec::new();
         let mut renamed = Vec::new();
         for (id, closed) in &self.by_id {
@@ -174,171 +170,20 @@ impl Closed {
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
-}
 
-impl Files {
-    /// How many more files may be opened. Those that are renamed out of the globs or deleted have no place of their own: they
-    /// cannot be closed and found again.
-    pub(super) fn free_places(&self) -> usize {
-        let there = self.roster.len().saturating_sub(self.gone);
-        let places = self.options.open_files_max.saturating_sub(there);
-        places.min(self.open_files_allowed.saturating_sub(self.roster.len()))
+    /// Those that have waited longest for a place, at most so many, and where they are.
+    pub(super) fn first_waiting(&self, places: usize) -> Vec<PathBuf> {
+        let first = self.waiting.iter().take(places);
+        first.filter_map(|(_, id)| self.by_id.get(id)).map(|closed| closed.path.clone()).collect()
     }
 
-    /// Takes a file that was met: as open, or, when no place is free, closed again at once, waiting if it has something to
-    /// read. Room is made when the scan has found out what is still there.
-    pub(super) fn adopt_or_close(&mut self, file: TailedFile) {
-        let must_be_open = || file.is_compressed() || !self.discovery.is_meant(&file.path);
-        if self.free_places() > 0 || must_be_open() {
-            return self.adopt(file);
+    /// How many wait, when it is time to say so.
+    pub(super) fn say_waiting(&mut self) -> Option<usize> {
+        let is_said = self.waiting_said.is_some_and(|said| said.elapsed() < WAITING_SAID_EVERY);
+        if self.waiting.is_empty() || is_said {
+            return None;
         }
-        self.closed.insert(&file, file.lag_bytes() > 0);
-        self.unsaved.note(true);
+        self.waiting_said = Some(Instant::now());
+        Some(self.waiting.len())
     }
-
-    /// Closes files that are delivered to their ends until so many places are free. Returns how many are.
-    fn make_room(&mut self, wanted: usize) -> usize {
-        let free = self.free_places();
-        if free >= wanted {
-            return free;
-        }
-        let idle = self.roster.files().filter(|file| file.is_idle());
-        let mut idle: Vec<(Instant, FileNumber)> = idle.map(|file| (file.changed, file.number)).collect();
-        idle.sort_unstable();
-        let mut surplus = wanted - free;
-        for (_, number) in idle {
-            // Written to, or deleted, since the last scan.
-            let is_idle = |file: &mut TailedFile| !file.look().unwrap_or(true) && file.is_idle() && !file.is_deleted();
-            if surplus == 0 {
-                break;
-            }
-            if !self.roster.get_mut(number).is_some_and(is_idle) {
-                self.roster.queue(number);
-                continue;
-            }
-            let Some(file) = self.roster.remove(number) else { continue };
-            surplus -= 1;
-            self.closed.insert(&file, false);
-            self.unsaved.note(true);
-        }
-        self.free_places()
-    }
-
-    /// Opens files that wait for a place, as far as there are places.
-    pub(super) fn serve_waiting(&mut self) {
-        if self.closed.waiting.is_empty() {
-            return;
-        }
-        let places = self.make_room(self.closed.waiting());
-        let served: Vec<FileId> = self.closed.waiting.iter().take(places).map(|(_, id)| *id).collect();
-        for id in &served {
-            let Some(path) = self.closed.by_id.get(id).map(|closed| closed.path.clone()) else { continue };
-            let number = self.roster.next_number();
-            // What is another one by now, or gone, is found out by the next scan.
-            if self.open(&path).is_ok() {
-                self.roster.queue(number);
-            }
-        }
-        if !served.is_empty() {
-            self.decide();
-        }
-        self.say_that_files_wait();
-    }
-
-    fn say_that_files_wait(&mut self) {
-        let waiting = self.closed.waiting();
-        if waiting == 0 || self.closed.waiting_said.is_some_and(|said| said.elapsed() < WAITING_SAID_EVERY) {
-            return;
-        }
-        self.closed.waiting_said = Some(Instant::now());
-        tracing::warn!(
-            waiting,
-            open_files_max = self.options.open_files_max,
-            "more files have something to read than may be open, and some wait until others are delivered; hint: raise \
-             `source.files.open_files_max`, or the limit of open files of the process (`ulimit -n`, `LimitNOFILE=`)"
-        );
-    }
-
-    /// Goes on with a file that was closed, if it is still what it was.
-    pub(super) fn reopen(&mut self, file: &mut TailedFile, entry: FileEntry) -> io::Result<()> {
-        match file.is_same(&entry) {
-            Ok(true) => {
-                file.resume(&FileEntry { size_bytes: 0, ..entry });
-                return Ok(());
-            }
-            Ok(false) => {}
-            Err(error) => {
-                self.remembered.remember(entry);
-                return Err(error);
-            }
-        }
-        tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
-        self.remembered.note_generation(entry.inode, entry.generation);
-        if entry.committed.offset_bytes > 0 {
-            let size_bytes = entry.committed.offset_bytes;
-            self.remembered.remember(FileEntry { size_bytes, replaced: true, ..entry });
-            // Written, copied and cut while it was closed: the copy may hold more than was delivered.
-            self.missing_given_up = false;
-            self.copies_wanted = true;
-        }
-        file.begin_anew(self.next_generation(file.id.inode));
-        self.unsaved.note_urgent();
-        Ok(())
-    }
-
-    /// Follows closed files that were renamed, and takes leave of those that are gone.
-    pub(super) fn take_leave_of_closed(&mut self, present: &BTreeMap<FileId, PathBuf>) {
-        if self.closed.len() == 0 {
-            return;
-        }
-        let gone = self.closed.take_gone(|id| present.get(&id).cloned());
-        self.unsaved.note(!gone.is_empty());
-        let folders: BTreeSet<PathBuf> =
-            gone.iter().filter_map(|(_, entry)| Path::new(&entry.path).parent().map(Path::to_owned)).collect();
-        let mut gone: BTreeMap<FileId, FileEntry> = gone.into_iter().collect();
-        for folder in folders {
-            let Ok(candidates) = fs_err::read_dir(&folder) else { continue };
-            for candidate in candidates.flatten() {
-                let Ok(metadata) = candidate.metadata() else { continue };
-                let id = FileId::of(&metadata);
-                // Renamed out of the globs: held open from now on, as the others that were.
-                if let Some(entry) = gone.remove(&id) {
-                    self.remembered.remember(entry);
-                    let _ = self.open(&candidate.path());
-                }
-            }
-        }
-        for entry in gone.into_values() {
-            report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &self.counters);
-            self.remembered.remember(FileEntry { finished: true, ..entry });
-        }
-    }
-}
-
-impl TailedFile {
-    /// True when it is there and everything of it is delivered, so that it need not be open.
-    fn is_idle(&self) -> bool {
-        !self.standing.is_gone()
-            && (self.is_known() || self.is_empty())
-            && !self.news
-            && !self.queued
-            && !self.is_compressed()
-            && !self.is_at_gap()
-            && self.lag_bytes() == 0
-            && self.is_settled()
-    }
-}
-
-/// Files are held open until they are delivered, so as many as the system allows to this process may be open. Returns how
-/// many of them may be files of a source.
-pub(super) fn raise_open_files_limit() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    let mut allowed = limit.maximum;
-    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
-        allowed = limit.current;
-    }
-    let allowed = allowed.unwrap_or(u64::MAX).saturating_sub(OPEN_FILES_RESERVE).max(1);
-    usize::try_from(allowed).unwrap_or(usize::MAX)
 }

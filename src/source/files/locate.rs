@@ -7,8 +7,8 @@ use std::io;
 use std::path::Path;
 
 use super::compressed::Examined;
-use super::copies::is_named_alike;
 use super::file::{FileId, TailedFile};
+use super::likeness::is_named_alike;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, Position};
 

@@ -102,18 +102,18 @@ impl Remembered {
 
     /// Takes out the entry for the content of a file.
     pub(super) fn take(&mut self, file: &TailedFile) -> io::Result<Option<FileEntry>> {
-        Ok(self.find(file)?.and_then(|position| self.take_at(file.id.inode, position)))
+        Ok(self.find(file)?.and_then(|position| self.take_at(file.id().inode, position)))
     }
 
     /// Finds the entry for the content of a file among those of its inode.
     pub(super) fn find(&self, file: &TailedFile) -> io::Result<Option<usize>> {
         let mut best = None;
-        for (position, entry) in self.of_inode(file.id.inode).iter().enumerate() {
+        for (position, entry) in self.of_inode(file.id().inode).iter().enumerate() {
             if !entry.replaced && file.is_same(entry)? {
                 // An entry that has something to compare tells more than one that has not.
                 let compared = entry.committed.offset_bytes > 0;
                 // On one device only the last generation of an inode can be there; the path helps where devices changed.
-                let same_device = entry.device == file.id.device;
+                let same_device = entry.device == file.id().device;
                 let same_path = !same_device && entry.path == file.path.to_string_lossy();
                 let rank = (compared, !entry.finished, same_device, same_path, entry.generation, position);
                 best = best.max(Some(rank));

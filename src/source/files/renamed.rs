@@ -5,10 +5,11 @@
 //! of ours a moment ago, as where `app.log.1` becomes `app.log.2`. Notifications may be late or get lost, and tell
 //! nothing of a file that leaves the watched folders; what a scan has seen is followed by its handle, without them.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::Files;
+use super::discover::Discovery;
 
 /// A name is known as that of a renamed file for this long: until then the news of its next rename have come.
 const RENAMED_KNOWN_FOR: Duration = Duration::from_secs(30);
@@ -16,28 +17,28 @@ const RENAMED_KNOWN_FOR: Duration = Duration::from_secs(30);
 /// At most this many such names are known.
 const RENAMED_MAX: usize = 10_000;
 
-impl Files {
-    /// Opens what was renamed out of the globs.
-    pub(super) fn follow(&mut self, renamed: Vec<(PathBuf, PathBuf)>) {
+/// Names outside of the globs that files were renamed to a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct RenamedNames(HashMap<PathBuf, Instant>);
+
+impl RenamedNames {
+    /// Takes note of what was renamed, from and to, and gives the names that are to be opened: those outside of the globs.
+    pub(super) fn follow(&mut self, discovery: &Discovery, renamed: Vec<(PathBuf, PathBuf)>) -> Vec<PathBuf> {
         if renamed.is_empty() {
-            return;
+            return Vec::new();
         }
-        self.renamed.retain(|_, since| since.elapsed() < RENAMED_KNOWN_FOR);
+        self.0.retain(|_, since| since.elapsed() < RENAMED_KNOWN_FOR);
         let mut followed = Vec::new();
         for (from, to) in renamed {
-            let was_ours = self.renamed.remove(&from).is_some() || self.discovery.is_meant(&from);
+            let was_ours = self.0.remove(&from).is_some() || discovery.is_meant(&from);
             // Under a name of ours a scan finds it.
-            if was_ours && !self.discovery.is_meant(&to) && self.renamed.len() < RENAMED_MAX {
-                self.renamed.insert(to.clone(), Instant::now());
+            if was_ours && !discovery.is_meant(&to) && self.0.len() < RENAMED_MAX {
+                self.0.insert(to.clone(), Instant::now());
                 followed.push(to);
             }
         }
         // One that was renamed again meanwhile is found under its last name, now or with the next news.
-        for path in followed {
-            if self.renamed.contains_key(&path) && path.is_file() {
-                // What cannot be opened is gone, or is told of when a scan finds it.
-                let _ = self.open(&path);
-            }
-        }
+        followed.retain(|path| self.0.contains_key(path) && path.is_file());
+        followed
     }
 }

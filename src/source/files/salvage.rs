@@ -11,98 +11,95 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::file::{Knowledge, Standing, TailedFile};
-use super::{Files, report_lost};
+use super::ground::Ground;
+use super::known::Known;
+use super::tell::report_lost;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, TAIL_BYTES_MAX};
-
-/// The limit of all salvage files of a pipeline, in bytes that are not delivered.
-pub(super) const SALVAGE_BYTES_MAX: u64 = 1 << 30;
 
 /// How much of the beginning is kept, in bytes: what the digests of the head and of the first line are made of.
 const BEGINNING_BYTES: u64 = 64 * 1024;
 
 const BLOCK_BYTES: usize = 256 * 1024;
 
-impl Files {
-    /// Salvages files that have no name any more and are not delivered. At a stop, what the limit leaves out is lost.
-    pub fn salvage(&mut self, at_stop: bool) {
-        let is_due = |file: &TailedFile| match file.standing {
-            Standing::Gone(since) => at_stop || since.elapsed() >= self.waits.salvaged_after,
-            _ => false,
-        };
-        let due = self.roster.files().filter(|file| {
-            is_due(file) && file.knowledge != Knowledge::Candidate && file.lag_bytes() > 0 && file.is_deleted()
-        });
-        let due: Vec<FileNumber> = due.map(|file| file.number).collect();
-        for number in due {
-            if let Err(error) = self.salvage_one(number, at_stop) {
-                let Some(file) = self.roster.get(number) else { continue };
-                let hint = "it is read on as long as inferlog runs";
-                tracing::warn!(path = %file.path.display(), %error, hint, "cannot salvage a deleted file");
-                if at_stop {
-                    report_lost(&file.path, file.lag_bytes(), &self.counters);
-                }
-            }
-        }
-    }
-
-    fn salvage_one(&mut self, number: FileNumber, at_stop: bool) -> io::Result<()> {
-        let salvaged_bytes: u64 = self.roster.files().map(TailedFile::salvaged_bytes).sum();
-        let (Some(folder), Some(file)) = (&self.options.salvage, self.roster.get_mut(number)) else { return Ok(()) };
-        let missing_bytes = file.lag_bytes().saturating_sub(file.salvaged_bytes());
-        if missing_bytes == 0 {
-            return Ok(());
-        }
-        if salvaged_bytes + missing_bytes > self.salvage_bytes_max {
+/// Salvages files that have no name any more and are not delivered. At a stop, what the limit leaves out is lost.
+pub(super) fn salvage(ground: &Ground, known: &mut Known, at_stop: bool) {
+    let is_due = |file: &TailedFile| match file.standing {
+        Standing::Gone(since) => at_stop || since.elapsed() >= ground.waits.salvaged_after,
+        _ => false,
+    };
+    let due = known.roster.files().filter(|file| {
+        is_due(file) && file.knowledge != Knowledge::Candidate && file.lag_bytes() > 0 && file.is_deleted()
+    });
+    let due: Vec<FileNumber> = due.map(|file| file.number).collect();
+    for number in due {
+        if let Err(error) = salvage_one(ground, known, number, at_stop) {
+            let Some(file) = known.roster.get(number) else { continue };
+            let hint = "it is read on as long as inferlog runs";
+            tracing::warn!(path = %file.path.display(), %error, hint, "cannot salvage a deleted file");
             if at_stop {
-                return Err(io::Error::other("the limit of the salvage folder is reached"));
-            }
-            return Ok(());
-        }
-        make_private_folder(folder)?;
-        let name = file.salvage_name();
-        let path = folder.join(&name);
-        let copy = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        let offset_bytes = file.lag_start().saturating_sub(TAIL_BYTES_MAX as u64);
-        copy_range(file, &copy, 0..BEGINNING_BYTES.min(file.size_bytes))?;
-        copy_range(file, &copy, offset_bytes..file.size_bytes)?;
-        copy.sync_all()?;
-        File::open(folder)?.sync_all()?;
-        tracing::info!(path = %file.path.display(), bytes = missing_bytes, "the file was deleted, its rest is kept in the salvage folder");
-        file.salvaged(name);
-        self.unsaved.note(true);
-        Ok(())
-    }
-
-    /// At the start: opens what was salvaged.
-    pub(super) fn open_salvaged(&mut self) {
-        let Some(folder) = self.options.salvage.clone() else { return };
-        for (entry, name) in self.remembered.take_salvaged() {
-            if let Err(error) = self.open_salvage(&folder.join(&name), entry.clone(), name) {
-                tracing::warn!(path = entry.path, %error, "cannot read what was salvaged of a deleted file");
-                self.remembered.insert(FileEntry { salvage: None, held_by_inode: None, ..entry });
+                report_lost(&file.path, file.lag_bytes(), &ground.counters);
             }
         }
     }
+}
 
-    fn open_salvage(&mut self, path: &Path, entry: FileEntry, name: String) -> io::Result<()> {
-        let handle = fs_err::File::open(path)?;
-        let metadata = handle.metadata()?;
-        let mut file = TailedFile::new(self.roster.next_number(), Path::new(&entry.path), handle, &metadata);
-        if !file.is_same(&entry)? {
-            return Err(io::Error::other("it is not what the checkpoint says"));
-        }
-        file.resume(&entry);
-        file.read_from_salvage(name);
-        self.adopt(file);
-        Ok(())
+fn salvage_one(ground: &Ground, known: &mut Known, number: FileNumber, at_stop: bool) -> io::Result<()> {
+    let salvaged_bytes: u64 = known.roster.files().map(TailedFile::salvaged_bytes).sum();
+    let (Some(folder), Some(file)) = (&ground.options.salvage, known.roster.get(number)) else { return Ok(()) };
+    let missing_bytes = file.lag_bytes().saturating_sub(file.salvaged_bytes());
+    if missing_bytes == 0 {
+        return Ok(());
     }
+    if salvaged_bytes + missing_bytes > ground.salvage_bytes_max {
+        if at_stop {
+            return Err(io::Error::other("the limit of the salvage folder is reached"));
+        }
+        return Ok(());
+    }
+    make_private_folder(folder)?;
+    let name = file.salvage_name();
+    let path = folder.join(&name);
+    let copy = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+    let offset_bytes = file.lag_start().saturating_sub(TAIL_BYTES_MAX as u64);
+    copy_range(file, &copy, 0..BEGINNING_BYTES.min(file.size_bytes()))?;
+    copy_range(file, &copy, offset_bytes..file.size_bytes())?;
+    copy.sync_all()?;
+    File::open(folder)?.sync_all()?;
+    let path = file.path.display();
+    tracing::info!(%path, bytes = missing_bytes, "the file was deleted, its rest is kept in the salvage folder");
+    known.salvaged(number, name);
+    Ok(())
+}
 
-    /// Removes the salvage file of a file that is delivered.
-    pub(super) fn remove_salvage(&self, name: &str) {
-        if let Some(folder) = &self.options.salvage
-            && let Err(error) = fs_err::remove_file(folder.join(name))
-        {
+/// At the start: opens what was salvaged.
+pub(super) fn open_salvaged(ground: &Ground, known: &mut Known) {
+    let Some(folder) = &ground.options.salvage else { return };
+    for (entry, name) in known.remembered.take_salvaged() {
+        if let Err(error) = open_salvage(known, &folder.join(&name), &entry, name) {
+            tracing::warn!(path = entry.path, %error, "cannot read what was salvaged of a deleted file");
+            known.remembered.insert(FileEntry { salvage: None, held_by_inode: None, ..entry });
+        }
+    }
+}
+
+fn open_salvage(known: &mut Known, path: &Path, entry: &FileEntry, name: String) -> io::Result<()> {
+    let handle = fs_err::File::open(path)?;
+    let metadata = handle.metadata()?;
+    let mut file = TailedFile::new(known.roster.next_number(), Path::new(&entry.path), handle, &metadata);
+    if !file.is_same(entry)? {
+        return Err(io::Error::other("it is not what the checkpoint says"));
+    }
+    file.resume(entry);
+    file.read_from_salvage(name);
+    known.adopt(file);
+    Ok(())
+}
+
+/// Removes the salvage files of files that are delivered.
+pub(super) fn remove_salvage(folder: Option<&Path>, names: &[String]) {
+    for (folder, name) in folder.into_iter().flat_map(|folder| names.iter().map(move |name| (folder, name))) {
+        if let Err(error) = fs_err::remove_file(folder.join(name)) {
             tracing::warn!(%error, "cannot remove a salvaged file that is delivered");
         }
     }

@@ -9,9 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::compressed::Examined;
-use super::copies::{Beginning, is_named_alike};
 use super::discover::{Discovery, Unreadable};
 use super::file::{FileId, TailedFile};
+use super::likeness::{Beginning, is_named_alike};
 use super::locate::locate;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, HEAD_BYTES_MAX};
@@ -77,9 +77,9 @@ impl Waiting {
         for mut file in unknown {
             let path = file.path.to_path_buf();
             match look.by_content(&mut file) {
-                Ok(Some(entry)) => waiting.note(entries, entry, &path, file.size_bytes),
+                Ok(Some(entry)) => waiting.note(entries, entry, &path, file.size_bytes()),
                 Ok(None) => {
-                    let to_bytes = file.size_bytes;
+                    let to_bytes = file.size_bytes();
                     waiting.files.push(WaitingFile { path, entry: None, from_bytes: 0, to_bytes, is_gone: false });
                 }
                 Err(error) => waiting.unreadable.push(Unreadable::because(path, &error)),
@@ -105,7 +105,7 @@ impl Waiting {
         for (place, entry) in unfinished {
             let located = if entry.replaced { None } else { locate(entry) };
             match located {
-                Some(file) => self.note(entries, place, &file.path, file.size_bytes),
+                Some(file) => self.note(entries, place, &file.path, file.size_bytes()),
                 None if entry.undelivered_bytes() > 0 => self.files.push(WaitingFile {
                     path: PathBuf::from(&entry.path),
                     entry: Some(place),
@@ -147,7 +147,7 @@ impl Look<'_> {
             return Ok(Found::Nothing);
         }
         let mut file = TailedFile::new(FileNumber::MAX, path, handle, &metadata);
-        let of_inode = |entry: &FileEntry| !entry.replaced && entry.holder_inode() == file.id.inode;
+        let of_inode = |entry: &FileEntry| !entry.replaced && entry.holder_inode() == file.id().inode;
         let candidates: Vec<usize> = self.positions(of_inode).collect();
         let is_delivered = |entry: &FileEntry| entry.finished && entry.compressed_bytes == Some(metadata.len());
         if file.is_compressed()
@@ -157,7 +157,7 @@ impl Look<'_> {
             return Ok(Found::Known(place, self.entries[place].committed.offset_bytes));
         }
         Ok(match self.best(&mut file, candidates)? {
-            Some(place) => Found::Known(place, file.size_bytes),
+            Some(place) => Found::Known(place, file.size_bytes()),
             None => Found::Unknown(Box::new(file)),
         })
     }
@@ -169,7 +169,7 @@ impl Look<'_> {
             let is_evidence = !entry.finished || entry.head.length_bytes as usize >= HEAD_BYTES_MAX;
             let original = Path::new(&entry.path);
             let is_rotation = *file.path != *original && is_named_alike(&file.path, original);
-            let is_elsewhere = !entry.replaced || entry.holder_inode() != file.id.inode;
+            let is_elsewhere = !entry.replaced || entry.holder_inode() != file.id().inode;
             let is_free = file.is_compressed() || !self.claimed.contains(&place);
             let may_be = entry.committed.offset_bytes > 0 && is_elsewhere && is_free && (is_evidence || is_rotation);
             may_be && beginning.as_mut().is_none_or(|beginning| beginning.is_that_of(entry))

@@ -1,126 +1,137 @@
-//! Identity: what is a file known by, and is its content that of another?
+//! Identity: what are a file's content and its lines known by?
+//!
+//! The inode and the generation, which are part of its lines' ids and stay when a copy goes on for it; the digest of its
+//! first bytes, and that of its first line. No digest covers a gap, since that may be filled after all.
 
-use super::*;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
-impl TailedFile {
-    /// Whether the file's content is that of a checkpoint's entry as far as the entry goes.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn is_same(&self, entry: &FileEntry) -> io::Result<bool> {
-        Ok(self.reaches(&entry.committed)
-            && entry.head.matches(&self.read_at(entry.head_offset_bytes, entry.head.length_bytes as usize)?)
-            && self.has_before(&entry.committed)?)
+use super::gap::without_nul_bytes;
+use super::storage::Storage;
+use crate::flow::batch::SourceFile;
+use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
+use crate::text::digest::{self, from_hexadecimal};
+
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// The inode in its lines' ids: that of the original, if it is a copy.
+    pub(super) inode: u64,
+    /// How often the content began anew under that inode; 0 at first.
+    pub(super) generation: u32,
+    /// Its first bytes, from where the gap ends that it begins with.
+    pub(super) head: Fingerprint,
+    pub(super) head_offset_bytes: u64,
+    /// The digest of its first line where that has a gap, which may be filled: it is part of the lines' ids and stays.
+    pub(super) first_line_kept: Option<Box<[u8; 32]>>,
+    /// What people are told of it, when something was read.
+    source_file: Option<Arc<SourceFile>>,
+}
+
+impl Identity {
+    /// That of content of which nothing is known.
+    pub(super) fn new(inode: u64, generation: u32) -> Identity {
+        let (head, head_offset_bytes) = (Fingerprint::default(), 0);
+        Identity { inode, generation, head, head_offset_bytes, first_line_kept: None, source_file: None }
     }
 
-    /// Whether it is long enough; not known of a compressed file that was not examined.
-    pub(super) fn reaches(&self, position: &Position) -> bool {
-        !self.is_measured() || self.size_bytes >= position.offset_bytes
+    /// Takes over that of an entry.
+    pub(super) fn resume(&mut self, entry: &FileEntry) {
+        self.inode = entry.inode;
+        self.generation = entry.generation;
+        self.head = entry.head;
+        self.head_offset_bytes = entry.head_offset_bytes;
+        self.first_line_kept = entry.first_line_sha256.as_deref().and_then(from_hexadecimal).map(Box::new);
     }
 
-    /// Whether the bytes just before a position are those that were there. A compressed file has to be examined first.
-    pub(super) fn has_before(&self, position: &Position) -> io::Result<bool> {
-        if let Some(compressed) = &self.compressed {
-            return Ok(compressed.borrow_mut().has_before(position));
-        }
-        let tail = &position.tail;
-        let start = position.offset_bytes.saturating_sub(tail.length_bytes.into());
-        Ok(tail.matches(&self.read_at(start, tail.length_bytes as usize)?))
+    /// Whether some content begins as this one does.
+    pub(super) fn begins(&self, storage: &Storage) -> io::Result<bool> {
+        begins(storage, &self.head, self.head_offset_bytes)
     }
 
     /// What people are told of the file. Reads its first line at the first call.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn source_file(&mut self) -> io::Result<Arc<SourceFile>> {
-        if let Some(source_file) = &self.source_file {
-            return Ok(Arc::clone(source_file));
-        }
-        let first_line_sha256 = self.first_line_sha256()?;
-        self.keep_first_line(first_line_sha256)?;
-        let source_file = Arc::new(SourceFile {
-            path: self.path.to_string_lossy().into_owned(),
-            inode: self.inode,
-            generation: self.generation,
-            first_line_sha256,
-        });
-        self.source_file = Some(Arc::clone(&source_file));
-        Ok(source_file)
+    pub(super) fn source_file(&mut self, storage: &Storage, path: &Path) -> io::Result<&Arc<SourceFile>> {
+        let known = match self.source_file.take() {
+            Some(known) => known,
+            None => {
+                let first_line_sha256 = self.first_line_sha256(storage)?;
+                self.keep_first_line(storage, first_line_sha256)?;
+                let path = path.to_string_lossy().into_owned();
+                let (inode, generation) = (self.inode, self.generation);
+                Arc::new(SourceFile { path, inode, generation, first_line_sha256 })
+            }
+        };
+        Ok(self.source_file.insert(known))
     }
 
-    /// The digest of its first line without the end, or of the first part of a long one. A gap at the beginning is no part
+    /// The digest of the first line, if it was read.
+    pub(super) fn known_first_line(&self) -> Option<&[u8; 32]> {
+        self.source_file.as_ref().map(|source_file| &source_file.first_line_sha256)
+    }
+
+    /// Follows a rename. The digest of the first line stays, even if the first line does not.
+    pub(super) fn renamed(&mut self, path: &Path) {
+        if let Some(source_file) = &mut self.source_file {
+            Arc::make_mut(source_file).path = path.to_string_lossy().into_owned();
+        }
+    }
+
+    /// Forgets the first line: what was taken for it is not whole.
+    pub(super) fn forget_first_line(&mut self) {
+        self.source_file = None;
+    }
+
+    /// The digest of the first line without its end, or of the first part of a long one. A gap at the beginning is no part
     /// of it.
-    fn first_line_sha256(&self) -> io::Result<[u8; 32]> {
+    pub(super) fn first_line_sha256(&self, storage: &Storage) -> io::Result<[u8; 32]> {
         if let Some(kept) = &self.first_line_kept {
             return Ok(**kept);
         }
-        if let Some(compressed) = &self.compressed {
-            return Ok(compressed.borrow_mut().first_line_sha256());
+        if let Some(mut archive) = storage.archive() {
+            return Ok(archive.first_line_sha256());
         }
-        Ok(digest::first_line_sha256(&self.first_line()?))
+        Ok(digest::first_line_sha256(&self.first_line(storage)?))
     }
 
-    fn first_line(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = self.read_at(self.head_offset_bytes, 4 * 1024)?;
+    fn first_line(&self, storage: &Storage) -> io::Result<Vec<u8>> {
+        let mut bytes = storage.read_at(self.head_offset_bytes, 4 * 1024)?;
         if memchr::memchr(b'\n', &bytes).is_none() {
-            bytes = self.read_at(self.head_offset_bytes, digest::FIRST_LINE_BYTES_MAX)?;
+            bytes = storage.read_at(self.head_offset_bytes, digest::FIRST_LINE_BYTES_MAX)?;
         }
         bytes.truncate(memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len()));
         Ok(bytes)
     }
 
     /// Keeps the digest of a first line that may still change.
-    fn keep_first_line(&mut self, sha256: [u8; 32]) -> io::Result<()> {
-        let is_torn = self.head_offset_bytes > 0 || memchr::memchr(0, &self.first_line()?).is_some();
-        if self.compressed.is_none() && is_torn {
+    fn keep_first_line(&mut self, storage: &Storage, sha256: [u8; 32]) -> io::Result<()> {
+        let is_torn = self.head_offset_bytes > 0 || memchr::memchr(0, &self.first_line(storage)?).is_some();
+        if !storage.is_compressed() && is_torn {
             self.first_line_kept = Some(Box::new(sha256));
         }
         Ok(())
     }
 
-    /// Its first bytes, at most `bytes_max`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn beginning(&self, bytes_max: usize) -> io::Result<Vec<u8>> {
-        self.read_at(0, bytes_max)
+    /// Begins the head behind a gap that the file begins with.
+    pub(super) fn begin_head_at(&mut self, storage: &Storage, offset_bytes: u64) -> io::Result<()> {
+        self.head_offset_bytes = offset_bytes;
+        self.head = Fingerprint::of(&without_nul_bytes(storage.read_at(offset_bytes, HEAD_BYTES_MAX)?));
+        Ok(())
     }
 
-    /// Whether its content is, as far as it goes, that of an open file of which something was read.
-    ///
-    /// # Errors
-    /// When one of them cannot be read.
-    pub fn begins_as(&self, open: &TailedFile) -> io::Result<bool> {
-        if self.size_bytes > open.size_bytes {
-            return Ok(false);
+    /// Extends the digest of the first bytes over what is delivered. It ends before a gap.
+    pub(super) fn extend_head(&mut self, storage: &Storage, committed_bytes: u64) {
+        let covered_bytes = committed_bytes.saturating_sub(self.head_offset_bytes);
+        let head_bytes = covered_bytes.min(HEAD_BYTES_MAX as u64) as usize;
+        if head_bytes > self.head.length_bytes as usize
+            && let Ok(head) = storage.read_at(self.head_offset_bytes, head_bytes).map(without_nul_bytes)
+            && head.len() > self.head.length_bytes as usize
+        {
+            self.head = Fingerprint::of(&head);
         }
-        let end = self.size_bytes.saturating_sub(TAIL_BYTES_MAX as u64);
-        Ok(self.read_at(0, HEAD_BYTES_MAX)? == open.read_at(0, HEAD_BYTES_MAX.min(self.size_bytes as usize))?
-            && self.read_at(end, TAIL_BYTES_MAX)? == open.read_at(end, (self.size_bytes - end) as usize)?)
     }
+}
 
-    /// Whether its content is what was read of a file whose own content was overwritten.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn continues(&self, overwritten: &TailedFile) -> io::Result<bool> {
-        if overwritten.consumed.offset_bytes == 0 {
-            return Ok(false);
-        }
-        let Some(source_file) = &overwritten.source_file else { return self.is_same(&overwritten.entry(false)) };
-        Ok(self.reaches(&overwritten.consumed)
-            && self.first_line_sha256()? == source_file.first_line_sha256
-            && overwritten
-                .head
-                .matches(&self.read_at(overwritten.head_offset_bytes, overwritten.head.length_bytes as usize)?)
-            && self.has_before(&overwritten.consumed)?)
-    }
-
-    /// Whether what was read of it is not there any more.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn is_overwritten(&self) -> io::Result<bool> {
-        Ok(self.cut || !self.has_before(&self.consumed)?)
-    }
+/// Whether some content has these bytes where its head begins.
+pub(super) fn begins(storage: &Storage, head: &Fingerprint, head_offset_bytes: u64) -> io::Result<bool> {
+    Ok(head.matches(&storage.read_at(head_offset_bytes, head.length_bytes as usize)?))
 }

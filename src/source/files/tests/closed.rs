@@ -78,7 +78,7 @@ fn the_one_that_changed_longest_ago_is_closed_first() {
     bench.commit_all();
     append(&bench.path("c.log"), b"c\n");
     bench.look();
-    let is_open = |name: &str| bench.files.roster.files().any(|file| *file.path == *bench.path(name));
+    let is_open = |name: &str| bench.files.known.roster.files().any(|file| *file.path == *bench.path(name));
     assert_eq!(["a.log", "b.log", "c.log"].map(is_open), [true, false, true]);
 }
 
@@ -97,7 +97,8 @@ fn what_is_not_delivered_is_not_closed() {
     bench.commit(1);
     bench.look();
     assert_eq!((bench.files.open_files(), bench.files.waiting_files(), bench.seen.len()), (2, 0, 3));
-    let open: Vec<bool> = ["a.log", "b.log"].map(|name| bench.files.closed.under(&bench.path(name)).is_none()).into();
+    let open: Vec<bool> =
+        ["a.log", "b.log"].map(|name| bench.files.known.closed.under(&bench.path(name)).is_none()).into();
     assert_eq!(open, [false, true]);
 }
 
@@ -113,8 +114,8 @@ fn a_file_that_waits_and_disappears_is_reported() {
     assert_eq!((bench.files.waiting_files(), bench.counters.source_lost_bytes_total.get()), (0, 6));
     // Those that were delivered and closed: one that grew, one that was cut, one that did not change.
     let mut bench = ten_files();
-    let closed: Vec<PathBuf> = bench.files.closed.entries().map(|entry| PathBuf::from(entry.path)).collect();
-    bench.files.options.open_files_max = 0;
+    let closed: Vec<PathBuf> = bench.files.known.closed.entries().map(|entry| PathBuf::from(entry.path)).collect();
+    bench.files.ground.options.open_files_max = 0;
     append(&closed[0], b"12345\n");
     bench.look();
     fs_err::remove_file(&closed[0]).unwrap();
@@ -167,7 +168,7 @@ fn a_closed_file_with_other_content_is_a_new_generation() {
         append(&bench.path(&format!("{number}.log")), b"so that the other is closed\n");
     }
     look_until_served(&mut bench);
-    assert!(bench.files.closed.under(&bench.path("3.log")).is_some());
+    assert!(bench.files.known.closed.under(&bench.path("3.log")).is_some());
     fs_err::write(bench.path("3.log"), format!("c\n{long}\n4\n")).unwrap();
     let seen = look_until_served(&mut bench);
     assert_eq!(seen, [line(1, 0, "c"), line(1, 2, &long), line(1, 3 + TAIL_BYTES_MAX as u64, "4")]);
@@ -200,9 +201,9 @@ fn a_copytruncate_of_a_closed_file_goes_on_in_the_copy() {
 fn a_first_start_at_the_end_passes_over_files_without_a_place() {
     let mut bench = Bench::new(&["*.log"], &[], FirstSeen::End, 1 << 20);
     bench.options.open_files_max = 2;
-    let discovery = std::mem::replace(&mut bench.files.discovery, Discovery::new(&[], &[]).unwrap());
+    let discovery = std::mem::replace(&mut bench.files.ground.discovery, Discovery::new(&[], &[]).unwrap());
     let counters = bench.counters.clone();
-    bench.files = Files::with(discovery, Notifications::default(), bench.options.clone(), None, counters);
+    bench.files = Files::on(ground(bench.options.clone(), discovery, counters), Notifications::default(), None);
     for number in 0..10 {
         append(&bench.path(&format!("{number}.log")), b"1\n2\n");
     }

@@ -323,10 +323,10 @@ const LINE: &str =
 #[test]
 fn a_large_archive_does_not_hold_up_the_rest() {
     let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::Beginning, 1 << 20);
-    bench.files.waits.decided_after = Duration::ZERO;
+    bench.files.ground.waits.decided_after = Duration::ZERO;
     let length = write_archive(&bench.path("a.log.1.gz"), "", 200_000);
     append(&bench.path("a.log"), b"1\n");
-    bench.files.next_scan = Instant::now();
+    bench.files.schedule.next = Instant::now();
     // The plain file is read at the first turn, when only a little of the archive is decompressed.
     assert!(bench.read_chunk());
     assert_eq!(bench.seen.drain(..).map(|seen| seen.text).collect::<Vec<_>>(), ["1"]);
@@ -356,8 +356,8 @@ fn an_archive_that_is_known_is_examined_once_however_often_one_starts() {
     // Others that begin in other ways, in the globs and beside.
     write_archive(&bench.path("a.log.2.gz"), "second\n", count);
     let turns = |bench: &mut Bench| {
-        bench.files.waits.decided_after = Duration::ZERO;
-        bench.files.next_scan = Instant::now();
+        bench.files.ground.waits.decided_after = Duration::ZERO;
+        bench.files.schedule.next = Instant::now();
         (0..).take_while(|_| bench.read_chunk()).count()
     };
     bench.restart(&entries);
@@ -391,9 +391,9 @@ fn a_missing_file_is_looked_for_in_archives_that_begin_alike() {
     compress(&bench, "a.log", "a.log.1.gz");
     append(&bench.path("a.log"), b"new\n");
     bench.restart(&entries);
-    bench.files.waits.decided_after = Duration::ZERO;
+    bench.files.ground.waits.decided_after = Duration::ZERO;
     bench.seen.clear();
-    bench.files.next_scan = Instant::now();
+    bench.files.schedule.next = Instant::now();
     assert!(bench.read_chunk());
     assert_eq!(texts(&mut bench), [(0, "new".to_owned())], "the start does not wait");
     assert_eq!(bench.files.open_files(), 2, "of the archives one is open");
@@ -404,7 +404,7 @@ fn a_missing_file_is_looked_for_in_archives_that_begin_alike() {
     bench.restart(&entries);
     fs_err::remove_file(bench.path("a.log.1.gz")).unwrap();
     write_archive(&bench.path("a.log.1.gz"), "first\n", count - 1);
-    bench.files.waits.decided_after = Duration::ZERO;
+    bench.files.ground.waits.decided_after = Duration::ZERO;
     bench.look();
     assert_eq!(texts(&mut bench), [(0, "new".to_owned())]);
     assert_eq!((bench.files.open_files(), bench.counters.source_lost_bytes_total.get()), (1, 2));
@@ -414,12 +414,12 @@ fn a_missing_file_is_looked_for_in_archives_that_begin_alike() {
 fn archives_are_passed_over_at_a_first_start_at_the_end() {
     let mut bench = Bench::new(&["a.log*"], &[], FirstSeen::End, 1 << 20);
     write_archive(&bench.path("a.log.1.gz"), "first\n", 50_000);
-    bench.files.waits.decided_after = Duration::ZERO;
+    bench.files.ground.waits.decided_after = Duration::ZERO;
     bench.look();
     assert_eq!((bench.chunks, bench.files.open_files()), (0, 0));
     let entries = bench.saved_entries();
     bench.restart(&entries);
-    bench.files.waits.decided_after = Duration::ZERO;
+    bench.files.ground.waits.decided_after = Duration::ZERO;
     bench.look();
     assert_eq!((bench.chunks, bench.files.open_files()), (0, 0));
 }

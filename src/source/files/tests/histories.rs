@@ -224,7 +224,7 @@ impl History {
     }
 
     fn is_closed(&self, inode: u64) -> bool {
-        self.bench.files.closed.entries().any(|entry| entry.inode == inode)
+        self.bench.files.known.closed.entries().any(|entry| entry.inode == inode)
     }
 
     /// Acknowledges a random prefix; returns how many marks.
@@ -280,9 +280,9 @@ impl History {
             }
             assert!(round < 100, "{} files wait for ever", self.bench.files.waiting_files());
             let new = self.bench.marks[marks_before..].iter();
-            delivered.extend(
-                new.map(|mark| (self.bench.files.roster.get(mark.file).unwrap().id.inode, mark.offset_bytes as usize)),
-            );
+            delivered.extend(new.map(|mark| {
+                (self.bench.files.known.roster.get(mark.file).unwrap().id().inode, mark.offset_bytes as usize)
+            }));
             self.commit_pending(self.pending.len());
             self.bench.commit_all();
             marks_before = 0;
@@ -397,7 +397,7 @@ impl History {
 
     fn note_marks(&mut self, before: usize) {
         for mark in &self.bench.marks[before..] {
-            let inode = self.bench.files.roster.get(mark.file).unwrap().id.inode;
+            let inode = self.bench.files.known.roster.get(mark.file).unwrap().id().inode;
             let prefix = self.open[&inode].consumed[..mark.offset_bytes as usize].to_vec();
             self.pending.push(PendingMark { inode, prefix: Some(prefix) });
         }
@@ -406,11 +406,11 @@ impl History {
     /// Long after: files that are gone and delivered are closed.
     fn settle(&mut self) {
         self.look();
-        self.bench.files.waits.final_after = Duration::ZERO;
-        self.bench.files.waits.renamed_closed_after = Duration::ZERO;
+        self.bench.files.ground.waits.final_after = Duration::ZERO;
+        self.bench.files.ground.waits.renamed_closed_after = Duration::ZERO;
         self.look();
-        self.bench.files.waits.final_after = AN_HOUR;
-        self.bench.files.waits.renamed_closed_after = AN_HOUR;
+        self.bench.files.ground.waits.final_after = AN_HOUR;
+        self.bench.files.ground.waits.renamed_closed_after = AN_HOUR;
         let on_disk = self.on_disk();
         let over = |inode: &u64, known: &Known| match on_disk.get(inode) {
             Some((name, content)) => name.ends_with(".old") && content.len() == known.committed.len(),

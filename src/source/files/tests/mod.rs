@@ -14,12 +14,12 @@ mod sizes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
 use crate::flow::batch::SourceFile;
 use crate::source::framing::Lines;
-use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
+use crate::state::checkpoint::{Fingerprint, Position, TAIL_BYTES_MAX};
 use crate::telemetry::Telemetry;
 
 const AN_HOUR: Duration = Duration::from_secs(3_600);
@@ -76,7 +76,7 @@ impl Bench {
         };
         let counters = Telemetry::default().pipeline("t");
         let discovery = Discovery::new(&options.paths, &options.exclude).unwrap();
-        let files = Files::with(discovery, Notifications::default(), options.clone(), None, counters.clone());
+        let files = Files::on(ground(options.clone(), discovery, counters.clone()), Notifications::default(), None);
         Bench { folder, options, counters, files, seen: Vec::new(), marks: Vec::new(), chunks: 0 }
     }
 
@@ -86,7 +86,7 @@ impl Bench {
 
     /// Scans and reads everything.
     fn look(&mut self) {
-        self.files.next_scan = Instant::now();
+        self.files.schedule.next = Instant::now();
         while self.read_chunk() {}
     }
 
@@ -100,12 +100,12 @@ impl Bench {
     /// The same after the time when the unterminated ends of rotated files are final.
     fn look_later(&mut self) {
         self.look();
-        let waits = std::mem::replace(&mut self.files.waits, Waits::all(Duration::ZERO));
+        let waits = std::mem::replace(&mut self.files.ground.waits, Waits::all(Duration::ZERO));
         self.look();
         while let Some(chunk) = self.files.next_final_end() {
             take(&chunk, &mut self.seen, &mut self.marks);
         }
-        self.files.waits = waits;
+        self.files.ground.waits = waits;
     }
 
     /// Acknowledges what was given out first.
@@ -122,10 +122,15 @@ impl Bench {
         let entries = serde_json::from_str(&serde_json::to_string(entries).unwrap()).unwrap();
         let counters = self.counters.clone();
         // Compiling the globs again would take most of the time of the tests.
-        let discovery = std::mem::replace(&mut self.files.discovery, Discovery::new(&[], &[]).unwrap());
-        self.files = Files::with(discovery, Notifications::default(), self.options.clone(), Some(entries), counters);
+        let discovery = std::mem::replace(&mut self.files.ground.discovery, Discovery::new(&[], &[]).unwrap());
+        self.files =
+            Files::on(ground(self.options.clone(), discovery, counters), Notifications::default(), Some(entries));
         self.marks.clear();
     }
+}
+
+fn ground(options: Options, discovery: Discovery, counters: Counters) -> Ground {
+    Ground::new(options, discovery, counters, usize::MAX)
 }
 
 /// Notes the lines of a chunk and the mark that the pipeline would make of it.

@@ -24,7 +24,7 @@ fn read_until(bench: &mut Bench, wake: &Wake, lines: usize) {
 /// Lets no scan come before it is asked for.
 fn hold_scans(bench: &mut Bench) {
     let later = Instant::now() + AN_HOUR;
-    (bench.files.next_scan, bench.files.earliest_scan) = (later, later);
+    (bench.files.schedule.next, bench.files.schedule.earliest) = (later, later);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn new_bytes_are_found_by_polling_and_by_notifications() {
             true => with_notifications(&["later/*.log"], poll_interval),
             false => (Bench::new(&["later/*.log"], &[], FirstSeen::Beginning, 64), Wake::default()),
         };
-        bench.files.options.poll_interval = poll_interval;
+        bench.files.ground.options.poll_interval = poll_interval;
         bench.look();
         fs_err::create_dir(bench.path("later")).unwrap();
         for number in 0..10 {

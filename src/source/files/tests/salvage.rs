@@ -7,7 +7,7 @@ fn bench(salvage_bytes_max: u64) -> Bench {
     let mut bench = Bench::new(&["*.log"], &[], FirstSeen::Beginning, 1 << 20);
     bench.options.salvage = Some(bench.path("state/salvage"));
     bench.restart(&[]);
-    bench.files.salvage_bytes_max = salvage_bytes_max;
+    bench.files.ground.salvage_bytes_max = salvage_bytes_max;
     bench
 }
 
@@ -33,7 +33,7 @@ fn the_rest_of_a_deleted_file_is_salvaged() {
         bench.look();
         assert_eq!(salvaged(&bench), 0, "it may be delivered yet");
         if after_a_while {
-            bench.files.waits.salvaged_after = Duration::ZERO;
+            bench.files.ground.waits.salvaged_after = Duration::ZERO;
             bench.look();
             assert_eq!(salvaged(&bench), 1);
         }

@@ -285,13 +285,13 @@ fn the_end_of_a_rotated_file_is_final_after_a_while() {
     ]);
     // However long nothing was written before: the time counts from the rotation.
     let mut bench = check(&[Append("a.log", "half"), Look(&[])]);
-    bench.files.waits.final_after = Duration::from_millis(50);
+    bench.files.ground.waits.final_after = Duration::from_millis(50);
     std::thread::sleep(Duration::from_millis(60));
     let rotated = Instant::now();
     simple(&mut bench, &Rename("a.log", "old"));
     bench.look();
     let too_early = bench.files.next_final_end().is_some();
-    assert!(!too_early || rotated.elapsed() >= bench.files.waits.final_after);
+    assert!(!too_early || rotated.elapsed() >= bench.files.ground.waits.final_after);
 }
 
 #[test]
@@ -319,10 +319,12 @@ fn an_unterminated_end_can_be_left_unread() {
 #[test]
 fn an_unterminated_end_waits_or_is_taken_after_a_while() {
     let mut bench = check(&[Append("a.log", "1\nhalf"), Look(&[("a.log", 0, 0, "1")]), Later(&[])]);
-    let said = |bench: &Bench| bench.files.roster.files().filter_map(|file| file.end_said).collect::<Vec<_>>();
+    let said = |bench: &Bench| {
+        bench.files.known.roster.files().filter_map(|file| file.warnings.end_said_at).collect::<Vec<_>>()
+    };
     assert_eq!(said(&bench), [2], "it is said that it waits");
     for (after, expected) in [(AN_HOUR, None), (Duration::ZERO, Some((2, "half".to_owned())))] {
-        bench.files.options.unterminated_after = Some(after);
+        bench.files.ground.options.unterminated_after = Some(after);
         bench.seen.clear();
         bench.look();
         while let Some(chunk) = bench.files.next_final_end() {
@@ -474,7 +476,7 @@ fn what_cannot_be_read_is_told_once() {
     // A file that fails when it is read, as on a broken disk: a folder does, too.
     let handle = fs_err::File::open(bench.path("x.log")).unwrap();
     let metadata = handle.metadata().unwrap();
-    bench.files.adopt(TailedFile::new(0, &bench.path("x.log"), handle, &metadata));
+    bench.files.known.adopt(TailedFile::new(0, &bench.path("x.log"), handle, &metadata));
     for _ in 0..3 {
         bench.look();
     }
@@ -484,7 +486,7 @@ fn what_cannot_be_read_is_told_once() {
 #[test]
 fn checkpoints_resume_where_delivery_ended() {
     let mut bench = check(&[Append("a.log", "1\n2\n"), Look(&[("a.log", 0, 0, "1"), ("a.log", 0, 2, "2")]), Commit]);
-    let number = bench.files.roster.at(&bench.path("a.log")).unwrap().number;
+    let number = bench.files.known.roster.at(&bench.path("a.log")).unwrap().number;
     append(&bench.path("a.log"), b"3\n");
     bench.look();
     bench.files.observed(number, 6);
@@ -493,7 +495,7 @@ fn checkpoints_resume_where_delivery_ended() {
     let entries = bench.saved_entries();
     assert_eq!((entries[0].committed.offset_bytes, entries[0].observed_offset_bytes), (4, 6));
     bench.restart(&entries);
-    bench.files.next_scan = Instant::now();
+    bench.files.schedule.next = Instant::now();
     let chunk = bench.files.next_chunk().unwrap();
     assert_eq!((chunk.offset_bytes, chunk.observed_offset_bytes), (4, 6), "read again, and not counted again");
     take(&chunk, &mut bench.seen, &mut bench.marks);
@@ -586,7 +588,7 @@ fn more_files_than_are_kept_when_gone_are_known_after_a_start() {
     // No more are held open than a test may open.
     bench.options.open_files_max = 100;
     bench.restart(&[]);
-    bench.files.very_first_scan = true;
+    bench.files.known.phase = known::Phase::VeryFirst;
     bench.look();
     bench.commit_all();
     let entries = bench.saved_entries();

@@ -11,7 +11,7 @@ fn a_huge_file_does_not_starve_small_ones() {
     for number in 1..=1_000 {
         append(&bench.path(&format!("{number}.log")), b"small\n");
     }
-    bench.files.next_scan = Instant::now();
+    bench.files.schedule.next = Instant::now();
     // One block of the huge file, and each of the small ones.
     for _ in 0..1_001 {
         assert!(bench.read_chunk());
@@ -35,7 +35,7 @@ fn ten_thousand_files_are_read_and_quiet_ones_cost_one_look() {
     bench.look();
     assert_eq!((bench.seen.len(), bench.files.open_files(), bench.chunks), (20_000, 10_000, 10_000));
     bench.look();
-    assert!(bench.files.roster.next_turn().is_none());
+    assert!(bench.files.known.roster.next_turn().is_none());
     append(&bench.path("3/7.log"), b"3\n");
     bench.look();
     assert_eq!((bench.seen.len(), bench.chunks), (20_001, 10_001));
@@ -80,7 +80,7 @@ fn an_endless_line_does_not_hold_up_the_rest() {
     append(&bench.path("a.log"), b"1\n");
     let file = fs_err::OpenOptions::new().write(true).open(bench.path("a.log")).unwrap();
     file.set_len(1 << 40).unwrap();
-    bench.files.next_scan = Instant::now();
+    bench.files.schedule.next = Instant::now();
     for _ in 0..10 {
         assert!(bench.read_chunk());
     }
