@@ -105,7 +105,7 @@ fn a_compressor_that_rests_for_long_is_followed() {
 fn half_of_an_archive_is_neither_read_nor_called_flawed_before_it_is_left_alone_for_a_while() {
     for end in ENDS {
         let mut bench = bench();
-        bench.files.waits = Waits { examined_after: Duration::ZERO, ..Waits::all(AN_HOUR) };
+        bench.files.ground.waits = Waits { examined_after: Duration::ZERO, ..Waits::all(AN_HOUR) };
         let content = lines(0..60_000);
         let whole = compressed(content.as_bytes(), end);
         let archive = bench.path(&format!("a.log.1.{end}"));

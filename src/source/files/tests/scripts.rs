@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 
 use super::*;
-use crate::source::files::remembered::ENTRIES_KEPT_MAX;
+use crate::source::files::remembered::{ENTRIES_KEPT_MAX, Remembered};
 
 /// What happens. Files are named in the folder; `*.log` is tailed, and `*.skip.log` left out.
 #[derive(Debug)]
