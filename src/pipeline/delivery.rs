@@ -72,7 +72,7 @@ impl Delivery {
 
     /// The same with another policy.
     #[cfg(test)]
-    pub(super) fn with_policy(self, policy: super::policy::Policy) -> Delivery {
+    pub(super) fn with_policy(self, policy: crate::sink::policy::Policy) -> Delivery {
         let shown = self.sink.sink_counters.allowed_requests.clone();
         let turns = Arc::new(Turns::new(policy, shown, self.queue.clone()));
         Delivery { sink: PacedSink { policy, turns, ..self.sink }, ..self }

@@ -21,7 +21,6 @@ mod observe_tests;
 pub mod outbox;
 mod outlet;
 pub(crate) mod pace;
-pub mod policy;
 pub mod pulse;
 pub(crate) mod settle;
 #[cfg(test)]

@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::policy::Policy;
 use crate::flow::answer::{Answer, Outcome};
 use crate::queue::Queue;
+use crate::sink::policy::Policy;
 use crate::telemetry::Gauge;
 
 /// An answer is slow when it takes so many times as long as the quickest one to a request of about this size…

@@ -22,12 +22,12 @@ pub(crate) use burial::{Burial, Fate};
 
 use super::health::Health;
 use super::pace::{May, Turn, Turns, load};
-use super::policy::Policy;
 use crate::dead_letter::DeadLetterError;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::Batch;
 use crate::flow::reject::{Reject, Stage};
 use crate::flow::tally::Delivered;
+use crate::sink::policy::Policy;
 use crate::sink::{Request, Sink};
 use crate::telemetry::{Counters, SinkCounters};
 use burial::entry;

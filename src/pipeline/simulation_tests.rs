@@ -19,7 +19,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::build::{Assembly, build};
-use super::policy::Policy;
 use super::{Limits, Pipeline, Stop, Turn};
 use crate::config::{self, model};
 use crate::dead_letter::Entries;
@@ -27,6 +26,7 @@ use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::{Id, Stream};
 use crate::flow::tally::{IdSum, Tally};
 use crate::proof::accounts::{self, Account};
+use crate::sink::policy::Policy;
 use crate::sink::{Request, Sink, SinkFuture};
 use crate::state::checkpoint::{self, Loaded};
 use crate::telemetry::Telemetry;

@@ -20,9 +20,9 @@ use crate::flow::batch::Batch;
 use crate::flow::wake::Wake;
 use crate::pipeline::build::{self, BuildError};
 use crate::pipeline::pace::Turns;
-use crate::pipeline::policy::Policy;
 use crate::pipeline::settle::{Burial, Fate, GivenUp, Limit, PacedSink, Patience};
 use crate::queue::Queue;
+use crate::sink::policy::Policy;
 use crate::telemetry::{Counters, Gauge};
 
 /// How long nothing may move.

@@ -4,6 +4,7 @@
 //! dead letter are the business of `pipeline::settle`; a sink knows nothing of files, offsets or acknowledgements.
 
 pub mod elasticsearch;
+pub mod policy;
 pub mod stdout;
 pub mod store;
 

@@ -14,7 +14,7 @@ use super::word::{Answered, NumberedDocument, Word};
 use crate::flow::answer::{Answer, Outcome};
 use crate::flow::batch::Batch;
 use crate::flow::wake::Wake;
-use crate::pipeline::policy::Policy;
+use crate::sink::policy::Policy;
 use crate::sink::{Request, Sink};
 
 /// How long a sink may take to answer for one document. Shorter than for records: it is small, and nothing waits for it.

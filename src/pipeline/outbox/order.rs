@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::word::Answered;
-use crate::pipeline::policy::Policy;
+use crate::sink::policy::Policy;
 
 /// The documents that a sink lacks.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::ID_CHARACTERS;
-use crate::pipeline::policy::Policy;
+use crate::sink::policy::Policy;
 use crate::sink::{Request, Sink, SinkFuture};
 
 const POLICY: Policy = Policy {
