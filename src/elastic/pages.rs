@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::bulk;
 use super::client::{Body, Client, Method, Reply};
-use super::whole::{self, Clusters, Extent, Shards};
+use super::whole::{self, Extent, Shards};
 use crate::flow::answer::Trouble;
 
 /// How much of documents a page shall have, in bytes.
@@ -103,12 +103,8 @@ struct Found<'a> {
     pit_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     hits: Hits<'a>,
-    #[serde(rename = "_shards")]
-    shards: Option<Shards>,
-    #[serde(rename = "_clusters")]
-    clusters: Option<Clusters>,
-    timed_out: Option<bool>,
-    terminated_early: Option<bool>,
+    #[serde(flatten)]
+    extent: Extent,
 }
 
 #[derive(Deserialize)]
@@ -136,8 +132,8 @@ impl<'c> Pages<'c> {
         }
         let opened: Opened = whole::read_plain(&reply)?;
         // Older versions do not say it here; the first page does.
-        if opened.shards.is_some() {
-            Extent { shards: opened.shards, ..Extent::default() }.check(&reply.host)?;
+        if let Some(shards) = opened.shards {
+            Extent::of(shards).check(&reply.host)?;
         }
         let (view, page_items) = (Some(opened.id), PAGE_ITEMS.2);
         Ok(Some(Pages { client, question, view, after: None, page_items, ended: false }))
@@ -175,8 +171,8 @@ impl<'c> Pages<'c> {
 
     /// Remembers where the page ends; gives how many documents it has.
     fn take(&mut self, page: &Page) -> Result<usize, Trouble> {
-        let Found { pit_id, hits, shards, clusters, timed_out, terminated_early } = page.found()?;
-        Extent { shards, clusters, timed_out, terminated_early }.check(&page.host)?;
+        let Found { pit_id, hits, extent } = page.found()?;
+        extent.check(&page.host)?;
         if let Some(view) = pit_id {
             self.view = Some(view.into_owned());
         }
@@ -259,6 +255,13 @@ pub async fn count(client: &Client, index: &str, query: &Value) -> Result<u64, T
     #[derive(Deserialize)]
     struct Counted {
         count: u64,
+        #[serde(flatten)]
+        extent: Extent,
+    }
+    impl AsRef<Extent> for Counted {
+        fn as_ref(&self) -> &Extent {
+            &self.extent
+        }
     }
     let reply = ask(client, Method::Post, &format!("{index}/_count"), &json!({ "query": query })).await?;
     if reply.status == 404 { Ok(0) } else { Ok(whole::read::<Counted>(&reply)?.count) }
@@ -270,7 +273,7 @@ pub async fn count(client: &Client, index: &str, query: &Value) -> Result<u64, T
 /// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
 pub async fn search(client: &Client, index: &str, body: &Value) -> Result<Option<Value>, Trouble> {
     let reply = ask(client, Method::Post, &format!("{index}/_search?{WHOLE}"), body).await?;
-    if reply.status == 404 { Ok(None) } else { whole::read(&reply).map(Some) }
+    if reply.status == 404 { Ok(None) } else { whole::read_value(&reply).map(Some) }
 }
 
 /// Those of some ids, at most 10,000, that documents have.
@@ -309,6 +312,13 @@ async fn present_of(client: &Client, index: &str, ids: &[&str]) -> Result<Option
     struct Found {
         #[serde(default)]
         hits: Hits,
+        #[serde(flatten)]
+        extent: Extent,
+    }
+    impl AsRef<Extent> for Found {
+        fn as_ref(&self) -> &Extent {
+            &self.extent
+        }
     }
     #[derive(Deserialize, Default)]
     struct Hits {

@@ -11,20 +11,22 @@
 //! successful ones: by their least and greatest values they hold nothing that was asked for.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::bulk;
 use super::exchange::Reply;
 use crate::flow::answer::Trouble;
 
-/// What an answer says of how much was looked at.
+/// What an answer says of how much was looked at. A type of answers has it as a flattened member, behind its own ones, so
+/// that an answer is read once.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Extent {
     #[serde(rename = "_shards")]
     pub(super) shards: Option<Shards>,
     #[serde(rename = "_clusters")]
-    pub(super) clusters: Option<Clusters>,
-    pub(super) timed_out: Option<bool>,
-    pub(super) terminated_early: Option<bool>,
+    clusters: Option<Clusters>,
+    timed_out: Option<bool>,
+    terminated_early: Option<bool>,
 }
 
 /// The shards that were asked.
@@ -37,12 +39,23 @@ pub(super) struct Shards {
 
 /// The clusters that were asked.
 #[derive(Debug, Deserialize)]
-pub(super) struct Clusters {
+struct Clusters {
     total: u64,
     successful: u64,
 }
 
+impl AsRef<Extent> for Extent {
+    fn as_ref(&self) -> &Extent {
+        self
+    }
+}
+
 impl Extent {
+    /// What an answer says that speaks of shards alone.
+    pub(super) fn of(shards: Shards) -> Extent {
+        Extent { shards: Some(shards), ..Extent::default() }
+    }
+
     /// Refuses what is not whole. An answer that does not say it is none of Elasticsearch's.
     pub(super) fn check(&self, host: &str) -> Result<(), Trouble> {
         let Some(shards) = &self.shards else { return Err(garbled(host)) };
@@ -62,10 +75,16 @@ impl Extent {
 }
 
 /// Reads an answer of success that says how much was looked at, if that was everything.
-pub(super) fn read<'r, T: Deserialize<'r>>(reply: &'r Reply) -> Result<T, Trouble> {
+pub(super) fn read<'r, T: Deserialize<'r> + AsRef<Extent>>(reply: &'r Reply) -> Result<T, Trouble> {
     let read: T = read_plain(reply)?;
-    let extent: Extent = serde_json::from_slice(&reply.body).map_err(|_| garbled(&reply.host))?;
-    extent.check(&reply.host)?;
+    read.as_ref().check(&reply.host)?;
+    Ok(read)
+}
+
+/// The same, with whatever else it says.
+pub(super) fn read_value(reply: &Reply) -> Result<Value, Trouble> {
+    let read: Value = read_plain(reply)?;
+    Extent::deserialize(&read).map_err(|_| garbled(&reply.host))?.check(&reply.host)?;
     Ok(read)
 }
 
@@ -118,7 +137,8 @@ mod tests {
         ];
         for (body, expected) in cases {
             let reply = Reply { host: "http://es".into(), status: 200, body: body.clone().into(), ..Reply::default() };
-            let found = read::<serde_json::Value>(&reply).map_err(|trouble| trouble.problem);
+            let found = read::<Extent>(&reply).map(drop).map_err(|trouble| trouble.problem);
+            assert_eq!(read_value(&reply).map(drop).map_err(|trouble| trouble.problem), found, "{body}");
             match expected {
                 None => assert!(found.is_ok(), "{body}: {found:?}"),
                 Some(words) => {
