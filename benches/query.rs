@@ -125,7 +125,7 @@ async fn ask_elasticsearch(url: &str, records: u64, counts: &[u64]) {
     let target = Target::data_stream(STREAM).expect("a name");
     setup::apply(&client, &target).await.expect("the templates");
     let sink =
-        Elasticsearch::new(ElasticsearchOptions { client: client_options, target: target.clone() }).expect("a sink");
+        Elasticsearch::new(&ElasticsearchOptions { client: client_options, target: target.clone() }).expect("a sink");
     let started = Instant::now();
     deliver_all(&sink, records).await;
     println!("{records} records in Elasticsearch after {:.1} s", started.elapsed().as_secs_f64());

@@ -77,7 +77,7 @@ fn of_pipeline(file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Res
 /// The options of the sink that is asked.
 enum SinkChoice<'p> {
     Store(&'p model::Store),
-    Elasticsearch(&'p model::Elasticsearch),
+    Elasticsearch(&'p model::ElasticsearchOptions),
 }
 
 /// The sink of this name, else the first one of this kind; when nothing is said, the first store, else the first

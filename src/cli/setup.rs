@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
-use crate::config::model::{Elasticsearch, Pipeline, SinkOptions};
+use crate::config::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
 use crate::elastic::setup::{self, SetupAction, SetupError, SetupStep};
 
@@ -61,8 +61,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if to_do && !apply { Err(Failure(NOT_SO)) } else { Ok(()) }
 }
 
-fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&Elasticsearch>, Failure> {
-    let sinks: Vec<&Elasticsearch> = pipelines
+fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&ElasticsearchOptions>, Failure> {
+    let sinks: Vec<&ElasticsearchOptions> = pipelines
         .iter()
         .flat_map(|pipeline| &pipeline.sinks)
         .filter_map(|sink| match &sink.options {

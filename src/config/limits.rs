@@ -14,7 +14,7 @@ const TIB: u64 = 1 << 40;
 
 /// What holds when the file says nothing.
 pub(super) const BATCH: BatchLimits =
-    BatchLimits { bytes_max: MIB, items_max: 4096, linger: Duration::from_millis(100) };
+    BatchLimits { bytes_max: MIB as usize, items_max: 4096, linger: Duration::from_millis(100) };
 
 pub(super) fn batch(field: &Field<'_>) -> Option<BatchLimits> {
     let mut section = field.section()?;
@@ -23,8 +23,8 @@ pub(super) fn batch(field: &Field<'_>) -> Option<BatchLimits> {
     let linger = section.optional("linger", |field| field.duration(Duration::ZERO..=Duration::from_secs(60)));
     section.finish();
     Some(BatchLimits {
-        bytes_max: bytes_max.unwrap_or(BATCH.bytes_max),
-        items_max: items_max.unwrap_or(BATCH.items_max),
+        bytes_max: bytes_max.map_or(BATCH.bytes_max, |bytes| bytes as usize),
+        items_max: items_max.map_or(BATCH.items_max, |items| items as usize),
         linger: linger.unwrap_or(BATCH.linger),
     })
 }

@@ -127,8 +127,8 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
     let enrich = file.optional("enrich", enrich::enrich).unwrap_or_default();
     let observe = file.optional("observe", observe::observers);
     let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);
-    let line_bytes_max = source.as_ref().map_or(0, |source| source.files.line_bytes_max);
-    let queue = limits::queue(&mut file, batch.bytes_max, line_bytes_max);
+    let line_bytes_max = source.as_ref().map_or(0, |source| source.files.line_bytes_max as u64);
+    let queue = limits::queue(&mut file, batch.bytes_max as u64, line_bytes_max);
     let rate_limit = file.optional("rate_limit", limits::rate_limit);
     let dead_letter = file.optional("dead_letter", limits::dead_letter).unwrap_or(limits::DEAD_LETTER);
     let sinks = file.required("sink", sink::sinks);

@@ -4,9 +4,7 @@
 //! condition) has no place here. Only [`Pipeline`] has a `Debug`, which shows its name and digest: any value may have come from a
 //! variable or a file, and is then nobody's to print.
 
-use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use regex::Regex;
@@ -14,13 +12,16 @@ use regex::Regex;
 use super::report::{Position, Problem};
 pub use crate::dead_letter::WhenFull;
 pub use crate::decode::Decode;
-use crate::elastic::options::ClientOptions;
-use crate::elastic::target::Target;
 pub use crate::enrich::Step;
+pub use crate::flow::batch::BatchLimits;
 use crate::flow::reject::Stage;
 use crate::observe::options::ModelMetricsOptions;
+pub use crate::queue::rate::RateLimit;
 use crate::record::Path;
+pub use crate::sink::elasticsearch::ElasticsearchOptions;
+pub use crate::sink::policy::Policy;
 use crate::sink::store::Retention;
+use crate::source::files;
 
 /// One pipeline file.
 #[derive(Clone)]
@@ -78,40 +79,9 @@ impl std::fmt::Debug for Pipeline {
 #[cfg_attr(test, derive(Debug))]
 pub struct Source {
     /// The files to tail.
-    pub files: Files,
+    pub files: files::Options,
     /// What stands for the host's name in document ids, if configured.
     pub id: Option<String>,
-}
-
-/// Files to tail.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Files {
-    /// Absolute globs, in globset's syntax with `*` not crossing `/`: at least one.
-    pub paths: Vec<String>,
-    /// Absolute globs of what is left out.
-    pub exclude: Vec<String>,
-    /// Where to begin in files that are met at the very first start.
-    pub first_seen: FirstSeen,
-    /// The longest line that is read, in bytes: 64 to 16 Mi.
-    pub line_bytes_max: u64,
-    /// How many files may be open: 1 to 1,000,000.
-    pub open_files_max: u32,
-    /// How often to look for changes where notifications do not come: 10 ms to 1 h.
-    pub poll_interval: Duration,
-    /// A last line without a line end is taken after this long without a change: 1 s to 1 d; never if it is not given.
-    pub unterminated_after: Option<Duration>,
-}
-
-/// Where to begin in a file that is met at the very first start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstSeen {
-    /// At its first byte.
-    Beginning,
-    /// At its end.
-    End,
-    /// At its first byte if it was written to within this time, else at its end.
-    Age(Duration),
 }
 
 /// What looks at every record.
@@ -122,17 +92,6 @@ pub enum Observer {
     ModelMetrics(ModelMetricsOptions),
 }
 
-/// When a batch is closed: whichever comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// At this size in bytes: 4 Ki to 64 Mi.
-    pub bytes_max: u64,
-    /// At this number of items: 1 to 65,536.
-    pub items_max: u32,
-    /// This long after its first item: 0 to 1 min.
-    pub linger: Duration,
-}
-
 /// Bounds of what is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
@@ -140,15 +99,6 @@ pub struct QueueLimits {
     pub memory_bytes_max: u64,
     /// The widest span between read and committed offset, over all files of a pipeline, in bytes: `line_bytes_max` to 1 Ti.
     pub unacknowledged_bytes_max: u64,
-}
-
-/// How fast records may be sent: at least one of the two is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Records in a second.
-    pub records_per_second: Option<NonZeroU32>,
-    /// Bytes in a second: up to 1 Ti.
-    pub bytes_per_second: Option<NonZeroU64>,
 }
 
 /// What happens with records that cannot be handled.
@@ -182,14 +132,16 @@ pub struct Sink {
     pub name: String,
     /// What it is.
     pub options: SinkOptions,
+    /// How it is asked.
+    pub policy: Policy,
 }
 
-/// What a sink is, and how it is used.
+/// What a sink is.
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub enum SinkOptions {
     /// A cluster.
-    Elasticsearch(Box<Elasticsearch>),
+    Elasticsearch(Box<ElasticsearchOptions>),
     /// The embedded store.
     Store(Store),
     /// Lines on standard output.
@@ -205,31 +157,6 @@ impl Sink {
             SinkOptions::Stdout => "stdout",
         }
     }
-}
-
-/// The sink `elasticsearch`.
-#[derive(Clone)]
-#[cfg_attr(test, derive(Debug))]
-pub struct Elasticsearch {
-    /// The nodes, their addresses without credentials, and how they are reached.
-    pub client: ClientOptions,
-    /// What documents are written into.
-    pub target: Target,
-    /// The most requests at a time: 1 to 64.
-    pub in_flight_max: u32,
-    /// How long to wait before another try.
-    pub retry: Retry,
-    /// Tries for an item that fails while its neighbours succeed: 1 to 1,000,000.
-    pub item_attempts_max: u32,
-}
-
-/// How long to wait before another try: doubled from `initial` up to `max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// The first wait: 1 ms to 1 min.
-    pub initial: Duration,
-    /// The longest: `initial` to 1 h.
-    pub max: Duration,
 }
 
 /// The sink `store`.

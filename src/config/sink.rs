@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::field::Field;
-use super::model::{Elasticsearch, Retry, Sink, SinkOptions, Store};
+use super::model::{ElasticsearchOptions, Policy, Sink, SinkOptions, Store};
 use super::report::Span;
 use super::section::Section;
 use super::yaml::Value;
@@ -26,6 +26,7 @@ struct NamedSink {
     /// Where its name stands, or else its kind.
     span: Span,
     options: SinkOptions,
+    policy: Policy,
 }
 
 /// One sink, or a list of them.
@@ -35,13 +36,13 @@ pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
         _ => vec![sink(field)?],
     };
     let mut sinks: Vec<Sink> = Vec::new();
-    for (place, (name, NamedSink { span, options, .. })) in with_names(written).into_iter().enumerate() {
+    for (place, (name, NamedSink { span, options, policy, .. })) in with_names(written).into_iter().enumerate() {
         if let Some(other) = sinks.iter().position(|other| other.name == name) {
             let message = format!("the sinks {} and {} of this list are both called `{name}`", other + 1, place + 1);
             field.context.complain(&span, message, Some("give one of them another `name`".to_owned()));
             return None;
         }
-        sinks.push(Sink { name, options });
+        sinks.push(Sink { name, options, policy });
     }
     Some(sinks)
 }
@@ -63,17 +64,19 @@ fn sink(field: &Field<'_>) -> Option<NamedSink> {
     let name_field = section.field("name");
     let span = name_field.as_ref().map_or_else(|| section.key_span.clone(), |field| field.node.span.clone());
     let name = name_field.map(|field| sink_name(&field));
-    let options = match kind {
-        "elasticsearch" => elasticsearch(&mut section).map(|sink| SinkOptions::Elasticsearch(Box::new(sink))),
-        "store" => store(&mut section),
-        _ => Some(SinkOptions::Stdout),
+    let read = match kind {
+        "elasticsearch" => elasticsearch(&mut section),
+        "store" => Some((store(&mut section), Policy::default())),
+        // One request at a time, so that lines come out in their order.
+        _ => Some((SinkOptions::Stdout, Policy { in_flight_max: 1, ..Policy::default() })),
     };
     section.finish();
     let name = match name {
         Some(read) => Some(read?),
         None => None,
     };
-    Some(NamedSink { kind, name, span, options: options? })
+    let (options, policy) = read?;
+    Some(NamedSink { kind, name, span, options, policy })
 }
 
 fn sink_name(field: &Field<'_>) -> Option<String> {
@@ -86,19 +89,23 @@ fn sink_name(field: &Field<'_>) -> Option<String> {
     field.refuse(&format!("a sink's name has {rule}, at most {NAME_BYTES_MAX} of them"))
 }
 
-fn elasticsearch(section: &mut Section<'_>) -> Option<Elasticsearch> {
+fn elasticsearch(section: &mut Section<'_>) -> Option<(SinkOptions, Policy)> {
     let target = target(section);
     let client = client(section);
+    let policy = policy(section);
+    let options = ElasticsearchOptions { client: client?, target: target? };
+    Some((SinkOptions::Elasticsearch(Box::new(options)), policy))
+}
+
+fn policy(section: &mut Section<'_>) -> Policy {
     let in_flight_max = section.optional("in_flight_max", |field| field.integer(1..=64));
-    let retry = section.optional("retry", retry);
+    let policy = section.optional("retry", retry).unwrap_or_default();
     let item_attempts_max = section.optional("item_attempts_max", |field| field.integer(1..=1_000_000));
-    Some(Elasticsearch {
-        client: client?,
-        target: target?,
-        in_flight_max: in_flight_max.unwrap_or(2),
-        retry: retry.unwrap_or(RETRY),
-        item_attempts_max: item_attempts_max.unwrap_or(50),
-    })
+    Policy {
+        in_flight_max: in_flight_max.map_or(policy.in_flight_max, |requests| requests as usize),
+        item_attempts_max: item_attempts_max.unwrap_or(policy.item_attempts_max),
+        ..policy
+    }
 }
 
 fn client(section: &mut Section<'_>) -> Option<ClientOptions> {
@@ -212,25 +219,25 @@ fn client_certificate(section: &mut Section<'_>) -> Option<(PathBuf, PathBuf)> {
     }
 }
 
-/// What holds when the file says nothing.
-const RETRY: Retry = Retry { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
-
-fn retry(field: &Field<'_>) -> Option<Retry> {
+/// A policy with these waits.
+fn retry(field: &Field<'_>) -> Option<Policy> {
     let mut section = field.section()?;
+    let policy = Policy::default();
     let waits = |longest| Duration::from_millis(1)..=Duration::from_secs(longest);
-    let initial = section.optional("initial", |field| field.duration(waits(60))).unwrap_or(RETRY.initial);
-    let max = section.optional("max", |field| field.duration(waits(3600))).unwrap_or(RETRY.max.max(initial));
-    if max < initial {
+    let retry_initial = section.optional("initial", |field| field.duration(waits(60))).unwrap_or(policy.retry_initial);
+    let retry_max = section.optional("max", |field| field.duration(waits(3600)));
+    let retry_max = retry_max.unwrap_or(policy.retry_max.max(retry_initial));
+    if retry_max < retry_initial {
         section.complain(format!("`{0}.max` is less than `{0}.initial`", section.name), None);
     }
     section.finish();
-    Some(Retry { initial, max })
+    Some(Policy { retry_initial, retry_max, ..policy })
 }
 
-fn store(section: &mut Section<'_>) -> Option<SinkOptions> {
+fn store(section: &mut Section<'_>) -> SinkOptions {
     let path = section.optional("path", Field::file);
     let retention = section.optional("retention", retention);
-    Some(SinkOptions::Store(Store { path, retention: retention.unwrap_or_default() }))
+    SinkOptions::Store(Store { path, retention: retention.unwrap_or_default() })
 }
 
 fn retention(field: &Field<'_>) -> Option<Retention> {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::field::Field;
-use super::model::{Decode, Files, FirstSeen, Source};
+use super::model::{Decode, Source};
 use super::section::nearest;
+use crate::source::files::{self, FirstSeen};
 
 const MIB: u64 = 1 << 20;
 const ID_CHARS_MAX: usize = 128;
@@ -26,7 +27,7 @@ fn source_id(field: &Field<'_>) -> Option<String> {
     }
 }
 
-fn files(field: &Field<'_>) -> Option<Files> {
+fn files(field: &Field<'_>) -> Option<files::Options> {
     let mut section = field.section()?;
     let paths = section.required("paths", |field| field.list(glob));
     let exclude = section.optional("exclude", |field| field.list(glob));
@@ -38,14 +39,15 @@ fn files(field: &Field<'_>) -> Option<Files> {
     let unterminated_range = Duration::from_secs(1)..=Duration::from_secs(86_400);
     let unterminated_after = section.optional("unterminated_after", |field| field.duration(unterminated_range));
     section.finish();
-    Some(Files {
+    Some(files::Options {
         paths: paths?,
         exclude: exclude.unwrap_or_default(),
         first_seen: first_seen.unwrap_or(FirstSeen::Beginning),
-        line_bytes_max: line_bytes_max.unwrap_or(MIB),
-        open_files_max: open_files_max.unwrap_or(16_384),
+        line_bytes_max: line_bytes_max.unwrap_or(MIB) as usize,
+        open_files_max: open_files_max.unwrap_or(16_384) as usize,
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
         unterminated_after,
+        salvage: None,
     })
 }
 
@@ -92,7 +94,7 @@ fn first_seen(field: &Field<'_>) -> Option<FirstSeen> {
         "beginning" => Some(FirstSeen::Beginning),
         "end" => Some(FirstSeen::End),
         text if text.starts_with(|c: char| c.is_ascii_digit()) => {
-            field.duration(Duration::ZERO..=Duration::from_secs(3650 * 86_400)).map(FirstSeen::Age)
+            field.duration(Duration::ZERO..=Duration::from_secs(3650 * 86_400)).map(FirstSeen::Within)
         }
         text => {
             let hint =

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -155,6 +156,17 @@ pub struct Item {
     document_end: u32,
     /// The line it was made from; inferlog's own documents have none.
     pub origin: Option<Origin>,
+}
+
+/// When a batch is sealed: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// At this size in bytes: 4 Ki to 64 Mi.
+    pub bytes_max: usize,
+    /// At this number of documents: 1 to 65,536.
+    pub items_max: usize,
+    /// This long after its first line: 0 to 1 min.
+    pub linger: Duration,
 }
 
 /// Rendered documents on their way to the sinks.

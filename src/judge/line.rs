@@ -42,7 +42,7 @@ impl Judge {
         Judge {
             decode: pipeline.decode,
             enrichment: enrichment::enrichment_on(host, pipeline, counters),
-            line_bytes_max: pipeline.source.files.line_bytes_max,
+            line_bytes_max: pipeline.source.files.line_bytes_max as u64,
         }
     }
 

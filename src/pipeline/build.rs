@@ -4,7 +4,6 @@
 //! wires the stages together. Connects to nothing.
 
 use std::fs::File;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -14,10 +13,10 @@ use super::books::Books;
 use super::delivery::Delivery;
 use super::health::Health;
 use super::outbox::{Lane, Outbox, OutboxAtStart};
-use super::outlet::{Outlet, RateLimit};
+use super::outlet::Outlet;
 use super::pulse::Pulse;
 use super::settle::NamedSink;
-use super::stages::{BatchLimits, Stages};
+use super::stages::Stages;
 use super::{Limits, Pipeline, Stop};
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError, Raw, Why};
@@ -29,12 +28,11 @@ use crate::judge::line::Judge;
 use crate::observe::{Observers, PublishedCounts};
 use crate::proof::accounts::{Accounts, AccountsAtStart, Subject};
 use crate::queue::Queue;
+use crate::sink::Sink;
 use crate::sink::elasticsearch::Elasticsearch;
-use crate::sink::policy::Policy;
 use crate::sink::stdout::Stdout;
-use crate::sink::store::{Store, StoreError};
-use crate::sink::{self, Sink};
-use crate::source::files::{self, Files, FirstSeen};
+use crate::sink::store::{Store, StoreError, StoreOptions};
+use crate::source::files::{self, Files};
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, JsonText, Loaded};
 use crate::state::folder::{checkpoint_file, dead_letter_folder, salvage_folder, state_folder, store_file};
 use crate::state::lock::{LockError, lock};
@@ -129,10 +127,11 @@ pub fn build(
         observers,
         Arc::clone(&dead_letter),
         counters.clone(),
-        batch_limits(pipeline.batch),
+        pipeline.batch,
         spent,
     );
-    let source = Files::new(files_options(&pipeline.source.files, &folder), entries, counters.clone(), wake.clone())?;
+    let files = files::Options { salvage: Some(salvage_folder(&folder)), ..pipeline.source.files.clone() };
+    let source = Files::new(files, entries, counters.clone(), wake.clone())?;
     let pulse = Arc::<Pulse>::default();
     let books = Books {
         pipeline: pipeline.name.clone(),
@@ -150,7 +149,7 @@ pub fn build(
         name: pipeline.name.clone(),
         source,
         stages,
-        outlet: Outlet::new(queues, rate_limit(pipeline.rate_limit), wake.clone()),
+        outlet: Outlet::new(queues, pipeline.rate_limit.unwrap_or_default(), wake.clone()),
         books,
         counters: counters.clone(),
         limits,
@@ -269,33 +268,6 @@ pub(crate) fn dead_letter_options(pipeline: &model::Pipeline) -> dead_letter::Op
     dead_letter::Options { raw, bytes_max, when_full }
 }
 
-fn batch_limits(limits: model::BatchLimits) -> BatchLimits {
-    BatchLimits { bytes_max: limits.bytes_max as usize, items_max: limits.items_max as usize, linger: limits.linger }
-}
-
-fn rate_limit(limit: Option<model::RateLimit>) -> RateLimit {
-    let Some(limit) = limit else { return RateLimit::default() };
-    let bytes = limit.bytes_per_second.map(|bytes| u32::try_from(bytes.get()).unwrap_or(u32::MAX));
-    RateLimit { records_per_second: limit.records_per_second, bytes_per_second: bytes.and_then(NonZeroU32::new) }
-}
-
-fn files_options(files: &model::Files, folder: &Path) -> files::Options {
-    files::Options {
-        paths: files.paths.clone(),
-        exclude: files.exclude.clone(),
-        first_seen: match files.first_seen {
-            model::FirstSeen::Beginning => FirstSeen::Beginning,
-            model::FirstSeen::End => FirstSeen::End,
-            model::FirstSeen::Age(age) => FirstSeen::Within(age),
-        },
-        line_bytes_max: files.line_bytes_max as usize,
-        open_files_max: files.open_files_max as usize,
-        poll_interval: files.poll_interval,
-        unterminated_after: files.unterminated_after,
-        salvage: Some(salvage_folder(folder)),
-    }
-}
-
 /// See [`Subject::named_kinds`].
 fn named_kinds(sinks: &[model::Sink]) -> Vec<(&'static str, String)> {
     let mut named: Vec<(&'static str, String)> = Vec::new();
@@ -333,31 +305,15 @@ fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
 }
 
 pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<NamedSink, BuildError> {
-    let name = sink.name.as_str().into();
-    let (sink, policy): (Arc<dyn Sink>, Policy) = match &sink.options {
-        SinkOptions::Elasticsearch(options) => {
-            let policy = Policy {
-                in_flight_max: options.in_flight_max as usize,
-                retry_initial: options.retry.initial,
-                retry_max: options.retry.max,
-                item_attempts_max: options.item_attempts_max,
-            };
-            let target = options.target.clone();
-            let sink = Elasticsearch::new(sink::elasticsearch::ElasticsearchOptions {
-                client: options.client.clone(),
-                target,
-            })?;
-            (Arc::new(sink), policy)
-        }
+    let opened: Arc<dyn Sink> = match &sink.options {
+        SinkOptions::Elasticsearch(options) => Arc::new(Elasticsearch::new(options)?),
         SinkOptions::Store(options) => {
             let path = store_path(data_dir, pipeline, options);
-            let store = Store::open(sink::store::StoreOptions { path, retention: options.retention })?;
-            (Arc::new(store), Policy::default())
+            Arc::new(Store::open(StoreOptions { path, retention: options.retention })?)
         }
-        // One request at a time, so that lines come out in their order.
-        SinkOptions::Stdout => (Arc::new(Stdout::new()), Policy { in_flight_max: 1, ..Policy::default() }),
+        SinkOptions::Stdout => Arc::new(Stdout::new()),
     };
-    Ok(NamedSink { name, sink, policy })
+    Ok(NamedSink { name: sink.name.as_str().into(), sink: opened, policy: sink.policy })
 }
 
 /// The Elasticsearch sink as the file describes it; `None` where it describes another one.
@@ -366,7 +322,5 @@ pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> 
 /// When a certificate file cannot be read.
 pub fn elasticsearch(sink: &model::Sink) -> Result<Option<Elasticsearch>, BuildError> {
     let SinkOptions::Elasticsearch(options) = &sink.options else { return Ok(None) };
-    let options =
-        sink::elasticsearch::ElasticsearchOptions { client: options.client.clone(), target: options.target.clone() };
     Ok(Some(Elasticsearch::new(options)?))
 }

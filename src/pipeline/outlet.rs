@@ -1,26 +1,14 @@
 //! The outlet: from sealed batches to the queues of the sinks, at the pace that is allowed.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota};
 
 use super::stages::Shipment;
 use crate::flow::in_flight::{InFlight, Settlement};
 use crate::flow::wake::Wake;
 use crate::queue::Queue;
-
-/// How fast documents may be sent; what is over it waits, nothing is dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct RateLimit {
-    /// Documents in a second.
-    pub(super) records_per_second: Option<NonZeroU32>,
-    /// Bytes of documents in a second.
-    pub(super) bytes_per_second: Option<NonZeroU32>,
-}
+use crate::queue::rate::{Debt, Limiters, RateLimit};
 
 /// All queues of a pipeline.
 #[derive(Debug)]
@@ -33,33 +21,11 @@ pub(super) struct Outlet {
     next_send: Option<Instant>,
 }
 
-#[derive(Debug)]
-struct Limiters {
-    records: Option<Limiter>,
-    bytes: Option<Limiter>,
-}
-
-#[derive(Debug)]
-struct Limiter {
-    limiter: DefaultDirectRateLimiter,
-    burst: NonZeroU32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Debt {
-    records: u32,
-    bytes: u32,
-}
-
 impl Outlet {
     /// Connects the queues; `wake` is rung by acknowledgements.
     pub(super) fn new(queues: Vec<Queue>, rate_limit: RateLimit, wake: Wake) -> Outlet {
         let in_flight = InFlight::new(queues.len(), wake);
-        let limiters = Limiters {
-            records: rate_limit.records_per_second.map(Limiter::new),
-            bytes: rate_limit.bytes_per_second.map(Limiter::new),
-        };
-        Outlet { queues, in_flight, limiters, owed: None, next_send: None }
+        Outlet { queues, in_flight, limiters: Limiters::new(rate_limit), owed: None, next_send: None }
     }
 
     /// Sends as many batches as there is room for and the rate allows, in their order.
@@ -127,34 +93,10 @@ impl Outlet {
     }
 }
 
-impl Limiters {
-    /// Takes what is owed as far as the rates allow; the wait for the rest, if there is one.
-    fn take(&self, owed: &mut Debt) -> Option<Duration> {
-        let records = self.records.as_ref().and_then(|limiter| limiter.take(&mut owed.records));
-        let bytes = self.bytes.as_ref().and_then(|limiter| limiter.take(&mut owed.bytes));
-        records.max(bytes)
-    }
-}
-
-impl Limiter {
-    fn new(per_second: NonZeroU32) -> Limiter {
-        Limiter { limiter: DefaultDirectRateLimiter::direct(Quota::per_second(per_second)), burst: per_second }
-    }
-
-    fn take(&self, owed: &mut u32) -> Option<Duration> {
-        while let Some(part) = NonZeroU32::new((*owed).min(self.burst.get())) {
-            match self.limiter.check_n(part) {
-                Ok(Ok(())) => *owed -= part.get(),
-                Ok(Err(not_until)) => return Some(not_until.wait_time_from(DefaultClock::default().now())),
-                Err(_) => unreachable!("BUG: never more than the burst is asked for"),
-            }
-        }
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::flow::batch::{Batch, ID_CHARACTERS, Id, Origin};
 

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::Utc;
 
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
 use crate::enrich::{Enrichment, Nobody, Sight, Source};
 use crate::flow::ack::Mark;
-use crate::flow::batch::{Batch, Id, Origin};
+use crate::flow::batch::{Batch, BatchLimits, Id, Origin};
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
@@ -23,17 +23,6 @@ use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::{Counter, Counters};
 use crate::text::digest::sha256_hexadecimal;
 use crate::text::pattern_redaction;
-
-/// When a batch is sealed: whichever comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BatchLimits {
-    /// At this size in bytes.
-    pub(super) bytes_max: usize,
-    /// At this number of documents.
-    pub(super) items_max: usize,
-    /// This long after its first line.
-    pub(super) linger: Duration,
-}
 
 /// A batch that is ready to go, and what it stands for.
 #[derive(Debug)]

@@ -4,6 +4,8 @@
 //! queue refuses; nothing in it is ever thrown away. The reading side is asynchronous, the writing side never waits
 //! here: it asks [`Queue::has_room`] and does its other work meanwhile.
 
+pub mod rate;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

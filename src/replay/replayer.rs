@@ -15,7 +15,7 @@ use crate::dead_letter::sift::{Judge, Judgement};
 use crate::dead_letter::{DeadLetter, DeadLetterError};
 use crate::enrich::{Nobody, Source};
 use crate::flow::answer::Trouble;
-use crate::flow::batch::{Batch, Id, Origin, SourceFile};
+use crate::flow::batch::{Batch, BatchLimits, Id, Origin, SourceFile};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment::host_name;
@@ -131,9 +131,8 @@ impl Replay<'_> {
         let apart = Telemetry::default().pipeline(&pipeline.name);
         let mut replayer = Replayer {
             trial: Trial::new(pipeline, &host_name(), &apart),
-            line_bytes_max: pipeline.source.files.line_bytes_max,
-            batch_bytes_max: pipeline.batch.bytes_max as usize,
-            batch_items_max: pipeline.batch.items_max as usize,
+            line_bytes_max: pipeline.source.files.line_bytes_max as u64,
+            batch: pipeline.batch,
             sinks: Sinks::open(pipeline, data_dir, counters, means)?,
             origins: Origins::default(),
             selection,
@@ -154,8 +153,7 @@ impl Replay<'_> {
 struct Replayer<'r> {
     trial: Trial,
     line_bytes_max: u64,
-    batch_bytes_max: usize,
-    batch_items_max: usize,
+    batch: BatchLimits,
     sinks: Sinks,
     origins: Origins,
     selection: &'r Selection,
@@ -239,7 +237,7 @@ impl Judge for Replayer<'_> {
                     self.tell(entry, from, "remains", Some(why.to_owned()));
                 }
             }
-            if batch.body().len() >= self.batch_bytes_max || sent.len() >= self.batch_items_max {
+            if batch.body().len() >= self.batch.bytes_max || sent.len() >= self.batch.items_max {
                 self.settle(&entries, std::mem::take(&mut batch), std::mem::take(&mut sent), &mut judgements);
             }
         }

@@ -22,9 +22,9 @@ use crate::flow::batch::{Batch, Id, Stream};
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
 pub struct ElasticsearchOptions {
-    /// The servers.
+    /// The nodes, their addresses without credentials, and how they are reached.
     pub client: ClientOptions,
-    /// The data stream or index.
+    /// What documents are written into.
     pub target: Target,
 }
 
@@ -41,14 +41,14 @@ pub struct Elasticsearch {
 
 impl Elasticsearch {
     /// Makes the sink; reads certificate files, connects to nothing.
-    pub fn new(options: ElasticsearchOptions) -> Result<Elasticsearch, OptionsError> {
-        let client = Client::new(&options.client)?;
-        let bulk_path = match &options.target {
+    pub fn new(options: &ElasticsearchOptions) -> Result<Elasticsearch, OptionsError> {
+        let (client, target) = (Client::new(&options.client)?, options.target.clone());
+        let bulk_path = match &target {
             Target::DataStream(stream) => format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH),
             Target::Index(_) => format!("_bulk?filter_path={}", bulk::FILTER_PATH),
         };
-        let accounts_path = format!("{}/_bulk?filter_path={}", options.target.accounts(), bulk::FILTER_PATH);
-        Ok(Elasticsearch { client, target: options.target, bulk_path, accounts_path, erased: RwLock::default() })
+        let accounts_path = format!("{}/_bulk?filter_path={}", target.accounts(), bulk::FILTER_PATH);
+        Ok(Elasticsearch { client, target, bulk_path, accounts_path, erased: RwLock::default() })
     }
 
     async fn deliver_once(&self, request: &Request) -> Answer {

@@ -5,13 +5,13 @@ use std::time::Duration;
 /// How a sink is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The most requests at a time.
+    /// The most requests at a time: 1 to 64.
     pub in_flight_max: usize,
-    /// The wait before the second try; doubled for each further one.
+    /// The wait before the second try, 1 ms to 1 min; doubled for each further one.
     pub retry_initial: Duration,
-    /// The longest wait between two tries.
+    /// The longest wait between two tries: `retry_initial` to 1 h.
     pub retry_max: Duration,
-    /// Tries for an item on which the server fails while its neighbours succeed.
+    /// Tries for an item on which the server fails while its neighbours succeed: 1 to 1,000,000.
     pub item_attempts_max: u32,
 }
 

@@ -79,7 +79,7 @@ fn response(status: &str, body: &str) -> Script {
 
 fn sink(hosts: Vec<Url>, request_timeout: Duration) -> Elasticsearch {
     let client = ClientOptions { request_timeout, ..ClientOptions::new(hosts) };
-    Elasticsearch::new(ElasticsearchOptions { client, target: Target::data_stream("logs-faults").unwrap() }).unwrap()
+    Elasticsearch::new(&ElasticsearchOptions { client, target: Target::data_stream("logs-faults").unwrap() }).unwrap()
 }
 
 const GOOD: &str = r#"{"took":1,"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}}]}"#;
@@ -303,7 +303,7 @@ async fn a_proxy_that_does_not_answer_or_does_not_let_through_is_named_without_i
         let options =
             ClientOptions { proxy: Some(Proxy::new(&with_user(proxy.clone()))), ..ClientOptions::new(vec![host]) };
         let target = Target::data_stream("logs-faults").unwrap();
-        let sink = Elasticsearch::new(ElasticsearchOptions { client: options, target }).unwrap();
+        let sink = Elasticsearch::new(&ElasticsearchOptions { client: options, target }).unwrap();
         let Answer::Wait(trouble) = ship(&sink).await else { panic!("{words}") };
         let problem = trouble.problem.replace(proxy.as_str().trim_end_matches('/'), "P");
         let problem = problem.replace(&format!("{scheme}://es.invalid:9243"), "H");
@@ -320,7 +320,7 @@ async fn a_proxy_and_a_path_before_elasticsearch_are_used() {
     let hosts = vec![Url::parse("http://es.invalid:9200/search/cluster").unwrap()];
     let client = ClientOptions { proxy: Some(Proxy::new(&proxy)), ..ClientOptions::new(hosts) };
     let target = Target::data_stream("logs-faults").unwrap();
-    let sink = Elasticsearch::new(ElasticsearchOptions { client, target }).unwrap();
+    let sink = Elasticsearch::new(&ElasticsearchOptions { client, target }).unwrap();
     assert_eq!(ship(&sink).await, Answer::Items(vec![Outcome::Indexed, Outcome::Indexed]));
     let head = heads.lock().unwrap()[0].clone();
     assert!(head.starts_with("post http://es.invalid:9200/search/cluster/logs-faults/_bulk?filter_path="), "{head}");

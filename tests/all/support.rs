@@ -71,7 +71,7 @@ impl Node {
     }
 
     pub(crate) fn sink(&self, target: &Target) -> Elasticsearch {
-        Elasticsearch::new(ElasticsearchOptions { client: self.options.clone(), target: target.clone() }).unwrap()
+        Elasticsearch::new(&ElasticsearchOptions { client: self.options.clone(), target: target.clone() }).unwrap()
     }
 
     /// Removes what an earlier run on the same node left behind.

@@ -55,7 +55,7 @@ impl FileJudge {
         FileJudge {
             judge: line::Judge::new(pipeline, &host_name(), &Telemetry::default().pipeline(&pipeline.name)),
             space: Space::default(),
-            line_bytes_max: pipeline.source.files.line_bytes_max as usize,
+            line_bytes_max: pipeline.source.files.line_bytes_max,
             buffer: Vec::new(),
         }
     }

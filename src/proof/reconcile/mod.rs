@@ -45,6 +45,7 @@ use crate::flow::tally::{IdSum, Tally};
 use crate::judge::enrichment::host_name;
 use crate::pipeline::build;
 use crate::sink::store::{Reader, Store};
+use crate::source::files;
 use crate::source::files::file::TailedFile;
 use crate::source::files::locate::locate;
 use crate::source::files::waiting::Waiting;
@@ -164,7 +165,7 @@ pub async fn reconcile(
 }
 
 /// What is not settled of the files that match now. What cannot be looked at may be any of it.
-fn waiting(files: &model::Files, entries: &[FileEntry], scope: Scope) -> Result<Waiting, ReconcileError> {
+fn waiting(files: &files::Options, entries: &[FileEntry], scope: Scope) -> Result<Waiting, ReconcileError> {
     let waiting = Waiting::look(&files.paths, &files.exclude, entries)?;
     match waiting.unreadable.first() {
         Some(unreadable) if scope == Scope::Matching => Err(ReconcileError::Unreadable {

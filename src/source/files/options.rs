@@ -65,7 +65,7 @@ pub enum FirstSeen {
 /// Which files to read, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Absolute globs.
+    /// Absolute globs, in globset's syntax with `*` not crossing `/`: at least one.
     pub paths: Vec<String>,
     /// Absolute globs of what to leave out.
     pub exclude: Vec<String>,
