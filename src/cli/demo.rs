@@ -4,23 +4,25 @@
 //! the embedded store. A live line shows what happens, and at the end there is a summary with commands to try.
 
 use std::io::IsTerminal as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::run::limits;
+use super::run::{Listen, bind, limits, listen, serve};
 use super::{
     COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load, print, print_table, runtime, say, start_log,
 };
 use crate::config::model::Pipeline;
-use crate::demo::writers::{RECORDS_PER_SECOND, RECORDS_PER_SECOND_FAST, Writers};
+use crate::demo::writers::{Traffic, Writers};
 use crate::pipeline::RunEnd;
 use crate::pipeline::supervisor::Supervisor;
 use crate::sink::store::{Reader, Store};
 use crate::state::folder::{data_dir, state_folder, store_file};
 use crate::state::lock::lock;
+use crate::text::units::{format_duration, parse_duration};
 
 /// The pipeline of the demo, as a user would write it.
 const PIPELINE: &str = include_str!("demo.yaml");
@@ -34,13 +36,71 @@ const DRAWN_EVERY: Duration = Duration::from_millis(200);
 /// Where there is no terminal, a line is printed this often.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
+/// The pace without an end, and of so many records, in records a second.
+const RECORDS_PER_SECOND: u32 = 2_000;
+const RECORDS_PER_SECOND_FAST: u32 = 20_000;
+
+/// The pace around an episode, in records a window of drift: enough of every version to tell drift from chance.
+const RECORDS_PER_WINDOW: u32 = 24_000;
+
+/// The longest window of drift around an episode, and how many of them an episode has at least, as far as that goes.
+const WINDOW_SECONDS_MAX: u64 = 60;
+const WINDOWS_OF_EPISODE: u64 = 10;
+
+/// How long an episode may be.
+const EPISODE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// End after this many records; without it, Ctrl-C ends the demo
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     records: Option<u64>,
+    /// Traffic for dashboards: an episode of drift and low confidence of this length, half of it quiet before and after
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10m", value_parser = episode)]
+    #[arg(conflicts_with = "records")]
+    episode: Option<Duration>,
+    /// Address of /metrics, /healthz and /readyz, or `off` [default: off; with --episode 127.0.0.1:9614]
+    #[arg(long, value_name = "ADDR|off", value_parser = listen)]
+    listen: Option<Listen>,
     #[command(flatten)]
     state: StateFolder,
+}
+
+fn episode(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    let expected = || "expected a time from 1s to 24h, such as `10m`".to_owned();
+    if EPISODE.contains(&duration) { Ok(duration) } else { Err(expected()) }
+}
+
+impl Arguments {
+    fn traffic(&self) -> Traffic {
+        match (self.episode, self.records) {
+            (Some(length), _) => Traffic::Episode(length),
+            (None, Some(records)) => Traffic::Records(records),
+            (None, None) => Traffic::Endless,
+        }
+    }
+
+    /// Where the server is to listen; `None` is the default address, which may be somebody else's.
+    fn listen(&self) -> Option<Listen> {
+        self.listen.or(self.episode.is_none().then_some(Listen::Off))
+    }
+}
+
+/// The window of drift, in seconds.
+fn window_seconds(traffic: Traffic) -> u64 {
+    match traffic {
+        Traffic::Episode(length) => (length.as_secs() / WINDOWS_OF_EPISODE).clamp(1, WINDOW_SECONDS_MAX),
+        Traffic::Records(_) | Traffic::Endless => WINDOW_SECONDS_MAX,
+    }
+}
+
+fn records_per_second(traffic: Traffic) -> u32 {
+    match traffic {
+        Traffic::Records(_) => RECORDS_PER_SECOND_FAST,
+        Traffic::Endless => RECORDS_PER_SECOND,
+        Traffic::Episode(_) => RECORDS_PER_WINDOW / window_seconds(traffic) as u32,
+    }
 }
 
 /// Where the demo keeps what it makes; both are begun anew each time.
@@ -62,6 +122,7 @@ struct Progress {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
+    let (traffic, listen) = (arguments.traffic(), arguments.listen());
     let data_dir = data_dir(arguments.state.data_dir);
     let folder = state_folder(&data_dir, "demo");
     if folder.exists() && !data_dir.join(FILES).exists() {
@@ -78,7 +139,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let pipelines = load(&[folders.files.join("demo.yaml")])?;
     let runtime = runtime()?;
     let started = Instant::now();
-    let shown = runtime.block_on(show(&pipelines, &folders, arguments.records));
+    let shown = runtime.block_on(show(&pipelines, &folders, traffic, listen));
     runtime.shutdown_background();
     let (written, ended) = shown?;
     summarise(&folders, &pipelines, written, started.elapsed(), &ended)
@@ -107,17 +168,29 @@ impl Folders {
 async fn show(
     pipelines: &[Pipeline],
     folders: &Folders,
-    records: Option<u64>,
+    traffic: Traffic,
+    listen: Option<Listen>,
 ) -> Result<(u64, Vec<(String, RunEnd)>), Failure> {
     let failed = |error: std::io::Error| Failure::new(&error, None);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let listener = bind(listen).await?;
     let mut supervisor =
         Supervisor::start(pipelines, &folders.data_dir, limits(false)).map_err(|error| Failure::new(&error, None))?;
-    let pace = if records.is_some() { RECORDS_PER_SECOND_FAST } else { RECORDS_PER_SECOND };
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    listener.into_iter().for_each(|listener| serve(listener, &supervisor));
     let logs = folders.files.join("logs");
-    let mut writers = Writers::start(&logs, records, pace).map_err(failed)?;
+    let mut writers = Writers::start(&logs, traffic, records_per_second(traffic)).map_err(failed)?;
     say(&format!("two sample model servers write into {}", logs.display()));
+    address.iter().for_each(|address| say(&format!("metrics: http://{address}/metrics")));
+    if let Traffic::Episode(length) = traffic {
+        say(&format!(
+            "for {}, then {} of drift and low confidence, then {} without",
+            format_duration(length / 2),
+            format_duration(length),
+            format_duration(length / 2)
+        ));
+    }
     follow(&supervisor, &writers, &folders.store(), [&mut interrupt, &mut terminate]).await;
     let written = writers.stop().map_err(failed)?;
     // Ctrl-C stops the writers first: what they wrote is still read and shipped.

@@ -48,12 +48,12 @@ pub(super) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listen {
+pub(super) enum Listen {
     At(SocketAddr),
     Off,
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen::Off);
     }
@@ -91,15 +91,7 @@ async fn run_all(
     let mut supervisor =
         Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, error.hint()))?;
     if let Some(listener) = listener {
-        let pipelines = supervisor.pipelines.iter().map(|pipeline| server::PipelineStatus {
-            name: pipeline.name.clone(),
-            is_running: Arc::clone(&pipeline.is_running),
-            pulse: Arc::clone(&pipeline.pulse),
-            health: pipeline.health.clone(),
-        });
-        let pipelines = Arc::new(pipelines.collect());
-        let served = ProcessStatus { telemetry: Arc::clone(&supervisor.telemetry), pipelines };
-        tokio::spawn(server::serve(listener, served));
+        serve(listener, &supervisor);
     }
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), data_dir = %data_dir.display(), "running");
@@ -110,6 +102,18 @@ async fn run_all(
     let ended = wait(&mut supervisor, &mut signals).await;
     supervisor.pipelines.iter().zip(pipelines).for_each(|(running, pipeline)| sum_up(running, pipeline));
     Ok(ended)
+}
+
+/// Answers for these pipelines until the runtime ends.
+pub(super) fn serve(listener: tokio::net::TcpListener, supervisor: &Supervisor) {
+    let pipelines = supervisor.pipelines.iter().map(|pipeline| server::PipelineStatus {
+        name: pipeline.name.clone(),
+        is_running: Arc::clone(&pipeline.is_running),
+        pulse: Arc::clone(&pipeline.pulse),
+        health: pipeline.health.clone(),
+    });
+    let pipelines = Arc::new(pipelines.collect());
+    tokio::spawn(server::serve(listener, ProcessStatus { telemetry: Arc::clone(&supervisor.telemetry), pipelines }));
 }
 
 /// Says when pipeline files are no longer what was loaded.
@@ -166,7 +170,7 @@ fn part(what: &str, mut counts: BTreeMap<String, u64>) -> String {
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.
-async fn bind(listen: Option<Listen>) -> Result<Option<tokio::net::TcpListener>, Failure> {
+pub(super) async fn bind(listen: Option<Listen>) -> Result<Option<tokio::net::TcpListener>, Failure> {
     let address = match listen {
         Some(Listen::Off) => return Ok(None),
         Some(Listen::At(address)) => address,

@@ -5,15 +5,26 @@
 //! its versions and then nothing but inferences: some fail, a few are made with little confidence, and from time to time
 //! comes an episode in which a new version takes over, meets inputs that it was not trained on, and is unsure of most.
 
+use std::ops::Range;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use fastrand::Rng;
 
 /// Episodes come once in this many lines.
 const EPISODE_EVERY: u64 = 20_000;
 /// Lines of each such period that are in the episode.
-const EPISODE: std::ops::Range<u64> = 400..2_400;
+const EPISODE: Range<u64> = 400..2_400;
 /// How many inferences of a thousand fail.
 const FAILURES_PER_MILLE: u32 = 15;
+
+/// When episodes come.
+#[derive(Clone, Debug)]
+pub(super) enum Episodes {
+    /// Again and again, by the number of the line.
+    ByLine,
+    /// Once, by the clock.
+    During(Range<DateTime<Utc>>),
+}
 
 /// What a sample model server is.
 pub(super) struct Model {
@@ -52,14 +63,15 @@ pub(super) const MODELS: [Model; 2] = [
 /// A model server that runs.
 pub(super) struct ModelServer {
     model: &'static Model,
+    episodes: Episodes,
     random: Rng,
     request_ids: Rng,
     lines: u64,
 }
 
 impl ModelServer {
-    pub(super) fn new(model: &'static Model) -> ModelServer {
-        ModelServer { model, random: Rng::with_seed(model.seed), request_ids: Rng::new(), lines: 0 }
+    pub(super) fn new(model: &'static Model, episodes: Episodes) -> ModelServer {
+        ModelServer { model, episodes, random: Rng::with_seed(model.seed), request_ids: Rng::new(), lines: 0 }
     }
 
     /// Its next line, with the line end.
@@ -69,7 +81,10 @@ impl ModelServer {
         let loaded = usize::try_from(number).ok().and_then(|number| self.model.versions.get(number));
         let members = match loaded {
             Some((version, _)) => self.model_loaded(version),
-            None => self.inference(EPISODE.contains(&(number % EPISODE_EVERY))),
+            None => self.inference(match &self.episodes {
+                Episodes::ByLine => EPISODE.contains(&(number % EPISODE_EVERY)),
+                Episodes::During(episode) => episode.contains(&now),
+            }),
         };
         let time = now.to_rfc3339_opts(SecondsFormat::Micros, true);
         format!("{{{members}, \"timestamp\": \"{time}\"}}\n")
@@ -176,7 +191,7 @@ mod tests {
     use super::*;
 
     fn records(model: &'static Model, count: usize) -> Vec<Value> {
-        let mut server = ModelServer::new(model);
+        let mut server = ModelServer::new(model, Episodes::ByLine);
         let line = |_| {
             let line = server.line(DateTime::UNIX_EPOCH);
             assert!(line.ends_with("\"timestamp\": \"1970-01-01T00:00:00.000000Z\"}\n"), "{line}");
@@ -245,6 +260,18 @@ mod tests {
             assert!(low_percent(400..2_400) >= 50, "{}", low_percent(400..2_400));
             assert!(low_percent(3..400) <= 6, "{}", low_percent(3..400));
         }
+    }
+
+    #[test]
+    fn an_episode_by_the_clock_is_as_long_as_it_is_told() {
+        let at = |second: i64| DateTime::from_timestamp(second, 0).unwrap();
+        let mut server = ModelServer::new(&MODELS[0], Episodes::During(at(100)..at(200)));
+        let mut new_categories = |second: i64| {
+            let lines = (0..200).map(|_| server.line(at(second)));
+            lines.filter(|line| line.contains("gift_cards")).count()
+        };
+        // The first lines are of models that are loaded.
+        assert_eq!([99, 100, 199, 200].map(&mut new_categories), [0, 200, 200, 0]);
     }
 
     #[test]

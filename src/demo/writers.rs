@@ -15,12 +15,18 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use fs_err::{File, OpenOptions};
 
-use super::models::{MODELS, Model, ModelServer};
+use super::models::{Episodes, MODELS, Model, ModelServer};
 
-/// The pace of the demo without an end, in records a second.
-pub const RECORDS_PER_SECOND: u32 = 2_000;
-/// The pace of the demo with an end, in records a second.
-pub const RECORDS_PER_SECOND_FAST: u32 = 20_000;
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// So many lines over all logs.
+    Records(u64),
+    /// Until it is stopped.
+    Endless,
+    /// One episode that lasts so long, between two quiet times of half of it each.
+    Episode(Duration),
+}
 
 /// How often a writer looks how much is due.
 const TICK: Duration = Duration::from_millis(10);
@@ -46,10 +52,10 @@ struct Shared {
 }
 
 impl Writers {
-    /// Starts writing into a folder, which is made if it is not there: exactly `records` lines over both logs, or until
-    /// stopped, at this total pace (0 is taken as 1). Fails if a log cannot be opened or a thread not be started.
-    pub fn start(folder: &Path, records: Option<u64>, records_per_second: u32) -> io::Result<Writers> {
-        start_rotating_at(LOG_BYTES_MAX, folder, records, records_per_second)
+    /// Starts writing into a folder, which is made if it is not there, at this total pace (0 is taken as 1). Fails if a
+    /// log cannot be opened or a thread not be started.
+    pub fn start(folder: &Path, traffic: Traffic, records_per_second: u32) -> io::Result<Writers> {
+        start_rotating_at(LOG_BYTES_MAX, folder, traffic, records_per_second)
     }
 
     /// Lines written so far, over both logs.
@@ -84,19 +90,27 @@ impl Drop for Writers {
 fn start_rotating_at(
     log_bytes_max: u64,
     folder: &Path,
-    records: Option<u64>,
+    traffic: Traffic,
     records_per_second: u32,
 ) -> io::Result<Writers> {
     fs_err::create_dir_all(folder)?;
+    let (episodes, ends_after) = match traffic {
+        Traffic::Records(_) | Traffic::Endless => (Episodes::ByLine, Duration::MAX),
+        Traffic::Episode(length) => {
+            let start = Utc::now() + length / 2;
+            (Episodes::During(start..start + length), length * 2)
+        }
+    };
     let mut writers = Writers { shared: Arc::default(), threads: Vec::new() };
     let share =
         |total: u64, n: usize| total / MODELS.len() as u64 + u64::from((n as u64) < total % MODELS.len() as u64);
     for (n, model) in MODELS.iter().enumerate() {
         let writer = Writer {
             shared: Arc::clone(&writers.shared),
-            log: Log::open(folder, model, log_bytes_max, records.is_none())?,
-            server: ModelServer::new(model),
-            records: records.map_or(u64::MAX, |records| share(records, n)),
+            log: Log::open(folder, model, log_bytes_max, traffic == Traffic::Endless)?,
+            server: ModelServer::new(model, episodes.clone()),
+            records: if let Traffic::Records(records) = traffic { share(records, n) } else { u64::MAX },
+            ends_after,
             records_per_second: share(records_per_second.into(), n).max(1),
         };
         writers.threads.push(Builder::new().name(model.name.to_owned()).spawn(|| writer.run())?);
@@ -110,6 +124,7 @@ struct Writer {
     log: Log,
     server: ModelServer,
     records: u64,
+    ends_after: Duration,
     records_per_second: u64,
 }
 
@@ -119,7 +134,7 @@ impl Writer {
         let in_ticks = |ticks: u64| ticks * self.records_per_second * TICK.as_millis() as u64 / 1_000;
         let at_once_max = in_ticks(TICKS_AT_ONCE_MAX).max(1);
         let mut done = 0;
-        while done < self.records && !self.shared.stop.load(Ordering::Acquire) {
+        while done < self.records && start.elapsed() < self.ends_after && !self.shared.stop.load(Ordering::Acquire) {
             let due = (start.elapsed().as_secs_f64() * self.records_per_second as f64) as u64;
             let count = due.saturating_sub(done).min(at_once_max).min(self.records - done);
             if count > 0 {
@@ -226,7 +241,7 @@ mod tests {
     fn so_many_records_as_asked_are_in_the_files() {
         for (records, of_each) in [(0, [0, 0]), (1, [1, 0]), (2, [1, 1]), (5_001, [2_501, 2_500])] {
             let folder = tempfile::tempdir().unwrap();
-            let mut writers = Writers::start(folder.path(), Some(records), 100_000).unwrap();
+            let mut writers = Writers::start(folder.path(), Traffic::Records(records), 100_000).unwrap();
             wait(&writers, u64::MAX);
             assert_eq!(writers.stop().unwrap(), records);
             let names = ["anomaly-detector.ndjson", "chatbot-api.ndjson"].map(str::to_owned);
@@ -238,21 +253,32 @@ mod tests {
     fn what_has_no_end_keeps_its_pace_until_it_is_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let start = Instant::now();
-        let mut writers = Writers::start(folder.path(), None, RECORDS_PER_SECOND).unwrap();
+        let mut writers = Writers::start(folder.path(), Traffic::Endless, 2_000).unwrap();
         wait(&writers, 300);
         assert!(!writers.finished());
         let written = writers.stop().unwrap();
-        let allowed = start.elapsed().as_secs_f64() * f64::from(RECORDS_PER_SECOND);
+        let allowed = start.elapsed().as_secs_f64() * 2_000.0;
         assert!(written >= 300 && written as f64 <= allowed, "{written} lines, {allowed} allowed");
         assert_eq!(lines(folder.path()).values().sum::<usize>() as u64, written);
         assert!(writers.finished());
     }
 
     #[test]
+    fn an_episode_ends_by_itself_after_twice_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        let mut writers = Writers::start(folder.path(), Traffic::Episode(Duration::from_millis(300)), 2_000).unwrap();
+        wait(&writers, u64::MAX);
+        assert!(start.elapsed() >= Duration::from_millis(600));
+        let written = writers.stop().unwrap();
+        assert!(written > 0 && lines(folder.path()).values().sum::<usize>() as u64 == written);
+    }
+
+    #[test]
     fn a_rotated_log_loses_no_line_and_one_without_an_end_does_not_fill_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         fs_err::write(folder.path().join("chatbot-api.ndjson.2"), "{}\n").unwrap();
-        let mut writers = start_rotating_at(10_000, folder.path(), Some(4_000), 40_000).unwrap();
+        let mut writers = start_rotating_at(10_000, folder.path(), Traffic::Records(4_000), 40_000).unwrap();
         wait(&writers, u64::MAX);
         assert_eq!(writers.stop().unwrap(), 4_000);
         let of_each = lines(folder.path());
@@ -260,7 +286,7 @@ mod tests {
         assert!(of_each.len() > 10 && of_each["chatbot-api.ndjson.2"] == 1, "{of_each:?}");
 
         let folder = tempfile::tempdir().unwrap();
-        let mut writers = start_rotating_at(10_000, folder.path(), None, 40_000).unwrap();
+        let mut writers = start_rotating_at(10_000, folder.path(), Traffic::Endless, 40_000).unwrap();
         wait(&writers, 8_000);
         assert!(writers.stop().unwrap() >= 8_000);
         let of_each = lines(folder.path());
@@ -272,11 +298,11 @@ mod tests {
     fn a_log_that_cannot_be_written_is_an_error_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/dev/full", folder.path().join("chatbot-api.ndjson")).unwrap();
-        let mut writers = Writers::start(folder.path(), Some(10), 1_000).unwrap();
+        let mut writers = Writers::start(folder.path(), Traffic::Records(10), 1_000).unwrap();
         wait(&writers, u64::MAX);
         assert_eq!(writers.written(), 5);
         let error = writers.stop().unwrap_err().to_string();
         assert!(error.contains("chatbot-api.ndjson"), "{error}");
-        assert!(Writers::start(Path::new("/dev/full"), None, 1).is_err());
+        assert!(Writers::start(Path::new("/dev/full"), Traffic::Endless, 1).is_err());
     }
 }
