@@ -40,12 +40,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(2);
 const RECORDS_PER_SECOND: u32 = 2_000;
 const RECORDS_PER_SECOND_FAST: u32 = 20_000;
 
-/// The pace around an episode, in records a window of drift: enough of every version to tell drift from chance.
-const RECORDS_PER_WINDOW: u32 = 24_000;
-
-/// The longest window of drift around an episode, and how many of them an episode has at least, as far as that goes.
-const WINDOW_SECONDS_MAX: u64 = 60;
-const WINDOWS_OF_EPISODE: u64 = 10;
+/// The pace around an episode, in records a second: slow enough to go on for long, and in a window of drift of a minute
+/// there are enough records of every version to tell drift from chance.
+const RECORDS_PER_SECOND_SLOW: u32 = 400;
 
 /// How long an episode may be.
 const EPISODE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
@@ -87,19 +84,11 @@ impl Arguments {
     }
 }
 
-/// The window of drift, in seconds.
-fn window_seconds(traffic: Traffic) -> u64 {
-    match traffic {
-        Traffic::Episode(length) => (length.as_secs() / WINDOWS_OF_EPISODE).clamp(1, WINDOW_SECONDS_MAX),
-        Traffic::Records(_) | Traffic::Endless => WINDOW_SECONDS_MAX,
-    }
-}
-
 fn records_per_second(traffic: Traffic) -> u32 {
     match traffic {
         Traffic::Records(_) => RECORDS_PER_SECOND_FAST,
         Traffic::Endless => RECORDS_PER_SECOND,
-        Traffic::Episode(_) => RECORDS_PER_WINDOW / window_seconds(traffic) as u32,
+        Traffic::Episode(_) => RECORDS_PER_SECOND_SLOW,
     }
 }
 

@@ -5,7 +5,10 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::place::{Ended, Place, Running, Signal, Store, start, wait_for};
+use chrono::DateTime;
+use serde_json::Value;
+
+use crate::place::{Ended, Place, Running, Signal, Store, free_address, start, wait_for};
 
 /// What `--records` must reach at least, in records a second of the whole run.
 const RECORDS_PER_SECOND_MIN: f64 = 1_000.0;
@@ -88,6 +91,41 @@ fn what_the_demo_says_to_try_works() {
     assert!(!checked.stderr.contains("dead letter"), "{checked:?}");
     assert_eq!(carry_out(query).stdout.lines().count(), 6, "a head and five rows");
     assert!(carry_out(reconcile).stderr.contains("all 500 lines are accounted for"));
+}
+
+/// Seconds since 1970 at which a record was made.
+fn seconds(record: &Value) -> f64 {
+    let time = DateTime::parse_from_rfc3339(record["timestamp"].as_str().unwrap()).unwrap();
+    time.timestamp_micros() as f64 / 1e6
+}
+
+#[test]
+fn an_episode_comes_and_goes_and_is_on_metrics() {
+    let place = Place::new("");
+    let address = free_address();
+    let mut running = demo(&place, &["--episode", "4s", "--listen", &address.to_string()]);
+    running.address = Some(address);
+    // What is unsure is a version that takes over only then.
+    let unsure = "model_confidence_bucket{le=\"0.6\",model_name=\"anomaly-detector\"}";
+    wait_for("an episode of low confidence on /metrics", || {
+        running.must_run();
+        std::net::TcpStream::connect(address).ok()?;
+        running.metrics().get(unsure).filter(|count| **count > 100).copied()
+    });
+    let ended = running.wait();
+    assert!(must_be_complete(&place, &ended) > 1_000, "{ended:?}");
+    let records: Vec<Value> =
+        store(&place).documents().iter().map(|document| serde_json::from_str(document).unwrap()).collect();
+    let start = records.iter().map(seconds).fold(f64::MAX, f64::min);
+    let unsure_percent = |from: f64, to: f64| {
+        let is_there = |record: &&Value| (from..to).contains(&(seconds(record) - start));
+        let its: Vec<&Value> =
+            records.iter().filter(|record| record["event"] == "inference").filter(is_there).collect();
+        assert!(its.len() > 50, "only {} records from {from} s to {to} s", its.len());
+        100 * its.iter().filter(|record| record["low_confidence"] == true).count() / its.len()
+    };
+    let [before, during, after] = [(0.1, 1.8), (2.3, 5.7), (6.3, 8.0)].map(|(from, to)| unsure_percent(from, to));
+    assert!(before < 10 && during > 50 && after < 10, "{before} %, {during} %, {after} %");
 }
 
 #[test]

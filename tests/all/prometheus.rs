@@ -123,6 +123,8 @@ fn promtool_finds_nothing_and_every_rule_does_what_its_tests_say() {
     let Some(promtool) = provided("INFERLOG_TEST_PROMTOOL", "rules under promtool") else { return };
     let folder = project(FOLDER);
     must_succeed(Command::new(&promtool).args(["check", "config", "prometheus.yml"]).current_dir(&folder));
+    let example = project("examples/observability");
+    must_succeed(Command::new(&promtool).args(["check", "config", "prometheus.yml"]).current_dir(example));
     let rules = project_files("dashboards/prometheus/rules", ".yml");
     must_succeed(Command::new(&promtool).args(["check", "rules", "--lint=all", "--lint-fatal"]).args(rules));
     let tests = project_files("tests/prometheus", ".yml");
