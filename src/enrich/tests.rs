@@ -529,6 +529,10 @@ fn ids_may_be_of_members() {
     for unique in [false, true] {
         assert_eq!(id_at(&from(unique), without, file(), 5), id_at(&[], without, file(), 5));
     }
+    // All that is below a field counts, however it is spelled.
+    let session = [always(Action::Id(IdFrom { from: paths(&["session"]), unique: true }))];
+    let of_node = |node: u32| id_at(&session, &format!(r#"{{"session":{{"id":1}},"session.node":{node}}}"#), file(), 0);
+    assert_ne!(of_node(1), of_node(2));
     // Values cannot run into each other.
     let two = [always(Action::Id(IdFrom { from: paths(&["a", "b"]), unique: true }))];
     assert_ne!(id_at(&two, r#"{"a":12,"b":3}"#, file(), 0), id_at(&two, r#"{"a":1,"b":23}"#, file(), 0));

@@ -324,3 +324,27 @@ pub fn elasticsearch(sink: &model::Sink) -> Result<Option<Elasticsearch>, BuildE
     let SinkOptions::Elasticsearch(options) = &sink.options else { return Ok(None) };
     Ok(Some(Elasticsearch::new(options)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_under_a_kind_is_of_the_first_sink_of_it_unless_one_is_called_so() {
+        for (names, expected) in [
+            (&["stdout"][..], None),
+            (&["here"], Some("here")),
+            (&["here", "there"], Some("here")),
+            (&["here", "stdout"], None),
+        ] {
+            let sink = |name: &&str| model::Sink {
+                name: (*name).to_owned(),
+                options: SinkOptions::Stdout,
+                policy: Default::default(),
+            };
+            let named = named_kinds(&names.iter().map(sink).collect::<Vec<_>>());
+            let expected: Vec<_> = expected.map(|name| ("stdout", name.to_owned())).into_iter().collect();
+            assert_eq!(named, expected, "{names:?}");
+        }
+    }
+}

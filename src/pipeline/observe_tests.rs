@@ -32,7 +32,8 @@ fn inferences(lines: u64) -> u64 {
 
 fn start(folder: &Path) -> Assembly {
     let text = "source: { files: { paths: [\"*.ndjson\"] } }\ndecode: json\n\
-        enrich: [{ drop: { name: threes, when: \"kind : 3\" } }]\nobserve: [model_metrics]\nsink: stdout\n";
+        enrich: [{ drop: { name: threes, when: \"kind : 3\" } }]\nobserve:\n  \
+        - model_metrics: { inferences: \"event : inference and inferlog.pipeline : p\" }\nsink: stdout\n";
     let file = folder.join("p.yaml");
     fs_err::write(&file, text).unwrap();
     let pipelines = config::load_with(&[file], &Environment::new(|_| None)).unwrap();

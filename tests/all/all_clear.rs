@@ -75,6 +75,11 @@ fn query_says_otherwise() {
     let unread = |place: &Place| place.append(records(5..6));
     check(&format!("query * --require-complete {STATE}"), unread, 1, "");
     check("query * --data-dir elsewhere", |_| {}, 2, "there is no store");
+    let unreadable = |place: &Place| {
+        fs::remove_dir_all(place.path("data/p")).unwrap();
+        std::os::unix::fs::symlink(place.path("data/p"), place.path("data/p")).unwrap();
+    };
+    check(&format!("query * {STATE}"), unreadable, 2, "cannot look for stores in `data`");
     let remove_store = |place: &Place| fs::remove_file(place.path("data/p/store.sqlite")).unwrap();
     check(&format!("query * --pipeline p.yaml {STATE}"), remove_store, 2, "error:");
     check("query * --pipeline p.yaml", |place| place.set_pipeline(&pipeline(&dead_sink())), 2, "error:");

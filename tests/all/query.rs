@@ -285,7 +285,7 @@ fn pipelines_are_known_by_their_names() {
     let proven = from_elsewhere(&["reconcile", "p"]);
     assert!(proven.code == Some(0) && proven.stderr.contains("pipeline `p`"), "{proven:?}");
     let replayed = from_elsewhere(&["dead-letter", "replay", "--pipeline", "p"]);
-    assert!(replayed.code == Some(1) && replayed.stderr.contains("1 remain in the dead letter"), "{replayed:?}");
+    assert!(replayed.code == Some(1) && replayed.stderr.contains("1 remains in the dead letter"), "{replayed:?}");
     for verb in [&["query", "*", "--pipeline", "q"][..], &["reconcile", "q"], &["dead-letter", "replay", "q"]] {
         let unknown = from_elsewhere(verb);
         assert!(unknown.code == Some(2) && unknown.stderr.contains("`q` is no pipeline file"), "{unknown:?}");
@@ -504,6 +504,10 @@ async fn what_was_delivered_a_moment_ago_is_found_before_an_answer_is_called_com
     let ended = ask(&place, &arguments);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "50\n"), "{ended:?}");
     assert!(ended.stderr.contains("complete through 2026-11-25T00:00:00Z"), "{ended:?}");
+    place.append(records(50..60));
+    place.run_once_to(0);
+    let proof = start(place.inferlog(&["reconcile", "p.yaml", "--data-dir", "data"])).wait();
+    assert!(proof.code == Some(0) && proof.stderr.contains("all 60 lines are accounted for"), "{proof:?}");
 }
 
 #[tokio::test]

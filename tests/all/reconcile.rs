@@ -409,13 +409,15 @@ fn what_it_cannot_look_at_is_no_all_clear() {
     assert!(nowhere.code == Some(2) && nowhere.stderr.contains("has no checkpoint in `nowhere/p`"), "{nowhere:?}");
 }
 
-/// An Elasticsearch of which a shard is missing: it answers everything, with success.
-fn partial_server() -> String {
-    scripted(|asked| {
-        let failed = u8::from(asked.path.contains("/_count"));
+/// An Elasticsearch of which a shard is missing when it is asked under paths that begin so: it answers everything, with
+/// success.
+fn partial_server(part: &'static str) -> String {
+    scripted(move |asked| {
+        let failed = u8::from(asked.path.starts_with(part));
         let shards = format!("\"_shards\":{{\"total\":2,\"successful\":{},\"failed\":{failed}}}", 2 - failed);
         let answer = format!(
-            "{{\"count\":0,\"id\":\"v\",\"fields\":{{}},\"hits\":{{\"hits\":[]}},\"timed_out\":false,{shards}}}"
+            "{{\"count\":0,\"id\":\"v\",\"fields\":{{}},\"failed_indices\":{failed},\"hits\":{{\"hits\":[]}},\
+             \"timed_out\":false,{shards}}}"
         );
         Answer::new(200, &[("content-type", "application/json"), ("x-elastic-product", "Elasticsearch")], &answer)
     })
@@ -423,15 +425,34 @@ fn partial_server() -> String {
 
 #[test]
 fn an_answer_in_which_a_shard_is_missing_proves_nothing() {
-    let place = place("- drop: { name: all, when: \"*\" }");
+    let drop_all = "- drop: { name: all, when: \"*\" }";
+    let place = place(drop_all);
     append(&place.log(), records(0..10));
     place.run_once_to(0);
-    let sink = format!("{{ elasticsearch: {{ hosts: [\"{}\"], data_stream: logs-x }} }}", partial_server());
-    place.set_pipeline(&pipeline_of(FILES, "- drop: { name: all, when: \"*\" }", &sink));
-    for verb in [&["reconcile", "p.yaml"][..], &["query", "*", "--count", "--pipeline", "p.yaml"]] {
-        let ended = start(place.inferlog(&[verb, &["--data-dir", "data"]].concat())).wait();
-        assert_eq!(ended.code, Some(2), "{verb:?}: {ended:?}");
-        assert!(ended.stderr.contains("1 of 2 shards did not answer"), "{verb:?}: {ended:?}");
+    let missing = "1 of 2 shards did not answer";
+    for (part, arguments, words) in [
+        ("/logs-x/_count", "reconcile p.yaml", missing),
+        ("/logs-x/_count", "query * --count --pipeline p.yaml", missing),
+        // Which of some ids there are; whether any record has a field.
+        ("/logs-x/_search", "reconcile p.yaml", missing),
+        ("/logs-x/_search", "query a:1 --count --pipeline p.yaml", missing),
+        // A view, and a page of it.
+        ("/metrics-ml.pipeline-default/_pit", "reconcile p.yaml", missing),
+        ("/_search", "reconcile p.yaml", missing),
+        ("/logs-x/_pit", "query * --pipeline p.yaml", missing),
+        ("/_search", "query * --pipeline p.yaml", missing),
+        ("/logs-x/_refresh", "reconcile p.yaml", "shards"),
+        ("/logs-x/_field_caps", "query * --pipeline p.yaml", "1 indices did not say which types their fields have"),
+        // All of it is there.
+        ("/nothing", "query * --pipeline p.yaml", ""),
+    ] {
+        let sink = format!("{{ elasticsearch: {{ hosts: [\"{}\"], data_stream: logs-x }} }}", partial_server(part));
+        place.set_pipeline(&pipeline_of(FILES, drop_all, &sink));
+        let arguments: Vec<&str> = arguments.split(' ').chain(["--data-dir", "data"]).collect();
+        let ended = start(place.inferlog(&arguments)).wait();
+        let code = if words.is_empty() { 0 } else { 2 };
+        assert_eq!(ended.code, Some(code), "{part}, {arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(words), "{part}, {arguments:?}: {ended:?}");
     }
 }
 

@@ -92,3 +92,15 @@ pub(super) fn raise_open_files_limit() -> usize {
     let allowed = allowed.unwrap_or(u64::MAX).saturating_sub(OPEN_FILES_RESERVE).max(1);
     usize::try_from(allowed).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_descriptors_are_left_for_everything_else() {
+        let files = raise_open_files_limit() as u64;
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(files + 96 <= limit, "{files} of {limit}");
+    }
+}
