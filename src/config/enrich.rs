@@ -13,7 +13,7 @@ use crate::record::{Path, json};
 type Reader = fn(&mut Section<'_>) -> Option<Step>;
 
 /// The processors by their names.
-const PROCESSORS: [(&str, Reader); 8] = [
+const PROCESSORS: &[(&str, Reader)] = &[
     ("timestamp", timestamp),
     ("hash", hash),
     ("flag", flag),
@@ -31,7 +31,7 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
     let mut seen = Vec::new();
     let mut steps = Vec::new();
     let mut timed = Vec::new();
-    let names = PROCESSORS.map(|(name, _)| name);
+    let names: Vec<&str> = PROCESSORS.iter().map(|(name, _)| *name).collect();
     for item in field.items() {
         let Some(choice) = item.choice("processor", &names) else { continue };
         if matches!(choice.name, "timestamp" | "id") && seen.contains(&choice.name) {

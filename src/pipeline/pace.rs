@@ -245,6 +245,9 @@ impl Turns {
     pub(super) async fn next_spare(&self, bytes: usize, deadline: Instant) -> Result<Turn<'_>, May> {
         loop {
             let changed = self.changed.notified();
+            if Instant::now() >= deadline {
+                return Err(May::GoNext);
+            }
             match self.try_next(bytes, self.records.batches()) {
                 Ok(turn) => return Ok(turn),
                 Err(May::GoAt(moment)) if moment >= deadline => return Err(May::GoAt(moment)),

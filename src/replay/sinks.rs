@@ -174,9 +174,13 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::elastic::options::ClientOptions;
+    use crate::elastic::target::Target;
     use crate::flow::answer::{Answer, Outcome, Reason};
     use crate::flow::batch::{ID_CHARACTERS, Id};
     use crate::pipeline::settle::NamedSink;
+    use crate::sink::elasticsearch::ElasticsearchOptions;
+    use crate::sink::store::Retention;
     use crate::sink::{Request, Sink, SinkFuture};
     use crate::telemetry::Telemetry;
 
@@ -239,6 +243,30 @@ mod tests {
         assert_eq!((fates, asked), (vec![Fate::Open], 1));
         assert!(took < PATIENCE / 2, "{took:?}");
     }
+    #[test]
+    fn a_sink_that_was_edited_is_lent_its_turns_as_long_as_it_is_the_same_server_file_or_pipe() {
+        let elasticsearch = |host: &str, stream: &str| {
+            let client = ClientOptions::new(vec![Url::parse(host).unwrap()]);
+            let target = Target::data_stream(stream).unwrap();
+            SinkOptions::Elasticsearch(Box::new(ElasticsearchOptions { client, target }))
+        };
+        let store =
+            |path: &str| SinkOptions::Store(model::Store { path: Some(path.into()), retention: Retention::default() });
+        let sink = |name: &str, options| model::Sink { name: name.to_owned(), options, policy: Policy::default() };
+        let one = sink("s", elasticsearch("http://es:9200", "a"));
+        for (other, expected) in [
+            (sink("s", elasticsearch("http://es:9200/", "b")), true),
+            (sink("s", elasticsearch("http://es:9201", "a")), false),
+            (sink("s", elasticsearch("http://other:9200", "a")), false),
+            (sink("t", elasticsearch("http://es:9200", "a")), false),
+            (sink("s", store("/a")), false),
+        ] {
+            assert_eq!(is_same_place(&one, &other), expected);
+        }
+        assert!(is_same_place(&sink("s", store("/a")), &sink("s", store("/a"))));
+        assert!(!is_same_place(&sink("s", store("/a")), &sink("s", store("/b"))));
+    }
+
     #[test]
     fn an_item_on_which_the_server_fails_stays_with_that_reason_after_some_tries() {
         let reason = Reason { kind: "boom".to_owned(), detail: "d".to_owned() };

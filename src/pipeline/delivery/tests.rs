@@ -20,7 +20,7 @@ use crate::flow::in_flight::InFlight;
 use crate::flow::tally::Delivered;
 use crate::flow::wake::Wake;
 use crate::pipeline::outbox::Outbox;
-use crate::pipeline::settle::FAILING_RETRY_MAX;
+use crate::pipeline::settle::{FAILING_RETRY_MAX, Fate, Limit};
 use crate::sink::policy::Policy;
 use crate::sink::{Request, Sink, SinkFuture};
 use crate::state::checkpoint::{Fingerprint, JsonText, Position};
@@ -423,6 +423,63 @@ fn all_tries_for_an_item_that_fails_alone_are_over_before_a_single_run_loses_pat
     let all: Duration = (0..policy.item_attempts_max).map(longest).sum();
     assert!(all < Duration::from_secs(4 * 60), "{all:?}");
     assert!(all > Duration::from_secs(60), "{all:?}: a server that is mended within a minute gets it still");
+}
+
+/// What somebody makes of one batch who waits for it only as long as something moves: what became of each document, and
+/// why it was given up.
+async fn settle_with_limit(stand: &Stand, documents: u8) -> (Vec<Fate>, Option<String>) {
+    let mut batch = Batch::default();
+    for document in 0..documents {
+        batch.push(Id([b'A' + document; ID_CHARACTERS]), 0, None, |body| body.extend_from_slice(b"{}"));
+    }
+    let (_wanting, wanted) = tokio::sync::watch::channel(());
+    let (idle_max, retry_max) = (Duration::from_millis(100), Duration::from_millis(1));
+    let mut patience = Patience::Limited(Limit { idle_max, retry_max, item_attempts_max: 2, wanted });
+    let mut fates = vec![Fate::Open; documents.into()];
+    let sink = &stand.delivery.as_ref().unwrap().sink;
+    let settled = sink.settle(&Arc::new(batch), &mut patience, Burial::Remains(&mut fates)).await;
+    (fates, settled.err().map(|GivenUp(trouble)| trouble.unwrap().problem))
+}
+
+#[tokio::test]
+async fn limited_patience_gives_up_what_does_not_move_and_makes_no_entries() {
+    let (rejected, open) = (|kind| Fate::Rejected(reason(kind)), Fate::Open);
+    let unready = "the target does not take documents now (index_closed): d";
+    let always = |word: &str| [word; 10_000].join(" ");
+    for (script, fates, problem) in [
+        ("idxsr e".to_owned(), "idxsd", None),
+        ("halve halve halve i iii".to_owned(), "Hiiii", None),
+        ("iffff ffff".to_owned(), "ibbbb", None),
+        (format!("itttt {}", always("tttt")), "i....", Some(unready)),
+        (always("wait"), ".....", Some("down")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let stand = stand(folder.path(), POLICY, replies(&script));
+        let (found, why) = settle_with_limit(&stand, 5).await;
+        assert_eq!(why.as_deref(), problem, "{fates}");
+        let matches = |(fate, letter): (&Fate, char)| match letter {
+            'i' => *fate == Fate::Indexed,
+            'd' => *fate == Fate::Duplicate,
+            'x' => *fate == rejected("bad"),
+            's' => *fate == Fate::Rejected(Reason::failure_store()),
+            'H' => *fate == rejected("too_large"),
+            'b' => *fate == rejected("boom"),
+            _ => *fate == open,
+        };
+        assert!(found.len() == fates.len() && found.iter().zip(fates.chars()).all(matches), "{fates}: {found:?}");
+        assert_eq!((stand.dead_letter.written(), stand.health.current()), (0, None), "{fates}");
+    }
+}
+
+#[tokio::test]
+async fn limited_patience_waits_for_records_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stand = stand(folder.path(), POLICY, Vec::new());
+    stand.push(0, 1);
+    let (fates, why) = settle_with_limit(&stand, 1).await;
+    assert_eq!(fates, [Fate::Open]);
+    assert_eq!(why.unwrap(), "the records of the running process need all that the sink `scripted` takes");
+    assert!(stand.script.lock().unwrap().asked.is_empty());
 }
 
 /// A pipe in place of the day's file: whoever opens it waits for a reader, as for a disk that hangs.
