@@ -284,8 +284,13 @@ fn conclude(data: &str, versions: &[VersionReport<'_>], unmeasured: usize) -> Re
             "give it a baseline, or make one the fallback: `inferlog baseline DATA -o F --add`",
         );
     }
-    let few = if small > 0 { format!("; {small} had too few values for an alarm") } else { String::new() };
-    let looked = counted(with_values as u64, "distribution");
-    say(&format!("no drift: {looked} over {} in {data}{few}", counted(records, "record")));
+    let (looked, records) = (counted(with_values as u64, "distribution"), counted(records, "record"));
+    say(&match small {
+        0 => format!("no drift: {looked} over {records} in {data}"),
+        small if small == reports().count() => {
+            format!("nothing alarms, and nothing could: {looked} over {records} in {data} have too few values")
+        }
+        small => format!("no drift: {looked} over {records} in {data}; {small} had too few values for an alarm"),
+    });
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! The data that `baseline` and `drift` read: tables and records in files, or the records that a pipeline has shipped.
 //!
-//! A file whose first character is `{` holds NDJSON records, whose features are in `features`, `prediction` and `confidence` beside them;
-//! any other is CSV with a head: its columns are the features, but for those that are of the record and not of the input. Files are
-//! read from end to end, row by row, never as a whole.
+//! A file called `.ndjson`, `.jsonl`, `.json` or `.log`, or whose first character is `{`, holds NDJSON records, whose features are in
+//! `features`, `prediction` and `confidence` beside them; any other is CSV with a head: its columns are the features, but for those
+//! that are of the record and not of the input. Files are read from end to end, row by row, never as a whole.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -179,7 +180,7 @@ impl DataError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             DataError::Read(_) => None,
-            DataError::Line { .. } => Some("a baseline is made of whole data only; correct or remove the line"),
+            DataError::Line { .. } => Some("correct or remove the line: what is counted has to be whole"),
             DataError::Row { .. } => Some("`--ignore NAME` leaves a column out, `--model-version` takes one version"),
         }
     }
@@ -272,8 +273,11 @@ impl Feed<'_, '_> {
             reader.consume(3);
         }
         let first = reader.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace()).copied();
-        match first {
-            Some(b'{') => self.ndjson(path, reader)?,
+        let end = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        match end {
+            "ndjson" | "jsonl" | "json" | "log" => self.ndjson(path, reader)?,
+            "csv" | "tsv" => self.csv(path, reader)?,
+            _ if first == Some(b'{') => self.ndjson(path, reader)?,
             _ => self.csv(path, reader)?,
         }
         let sha256 = hexadecimal(&digest.into_inner().finalize());

@@ -11,7 +11,7 @@ use crate::text::units::counted;
 
 /// The drawing of a histogram, in its own units.
 const WIDTH: f64 = 360.0;
-const HEIGHT: f64 = 140.0;
+const HEIGHT: f64 = 150.0;
 
 /// The height of a category's row.
 const ROW_HEIGHT: f64 = 22.0;
@@ -29,6 +29,7 @@ body { margin: 0 auto; max-width: 1240px; padding: 28px 24px 60px; background: v
   font: 15px/1.45 system-ui, sans-serif; }
 h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 34px 0 2px; } h3 { font-size: 15px; margin: 0; overflow-wrap: anywhere; }
 p { margin: 2px 0 10px; color: var(--soft); }
+code { font: 0.95em ui-monospace, monospace; color: var(--ink); }
 table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 12px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 th { border: 0; color: var(--soft); font-weight: 500; font-size: 13px; } th:first-child, td:first-child, td.why, th.why { text-align: left; white-space: normal; }
@@ -41,7 +42,7 @@ td.bar { width: 190px; text-align: left; padding-left: 0; } a { color: inherit; 
 .tag.alarm { color: #fff; background: var(--alarm); border-color: var(--alarm); } .tag.calm { color: var(--calm); border-color: var(--calm); }
 .numbers { color: var(--soft); font-size: 13px; margin: 4px 0 6px; } .numbers b { color: var(--ink); }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
-.base { fill: var(--base); } .live { fill: var(--live); } .out { fill: var(--out); } .axis { stroke: var(--line); } .limit { stroke: var(--alarm); stroke-dasharray: 3 2; }
+.base { fill: var(--base); } .live { fill: var(--live); } .out { fill: var(--out); } .hit { fill: var(--alarm); } .axis { stroke: var(--line); } .limit { stroke: var(--ink); stroke-dasharray: 3 2; }
 .legend span { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 14px; } .legend span:first-child { margin-left: 0; }
 ";
 
@@ -80,7 +81,7 @@ impl Page<'_> {
              rate of at most {false_discovery_rate}. PSI is in the mode «{}».</p>\n\
              <p class=\"legend\"><span class=\"base\" style=\"background:var(--base)\"></span>baseline\
              <span style=\"background:var(--live)\"></span>live<span style=\"background:var(--out)\"></span>live, in no bucket of the baseline</p>\n",
-            escaped(self.data),
+            marked(self.data),
             percent(*alert_share),
             mode.name(),
         );
@@ -97,8 +98,8 @@ impl Page<'_> {
             page,
             "<h2>{}</h2>\n<p>{records} against {}</p>\n<table><tr><th>feature<th class=\"bar\"><th>PSI<th>by chance<th>p-value\
              <th>out of range<th>unseen<th>missing<th>values<th class=\"why\">alarm</tr>\n",
-            escaped(&version.title()),
-            escaped(&version.against()),
+            marked(&version.title()),
+            marked(&version.against()),
         );
         for report in &version.reports {
             self.table_row(number, report, page);
@@ -114,7 +115,7 @@ impl Page<'_> {
         let psi = report.measures.map_or(0.0, |measures| measures.psi);
         let of = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
         let most = self.thresholds.alert_psi * 2.0;
-        let class = if report.is_alarm() { "out" } else { "live" };
+        let class = if report.is_alarm() { "hit" } else { "live" };
         let _ = writeln!(
             page,
             "<tr><td><a href=\"#f{number}-{}\">{}</a><td class=\"bar\"><svg viewBox=\"0 0 180 12\" role=\"img\" aria-label=\"PSI\">\
@@ -193,7 +194,7 @@ fn numeric_pairs(numeric: &Numeric, counts: &FeatureCounts) -> Vec<Pair> {
         is_outside: false,
     };
     let below = outside("below", counts.below).into_iter();
-    let above = [("above", counts.above), ("no number", counts.not_a_number)];
+    let above = [("above", counts.above), ("none", counts.not_a_number)];
     below
         .chain((0..=last).map(bucket))
         .chain(above.into_iter().filter_map(|(name, count)| outside(name, count)))
@@ -244,11 +245,14 @@ fn said(pair: &Pair) -> String {
 
 /// Bars that stand beside each other.
 fn histogram(pairs: &[Pair], numeric: &Numeric, page: &mut String) {
-    let (top, bottom) = (12.0, HEIGHT - 18.0);
+    // Above the tallest bar there is room for its share, and for the name of one outside.
+    let (top, bottom) = (26.0, HEIGHT - 18.0);
     let (most, step) = (greatest(pairs), WIDTH / pairs.len() as f64);
+    let tallest = pairs.iter().position(|pair| pair.base.max(pair.live) >= most).unwrap_or(0);
     let _ = write!(
         page,
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"histogram\"><text x=\"0\" y=\"9\">{}</text>",
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"histogram\"><text x=\"{:.0}\" y=\"10\" text-anchor=\"middle\">{}</text>",
+        ((tallest as f64 + 0.5) * step).clamp(18.0, WIDTH - 18.0),
         escaped(&percent(most))
     );
     for (place, pair) in pairs.iter().enumerate() {
@@ -266,13 +270,9 @@ fn histogram(pairs: &[Pair], numeric: &Numeric, page: &mut String) {
             );
         }
         if pair.is_outside {
-            let _ = write!(
-                page,
-                "<text x=\"{:.2}\" y=\"{:.2}\" text-anchor=\"middle\">{}</text>",
-                left + step / 2.0,
-                HEIGHT - 4.0,
-                pair.name
-            );
+            let (x, anchor) = if place == 0 { (left, "start") } else { (left + step, "end") };
+            let y = bottom - pair.live / most * (bottom - top) - 3.0;
+            let _ = write!(page, "<text x=\"{x:.2}\" y=\"{y:.2}\" text-anchor=\"{anchor}\">{}</text>", pair.name);
         }
         page.push_str("</g>");
     }
@@ -337,6 +337,13 @@ fn number(value: f64) -> String {
     let digits = if size < 1.0 { 4 } else { 3_usize.saturating_sub(size.log10() as usize) };
     let text = format!("{value:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Words of our own, with what stands in backticks as code.
+fn marked(words: &str) -> String {
+    let parts = escaped(words);
+    let parts = parts.split('`').enumerate();
+    parts.map(|(place, part)| if place % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
 }
 
 /// Text of others, as text.

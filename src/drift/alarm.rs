@@ -177,10 +177,10 @@ struct Test {
 pub fn measure(baseline: &Baseline, counts: &WindowCounts, thresholds: &Thresholds) -> Vec<FeatureReport> {
     let features = || baseline.features.iter().zip(&counts.features).enumerate();
     let mut reports: Vec<FeatureReport> =
-        features().map(|(place, (feature, live))| report(place, feature, live, counts.records, thresholds)).collect();
+        features().map(|(place, (feature, live))| report(place, feature, live, thresholds)).collect();
     let mut tests = Vec::new();
     for (place, (feature, live)) in features() {
-        add_tests(&reports[place], feature, live, counts.records, thresholds, &mut tests);
+        add_tests(&reports[place], feature, live, thresholds, &mut tests);
     }
     let adjusted = benjamini_hochberg(&tests.iter().map(|test| test.p_value).collect::<Vec<f64>>());
     for (test, adjusted) in tests.iter().zip(adjusted) {
@@ -198,14 +198,8 @@ pub fn measure(baseline: &Baseline, counts: &WindowCounts, thresholds: &Threshol
 }
 
 /// A report before anything is tested: clear where there are values enough to say so.
-fn report(
-    place: usize,
-    feature: &FeatureBaseline,
-    live: &FeatureCounts,
-    records: u64,
-    thresholds: &Thresholds,
-) -> FeatureReport {
-    let n = live.values();
+fn report(place: usize, feature: &FeatureBaseline, live: &FeatureCounts, thresholds: &Thresholds) -> FeatureReport {
+    let (n, records) = (live.values(), live.values() + live.missing);
     let share = |count: u64, total: u64| if total == 0 { 0.0 } else { count as f64 / total as f64 };
     let min_sample = thresholds.min_sample(feature);
     FeatureReport {
@@ -298,7 +292,6 @@ fn add_tests(
     report: &FeatureReport,
     feature: &FeatureBaseline,
     live: &FeatureCounts,
-    records: u64,
     thresholds: &Thresholds,
     tests: &mut Vec<Test>,
 ) {
@@ -316,6 +309,7 @@ fn add_tests(
         let p_value = share_p_value(hits, report.n, base_hits, feature.count);
         tests.push(Test { place, reason, effect, alert: thresholds.alert_share, p_value });
     }
+    let records = report.n + live.missing;
     if records >= report.min_sample {
         let rows = feature.count + feature.missing;
         let effect = report.missing - feature.missing as f64 / rows as f64;
@@ -382,17 +376,17 @@ mod tests {
         of(numeric("amount", Kind::Feature, &EDGES, &[5_000, 4_900, 100]))
     }
 
-    fn look(baseline: &Baseline, live: FeatureCounts) -> FeatureReport {
+    fn look(baseline: &Baseline, live: &FeatureCounts) -> FeatureReport {
         let records = live.values() + live.missing;
-        measure(baseline, &WindowCounts { records, features: vec![live] }, &Thresholds::default()).remove(0)
+        measure(baseline, &WindowCounts { records, features: vec![live.clone()] }, &Thresholds::default()).remove(0)
     }
 
     fn buckets(buckets: &[u64]) -> FeatureCounts {
         FeatureCounts { buckets: buckets.to_vec(), ..FeatureCounts::default() }
     }
 
-    fn check(baseline: &Baseline, live: FeatureCounts, reasons: &[Reason], level: Level) {
-        let report = look(baseline, live.clone());
+    fn check(baseline: &Baseline, live: &FeatureCounts, reasons: &[Reason], level: Level) {
+        let report = look(baseline, live);
         assert_eq!((&*report.reasons, report.level), (reasons, level), "{live:?}: {report:?}");
     }
 
@@ -400,48 +394,48 @@ mod tests {
     fn each_reason_alarms_alone() {
         let base = amount();
         let same = buckets(&[500, 490, 10]);
-        check(&base, same.clone(), &[], Level::Clear);
-        check(&base, buckets(&[200, 790, 10]), &[Reason::Distribution], Level::Raise);
-        check(&base, buckets(&[330, 660, 10]), &[], Level::Hold);
-        check(&base, FeatureCounts { above: 111, ..same.clone() }, &[Reason::OutOfRange], Level::Raise);
-        check(&base, FeatureCounts { not_a_number: 111, ..same.clone() }, &[Reason::OutOfRange], Level::Raise);
-        check(&base, FeatureCounts { below: 40, ..same.clone() }, &[], Level::Hold);
-        check(&base, FeatureCounts { missing: 111, ..same.clone() }, &[Reason::Missing], Level::Raise);
-        check(&base, FeatureCounts { missing: 1_000, ..buckets(&[0; 3]) }, &[Reason::Missing], Level::Raise);
+        check(&base, &same, &[], Level::Clear);
+        check(&base, &buckets(&[200, 790, 10]), &[Reason::Distribution], Level::Raise);
+        check(&base, &buckets(&[330, 660, 10]), &[], Level::Hold);
+        check(&base, &FeatureCounts { above: 111, ..same.clone() }, &[Reason::OutOfRange], Level::Raise);
+        check(&base, &FeatureCounts { not_a_number: 111, ..same.clone() }, &[Reason::OutOfRange], Level::Raise);
+        check(&base, &FeatureCounts { below: 40, ..same.clone() }, &[], Level::Hold);
+        check(&base, &FeatureCounts { missing: 111, ..same }, &[Reason::Missing], Level::Raise);
+        check(&base, &FeatureCounts { missing: 1_000, ..buckets(&[0; 3]) }, &[Reason::Missing], Level::Raise);
         let country = of(categorical("country", Kind::Feature, &[("DE", 6_000), ("FR", 4_000)], 0));
-        check(&country, FeatureCounts { unseen: 111, ..buckets(&[600, 400]) }, &[Reason::Unseen], Level::Raise);
-        check(&country, FeatureCounts { unseen: 5, ..buckets(&[600, 400]) }, &[], Level::Clear);
+        check(&country, &FeatureCounts { unseen: 111, ..buckets(&[600, 400]) }, &[Reason::Unseen], Level::Raise);
+        check(&country, &FeatureCounts { unseen: 5, ..buckets(&[600, 400]) }, &[], Level::Clear);
     }
 
     #[test]
     fn ten_percent_out_of_range_is_an_alarm_that_the_definition_does_not_see() {
-        let report = look(&amount(), FeatureCounts { above: 100, ..buckets(&[450, 441, 9]) });
+        let report = look(&amount(), &FeatureCounts { above: 100, ..buckets(&[450, 441, 9]) });
         assert!(report.measures.unwrap().psi < 0.011, "{report:?}");
         assert_eq!((report.out_of_range, report.reasons), (0.1, vec![Reason::OutOfRange]));
     }
 
     #[test]
     fn few_values_are_shown_and_never_alarm() {
-        let report = look(&amount(), buckets(&[0, 0, 499]));
+        let report = look(&amount(), &buckets(&[0, 0, 499]));
         assert!(report.measures.unwrap().psi > 5.0 && report.p_value_adjusted.is_none(), "{report:?}");
         assert_eq!((report.level, report.is_small()), (Level::Hold, true));
-        check(&amount(), buckets(&[0, 0, 500]), &[Reason::Distribution], Level::Raise);
+        check(&amount(), &buckets(&[0, 0, 500]), &[Reason::Distribution], Level::Raise);
         let mut by_quantile = amount();
         let Distribution::Numeric(numeric) = &mut by_quantile.features[0].distribution else { panic!() };
         numeric.edges_kind = EdgesKind::Quantile;
-        check(&by_quantile, buckets(&[0, 0, 299]), &[], Level::Hold);
-        check(&by_quantile, buckets(&[0, 0, 300]), &[Reason::Distribution], Level::Raise);
-        check(&amount(), buckets(&[0; 3]), &[], Level::Hold);
+        check(&by_quantile, &buckets(&[0, 0, 299]), &[], Level::Hold);
+        check(&by_quantile, &buckets(&[0, 0, 300]), &[Reason::Distribution], Level::Raise);
+        check(&amount(), &buckets(&[0; 3]), &[], Level::Hold);
     }
 
     #[test]
     fn a_bucket_that_training_did_not_have_is_no_alarm_alone() {
         let base = of(numeric("amount", Kind::Feature, &EDGES, &[5_000, 0, 5_000]));
-        let report = look(&base, buckets(&[491, 18, 491]));
+        let report = look(&base, &buckets(&[491, 18, 491]));
         let measures = report.measures.unwrap();
         assert!(measures.psi > 0.2 && measures.p_value < 1e-9, "{report:?}");
         assert_eq!(report.reasons, []);
-        check(&base, buckets(&[450, 100, 450]), &[Reason::Distribution], Level::Raise);
+        check(&base, &buckets(&[450, 100, 450]), &[Reason::Distribution], Level::Raise);
     }
 
     #[test]

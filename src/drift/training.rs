@@ -219,7 +219,7 @@ impl Count {
                 match column.counts.finish(edges_kind, categories_max) {
                     Some((distribution, count)) => features.push(feature(name, *kind, distribution, count, rows)),
                     None => {
-                        left_out.push(LeftOut { model_version: version.model_version.clone(), feature: name.clone() })
+                        left_out.push(LeftOut { model_version: version.model_version.clone(), feature: name.clone() });
                     }
                 }
             }

@@ -13,6 +13,7 @@ mod dead_letter;
 mod demo;
 mod disk;
 mod documents;
+mod drift;
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_load;

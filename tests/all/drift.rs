@@ -1,0 +1,313 @@
+//! `inferlog baseline` and `inferlog drift`: what is read, what is said and how it ends; NumPy as the judge of the numbers, and a
+//! browser of the page.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::place::{Ended, Place, pipeline, records, start};
+use crate::support::provided;
+
+/// The number between 0 and 1 of a place in a sequence without any pattern.
+fn random(number: u64) -> f64 {
+    let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A table of an amount from `low` to `low + 100`, a country, a prediction and a confidence.
+fn table(rows: u64, seed: u64, low: f64) -> String {
+    let mut text = "request_id,amount,country,prediction,confidence\n".to_owned();
+    for row in 0..rows {
+        let of = |column: u64| random((row * 4 + column) ^ (seed << 32));
+        let country = ["DE", "FR", "US"][(of(1) * 3.0) as usize];
+        let prediction = if of(2) < 0.1 { "fraud" } else { "normal" };
+        let _ = writeln!(text, "r{row},{},{country},{prediction},{}", low + of(0) * 100.0, of(3));
+    }
+    text
+}
+
+/// The same rows as records of a version.
+fn as_records(table: &str, version: &str) -> String {
+    let line = |row: &str| {
+        let cells: Vec<&str> = row.split(',').collect();
+        format!(
+            "{{\"event\":\"inference\",\"model_version\":\"{version}\",\"features\":{{\"amount\":{},\"country\":\"{}\"}},\"prediction\":\"{}\",\"confidence\":{}}}\n",
+            cells[1], cells[2], cells[3], cells[4]
+        )
+    };
+    table.lines().skip(1).map(line).collect()
+}
+
+/// A place with `train.csv`, and `b.json` of it for version 1.
+fn trained() -> Place {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    write(&place, "train.csv", &table(10_000, 1, 0.0));
+    let ended = run(&place, "baseline train.csv -o b.json --model-version 1");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    place
+}
+
+fn write(place: &Place, name: &str, text: impl AsRef<[u8]>) {
+    fs::write(place.path(name), text).unwrap();
+}
+
+/// Runs a command line without quotes.
+fn run(place: &Place, line: &str) -> Ended {
+    start(place.inferlog(&line.split(' ').collect::<Vec<_>>())).wait()
+}
+
+/// Runs a command line, which has to end so and say this on one of its outputs.
+fn check(place: &Place, line: &str, code: i32, words: &[&str]) {
+    let ended = run(place, line);
+    assert_eq!(ended.code, Some(code), "{line}: {ended:?}");
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    for word in words {
+        assert!(said.contains(word), "{line} does not say `{word}`: {said}");
+    }
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn it_ends_with_what_was_found() {
+    let place = trained();
+    write(&place, "same.csv", table(3_000, 2, 0.0));
+    write(&place, "moved.csv", table(3_000, 3, 40.0));
+    write(&place, "few.csv", table(100, 4, 40.0));
+    write(&place, "head.csv", "amount,country\n");
+    write(&place, "other.csv", "x,y\n1,2\n3,4\n");
+    write(&place, "own.ndjson", as_records(&table(1_000, 5, 0.0), "1"));
+    write(&place, "next.ndjson", as_records(&table(1_000, 6, 0.0), "2"));
+    let dirty = format!("started\n{{\"event\":\"ready\"}}\n{}", as_records(&table(1_000, 7, 0.0), "1"));
+    write(&place, "dirty.log", dirty);
+    let strict = fs::read_to_string(place.path("b.json")).unwrap().replace("\"fallback\": true", "\"fallback\": false");
+    write(&place, "strict.json", strict);
+    let of = |name: &str| format!("drift --baseline b.json {name}");
+    for (line, code, words) in [
+        (of("same.csv"), 0, &["no drift: 4 distributions over 3000 records in `same.csv`"][..]),
+        (of("moved.csv"), 1, &["drift: 1 of 4 distributions alarm", "distribution, out of range"]),
+        (of("moved.csv --alert-psi 20 --alert-share 0.9"), 0, &["no drift"]),
+        (of("moved.csv --mode open"), 1, &["distribution"]),
+        (of("few.csv"), 0, &["nothing alarms, and nothing could: 4 distributions", "too few values, 500 are needed"]),
+        (of("few.csv --min-sample 50"), 1, &["drift: 1 of 4"]),
+        (of("same.csv own.ndjson"), 0, &["no drift"]),
+        (of("own.ndjson"), 0, &["version `1`: 1000 records against its own baseline of 10000 rows"]),
+        (of("next.ndjson"), 0, &["against the fallback, the baseline of version `1`"]),
+        (
+            of("dirty.log"),
+            0,
+            &["1 record without features", "1 line that are no JSON objects, the first of them `dirty.log`, line 1"],
+        ),
+        (of("head.csv"), 2, &["there is no row that could be measured in `head.csv`"]),
+        (of("other.csv"), 2, &["have none of the baseline's features", "not in the baseline, and not measured: x, y"]),
+        (of("gone.csv"), 2, &["gone.csv"]),
+        (of("same.csv --last 1h"), 2, &["files have no range"]),
+        ("drift --baseline b.json".to_owned(), 2, &["there are no data to look at"]),
+        ("drift --baseline train.csv same.csv".to_owned(), 2, &["`train.csv` is no baseline file"]),
+        (
+            "drift --baseline strict.json own.ndjson next.ndjson".to_owned(),
+            2,
+            &["nothing alarms, but 1 model version could not be measured"],
+        ),
+        ("drift --baseline strict.json next.ndjson".to_owned(), 2, &["no row that could be measured"]),
+    ] {
+        check(&place, &line, code, words);
+    }
+}
+
+#[test]
+fn one_line_of_json_a_version_and_feature() {
+    let place = trained();
+    let moved = table(1_000, 3, 40.0);
+    write(&place, "live.ndjson", as_records(&moved, "1") + &as_records(&table(400, 4, 0.0), "2"));
+    let ended = run(&place, "drift --baseline b.json live.ndjson --format json");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let found = lines(&ended.stdout);
+    assert_eq!(found.len(), 8, "{ended:?}");
+    let line = |version: &str, feature: &str| {
+        let is_it = |line: &&Value| line["model_version"] == version && line["feature"] == feature;
+        found.iter().find(is_it).unwrap_or_else(|| panic!("no {feature} of {version}: {found:?}"))
+    };
+    let amount = line("1", "amount");
+    assert!(amount["psi"].as_f64().unwrap() > 0.2 && amount["p_value"].as_f64().unwrap() < 1e-9, "{amount}");
+    assert!(amount["psi_by_chance"].as_f64().unwrap() < 0.02, "{amount}");
+    let out_of_range = amount["out_of_range"].as_f64().unwrap();
+    assert!((0.3..0.5).contains(&out_of_range), "{amount}");
+    assert_eq!((&amount["n"], &amount["missing"], &amount["alarm"]), (&1_000.into(), &0.0.into(), &true.into()));
+    assert_eq!(amount["baseline"]["fallback"], false);
+    let few = line("2", "amount");
+    assert_eq!((&few["alarm"], &few["n"], &few["min_sample"]), (&false.into(), &400.into(), &500.into()));
+    assert_eq!(few["baseline"]["fallback"], true);
+    assert_eq!(line("1", "prediction")["kind"], "prediction");
+    assert_eq!(line("1", "confidence")["kind"], "confidence");
+}
+
+#[test]
+fn a_baseline_names_what_is_wrong_with_its_place() {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    for (name, text, words) in [
+        ("cells.csv", &b"a,b\n1,2\n3\n"[..], &["`cells.csv`, line 3: it has 1 cell, and the head has 2"][..]),
+        ("bytes.csv", b"a,b\n1,\xff\n", &["`bytes.csv`, line 2: cell 2 is no UTF-8 text"]),
+        ("twice.csv", b"a,a\n1,2\n", &["`twice.csv`, line 1: two columns are called `a`"]),
+        ("text.ndjson", b"{\"features\":{\"a\":1}}\nstarted\n", &["`text.ndjson`, line 2: it is no record"]),
+        ("nan.ndjson", b"{\"features\":{\"a\":NaN}}\n", &["`nan.ndjson`, line 1: it is no record"]),
+        ("flat.ndjson", b"{\"a\":1}\n", &["there is no row to count in `flat.ndjson`", "a flat table is read as CSV"]),
+        ("empty.csv", b"", &["there is no row to count"]),
+        ("head.csv", b"a,b\n", &["there is no row to count"]),
+        ("nothing.csv", b"a,b\n,NA\n", &["no feature of version `` has a value"]),
+    ] {
+        write(&place, name, text);
+        check(&place, &format!("baseline {name} -o b.json"), 2, words);
+        assert!(!place.path("b.json").exists(), "{name} made a baseline");
+    }
+    write(&place, "good.csv", "amount,zip,note\n1,01234,\n2,99999,\n");
+    for (line, code, words) in [
+        ("baseline good.csv --categorical zipp", 2, &["there is no feature `zipp`", "did you mean one of `zip`"][..]),
+        ("baseline good.csv --categorical zip --numeric zip", 2, &["cannot be both"]),
+        ("baseline good.csv --fallback 9", 2, &["there is no baseline of version `9`"]),
+        ("baseline good.csv --buckets 1", 2, &["--buckets"]),
+        ("baseline good.csv --add", 2, &["--output"]),
+        (
+            "baseline good.csv --categorical zip",
+            0,
+            &["\"01234\": 1", "`note` is left out", "1 numeric and 1 categorical features"],
+        ),
+    ] {
+        check(&place, line, code, words);
+    }
+}
+
+#[test]
+fn versions_share_a_file() {
+    let place = trained();
+    write(&place, "next.csv", table(20_000, 8, 40.0));
+    check(
+        &place,
+        "baseline next.csv -o b.json --add --model-version 2",
+        0,
+        &["version `1` (the fallback)", "version `2`:"],
+    );
+    write(&place, "live.ndjson", as_records(&table(1_000, 9, 40.0), "2"));
+    check(&place, "drift --baseline b.json live.ndjson", 0, &["against its own baseline of 20000 rows"]);
+    check(
+        &place,
+        "baseline next.csv -o b.json --add --model-version 2 --fallback 2",
+        0,
+        &["version `2` (the fallback)"],
+    );
+    write(&place, "third.ndjson", as_records(&table(1_000, 10, 0.0), "3"));
+    check(&place, "drift --baseline b.json third.ndjson", 1, &["the fallback, the baseline of version `2`"]);
+    // Rows that name their versions make a baseline of each.
+    let both = as_records(&table(600, 11, 0.0), "a") + &as_records(&table(700, 12, 0.0), "b");
+    write(&place, "both.ndjson", both);
+    check(
+        &place,
+        "baseline both.ndjson -o c.json",
+        0,
+        &["version `a`: 600 rows", "version `b` (the fallback): 700 rows"],
+    );
+    check(
+        &place,
+        "baseline both.ndjson -o c.json --model-version a",
+        0,
+        &["600 rows", "700 rows of other models or versions"],
+    );
+}
+
+#[test]
+fn edges_of_quantiles_see_what_a_wide_range_hides() {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    // One value far away, and all others between 0 and 1: buckets of one width hold them all in the first.
+    let cells =
+        |seed: u64, half: f64| (0..1_000).map(|n| format!("{}\n", random(n ^ (seed << 32)) * half)).collect::<String>();
+    write(&place, "train.csv", format!("x\n1000\n{}", cells(1, 1.0)));
+    write(&place, "live.csv", format!("x\n{}", cells(2, 0.5)));
+    for (edges, code) in [("equal-width", 0), ("quantile", 1)] {
+        check(&place, &format!("baseline train.csv -o b.json --edges {edges}"), 0, &[]);
+        check(&place, "drift --baseline b.json live.csv", code, &[]);
+    }
+}
+
+#[test]
+fn what_a_pipeline_has_shipped_is_data_too() {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    place.append(records(0..3_000));
+    place.run_once_to(0);
+    let shipped = "--pipeline p.yaml --data-dir data";
+    check(&place, &format!("baseline {shipped} -o b.json"), 0, &["version `anomaly-3.2.0`", "prediction, confidence"]);
+    let file: Value = serde_json::from_str(&fs::read_to_string(place.path("b.json")).unwrap()).unwrap();
+    let rows: u64 = file["baselines"].as_array().unwrap().iter().map(|one| one["rows"].as_u64().unwrap()).sum();
+    assert_eq!(rows, 3_000);
+    check(
+        &place,
+        &format!("drift --baseline b.json {shipped} *"),
+        0,
+        &["no drift: 21 distributions over 3000 records in the store `p`"],
+    );
+    let other = "features.country:DE --min-sample 200";
+    check(&place, &format!("drift --baseline b.json {shipped} {other}"), 1, &["country"]);
+    check(&place, &format!("drift --baseline b.json {shipped} features.country:XX"), 2, &["there is no row"]);
+    check(&place, &format!("baseline {shipped} --to 2020-01-01 -o c.json"), 2, &["there is no row to count"]);
+}
+
+/// The judge's own words: `147 values of PSI, greatest difference 1.8e-15`.
+#[test]
+fn the_numbers_are_numpys() {
+    let Some(python) = provided("INFERLOG_TEST_PYTHON", "the_numbers_are_numpys") else { return };
+    let place = Place::new(&pipeline("{ store: {} }"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/numpy/psi.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(env!("CARGO_BIN_EXE_inferlog")).arg(place.path(""));
+    if std::env::var_os("INFERLOG_TEST_LONG").is_some() {
+        command.arg("--long");
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let cases: u64 = said.split(" values of PSI").next().unwrap().parse().unwrap();
+    assert!(cases >= 140, "{said}");
+    println!("{said}");
+}
+
+/// A page of two versions, one of which has drifted, and of a feature with a name that is markup.
+#[test]
+fn a_browser_shows_the_page() {
+    let Some(chromium) = provided("INFERLOG_TEST_CHROMIUM", "a_browser_shows_the_page") else { return };
+    let place = trained();
+    let hostile = "<img src=http://127.0.0.1:9/x onerror=document.title='no'>";
+    let rename = |text: String| text.replace("\"amount\"", &format!("\"{hostile}\""));
+    write(&place, "train.ndjson", rename(as_records(&table(5_000, 1, 0.0), "1")));
+    write(
+        &place,
+        "live.ndjson",
+        rename(as_records(&table(1_000, 2, 40.0), "1") + &as_records(&table(1_000, 3, 0.0), "2")),
+    );
+    check(&place, "baseline train.ndjson -o b.json", 0, &[]);
+    check(&place, "drift --baseline b.json live.ndjson --html page.html", 1, &["the page is `page.html`"]);
+    let browse = |arguments: &[&str]| {
+        let mut command = Command::new(&chromium);
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr"]);
+        command.arg(format!("--user-data-dir={}", place.path("browser").display())).env("HOME", place.path(""));
+        command.args(["--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1200,900"]).args(arguments);
+        let output = command.arg(format!("file://{}", place.path("page.html").display())).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!errors.contains("CONSOLE"), "the browser complains of the page: {errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let page = browse(&["--dump-dom"]);
+    assert_eq!(page.matches("class=\"card").count(), 8, "a card a version and feature");
+    assert_eq!(page.matches("class=\"card alarm\"").count(), 1);
+    assert!(page.contains("<title>Drift</title>") && !page.contains("<img"), "markup in a name is text");
+    assert!(page.contains("above: baseline 0 %, live 4"), "a bar says what it is");
+    assert!(!page.contains("NaN"), "every bar has a place");
+    let picture = place.path("page.png");
+    browse(&[&format!("--screenshot={}", picture.display())]);
+    let picture = fs::read(picture).unwrap();
+    assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "{} bytes: an empty picture", picture.len());
+}
