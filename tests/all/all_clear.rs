@@ -73,7 +73,7 @@ fn setup_plan_says_otherwise() {
 #[test]
 fn query_says_otherwise() {
     let unread = |place: &Place| place.append(records(5..6));
-    check(&format!("query * --require-complete {STATE}"), unread, 1, "");
+    check(&format!("query * --require-complete {STATE}"), unread, 1, "pipeline `p` lags: ");
     check("query * --data-dir elsewhere", |_| {}, 2, "there is no store");
     let unreadable = |place: &Place| {
         fs::remove_dir_all(place.path("data/p")).unwrap();
@@ -88,10 +88,10 @@ fn query_says_otherwise() {
 #[test]
 fn reconcile_says_otherwise() {
     let unread = |place: &Place| place.append(records(5..6));
-    check(&format!("reconcile p.yaml {STATE}"), unread, 1, "");
+    check(&format!("reconcile p.yaml {STATE}"), unread, 1, "wait in 1 file;");
     check(&format!("reconcile p.yaml {STATE} --up-to-committed"), unread, 0, "all 5 lines are accounted for");
     let unmet = |place: &Place| append(&place.path("logs/b.ndjson"), records(5..6));
-    check(&format!("reconcile p.yaml {STATE}"), unmet, 1, "");
+    check(&format!("reconcile p.yaml {STATE}"), unmet, 1, "wait in 1 file, 1 of them never met;");
     let delete = |place: &Place| {
         let store = rusqlite::Connection::open(place.path("data/p/store.sqlite")).unwrap();
         store.execute_batch("DELETE FROM records WHERE rowid = 1").unwrap();
