@@ -23,6 +23,7 @@
 //! It reads the state and the sink and changes neither; judging committed bytes alone, it runs beside a live process. The
 //! dead letter is read before the sink, because a replay moves entries from the one to the other.
 
+mod error;
 mod file_account;
 mod holdings;
 mod lines;
@@ -49,10 +50,11 @@ use crate::source::files;
 use crate::source::files::file::TailedFile;
 use crate::source::files::locate::locate;
 use crate::source::files::waiting::Waiting;
-use crate::state::checkpoint::{self, CheckpointError, FileEntry};
+use crate::state::checkpoint::{self, FileEntry};
 use crate::state::folder::{checkpoint_file, dead_letter_folder, state_folder};
 use crate::text::chain::chain;
 use crate::text::units::counted;
+pub use error::ReconcileError;
 use file_account::{
     AccountRange, Decision, FileAccount, Loss, Nowhere, PathMatters, Sum, expected_of, has_gaps, ranges_by_file, span,
 };
@@ -62,61 +64,6 @@ pub use report::{Finding, Frontier, Proof, Report, Row, Scope};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
-
-/// What keeps it from looking.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// The checkpoint cannot be read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// There is none.
-    #[error("pipeline `{pipeline}` has no checkpoint in `{folder}`: it has not run with this folder of state")]
-    NeverRan {
-        /// The pipeline's name.
-        pipeline: String,
-        /// Its folder of state.
-        folder: std::path::PathBuf,
-    },
-    /// The dead letter cannot be read.
-    #[error(transparent)]
-    DeadLetter(#[from] ReadError),
-    /// The sink cannot be asked.
-    #[error("cannot ask the sink `{sink}`: {}", trouble.problem)]
-    Sink {
-        /// Which one.
-        sink: String,
-        /// What happened.
-        trouble: Trouble,
-    },
-    /// The sink keeps nothing that could be asked for.
-    #[error("the sink `stdout` keeps nothing, so there is nothing to compare with")]
-    Nothing,
-    /// There is nothing at all.
-    #[error("no file matches the paths of pipeline `{pipeline}`, and none was ever read: there is nothing to compare")]
-    NoFiles {
-        /// The pipeline's name.
-        pipeline: String,
-    },
-    /// A glob is wrong.
-    #[error("a glob in `source.files` is wrong")]
-    Glob(#[from] globset::Error),
-    /// Something that matches cannot be looked at.
-    #[error("cannot look at `{path}`: {reason}")]
-    Unreadable {
-        /// What it is.
-        path: String,
-        /// Why, in the system's words.
-        reason: String,
-    },
-    /// A file cannot be read.
-    #[error("cannot read `{path}`")]
-    File {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
 
 /// Compares what a pipeline has read with what each of its sinks holds, and says what waits to be read. `progress` is told
 /// how many bytes of how many are judged.
