@@ -185,7 +185,8 @@ pub struct Accounts {
     subject: Subject,
     state: AccountsState,
     /// By inode, generation and beginning.
-    ranges: BTreeMap<(u64, u32, u64), Range>,
+    /// In boxes, as half of a map's room is empty.
+    ranges: BTreeMap<(u64, u32, u64), Box<Range>>,
     ranges_bytes: usize,
     /// What was settled since the checkpoint was saved.
     unsaved: Totals,
@@ -227,7 +228,7 @@ impl Accounts {
         let pending = std::mem::take(&mut state.pending).into_iter().map(PendingAccount::into_document).collect();
         let ranges = std::mem::take(&mut state.ranges);
         let ranges_bytes = ranges.iter().map(bytes_of).sum();
-        let by_place = |range: Range| ((range.inode, range.generation, range.from_bytes), range);
+        let by_place = |range: Range| ((range.inode, range.generation, range.from_bytes), Box::new(range));
         let accounts = Accounts {
             subject,
             state,
@@ -305,7 +306,7 @@ impl Accounts {
             tally: mark.tally.clone(),
         };
         self.ranges_bytes += bytes_of(&range);
-        self.ranges.insert((inode, generation, mark.start_bytes), range);
+        self.ranges.insert((inode, generation, mark.start_bytes), Box::new(range));
     }
 
     fn add_unlisted(&mut self, tally: &Tally) {
@@ -346,7 +347,7 @@ impl Accounts {
         if kind == Occasion::Start && self.state.configuration != self.subject.config {
             documents.push(self.configuration(now));
         }
-        let mut parts = parts(std::mem::take(&mut self.ranges).into_values()).into_iter();
+        let mut parts = parts(std::mem::take(&mut self.ranges).into_values().map(|range| *range)).into_iter();
         self.ranges_bytes = 0;
         let (sinks, unlisted) = (std::mem::take(&mut self.state.sinks), std::mem::take(&mut self.state.unlisted));
         // What the deliveries said and what is not listed is told once, in the first one.
@@ -460,7 +461,7 @@ impl Serialize for Accounts {
         let AccountsState { state, sequence, config, configuration, since, unlisted, sinks, .. } = &self.state;
         let mut totals = self.state.totals.clone();
         totals.join(&self.unsaved);
-        let ranges = self.ranges.values().collect();
+        let ranges = self.ranges.values().map(Box::as_ref).collect();
         let (sequence, since) = (*sequence, *since);
         AccountsStateView { state, sequence, config, configuration, since, ranges, unlisted, sinks, totals }
             .serialize(serializer)

@@ -29,6 +29,7 @@ mod kills;
 mod kql_corpus;
 mod kql_differential;
 mod lent_turns;
+mod many_files;
 mod model_server;
 mod monitoring;
 mod numbered;
