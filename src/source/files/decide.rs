@@ -20,9 +20,9 @@ use super::compressed::{Examined, Nature};
 use super::examined::{decide_on_compressed, examine_one, waits_for_nature};
 use super::file::{Knowledge, TailedFile};
 use super::ground::Ground;
-use super::known::{Decision, Known};
 use super::missing::give_up_missing;
 use super::originals::{gone_that_begins_as, take_copied};
+use super::register::{Decision, Register};
 use super::roster::Roster;
 use crate::flow::ack::FileNumber;
 
@@ -37,15 +37,15 @@ struct Opening {
 }
 
 /// Decides on the files that are not known by their inodes.
-pub(super) fn decide(ground: &Ground, known: &mut Known) {
-    let waiting = known.roster.files().filter(|file| !file.is_known() && !file.is_empty());
+pub(super) fn decide(ground: &Ground, register: &mut Register) {
+    let waiting = register.roster.files().filter(|file| !file.is_known() && !file.is_empty());
     let waiting: Vec<FileNumber> = waiting.map(|file| file.number).collect();
     if waiting.is_empty() {
         return;
     }
-    let openings = openings(&known.roster);
+    let openings = openings(&register.roster);
     for number in waiting {
-        decide_one(ground, known, number, &openings);
+        decide_one(ground, register, number, &openings);
     }
 }
 
@@ -59,31 +59,36 @@ fn openings(roster: &Roster) -> Vec<Opening> {
     read.filter_map(opening).collect()
 }
 
-fn decide_one(ground: &Ground, known: &mut Known, number: FileNumber, openings: &[Opening]) {
-    let Some(mut file) = known.roster.take(number) else { return };
+fn decide_one(ground: &Ground, register: &mut Register, number: FileNumber, openings: &[Opening]) {
+    let Some(mut file) = register.roster.take(number) else { return };
     // What cannot be read is told when it is read.
-    let decision = decide_on(ground, known, &mut file, openings).unwrap_or(Decision::Own);
+    let decision = decide_on(ground, register, &mut file, openings).unwrap_or(Decision::Own);
     match decision {
         Decision::Copy => {
             let path = file.path.display();
             tracing::info!(%path, "the file is a copy of one that is known, going on where that ended");
         }
-        Decision::Own if file.knowledge != Knowledge::Candidate => warn_of_original(known, &file),
+        Decision::Own if file.knowledge != Knowledge::Candidate => warn_of_original(register, &file),
         Decision::Own | Decision::Wait | Decision::Continue | Decision::Settled => {}
     }
-    known.carry_out(decision, file);
+    register.carry_out(decision, file);
 }
 
-fn decide_on(ground: &Ground, known: &mut Known, file: &mut TailedFile, openings: &[Opening]) -> io::Result<Decision> {
+fn decide_on(
+    ground: &Ground,
+    register: &mut Register,
+    file: &mut TailedFile,
+    openings: &[Opening],
+) -> io::Result<Decision> {
     if file.is_empty() {
         return Ok(Decision::Wait);
     }
     match file.find_nature()? {
-        Nature::Compressed => return decide_on_compressed(ground, known, file),
+        Nature::Compressed => return decide_on_compressed(ground, register, file),
         Nature::Unknown if waits_for_nature(ground, file) => return Ok(Decision::Wait),
         Nature::Unknown | Nature::Plain => {}
     }
-    if let Some(entry) = take_copied(&mut known.remembered, file)? {
+    if let Some(entry) = take_copied(&mut register.remembered, file)? {
         file.resume(&entry);
         return Ok(Decision::Copy);
     }
@@ -92,14 +97,14 @@ fn decide_on(ground: &Ground, known: &mut Known, file: &mut TailedFile, openings
         // An overwritten one begins as it likes.
         let length = beginning.len().min(bytes.len());
         if (*overwritten || beginning[..length] == bytes[..length])
-            && let Some(open) = known.roster.get(*number)
+            && let Some(open) = register.roster.get(*number)
             && waits_for(ground, file, open, *overwritten)?
         {
             return Ok(Decision::Wait);
         }
     }
     let may_be_cut_yet = file.activity.changed.elapsed() < ground.waits.decided_after;
-    Ok(if may_be_cut_yet && known.closed.has_original_of(file)? { Decision::Wait } else { Decision::Own })
+    Ok(if may_be_cut_yet && register.closed.has_original_of(file)? { Decision::Wait } else { Decision::Own })
 }
 
 /// Whether a file may turn out to be the copy of an open one.
@@ -114,8 +119,8 @@ fn waits_for(ground: &Ground, file: &TailedFile, open: &TailedFile, overwritten:
 }
 
 /// Warns of a file that nothing is known of, if it begins as a known one that is gone.
-fn warn_of_original(known: &Known, file: &TailedFile) {
-    if let Some(original) = gone_that_begins_as(&known.remembered, file) {
+fn warn_of_original(register: &Register, file: &TailedFile) {
+    if let Some(original) = gone_that_begins_as(&register.remembered, file) {
         tracing::warn!(
             path = %file.path.display(),
             known = original.path,
@@ -128,13 +133,13 @@ fn warn_of_original(known: &Known, file: &TailedFile) {
 }
 
 /// Goes on finding out what a compressed file is, for one step. Returns its number, if there is one.
-pub(super) fn examine(ground: &Ground, known: &mut Known) -> Option<FileNumber> {
-    let number = *known.examining.first()?;
-    if examine_one(known, number) != Some(Examined::No) {
-        known.examining.remove(&number);
-        decide_one(ground, known, number, &[]);
-        known.roster.queue(number);
-        give_up_missing(ground, known);
+pub(super) fn examine(ground: &Ground, register: &mut Register) -> Option<FileNumber> {
+    let number = *register.examining.first()?;
+    if examine_one(register, number) != Some(Examined::No) {
+        register.examining.remove(&number);
+        decide_one(ground, register, number, &[]);
+        register.roster.queue(number);
+        give_up_missing(ground, register);
     }
     Some(number)
 }

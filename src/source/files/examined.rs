@@ -12,10 +12,10 @@ use std::time::SystemTime;
 use super::compressed::{Examined, is_named_compressed};
 use super::file::{Knowledge, TailedFile};
 use super::ground::Ground;
-use super::known::{Decision, Known};
 use super::likeness::{Beginning, is_named_alike};
 use super::options::Waits;
 use super::originals::find_copied;
+use super::register::{Decision, Register};
 use super::remembered::Remembered;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, HEAD_BYTES_MAX};
@@ -37,15 +37,19 @@ enum Found {
 }
 
 /// What is compressed was written before, so it is a copy of whatever has its content, there or not.
-pub(super) fn decide_on_compressed(ground: &Ground, known: &mut Known, file: &mut TailedFile) -> io::Result<Decision> {
+pub(super) fn decide_on_compressed(
+    ground: &Ground,
+    register: &mut Register,
+    file: &mut TailedFile,
+) -> io::Result<Decision> {
     let is_read_on = file.consumed_position().offset_bytes > 0;
     let found = match file.examined() {
-        Some(Examined::Yes) if !is_read_on => find_content(known, file)?,
+        Some(Examined::Yes) if !is_read_on => find_content(register, file)?,
         _ => Found::Nowhere,
     };
     if file.examined() != Some(Examined::Yes) {
         if is_at_rest(&ground.waits, file) {
-            known.examining.insert(file.number);
+            register.examining.insert(file.number);
         }
         return Ok(Decision::Wait);
     }
@@ -63,7 +67,7 @@ pub(super) fn decide_on_compressed(ground: &Ground, known: &mut Known, file: &mu
         return Ok(Decision::Continue);
     }
     Ok(match found {
-        Found::Entry(inode, position) => match known.remembered.take_at(inode, position) {
+        Found::Entry(inode, position) => match register.remembered.take_at(inode, position) {
             Some(entry) => {
                 file.resume(&entry);
                 Decision::Copy
@@ -119,43 +123,44 @@ fn is_at_rest(waits: &Waits, file: &TailedFile) -> bool {
 }
 
 /// Finds the content of a compressed file. Before it is examined nothing is found, but what is to be compared is noted.
-fn find_content(known: &Known, file: &TailedFile) -> io::Result<Found> {
-    let entry = match known.remembered.find(file)? {
+fn find_content(register: &Register, file: &TailedFile) -> io::Result<Found> {
+    let entry = match register.remembered.find(file)? {
         Some(position) => Some((file.id().inode, position)),
-        None => find_copied(&known.remembered, file, false)?,
+        None => find_copied(&register.remembered, file, false)?,
     };
     if let Some((inode, position)) = entry {
         return Ok(Found::Entry(inode, position));
     }
-    if let Some(known) = delivered_more_of(&known.remembered, file)? {
+    if let Some(known) = delivered_more_of(&register.remembered, file)? {
         return Ok(Found::Delivered(known));
     }
-    let mut is_there = find_copied(&known.remembered, file, true)?.is_some() || known.closed.has_original_of(file)?;
-    for open in known.roster.files().filter(|open| open.is_known() && open.number != file.number) {
+    let mut is_there =
+        find_copied(&register.remembered, file, true)?.is_some() || register.closed.has_original_of(file)?;
+    for open in register.roster.files().filter(|open| open.is_known() && open.number != file.number) {
         is_there |= (file.is_measured() && file.begins_as(open)?) || file.continues(open)?;
     }
     Ok(if is_there { Found::There } else { Found::Nowhere })
 }
 
 /// Decompresses some more of a file. `None` when there is nothing to find out any more.
-pub(super) fn examine_one(known: &mut Known, number: FileNumber) -> Option<Examined> {
-    let file = known.roster.get(number).filter(|file| !file.is_known())?;
+pub(super) fn examine_one(register: &mut Register, number: FileNumber) -> Option<Examined> {
+    let file = register.roster.get(number).filter(|file| !file.is_known())?;
     if file.glance() {
         // How it begins tells what has to be compared on the way.
-        let _ = find_content(known, file);
+        let _ = find_content(register, file);
     }
-    known.roster.get_mut(number)?.examine(EXAMINED_BYTES)
+    register.roster.get_mut(number)?.examine(EXAMINED_BYTES)
 }
 
 /// At the start: a compressed file beside those that are missing, whether or not a glob matches it. It is examined if
 /// its name and its beginning are like theirs.
-pub(super) fn open_candidate(ground: &Ground, known: &mut Known, mut file: TailedFile) {
-    if has_missing_like(&known.remembered, &file) {
+pub(super) fn open_candidate(ground: &Ground, register: &mut Register, mut file: TailedFile) {
+    if has_missing_like(&register.remembered, &file) {
         file.knowledge = Knowledge::Candidate;
         if is_at_rest(&ground.waits, &file) {
-            known.examining.insert(file.number);
+            register.examining.insert(file.number);
         }
-        known.adopt(file);
+        register.adopt(file);
     }
 }
 

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::file::{FileId, TailedFile};
 use super::ground::Ground;
-use super::known::Known;
 use super::open::open;
 use super::options::Waits;
+use super::register::Register;
 use super::tell::report_lost;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::FileEntry;
 
 /// Follows renames, and takes leave of files that are gone and delivered to their end.
-pub(super) fn take_leave(waits: &Waits, known: &mut Known, present: &BTreeMap<FileId, PathBuf>) {
-    let has_moved = known.follow(present);
-    let over = known.roster.leaving().filter(|file| is_over(waits, file));
+pub(super) fn take_leave(waits: &Waits, register: &mut Register, present: &BTreeMap<FileId, PathBuf>) {
+    let has_moved = register.follow(present);
+    let over = register.roster.leaving().filter(|file| is_over(waits, file));
     let over: Vec<FileNumber> = over.map(|file| file.number).collect();
-    over.iter().for_each(|number| known.close(*number));
-    known.roster.count_gone();
-    known.roster.update_paths(has_moved || !over.is_empty());
+    over.iter().for_each(|number| register.close(*number));
+    register.roster.count_gone();
+    register.roster.update_paths(has_moved || !over.is_empty());
 }
 
 /// True when a file without a name under the globs needs not be held open any longer.
@@ -38,11 +38,11 @@ fn is_over(waits: &Waits, file: &TailedFile) -> bool {
 }
 
 /// Follows closed files that were renamed, and takes leave of those that are gone.
-pub(super) fn take_leave_of_closed(ground: &Ground, known: &mut Known, present: &BTreeMap<FileId, PathBuf>) {
-    if known.closed.len() == 0 {
+pub(super) fn take_leave_of_closed(ground: &Ground, register: &mut Register, present: &BTreeMap<FileId, PathBuf>) {
+    if register.closed.len() == 0 {
         return;
     }
-    let mut gone = known.take_gone(present);
+    let mut gone = register.take_gone(present);
     let folders: BTreeSet<PathBuf> =
         gone.values().filter_map(|entry| Path::new(&entry.path).parent().map(Path::to_owned)).collect();
     for folder in folders {
@@ -51,13 +51,13 @@ pub(super) fn take_leave_of_closed(ground: &Ground, known: &mut Known, present: 
             let Ok(metadata) = candidate.metadata() else { continue };
             // Renamed out of the globs: held open from now on, as the others that were.
             if let Some(entry) = gone.remove(&FileId::of(&metadata)) {
-                known.remembered.remember(entry);
-                let _ = open(ground, known, &candidate.path());
+                register.remembered.remember(entry);
+                let _ = open(ground, register, &candidate.path());
             }
         }
     }
     for entry in gone.into_values() {
         report_lost(Path::new(&entry.path), entry.undelivered_bytes(), &ground.counters);
-        known.remembered.remember(FileEntry { finished: true, ..entry });
+        register.remembered.remember(FileEntry { finished: true, ..entry });
     }
 }

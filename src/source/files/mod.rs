@@ -1,7 +1,7 @@
 //! The files source: tails JSON-lines files, however they are rotated.
 //!
 //! [`Files`] is what the pipeline sees, and gives each file that has something to read its turn: one block at a time, so
-//! that a huge one does not starve the others. It is made of what is given (`ground`), what is known of files (`known`,
+//! that a huge one does not starve the others. It is made of what is given (`ground`), what is known of files (`register`,
 //! which alone says that the checkpoint is behind), and when and how it is looked for more.
 //!
 //! What happens to files is done by functions that say what they touch, from the outside in: `scan` (all names) with `leave`
@@ -20,7 +20,6 @@ mod ends;
 mod examined;
 pub mod file;
 mod ground;
-mod known;
 mod leave;
 mod likeness;
 pub mod locate;
@@ -30,6 +29,7 @@ mod open;
 mod options;
 mod originals;
 mod places;
+mod register;
 mod remembered;
 mod renamed;
 mod renumber;
@@ -58,11 +58,11 @@ use ends::Ends;
 pub use file::PassedOver;
 use file::{FileId, Gaps, Knowledge, TailedFile, Turn};
 use ground::Ground;
-use known::Known;
 use notification::Notifications;
 #[cfg(test)]
 use options::Waits;
 pub use options::{FirstSeen, Options};
+use register::Register;
 use renamed::RenamedNames;
 use scan::Findings;
 pub use scan::Matched;
@@ -80,7 +80,7 @@ const BUSY_TURNS_MAX: u32 = 16;
 #[derive(Debug)]
 pub struct Files {
     ground: Ground,
-    known: Known,
+    register: Register,
     notifications: Notifications,
     renamed: RenamedNames,
     schedule: Schedule,
@@ -108,7 +108,7 @@ impl Files {
     fn on(ground: Ground, notifications: Notifications, entries: Option<Vec<FileEntry>>) -> Files {
         Files {
             ground,
-            known: Known::new(entries),
+            register: Register::new(entries),
             notifications,
             renamed: RenamedNames::default(),
             schedule: Schedule::new(),
@@ -121,10 +121,10 @@ impl Files {
     /// Gives out what comes next, or `None` when there is nothing to read now.
     pub fn next_chunk(&mut self) -> Option<Chunk<'_>> {
         self.look();
-        let examined = decide::examine(&self.ground, &mut self.known);
+        let examined = decide::examine(&self.ground, &mut self.register);
         let mut busy_turns = 0;
-        while let Some(number) = self.known.roster.next_turn() {
-            let Some(file) = self.known.roster.get_mut(number) else { continue };
+        while let Some(number) = self.register.roster.next_turn() {
+            let Some(file) = self.register.roster.get_mut(number) else { continue };
             if !file.is_known() {
                 file.activity.news = false;
                 continue;
@@ -141,63 +141,63 @@ impl Files {
             match turn {
                 Ok(Turn::Busy) if busy_turns >= BUSY_TURNS_MAX => {
                     let offset_bytes = file.consumed_position().offset_bytes;
-                    self.known.roster.queue(number);
+                    self.register.roster.queue(number);
                     return self.chunk(number, Turn::Lines { range: 0..0, offset_bytes });
                 }
                 Ok(Turn::End) => {
                     file.activity.news = false;
                     file.warnings.is_unreadable_said = false;
                 }
-                Ok(Turn::Busy) => self.known.roster.queue(number),
-                Ok(Turn::Replaced) => renumber::renumber(&self.ground.counters, &mut self.known, number),
+                Ok(Turn::Busy) => self.register.roster.queue(number),
+                Ok(Turn::Replaced) => renumber::renumber(&self.ground.counters, &mut self.register, number),
                 Ok(Turn::Unknown) => {
                     file.activity.news = false;
                     file.knowledge = Knowledge::Undecided;
                 }
                 Ok(turn) => {
-                    self.known.roster.queue(number);
+                    self.register.roster.queue(number);
                     return self.chunk(number, turn);
                 }
                 Err(error) => cannot_read(file, &error, &self.ground.counters),
             }
         }
-        examined.and_then(|number| self.known.roster.get(number)).map(Chunk::without_lines)
+        examined.and_then(|number| self.register.roster.get(number)).map(Chunk::without_lines)
     }
 
     fn chunk(&mut self, number: FileNumber, turn: Turn) -> Option<Chunk<'_>> {
-        let file = self.known.roster.get_mut(number)?;
+        let file = self.register.roster.get_mut(number)?;
         Chunk::of(file, turn, &self.buffer, &self.ground.counters)
     }
 
     /// When [`Files::next_chunk`] has something to do even if nobody rings.
     pub fn next_look(&self) -> Instant {
-        if self.known.examining.is_empty() { self.schedule.next } else { Instant::now() }
+        if self.register.examining.is_empty() { self.schedule.next } else { Instant::now() }
     }
 
     /// Finds out what is new when it is time to, without reading: files that appear are opened.
     pub fn look(&mut self) {
         let news = self.notifications.take();
         let started = Instant::now();
-        let is_undecided = |path: &PathBuf| self.known.roster.at(path).is_some_and(|file| !file.is_known());
+        let is_undecided = |path: &PathBuf| self.register.roster.at(path).is_some_and(|file| !file.is_known());
         if news.rescan || news.written.iter().any(is_undecided) {
             self.schedule.hurry();
         }
         for path in self.renamed.follow(&self.ground.discovery, news.renamed) {
             // What cannot be opened is gone, or is told of when a scan finds it.
-            let _ = open::open(&self.ground, &mut self.known, &path);
+            let _ = open::open(&self.ground, &mut self.register, &path);
         }
         if started >= self.schedule.next {
             self.scan(started);
         }
         for path in news.written {
-            if let Some(id) = self.known.closed.under(&path) {
+            if let Some(id) = self.register.closed.under(&path) {
                 self.look_at_closed(&path, id);
-            } else if let Some(number) = self.known.roster.at(&path).map(|file| file.number) {
-                self.known.look_at(number);
+            } else if let Some(number) = self.register.roster.at(&path).map(|file| file.number) {
+                self.register.look_at(number);
             }
         }
-        if std::mem::take(&mut self.known.closed.is_service_due) {
-            places::serve_waiting(&self.ground, &mut self.known);
+        if std::mem::take(&mut self.register.closed.is_service_due) {
+            places::serve_waiting(&self.ground, &mut self.register);
         }
     }
 
@@ -206,10 +206,10 @@ impl Files {
             self.notifications.watch(root, recursive);
         }
         self.ground.discovery.refresh();
-        scan::scan(&self.ground, &mut self.known, &mut self.findings, &mut self.ends);
+        scan::scan(&self.ground, &mut self.register, &mut self.findings, &mut self.ends);
         let took = started.elapsed();
         let cover = match self.notifications.cover(self.ground.discovery.roots()) {
-            _ if self.known.has_undecided() => Cover::Undecided,
+            _ if self.register.has_undecided() => Cover::Undecided,
             true => Cover::Notifications,
             false => Cover::Polling,
         };
@@ -220,29 +220,29 @@ impl Files {
         if let Ok(metadata) = fs_err::metadata(path)
             && FileId::of(&metadata) == id
         {
-            let cut_bytes = self.known.closed.seen(id, &metadata).unwrap_or_default();
+            let cut_bytes = self.register.closed.seen(id, &metadata).unwrap_or_default();
             report_lost(path, cut_bytes, &self.ground.counters);
-            self.known.closed.is_service_due = true;
+            self.register.closed.is_service_due = true;
         }
     }
 
     /// The unterminated end of a renamed or deleted file that does not grow any more, as a chunk.
     pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
-        let finals = self.ends.finals(&self.ground, &self.known.roster);
+        let finals = self.ends.finals(&self.ground, &self.register.roster);
         let (number, turn) = finals.into_iter().find_map(|number| Some((number, self.read_unterminated(number)?)))?;
         self.chunk(number, turn)
     }
 
     /// Numbers of the files whose last line has no end yet.
     pub fn unterminated_files(&self) -> Vec<FileNumber> {
-        let unread = self.known.roster.files().filter(|file| file.unread_bytes() > 0 && file.is_known());
+        let unread = self.register.roster.files().filter(|file| file.unread_bytes() > 0 && file.is_known());
         unread.map(|file| file.number).collect()
     }
 
     /// Files that end with NUL bytes, into which nobody has written yet, or with a line behind such that has no end, and how
     /// many bytes that leaves unread.
     pub fn left_at_gaps(&self) -> impl Iterator<Item = (PathBuf, u64)> {
-        let files = self.known.roster.files().filter(|file| file.gap_bytes() > 0);
+        let files = self.register.roster.files().filter(|file| file.gap_bytes() > 0);
         files.map(|file| (file.path.to_path_buf(), file.gap_bytes()))
     }
 
@@ -253,7 +253,7 @@ impl Files {
     }
 
     fn read_unterminated(&mut self, number: FileNumber) -> Option<Turn> {
-        let file = self.known.roster.get_mut(number)?;
+        let file = self.register.roster.get_mut(number)?;
         let turn = file.unterminated(&mut self.buffer, self.ground.options.line_bytes_max);
         turn.unwrap_or_else(|error| {
             cannot_read(file, &error, &self.ground.counters);
@@ -263,14 +263,14 @@ impl Files {
 
     /// Leaves the unterminated end that was given out last unread. Returns the file's path and how many bytes remain.
     pub fn leave_unread(&mut self, number: FileNumber) -> Option<(PathBuf, u64)> {
-        let file = self.known.roster.get_mut(number)?;
+        let file = self.register.roster.get_mut(number)?;
         file.take_back();
         Some((file.path.to_path_buf(), file.unread_bytes()))
     }
 
     /// Salvages files that have no name any more and are not delivered. At a stop, what the limit leaves out is lost.
     pub fn salvage(&mut self, at_stop: bool) {
-        salvage::salvage(&self.ground, &mut self.known, at_stop);
+        salvage::salvage(&self.ground, &mut self.register, at_stop);
     }
 }
 
@@ -278,35 +278,35 @@ impl Files {
 impl Files {
     /// Takes note that a file is delivered up to a mark.
     pub fn commit(&mut self, mark: &Mark) {
-        self.known.commit(mark);
+        self.register.commit(mark);
     }
 
     /// Takes note that observers have counted a file up to an offset.
     pub fn observed(&mut self, number: FileNumber, offset_bytes: u64) {
-        self.known.observed(number, offset_bytes);
+        self.register.observed(number, offset_bytes);
     }
 
     /// True when the checkpoint on disk is behind.
     pub fn is_dirty(&self) -> bool {
-        self.known.is_dirty()
+        self.register.is_dirty()
     }
 
     /// True when the checkpoint must be saved before what was given out last is sent. A file was met, which a crash would
     /// forget: if it is rotated out of the globs before the next start, nobody would look for it. Or it began a new
     /// generation, which is part of its lines' ids.
     pub fn is_urgent(&self) -> bool {
-        self.known.is_urgent()
+        self.register.is_urgent()
     }
 
     /// The entries for the checkpoint. There may be thousands, and they are saved often: none is kept, and what is
     /// remembered is not copied.
     pub fn entries(&self) -> impl Iterator<Item = Cow<'_, FileEntry>> {
-        self.known.entries()
+        self.register.entries()
     }
 
     /// Takes note that the entries given out last are on disk.
     pub fn saved(&mut self) {
-        salvage::remove_salvage(self.ground.options.salvage.as_deref(), &self.known.saved());
+        salvage::remove_salvage(self.ground.options.salvage.as_deref(), &self.register.saved());
     }
 }
 
@@ -315,18 +315,18 @@ impl Files {
     /// True while there may be more to read soon: it is not known yet whether some file is the copy of another, it waits
     /// until others are closed, or something stands behind a gap.
     pub fn is_undecided(&self) -> bool {
-        let waits_at_gap = || self.known.roster.files().any(TailedFile::waits_at_gap);
-        self.waiting_files() > 0 || self.known.has_undecided() || waits_at_gap()
+        let waits_at_gap = || self.register.roster.files().any(TailedFile::waits_at_gap);
+        self.waiting_files() > 0 || self.register.has_undecided() || waits_at_gap()
     }
 
     /// How many bytes are written but not delivered, over all files.
     pub fn lag_bytes(&self) -> u64 {
-        self.known.roster.files().map(TailedFile::lag_bytes).sum::<u64>() + self.known.closed.lag_bytes()
+        self.register.roster.files().map(TailedFile::lag_bytes).sum::<u64>() + self.register.closed.lag_bytes()
     }
 
     /// How many bytes of files without a name are held open because they are not delivered.
     pub fn deleted_held_bytes(&self) -> u64 {
-        let held = self.known.roster.leaving().filter(|file| file.lag_bytes() > 0 && file.is_deleted());
+        let held = self.register.roster.leaving().filter(|file| file.lag_bytes() > 0 && file.is_deleted());
         held.map(TailedFile::lag_bytes).sum()
     }
 
@@ -342,17 +342,17 @@ impl Files {
 
     /// How many files are open.
     pub fn open_files(&self) -> usize {
-        self.known.roster.len()
+        self.register.roster.len()
     }
 
     /// How many files are there and closed, since more are matched than may be open.
     pub fn closed_files(&self) -> usize {
-        self.known.closed.len()
+        self.register.closed.len()
     }
 
     /// How many of those have something to read, and wait for a place.
     pub fn waiting_files(&self) -> usize {
-        self.known.closed.waiting()
+        self.register.closed.waiting()
     }
 
     /// Looks at the next chance and at no other moment, and takes it that this long has passed since anything changed.

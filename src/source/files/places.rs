@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::decide::decide;
 use super::file::TailedFile;
 use super::ground::Ground;
-use super::known::Known;
 use super::open::open;
+use super::register::Register;
 use crate::flow::ack::FileNumber;
 
 /// So many of the files that a process may open are left to sockets (at most 32 of them to readers of `/metrics`), the
@@ -14,12 +14,12 @@ use crate::flow::ack::FileNumber;
 const OPEN_FILES_RESERVE: u64 = 96;
 
 /// Closes files that are delivered to their ends until so many places are free. Returns how many are.
-fn make_room(ground: &Ground, known: &mut Known, wanted: usize) -> usize {
-    let free = ground.free_places(&known.roster);
+fn make_room(ground: &Ground, register: &mut Register, wanted: usize) -> usize {
+    let free = ground.free_places(&register.roster);
     if free >= wanted {
         return free;
     }
-    let idle = known.roster.files().filter(|file| is_idle(file));
+    let idle = register.roster.files().filter(|file| is_idle(file));
     let mut idle: Vec<(Instant, FileNumber)> = idle.map(|file| (file.activity.changed, file.number)).collect();
     idle.sort_unstable();
     let mut surplus = wanted - free;
@@ -29,35 +29,35 @@ fn make_room(ground: &Ground, known: &mut Known, wanted: usize) -> usize {
         }
         // Written to, or deleted, since the last scan.
         let is_still_idle = |file: &mut TailedFile| !file.look().unwrap_or(true) && is_idle(file) && !file.is_deleted();
-        if !known.roster.get_mut(number).is_some_and(is_still_idle) {
-            known.roster.queue(number);
+        if !register.roster.get_mut(number).is_some_and(is_still_idle) {
+            register.roster.queue(number);
             continue;
         }
-        let Some(file) = known.roster.remove(number) else { continue };
+        let Some(file) = register.roster.remove(number) else { continue };
         surplus -= 1;
-        known.shelve(&file, false);
+        register.shelve(&file, false);
     }
-    ground.free_places(&known.roster)
+    ground.free_places(&register.roster)
 }
 
 /// Opens files that wait for a place, as far as there are places.
-pub(super) fn serve_waiting(ground: &Ground, known: &mut Known) {
-    if known.closed.waiting() == 0 {
+pub(super) fn serve_waiting(ground: &Ground, register: &mut Register) {
+    if register.closed.waiting() == 0 {
         return;
     }
-    let places = make_room(ground, known, known.closed.waiting());
-    let served = known.closed.first_waiting(places);
+    let places = make_room(ground, register, register.closed.waiting());
+    let served = register.closed.first_waiting(places);
     for path in &served {
-        let number = known.roster.next_number();
+        let number = register.roster.next_number();
         // What is another one by now, or gone, is found out by the next scan.
-        if open(ground, known, path).is_ok() {
-            known.roster.queue(number);
+        if open(ground, register, path).is_ok() {
+            register.roster.queue(number);
         }
     }
     if !served.is_empty() {
-        decide(ground, known);
+        decide(ground, register);
     }
-    if let Some(waiting) = known.closed.say_waiting() {
+    if let Some(waiting) = register.closed.say_waiting() {
         tracing::warn!(
             waiting,
             open_files_max = ground.options.open_files_max,

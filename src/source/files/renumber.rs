@@ -1,60 +1,60 @@
 //! Renumbering: the content of a file was replaced, where does the old one go on, and how does the new one begin?
 
 use super::file::{FileId, Standing, TailedFile};
-use super::known::Known;
 use super::likeness::is_named_alike;
+use super::register::Register;
 use super::tell::report_lost;
 use crate::flow::ack::FileNumber;
 use crate::telemetry::Counters;
 
 /// Gives a file whose content was replaced a new number: marks of the old content must not move the new one.
-pub(super) fn renumber(counters: &Counters, known: &mut Known, number: FileNumber) {
-    let Some(file) = known.roster.get(number) else { return };
+pub(super) fn renumber(counters: &Counters, register: &mut Register, number: FileNumber) {
+    let Some(file) = register.roster.get(number) else { return };
     tracing::info!(path = %file.path.display(), "the file was truncated or replaced, reading it from its beginning");
-    let generation = known.next_generation(file.id().inode);
-    let Some(mut file) = known.roster.take(number) else { return };
-    if let Some(copy) = copy_of(known, &file) {
+    let generation = register.next_generation(file.id().inode);
+    let Some(mut file) = register.roster.take(number) else { return };
+    if let Some(copy) = copy_of(register, &file) {
         tracing::info!(path = %copy.path.display(), "what it held is read to its end in this copy");
-        known.remembered.note_generation(file.inode(), file.generation());
+        register.remembered.note_generation(file.inode(), file.generation());
         let original = file.move_to(copy);
-        known.roster.leaves(number);
-        known.roster.add(file);
-        known.roster.queue(number);
-        return begin_replaced(known, number, original, generation);
+        register.roster.leaves(number);
+        register.roster.add(file);
+        register.roster.queue(number);
+        return begin_replaced(register, number, original, generation);
     }
     let lost_bytes = file.take_lost_bytes(true);
     report_lost(&file.path, lost_bytes, counters);
-    known.replaced.insert(number, file.entry(false), file.consumed_position().offset_bytes);
+    register.replaced.insert(number, file.entry(false), file.consumed_position().offset_bytes);
     if file.is_settled() {
-        known.remember_replaced(number);
+        register.remember_replaced(number);
     }
-    begin_replaced(known, number, file, generation);
+    begin_replaced(register, number, file, generation);
 }
 
 /// Begins with what stands now in a file that had the number `former`.
-fn begin_replaced(known: &mut Known, former: FileNumber, mut file: TailedFile, generation: u32) {
-    known.begin_anew(&mut file, generation);
+fn begin_replaced(register: &mut Register, former: FileNumber, mut file: TailedFile, generation: u32) {
+    register.begin_anew(&mut file, generation);
     file.activity.news = true;
-    file.number = known.roster.next_number();
+    file.number = register.roster.next_number();
     let number = file.number;
-    known.roster.renumber(&file.path, former, number);
+    register.roster.renumber(&file.path, former, number);
     if file.standing != Standing::Present {
-        known.roster.leaves(number);
+        register.roster.leaves(number);
     }
-    known.adopt(file);
-    known.roster.queue(number);
+    register.adopt(file);
+    register.roster.queue(number);
 }
 
 /// Finds the copy of a file whose content was overwritten: one that is not decided on, or one beside it.
-fn copy_of(known: &mut Known, original: &TailedFile) -> Option<TailedFile> {
-    let found = known.roster.files().find(|copy| !copy.is_known() && is_plain_copy(copy, original));
+fn copy_of(register: &mut Register, original: &TailedFile) -> Option<TailedFile> {
+    let found = register.roster.files().find(|copy| !copy.is_known() && is_plain_copy(copy, original));
     if let Some(number) = found.map(|copy| copy.number) {
-        return known.roster.remove(number);
+        return register.roster.remove(number);
     }
     let beside = fs_err::read_dir(original.path.parent()?).ok()?.flatten();
     beside.into_iter().find_map(|candidate| {
         let (path, metadata) = (candidate.path(), candidate.metadata().ok()?);
-        let is_there = known.is_there(FileId::of(&metadata));
+        let is_there = register.is_there(FileId::of(&metadata));
         if is_there || !metadata.is_file() || !is_named_alike(&path, &original.path) {
             return None;
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::file::{Knowledge, Standing, TailedFile};
 use super::ground::Ground;
-use super::known::Known;
+use super::register::Register;
 use super::tell::report_lost;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, TAIL_BYTES_MAX};
@@ -23,18 +23,18 @@ const BEGINNING_BYTES: u64 = 64 * 1024;
 const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Salvages files that have no name any more and are not delivered. At a stop, what the limit leaves out is lost.
-pub(super) fn salvage(ground: &Ground, known: &mut Known, at_stop: bool) {
+pub(super) fn salvage(ground: &Ground, register: &mut Register, at_stop: bool) {
     let is_due = |file: &TailedFile| match file.standing {
         Standing::Gone(since) => at_stop || since.elapsed() >= ground.waits.salvaged_after,
         _ => false,
     };
-    let due = known.roster.files().filter(|file| {
+    let due = register.roster.files().filter(|file| {
         is_due(file) && file.knowledge != Knowledge::Candidate && file.lag_bytes() > 0 && file.is_deleted()
     });
     let due: Vec<FileNumber> = due.map(|file| file.number).collect();
     for number in due {
-        if let Err(error) = salvage_one(ground, known, number, at_stop) {
-            let Some(file) = known.roster.get(number) else { continue };
+        if let Err(error) = salvage_one(ground, register, number, at_stop) {
+            let Some(file) = register.roster.get(number) else { continue };
             let hint = "it is read on as long as inferlog runs";
             tracing::warn!(path = %file.path.display(), %error, hint, "cannot salvage a deleted file");
             if at_stop {
@@ -44,9 +44,9 @@ pub(super) fn salvage(ground: &Ground, known: &mut Known, at_stop: bool) {
     }
 }
 
-fn salvage_one(ground: &Ground, known: &mut Known, number: FileNumber, at_stop: bool) -> io::Result<()> {
-    let salvaged_bytes: u64 = known.roster.files().map(TailedFile::salvaged_bytes).sum();
-    let (Some(folder), Some(file)) = (&ground.options.salvage, known.roster.get(number)) else { return Ok(()) };
+fn salvage_one(ground: &Ground, register: &mut Register, number: FileNumber, at_stop: bool) -> io::Result<()> {
+    let salvaged_bytes: u64 = register.roster.files().map(TailedFile::salvaged_bytes).sum();
+    let (Some(folder), Some(file)) = (&ground.options.salvage, register.roster.get(number)) else { return Ok(()) };
     let missing_bytes = file.lag_bytes().saturating_sub(file.salvaged_bytes());
     if missing_bytes == 0 {
         return Ok(());
@@ -68,31 +68,31 @@ fn salvage_one(ground: &Ground, known: &mut Known, number: FileNumber, at_stop: 
     File::open(folder)?.sync_all()?;
     let path = file.path.display();
     tracing::info!(%path, bytes = missing_bytes, "the file was deleted, its rest is kept in the salvage folder");
-    known.salvaged(number, name);
+    register.salvaged(number, name);
     Ok(())
 }
 
 /// At the start: opens what was salvaged.
-pub(super) fn open_salvaged(ground: &Ground, known: &mut Known) {
+pub(super) fn open_salvaged(ground: &Ground, register: &mut Register) {
     let Some(folder) = &ground.options.salvage else { return };
-    for (entry, name) in known.remembered.take_salvaged() {
-        if let Err(error) = open_salvage(known, &folder.join(&name), &entry, name) {
+    for (entry, name) in register.remembered.take_salvaged() {
+        if let Err(error) = open_salvage(register, &folder.join(&name), &entry, name) {
             tracing::warn!(path = entry.path, %error, "cannot read what was salvaged of a deleted file");
-            known.remembered.insert(FileEntry { salvage: None, held_by_inode: None, ..entry });
+            register.remembered.insert(FileEntry { salvage: None, held_by_inode: None, ..entry });
         }
     }
 }
 
-fn open_salvage(known: &mut Known, path: &Path, entry: &FileEntry, name: String) -> io::Result<()> {
+fn open_salvage(register: &mut Register, path: &Path, entry: &FileEntry, name: String) -> io::Result<()> {
     let handle = fs_err::File::open(path)?;
     let metadata = handle.metadata()?;
-    let mut file = TailedFile::new(known.roster.next_number(), Path::new(&entry.path), handle, &metadata);
+    let mut file = TailedFile::new(register.roster.next_number(), Path::new(&entry.path), handle, &metadata);
     if !file.is_same(entry)? {
         return Err(io::Error::other("it is not what the checkpoint says"));
     }
     file.resume(entry);
     file.read_from_salvage(name);
-    known.adopt(file);
+    register.adopt(file);
     Ok(())
 }
 

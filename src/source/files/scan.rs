@@ -11,11 +11,11 @@ use super::discover::{Unreadable, WithoutFiles};
 use super::ends::Ends;
 use super::file::FileId;
 use super::ground::Ground;
-use super::known::{Known, Phase, Search};
 use super::leave::{take_leave, take_leave_of_closed};
 use super::missing::{give_up_missing, look_for_copies, look_for_renamed};
 use super::open::open;
 use super::places::serve_waiting;
+use super::register::{Phase, Register, Search};
 use super::roster::is_same_path;
 use super::salvage::{open_salvaged, salvage};
 use super::tell::{report_lost, warn_unreadable};
@@ -40,22 +40,22 @@ pub(super) struct Findings {
     unreadable: HashSet<Unreadable>,
 }
 
-/// One look at all names.
+/// What one look at all names found.
 #[derive(Debug, Default)]
-struct Look {
+struct Sightings {
     /// Under which name each file is found.
     present: BTreeMap<FileId, PathBuf>,
     complaints: Vec<Unreadable>,
 }
 
 /// Looks at everything: which files are there, which have grown, which are gone.
-pub(super) fn scan(ground: &Ground, known: &mut Known, findings: &mut Findings, ends: &mut Ends) {
-    let is_first = known.phase != Phase::Later;
+pub(super) fn scan(ground: &Ground, register: &mut Register, findings: &mut Findings, ends: &mut Ends) {
+    let is_first = register.phase != Phase::Later;
     if is_first {
-        open_salvaged(ground, known);
+        open_salvaged(ground, register);
     }
-    let mut look = Look::default();
-    let found = ground.discovery.scan(&mut look.complaints);
+    let mut sightings = Sightings::default();
+    let found = ground.discovery.scan(&mut sightings.complaints);
     let matched = Matched { files: found.len(), without_files: ground.discovery.without_files(&found) };
     if is_first {
         findings.first_matched = Some(matched.clone());
@@ -63,56 +63,56 @@ pub(super) fn scan(ground: &Ground, known: &mut Known, findings: &mut Findings, 
     findings.matched = Some(matched);
     for path in found {
         match fs_err::metadata(&path) {
-            Ok(metadata) => look.meet(ground, known, path, &metadata),
+            Ok(metadata) => sightings.meet(ground, register, path, &metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => look.complaints.push(Unreadable::because(path, &error)),
+            Err(error) => sightings.complaints.push(Unreadable::because(path, &error)),
         }
     }
-    take_leave(&ground.waits, known, &look.present);
-    take_leave_of_closed(ground, known, &look.present);
+    take_leave(&ground.waits, register, &sightings.present);
+    take_leave_of_closed(ground, register, &sightings.present);
     if is_first {
-        look_for_renamed(ground, known);
+        look_for_renamed(ground, register);
     }
-    decide(ground, known);
-    salvage(ground, known, false);
-    if known.search == Search::Due {
-        look_for_copies(ground, known);
+    decide(ground, register);
+    salvage(ground, register, false);
+    if register.search == Search::Due {
+        look_for_copies(ground, register);
     }
-    give_up_missing(ground, known);
-    known.end_scan(&look.present);
-    findings.complain(ground, look.complaints);
-    ends.look_at(ground, &mut known.roster);
+    give_up_missing(ground, register);
+    register.end_scan(&sightings.present);
+    findings.complain(ground, sightings.complaints);
+    ends.look_at(ground, &mut register.roster);
     // What is written into a gap changes no size, and through a mapping not even a time.
-    known.roster.queue_all(|file| file.activity.news || file.is_at_gap());
-    serve_waiting(ground, known);
+    register.roster.queue_all(|file| file.activity.news || file.is_at_gap());
+    serve_waiting(ground, register);
 }
 
-impl Look {
-    fn meet(&mut self, ground: &Ground, known: &mut Known, path: PathBuf, metadata: &Metadata) {
+impl Sightings {
+    fn meet(&mut self, ground: &Ground, register: &mut Register, path: PathBuf, metadata: &Metadata) {
         let id = FileId::of(metadata);
-        if let Some(file) = known.seen(id, metadata) {
+        if let Some(file) = register.seen(id, metadata) {
             // Of several names for one file, the one that it has already is kept.
             if !self.present.contains_key(&id) || is_same_path(&file.path, &path) {
                 self.present.insert(id, path);
             }
             return;
         }
-        if let Some(cut_bytes) = known.closed.seen(id, metadata) {
+        if let Some(cut_bytes) = register.closed.seen(id, metadata) {
             report_lost(&path, cut_bytes, &ground.counters);
-            if !self.present.contains_key(&id) || known.closed.under(&path) == Some(id) {
+            if !self.present.contains_key(&id) || register.closed.under(&path) == Some(id) {
                 self.present.insert(id, path);
             }
             return;
         }
-        // Known as delivered; or met again by a later scan, when there is a place for it.
-        if known.remembered.is_delivered_compressed(metadata) {
+        // Register as delivered; or met again by a later scan, when there is a place for it.
+        if register.remembered.is_delivered_compressed(metadata) {
             self.present.insert(id, path);
             return;
         }
-        if is_named_compressed(&path) && ground.free_places(&known.roster) == 0 {
+        if is_named_compressed(&path) && ground.free_places(&register.roster) == 0 {
             return;
         }
-        match open(ground, known, &path) {
+        match open(ground, register, &path) {
             Ok(id) => drop(self.present.insert(id, path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.complaints.push(Unreadable::because(path, &error)),

@@ -78,7 +78,7 @@ fn the_one_that_changed_longest_ago_is_closed_first() {
     bench.commit_all();
     append(&bench.path("c.log"), b"c\n");
     bench.look();
-    let is_open = |name: &str| bench.files.known.roster.files().any(|file| *file.path == *bench.path(name));
+    let is_open = |name: &str| bench.files.register.roster.files().any(|file| *file.path == *bench.path(name));
     assert_eq!(["a.log", "b.log", "c.log"].map(is_open), [true, false, true]);
 }
 
@@ -98,7 +98,7 @@ fn what_is_not_delivered_is_not_closed() {
     bench.look();
     assert_eq!((bench.files.open_files(), bench.files.waiting_files(), bench.seen.len()), (2, 0, 3));
     let open: Vec<bool> =
-        ["a.log", "b.log"].map(|name| bench.files.known.closed.under(&bench.path(name)).is_none()).into();
+        ["a.log", "b.log"].map(|name| bench.files.register.closed.under(&bench.path(name)).is_none()).into();
     assert_eq!(open, [false, true]);
 }
 
@@ -114,7 +114,7 @@ fn a_file_that_waits_and_disappears_is_reported() {
     assert_eq!((bench.files.waiting_files(), bench.counters.source_lost_bytes_total.get()), (0, 6));
     // Those that were delivered and closed: one that grew, one that was cut, one that did not change.
     let mut bench = ten_files();
-    let closed: Vec<PathBuf> = bench.files.known.closed.entries().map(|entry| PathBuf::from(entry.path)).collect();
+    let closed: Vec<PathBuf> = bench.files.register.closed.entries().map(|entry| PathBuf::from(entry.path)).collect();
     bench.files.ground.options.open_files_max = 0;
     append(&closed[0], b"12345\n");
     bench.look();
@@ -168,7 +168,7 @@ fn a_closed_file_with_other_content_is_a_new_generation() {
         append(&bench.path(&format!("{number}.log")), b"so that the other is closed\n");
     }
     look_until_served(&mut bench);
-    assert!(bench.files.known.closed.under(&bench.path("3.log")).is_some());
+    assert!(bench.files.register.closed.under(&bench.path("3.log")).is_some());
     fs_err::write(bench.path("3.log"), format!("c\n{long}\n4\n")).unwrap();
     let seen = look_until_served(&mut bench);
     assert_eq!(seen, [line(1, 0, "c"), line(1, 2, &long), line(1, 3 + TAIL_BYTES_MAX as u64, "4")]);

@@ -139,7 +139,7 @@ fn space_allocated_ahead_is_filled_line_by_line() {
 }
 
 fn committed(bench: &Bench) -> u64 {
-    bench.files.known.roster.files().map(|file| file.lag_start()).sum()
+    bench.files.register.roster.files().map(|file| file.lag_start()).sum()
 }
 
 #[test]

@@ -224,7 +224,7 @@ impl History {
     }
 
     fn is_closed(&self, inode: u64) -> bool {
-        self.bench.files.known.closed.entries().any(|entry| entry.inode == inode)
+        self.bench.files.register.closed.entries().any(|entry| entry.inode == inode)
     }
 
     /// Acknowledges a random prefix; returns how many marks.
@@ -281,7 +281,7 @@ impl History {
             assert!(round < 100, "{} files wait for ever", self.bench.files.waiting_files());
             let new = self.bench.marks[marks_before..].iter();
             delivered.extend(new.map(|mark| {
-                (self.bench.files.known.roster.get(mark.file).unwrap().id().inode, mark.offset_bytes as usize)
+                (self.bench.files.register.roster.get(mark.file).unwrap().id().inode, mark.offset_bytes as usize)
             }));
             self.commit_pending(self.pending.len());
             self.bench.commit_all();
@@ -397,7 +397,7 @@ impl History {
 
     fn note_marks(&mut self, before: usize) {
         for mark in &self.bench.marks[before..] {
-            let inode = self.bench.files.known.roster.get(mark.file).unwrap().id().inode;
+            let inode = self.bench.files.register.roster.get(mark.file).unwrap().id().inode;
             let prefix = self.open[&inode].consumed[..mark.offset_bytes as usize].to_vec();
             self.pending.push(PendingMark { inode, prefix: Some(prefix) });
         }

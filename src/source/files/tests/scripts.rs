@@ -320,7 +320,7 @@ fn an_unterminated_end_can_be_left_unread() {
 fn an_unterminated_end_waits_or_is_taken_after_a_while() {
     let mut bench = check(&[Append("a.log", "1\nhalf"), Look(&[("a.log", 0, 0, "1")]), Later(&[])]);
     let said = |bench: &Bench| {
-        bench.files.known.roster.files().filter_map(|file| file.warnings.end_said_at).collect::<Vec<_>>()
+        bench.files.register.roster.files().filter_map(|file| file.warnings.end_said_at).collect::<Vec<_>>()
     };
     assert_eq!(said(&bench), [2], "it is said that it waits");
     for (after, expected) in [(AN_HOUR, None), (Duration::ZERO, Some((2, "half".to_owned())))] {
@@ -476,7 +476,7 @@ fn what_cannot_be_read_is_told_once() {
     // A file that fails when it is read, as on a broken disk: a folder does, too.
     let handle = fs_err::File::open(bench.path("x.log")).unwrap();
     let metadata = handle.metadata().unwrap();
-    bench.files.known.adopt(TailedFile::new(0, &bench.path("x.log"), handle, &metadata));
+    bench.files.register.adopt(TailedFile::new(0, &bench.path("x.log"), handle, &metadata));
     for _ in 0..3 {
         bench.look();
     }
@@ -486,7 +486,7 @@ fn what_cannot_be_read_is_told_once() {
 #[test]
 fn checkpoints_resume_where_delivery_ended() {
     let mut bench = check(&[Append("a.log", "1\n2\n"), Look(&[("a.log", 0, 0, "1"), ("a.log", 0, 2, "2")]), Commit]);
-    let number = bench.files.known.roster.at(&bench.path("a.log")).unwrap().number;
+    let number = bench.files.register.roster.at(&bench.path("a.log")).unwrap().number;
     append(&bench.path("a.log"), b"3\n");
     bench.look();
     bench.files.observed(number, 6);
@@ -588,7 +588,7 @@ fn more_files_than_are_kept_when_gone_are_known_after_a_start() {
     // No more are held open than a test may open.
     bench.options.open_files_max = 100;
     bench.restart(&[]);
-    bench.files.known.phase = known::Phase::VeryFirst;
+    bench.files.register.phase = register::Phase::VeryFirst;
     bench.look();
     bench.commit_all();
     let entries = bench.saved_entries();

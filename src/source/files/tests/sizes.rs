@@ -35,7 +35,7 @@ fn ten_thousand_files_are_read_and_quiet_ones_cost_one_look() {
     bench.look();
     assert_eq!((bench.seen.len(), bench.files.open_files(), bench.chunks), (20_000, 10_000, 10_000));
     bench.look();
-    assert!(bench.files.known.roster.next_turn().is_none());
+    assert!(bench.files.register.roster.next_turn().is_none());
     append(&bench.path("3/7.log"), b"3\n");
     bench.look();
     assert_eq!((bench.seen.len(), bench.chunks), (20_001, 10_001));

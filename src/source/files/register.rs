@@ -1,6 +1,6 @@
-//! What is known of files: which are open, closed, remembered, and is the checkpoint on disk behind?
+//! The register: which files are open, closed, remembered, and is the checkpoint on disk behind?
 //!
-//! Whatever changes what a checkpoint says is done by a method of [`Known`], which takes note of it: nobody else can.
+//! Whatever changes what a checkpoint says is done by a method of [`Register`], which takes note of it: nobody else can.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,9 +64,9 @@ pub(super) enum Decision {
     Wait,
 }
 
-/// All that is known.
+/// All that is register.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Register {
     pub(super) roster: Roster,
     /// Files that are there and not open.
     pub(super) closed: Closed,
@@ -81,13 +81,13 @@ pub(super) struct Known {
     unsaved: Unsaved,
 }
 
-impl Known {
+impl Register {
     /// What the entries of a checkpoint tell; `None` at the very first start.
-    pub(super) fn new(entries: Option<Vec<FileEntry>>) -> Known {
+    pub(super) fn new(entries: Option<Vec<FileEntry>>) -> Register {
         let phase = if entries.is_none() { Phase::VeryFirst } else { Phase::First };
-        let mut known = Known { phase, ..Known::default() };
-        entries.into_iter().flatten().for_each(|entry| known.remembered.insert(entry));
-        known
+        let mut register = Register { phase, ..Register::default() };
+        entries.into_iter().flatten().for_each(|entry| register.remembered.insert(entry));
+        register
     }
 
     fn note(&mut self, is_changed: bool) {
@@ -147,7 +147,7 @@ impl Known {
 }
 
 /// What happens to open files.
-impl Known {
+impl Register {
     /// Takes a file that is open from now on.
     pub(super) fn adopt(&mut self, file: TailedFile) {
         self.roster.add(file);
@@ -244,7 +244,7 @@ impl Known {
 }
 
 /// What happens to files that are not open.
-impl Known {
+impl Register {
     /// Keeps a file as closed. One that has something to read waits for a place.
     pub(super) fn shelve(&mut self, file: &TailedFile, waits: bool) {
         self.closed.insert(file, waits);
