@@ -140,11 +140,12 @@ impl Place {
         running
     }
 
-    /// The entries of the dead letter in the order of their offsets.
+    /// The entries of the dead letter in the order of their offsets, but for one that is being written.
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
         let Ok(files) = fs::read_dir(self.path("data/p/dead_letter")) else { return Vec::new() };
         let text: String = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
-        let mut entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let whole_lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let mut entries: Vec<Value> = whole_lines.map(|line| serde_json::from_str(line).unwrap()).collect();
         entries.sort_by_key(|entry| entry["origin"]["offset_bytes"].as_u64());
         entries
     }
