@@ -4,6 +4,11 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use inferlog::elastic::client::{Body, Client, Method};
+use inferlog::elastic::options::{Auth, ClientOptions};
+use inferlog::text::secret::Secret;
+use url::Url;
+
 use crate::place::{Place, pipeline, wait_for};
 use crate::scripted::{Answer, scripted};
 
@@ -65,4 +70,24 @@ fn a_token_renewed_on_disk_is_used_without_a_restart_and_nothing_is_lost() {
     assert!(ended.stderr.contains("was read again and is the same"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("token-1") && !ended.stderr.contains("token-333"), "{}", ended.stderr);
     assert!(place.dead_letters().is_empty());
+}
+
+/// It is renewed while a request with the old one is under way.
+#[tokio::test]
+async fn what_is_refused_is_asked_once_more_where_the_file_holds_something_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "old").unwrap();
+    let renewed = token.clone();
+    let url = scripted(move |asked| {
+        if asked.head.contains("authorization: bearer new\r\n") {
+            return Answer::new(200, &[], "{}");
+        }
+        fs::write(&renewed, "new").unwrap();
+        Answer::new(401, &[], "")
+    });
+    let auth = Auth::Bearer(Secret::from_files(b"old".to_vec(), vec![(0..3, token)]));
+    let options = ClientOptions { auth, ..ClientOptions::new(vec![Url::parse(&url).unwrap()]) };
+    let reply = Client::new(&options).unwrap().send(Method::Get, "/", &Body::None).await.unwrap();
+    assert_eq!(reply.status, 200);
 }
