@@ -20,6 +20,9 @@ const NAME: &str = "inferlog-inference";
 /// Name of the index template of accounts.
 const ACCOUNTS_NAME: &str = "inferlog-pipeline";
 
+/// Name of the index template of drift.
+const DRIFT_NAME: &str = "inferlog-drift";
+
 /// The data streams that share one index template begin with this.
 const STREAM_PREFIX: &str = "logs-ml.inference-";
 
@@ -30,6 +33,8 @@ const MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog
 const INDEX_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-inference.json");
 const ACCOUNT_MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-pipeline-mappings.json");
 const ACCOUNT_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-pipeline.json");
+const DRIFT_MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-drift-mappings.json");
+const DRIFT_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-drift.json");
 
 /// What an asset is to Elasticsearch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,9 +92,11 @@ pub fn for_target(target: &Target) -> Vec<Asset> {
         component("lifecycle", LIFECYCLE),
         component("mappings", MAPPINGS),
         asset(AssetKind::IndexTemplate, name, template),
-        // The accounts, which are a data stream whatever the records are.
+        // The accounts and drift, which are data streams whatever the records are.
         asset(AssetKind::ComponentTemplate, format!("{ACCOUNTS_NAME}-mappings"), parse(ACCOUNT_MAPPINGS)),
         asset(AssetKind::IndexTemplate, ACCOUNTS_NAME.to_owned(), parse(ACCOUNT_TEMPLATE)),
+        asset(AssetKind::ComponentTemplate, format!("{DRIFT_NAME}-mappings"), parse(DRIFT_MAPPINGS)),
+        asset(AssetKind::IndexTemplate, DRIFT_NAME.to_owned(), parse(DRIFT_TEMPLATE)),
     ]
 }
 
@@ -150,7 +157,12 @@ mod tests {
             "component_template/inferlog-inference-lifecycle",
             "component_template/inferlog-inference-mappings",
         ];
-        let accounts = ["component_template/inferlog-pipeline-mappings", "index_template/inferlog-pipeline"];
+        let own = [
+            "component_template/inferlog-pipeline-mappings",
+            "index_template/inferlog-pipeline",
+            "component_template/inferlog-drift-mappings",
+            "index_template/inferlog-drift",
+        ];
         let table = [
             ("logs-ml.inference-default", "index_template/inferlog-inference", "logs-ml.inference-*"),
             ("logs-fraud-prod", "index_template/inferlog-stream-logs-fraud-prod", "logs-fraud-prod"),
@@ -158,12 +170,13 @@ mod tests {
         for (stream, template, pattern) in table {
             let target = Target::data_stream(stream).unwrap();
             assert_eq!(names(&target)[..4], shared);
-            assert_eq!(names(&target)[4..], [template, accounts[0], accounts[1]]);
+            assert_eq!((&*names(&target)[4], &names(&target)[5..]), (template, &own.map(str::to_owned)[..]));
             assert_eq!(for_target(&target)[4].body["index_patterns"], json!([pattern]));
         }
         let dated = Target::index("ml-inference-{yyyy.MM.dd}").unwrap();
         assert_eq!(names(&dated)[..4], shared);
-        assert_eq!(names(&dated)[4..], ["index_template/inferlog-index-ml-inference-x.x.x", accounts[0], accounts[1]]);
+        assert_eq!(names(&dated)[4], "index_template/inferlog-index-ml-inference-x.x.x");
+        assert_eq!(names(&dated)[5..], own);
         let body = &for_target(&dated)[4].body;
         assert_eq!(body["index_patterns"], json!(["ml-inference-*.*.*"]));
         assert_eq!(body.get("data_stream"), None);

@@ -28,6 +28,8 @@ pub enum Matter {
     Records,
     /// What pipelines say of themselves.
     Accounts,
+    /// What they say of windows of values.
+    Drift,
 }
 
 /// How it is.
@@ -64,10 +66,15 @@ pub async fn examine(client: &Client, target: &Target) -> Vec<ReadinessFinding> 
     }
     let names = [(Matter::Records, target.name_now()), (Matter::Accounts, target.accounts())];
     for (matter, name) in names {
-        let verdicts = [privileges_and_target(client, &name).await, template(client, &name).await];
-        findings.extend(verdicts.into_iter().map(|verdict| ReadinessFinding { matter, verdict }));
+        findings.extend(examine_stream(client, matter, &name).await);
     }
     findings
+}
+
+/// Looks at one data stream, of a server that is known to be there.
+pub async fn examine_stream(client: &Client, matter: Matter, name: &str) -> Vec<ReadinessFinding> {
+    let verdicts = [privileges_and_target(client, name).await, template(client, name).await];
+    verdicts.into_iter().map(|verdict| ReadinessFinding { matter, verdict }).collect()
 }
 
 fn server(host: &str, reply: Result<Reply, Trouble>) -> Assessment {

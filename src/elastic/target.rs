@@ -9,6 +9,9 @@ use thiserror::Error;
 /// The data streams of accounts begin with this.
 pub const ACCOUNTS_PREFIX: &str = "metrics-ml.pipeline-";
 
+/// The data streams of drift begin with this.
+pub const DRIFT_PREFIX: &str = "metrics-ml.drift-";
+
 /// Longest name that Elasticsearch takes, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -31,11 +34,20 @@ impl Target {
     /// The data stream of the accounts: `metrics-ml.pipeline-` with the namespace of a stream that is named by Elastic's
     /// scheme (`type-dataset-namespace`), else with `default`.
     pub fn accounts(&self) -> String {
+        format!("{ACCOUNTS_PREFIX}{}", self.namespace())
+    }
+
+    /// The data stream of drift, named likewise.
+    pub fn drift(&self) -> String {
+        format!("{DRIFT_PREFIX}{}", self.namespace())
+    }
+
+    fn namespace(&self) -> &str {
         let namespace = match self {
             Target::DataStream(stream) => stream.splitn(3, '-').nth(2),
             Target::Index(_) => None,
         };
-        format!("{ACCOUNTS_PREFIX}{}", namespace.unwrap_or("default"))
+        namespace.unwrap_or("default")
     }
 
     /// Reads a pattern such as `ml-inference-{yyyy.MM.dd}`.

@@ -118,6 +118,8 @@ pub enum Stream {
     Records,
     /// What the pipeline says of itself: see `proof::accounts`.
     Accounts,
+    /// What the values of a window look like beside those of training: see `observe::drift`.
+    Drift,
 }
 
 impl Stream {
@@ -126,6 +128,7 @@ impl Stream {
         match self {
             Stream::Records => "records",
             Stream::Accounts => "accounts",
+            Stream::Drift => "drift",
         }
     }
 }

@@ -96,7 +96,8 @@ fn signs(record: &Record<'_>, fields: &ErrorFields) -> Sign {
 /// Whether the value of `error` is one: `false`, `0`, an empty text, object or list say that there is none.
 fn holds_something(raw: &str) -> bool {
     let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    !matches!(raw, "false" | "0") && !(raw.starts_with(['"', '{', '[']) && inside.trim().is_empty())
+    let is_empty = raw.starts_with(['"', '{', '[']) && inside.trim().is_empty();
+    !is_empty && !matches!(raw, "false" | "0")
 }
 
 fn http_status(record: &Record<'_>, fields: &ErrorFields) -> Option<u16> {

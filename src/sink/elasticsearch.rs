@@ -35,6 +35,7 @@ pub struct Elasticsearch {
     target: Target,
     bulk_path: String,
     accounts_path: String,
+    drift_path: String,
     /// What orders have erased, as far as it could be asked for.
     erased: RwLock<HashSet<Id>>,
 }
@@ -47,8 +48,10 @@ impl Elasticsearch {
             Target::DataStream(stream) => format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH),
             Target::Index(_) => format!("_bulk?filter_path={}", bulk::FILTER_PATH),
         };
-        let accounts_path = format!("{}/_bulk?filter_path={}", target.accounts(), bulk::FILTER_PATH);
-        Ok(Elasticsearch { client, target, bulk_path, accounts_path, erased: RwLock::default() })
+        let path_of = |stream: String| format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH);
+        let (accounts_path, drift_path) = (path_of(target.accounts()), path_of(target.drift()));
+        let erased = RwLock::default();
+        Ok(Elasticsearch { client, target, bulk_path, accounts_path, drift_path, erased })
     }
 
     async fn deliver_once(&self, request: &Request) -> Answer {
@@ -66,6 +69,7 @@ impl Elasticsearch {
     async fn send(&self, request: &Request) -> Answer {
         let (path, BulkBody { body, refused }) = match (request.batch.stream(), &self.target) {
             (Stream::Accounts, _) => (&self.accounts_path, BulkBody::whole(request)),
+            (Stream::Drift, _) => (&self.drift_path, BulkBody::whole(request)),
             (Stream::Records, Target::DataStream(_)) => (&self.bulk_path, BulkBody::whole(request)),
             (Stream::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
         };
@@ -102,6 +106,11 @@ impl Elasticsearch {
     /// Looks at all that says whether records would be taken; writes nothing.
     pub async fn examine(&self) -> Vec<ReadinessFinding> {
         readiness::examine(&self.client, &self.target).await
+    }
+
+    /// Looks at what says whether documents of drift would be taken.
+    pub async fn examine_drift(&self) -> Vec<ReadinessFinding> {
+        readiness::examine_stream(&self.client, Matter::Drift, &self.target.drift()).await
     }
 
     /// The first thing that is known to stand against shipping records. Accounts wait for nothing, and are warned of when

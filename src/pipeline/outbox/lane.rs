@@ -106,7 +106,7 @@ impl Lane {
             }
         } else if is_worth_it && !std::mem::replace(&mut self.is_said, true) {
             let hint = "they wait in the checkpoint and are tried again; records do not wait for them. Check the template \
-                        and the privileges of `metrics-ml.pipeline-*`, and how large a request may be";
+                        and the privileges of `metrics-ml.pipeline-*` or `metrics-ml.drift-*`, and how large a request may be";
             tracing::warn!(sink, hint, "the sink does not take the pipeline's own {stream} ({why})");
         }
     }

@@ -105,6 +105,20 @@ impl Reader {
         read().map_err(|source| self.failed(source))
     }
 
+    /// Documents of drift with a time from one to before another, in microseconds since 1970, the oldest first, as JSON.
+    pub fn drift(&self, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
+        if !self.has_table("drift")? {
+            return Ok(Vec::new());
+        }
+        let read = || {
+            let sql = "SELECT document FROM drift WHERE timestamp_us >= ?1 AND timestamp_us < ?2 ORDER BY timestamp_us, rowid";
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map([from_us, to_us], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
     /// Records with a time up to this, in microseconds since 1970, may have been deleted by retention.
     pub fn expired_until_us(&self) -> Result<Option<i64>, StoreError> {
         if !self.has_accounts()? {
@@ -114,10 +128,14 @@ impl Reader {
         latest.map_err(|source| self.failed(source))
     }
 
-    /// A store of the first layout has no accounts until a newer inferlog writes into it.
     fn has_accounts(&self) -> Result<bool, StoreError> {
-        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'accounts'";
-        let tables = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        self.has_table("accounts")
+    }
+
+    /// A store of an older layout lacks tables until a newer inferlog writes into it.
+    fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+        let tables = self.connection.query_row(sql, [name], |row| row.get::<_, i64>(0));
         Ok(tables.map_err(|source| self.failed(source))? > 0)
     }
 

@@ -72,6 +72,7 @@ impl Retention {
         let mut deleted = 0;
         if let Some(at_most) = self.at_most {
             deleted += delete_oldest(connection, before_us(now_us, at_most))?;
+            deleted += delete_drift(connection, before_us(now_us, at_most))?;
         }
         if self.bytes_max.is_some_and(|bytes_max| used_bytes(connection).is_ok_and(|used| used > bytes_max)) {
             deleted += delete_oldest(connection, self.deletable_before_us(now_us))?;
@@ -99,6 +100,13 @@ fn delete_oldest(connection: &Connection, before_us: i64) -> rusqlite::Result<us
         connection.prepare_cached("INSERT INTO expired VALUES (?1)")?.execute([latest_us])?;
     }
     Ok(deleted)
+}
+
+/// Deletes some of the documents of drift before a time; tells how many.
+fn delete_drift(connection: &Connection, before_us: i64) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM drift WHERE rowid IN
+        (SELECT rowid FROM drift WHERE timestamp_us < ?1 ORDER BY timestamp_us LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute((before_us, STEP_ROWS))
 }
 
 /// Gives some free pages back to the file system. True if more are to be given back.

@@ -22,6 +22,9 @@ const INSERT: &str = "INSERT INTO records
 const INSERT_ACCOUNT: &str =
     "INSERT INTO accounts (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
 
+const INSERT_DRIFT: &str =
+    "INSERT INTO drift (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
+
 /// Where the store is and how long it keeps what.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -128,6 +131,7 @@ fn insert_all(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Res
     let mut statement = transaction.prepare_cached(match request.batch.stream() {
         Stream::Records => INSERT,
         Stream::Accounts => INSERT_ACCOUNT,
+        Stream::Drift => INSERT_DRIFT,
     })?;
     let mut erased = transaction.prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1")?;
     let some_are_erased = transaction.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;
