@@ -88,6 +88,10 @@ pub struct Counters {
     dead_lettered_total: Counter,
     /// The same by stage and reason.
     dead_letter_reasons: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// Records of a window that was over, which drift counted in the open one.
+    pub observe_late_records_total: Counter,
+    /// Inferences whose drift was not measured, for want of a baseline.
+    pub observe_unmeasured_records_total: Counter,
     /// Records that look like inferences, and that observers do not count as such.
     pub observe_passed_over_total: Counter,
     labelled: LabelledFamilies,
@@ -294,7 +298,7 @@ impl Counters {
 }
 
 /// The counters that have no label beside the pipeline.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("inferlog_source_read_lines", "Lines read"),
     ("inferlog_source_read_bytes", "Bytes read"),
     ("inferlog_source_unreadable_files", "Files and folders that could not be read"),
@@ -306,6 +310,8 @@ const COUNTERS: [(&str, &str); 14] = [
     ("inferlog_enrich_unhashed_records", "Records shipped without a hash for want of a canonical form"),
     ("inferlog_observe_capped_labels", "Label values beyond the limits, counted as `other`"),
     ("inferlog_observe_passed_over", "Records that look like inferences and are not counted"),
+    ("inferlog_observe_late_records", "Records of a window of drift that was over, counted in the open one"),
+    ("inferlog_observe_unmeasured_records", "Inferences whose drift was not measured for want of a baseline"),
     ("inferlog_delivery_requests", "Requests sent to sinks"),
     ("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen"),
     ("inferlog_checkpoint_saves", "Checkpoints written"),
@@ -337,6 +343,8 @@ impl Telemetry {
             enrich_unhashed_records_total,
             observe_capped_labels_total,
             observe_passed_over_total,
+            observe_late_records_total,
+            observe_unmeasured_records_total,
             delivery_requests_total,
             dead_letter_discarded_entries_total,
             checkpoint_saves_total,
@@ -365,10 +373,7 @@ impl Telemetry {
             enrich_left_out_members_total,
             enrich_unhashed_records_total,
             observe_capped_labels_total,
-            source_deleted_held_bytes: gauge(
-                "inferlog_source_deleted_held_bytes",
-                "Bytes of deleted files that are held open until delivered",
-            ),
+            source_deleted_held_bytes: gauge("inferlog_source_deleted_held_bytes", "Bytes of deleted files held open"),
             queue_bytes: gauge("inferlog_queue_bytes", "Bytes of documents that wait or are in flight"),
             outbox_documents: gauge("inferlog_outbox_documents", "inferlog's own documents that some sink lacks"),
             outbox_bytes: gauge("inferlog_outbox_bytes", "Bytes of inferlog's own documents that some sink lacks"),
@@ -377,16 +382,15 @@ impl Telemetry {
                 "inferlog_checkpoint_last_save_timestamp_seconds",
                 "When the checkpoint was written last, in seconds since 1970",
             ),
-            delivery_unacknowledged_bytes: gauge(
-                "inferlog_delivery_unacknowledged_bytes",
-                "Bytes of files between what is read and what is committed",
-            ),
+            delivery_unacknowledged_bytes: gauge("inferlog_delivery_unacknowledged_bytes", "Bytes read, not committed"),
             delivery_requests_total,
             checkpoint_saves_total,
             dead_letter_discarded_entries_total,
             dead_lettered_total: Counter::default(),
             dead_letter_reasons: Arc::default(),
             observe_passed_over_total,
+            observe_late_records_total,
+            observe_unmeasured_records_total,
             labelled: self.labelled_families(),
             sink: self.sink_families(),
             settled: self.settled_families(),

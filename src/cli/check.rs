@@ -7,9 +7,10 @@ use chrono::Utc;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
 use crate::config::model::{Pipeline, RawLine};
-use crate::elastic::readiness::{Assessment, ReadinessFinding};
+use crate::elastic::readiness::{Assessment, Matter, ReadinessFinding};
 use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal};
 use crate::flow::reasons;
+use crate::judge::baseline_overlap::{BaselineOverlap, ComparedFeatures};
 use crate::judge::enrichment;
 use crate::judge::inferences::option;
 use crate::judge::sample::{Flag, Group, Outcome, Sample};
@@ -31,6 +32,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LOG")]
     sample: Option<PathBuf>,
 }
+
+/// So many features are named.
+const FEATURES_NAMED_MAX: usize = 10;
 
 /// The most of a sample that is read, in bytes.
 const SAMPLE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -60,8 +64,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if let Some(log) = &arguments.sample {
         let text = read(log)?;
-        for pipeline in &pipelines {
-            try_out(pipeline, log, &text);
+        let tried: Vec<bool> = pipelines.iter().map(|pipeline| try_out(pipeline, log, &text)).collect();
+        if tried.contains(&false) {
+            return Err(Failure(NOT_SO));
         }
     }
     if arguments.connect { connect(&pipelines) } else { Ok(()) }
@@ -89,7 +94,14 @@ fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
         for sink in &pipeline.sinks {
             let place = format!("{}: sink `{}`", pipeline.path.display(), sink.name);
             match build::elasticsearch(sink).map_err(|error| Failure::new(&error, None))? {
-                Some(sink) => counts.add(say_findings(&place, runtime.block_on(sink.examine()))),
+                Some(sink) => {
+                    let mut findings = runtime.block_on(sink.examine());
+                    let is_there = findings.iter().any(|finding| finding.matter == Matter::Records);
+                    if is_there && pipeline.drift().is_some() {
+                        findings.extend(runtime.block_on(sink.examine_drift()));
+                    }
+                    counts.add(say_findings(&place, findings));
+                }
                 None => say(&format!("{place} is on this machine: there is nobody to connect to")),
             }
         }
@@ -170,13 +182,13 @@ fn whole(log: &Path) -> PathBuf {
     log.canonicalize().unwrap_or_else(|_| log.to_owned())
 }
 
-/// Runs a log through decode and enrich, prints the first document and says what became of all lines.
-fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
+/// Runs a log through decode and enrich, prints the first document and says what became of all lines. False when an observer
+/// would have nothing to measure.
+fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) -> bool {
     if is_utf16(text) {
         let path = log.display();
-        return say(&format!(
-            "{path}: it is UTF-16, as its first two bytes say; records have to be UTF-8: it is not read"
-        ));
+        say(&format!("{path}: it is UTF-16, as its first two bytes say; records have to be UTF-8: it is not read"));
+        return true;
     }
     let mut sample = Sample::new(pipeline, whole(log).display().to_string());
     let read_us = Utc::now().timestamp_micros();
@@ -201,6 +213,38 @@ fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) {
         words.iter().for_each(|words| say(&format!("              {words}")));
     }
     remarks(&sample);
+    sample.overlap.as_ref().is_none_or(say_overlap)
+}
+
+/// Says which features of the baseline the log has. False when it has none of them.
+fn say_overlap(overlap: &BaselineOverlap) -> bool {
+    let BaselineOverlap { inferences, unmeasured, .. } = overlap;
+    if *unmeasured > 0 {
+        say(&format!("  {unmeasured:>10}  are of a model version that no baseline is for, and have no `fallback`"));
+    }
+    if *inferences == 0 {
+        say("  the log has no inference whose features could be compared with the baseline");
+        return true;
+    }
+    let ComparedFeatures { common, missing, unknown } = overlap.compared();
+    let named = |names: &[String]| {
+        let named: Vec<String> =
+            names.iter().take(FEATURES_NAMED_MAX).map(|name| format!("`{}`", harmless(name))).collect();
+        let more = names.len().saturating_sub(FEATURES_NAMED_MAX);
+        named.join(", ") + &(if more > 0 { format!(" and {more} more") } else { String::new() })
+    };
+    say(&format!("  {common:>10}  of {} features of the baseline are in the log", common + missing.len()));
+    if !missing.is_empty() {
+        say(&format!("              not in the log: {}", named(&missing)));
+    }
+    if !unknown.is_empty() {
+        say(&format!("              not in the baseline, and not measured: {}", named(&unknown)));
+    }
+    if common == 0 {
+        let hint = "`features.amount` in a record is `amount` in the baseline; is it the baseline of this model?";
+        complain("`drift` would measure nothing: no inference of the log has a feature of the baseline", Some(hint));
+    }
+    common > 0
 }
 
 /// What becomes of a line, and in words what that means and what would fix it.
@@ -237,7 +281,7 @@ fn remarks(sample: &Sample) {
         }
     }
     if let Some(inferences) = sample.inferences {
-        say(&format!("  {inferences:>10}  counted by `model_metrics`"));
+        say(&format!("  {inferences:>10}  counted by `{}`", sample.counted_by));
     }
     if let Some(Group { count, first }) = sample.passed_over {
         let line = first.line;
@@ -245,7 +289,7 @@ fn remarks(sample: &Sample) {
             "  {count:>10}  have a prediction, confidence or latency and are not counted (first: line {line})"
         ));
         if let Some(condition) = sample.suggested_inferences() {
-            say(&format!("              this would count them: `model_metrics: {{ {} }}`", option(&condition)));
+            say(&format!("              this would count them: `{}: {{ {} }}`", sample.counted_by, option(&condition)));
         }
     }
     for (field, bytes) in sample.long_texts() {

@@ -269,6 +269,11 @@ impl<'a> Field<'a> {
         read_entries.into_iter().collect()
     }
 
+    /// The same of a value that may also be something else: `None` where it is no map.
+    pub(super) fn map_of_options(&self) -> Option<Section<'a>> {
+        matches!(&self.node.value, Value::Map(_)).then(|| self.section()).flatten()
+    }
+
     /// A map of options; nothing is an empty one.
     pub(super) fn section(&self) -> Option<Section<'a>> {
         let entries: &[Entry] = match &self.node.value {

@@ -15,6 +15,8 @@ pub use crate::decode::Decode;
 pub use crate::enrich::Step;
 pub use crate::flow::batch::BatchLimits;
 use crate::flow::reject::Stage;
+use crate::kql::Expression;
+use crate::observe::drift::options::DriftOptions;
 use crate::observe::options::ModelMetricsOptions;
 pub use crate::queue::rate::RateLimit;
 use crate::record::Path;
@@ -62,7 +64,24 @@ pub struct Pipeline {
 impl Pipeline {
     /// The options of `model_metrics`, if that is among the observers.
     pub fn model_metrics(&self) -> Option<&ModelMetricsOptions> {
-        self.observe.iter().map(|Observer::ModelMetrics(options)| options).next()
+        self.observe.iter().find_map(|observer| match observer {
+            Observer::ModelMetrics(options) => Some(options),
+            Observer::Drift(_) => None,
+        })
+    }
+
+    /// Which records are inferences, if there is an observer that counts them.
+    pub fn inferences(&self) -> Option<&Expression> {
+        let of_drift = || self.drift().and_then(|options| options.inferences.as_ref());
+        self.model_metrics().map(|options| &options.inferences).or_else(of_drift)
+    }
+
+    /// The options of `drift`, if that is among the observers.
+    pub fn drift(&self) -> Option<&DriftOptions> {
+        self.observe.iter().find_map(|observer| match observer {
+            Observer::Drift(options) => Some(options),
+            Observer::ModelMetrics(_) => None,
+        })
     }
 }
 
@@ -90,6 +109,8 @@ pub struct Source {
 pub enum Observer {
     /// Requests, latency, predictions and confidence as metrics.
     ModelMetrics(ModelMetricsOptions),
+    /// How far the values of a window are from those of training.
+    Drift(DriftOptions),
 }
 
 /// Bounds of what is under way.

@@ -1,5 +1,6 @@
 //! `observe`: what looks at every record?
 
+use super::drift;
 use super::field::{Choice, Field};
 use super::model::Observer;
 use super::section::Section;
@@ -36,20 +37,25 @@ const VALUE_BUCKETS_MAX: usize = 64;
 /// Reads the list. One observer of each kind: two would give the same series.
 pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
     let mut seen = Vec::new();
-    let mut observers = Vec::new();
+    let (mut metrics, mut drift) = (None, None);
     for item in field.items() {
-        let Some(choice) = item.choice("observer", &["model_metrics"]) else { continue };
-        if seen.contains(&choice.name) {
-            choice.section.complain(format!("a pipeline has at most one `{}`", choice.name), None);
+        let Some(Choice { name, section }) = item.choice("observer", &["model_metrics", "drift"]) else { continue };
+        if seen.contains(&name) {
+            section.complain(format!("a pipeline has at most one `{name}`"), None);
         }
-        seen.push(choice.name);
-        observers.extend(model_metrics(choice));
+        seen.push(name);
+        match name {
+            "drift" => drift = drift::options(section),
+            _ => metrics = model_metrics(section),
+        }
     }
-    Some(observers)
+    if let Some(drift) = &mut drift {
+        drift::complete(drift, metrics.as_ref(), INFERENCES);
+    }
+    Some(metrics.map(Observer::ModelMetrics).into_iter().chain(drift.map(Observer::Drift)).collect())
 }
 
-fn model_metrics(choice: Choice<'_>) -> Option<Observer> {
-    let mut section = choice.section;
+fn model_metrics(mut section: Section<'_>) -> Option<ModelMetricsOptions> {
     let inferences = section.optional("inferences", Field::condition);
     let model_name = section.optional("model_name", Field::boolean).unwrap_or(false);
     let kind = match section.field("kind") {
@@ -66,7 +72,7 @@ fn model_metrics(choice: Choice<'_>) -> Option<Observer> {
     let fields = section.optional("fields", |field| Some(observed_fields(field.section()?, kind)));
     section.finish();
     let defaults = ModelMetricsOptions::of(inferences.or_else(|| Expression::parse_condition(INFERENCES).ok())?);
-    Some(Observer::ModelMetrics(ModelMetricsOptions {
+    Some(ModelMetricsOptions {
         model_name,
         kind,
         labels,
@@ -74,7 +80,7 @@ fn model_metrics(choice: Choice<'_>) -> Option<Observer> {
         value_buckets: value_buckets.unwrap_or_else(|| defaults.value_buckets.clone()),
         fields: fields.unwrap_or_default(),
         ..defaults
-    }))
+    })
 }
 
 fn kind(field: &Field<'_>) -> Option<Kind> {

@@ -12,7 +12,7 @@ use crate::kql::{Expression, Fields, Value};
 use crate::record::{Record, Room, covers, json};
 
 /// What a condition has to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sight {
     /// The record's own members alone.
     Members,

@@ -5,6 +5,7 @@
 //! [`self_test`] holds a pipeline file to its own examples. Nothing is observed
 //! and nothing is shipped.
 
+pub mod baseline_overlap;
 pub mod enrichment;
 pub mod idle;
 pub mod inferences;

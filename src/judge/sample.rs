@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::baseline_overlap::BaselineOverlap;
 use super::enrichment::host_name;
 use super::idle::IdleFields;
 use super::inferences::{Uncounted, either};
@@ -79,11 +80,15 @@ pub struct Sample {
     pub notes: BTreeMap<String, Group>,
     /// The flags, in their order.
     pub flags: Vec<Flag>,
-    /// How many records `model_metrics` counts; `None` without that observer.
+    /// How many records an observer counts; `None` without one.
     pub inferences: Option<u64>,
+    /// Which observer that is.
+    pub counted_by: &'static str,
     /// Records that look like inferences and are not counted as such.
     pub passed_over: Option<Group>,
     uncounted: Uncounted,
+    /// Which features of the baseline the inferences have; `None` without the observer `drift`.
+    pub overlap: Option<BaselineOverlap>,
     /// The first document that is shipped.
     pub document: Option<Vec<u8>>,
     /// How many lines became documents.
@@ -110,9 +115,11 @@ impl Sample {
             outcomes: BTreeMap::new(),
             notes: BTreeMap::new(),
             flags: pipeline.enrich.iter().filter_map(flag).collect(),
-            inferences: pipeline.model_metrics().map(|_| 0),
+            inferences: pipeline.inferences().map(|_| 0),
+            counted_by: if pipeline.model_metrics().is_some() { "model_metrics" } else { "drift" },
             passed_over: None,
             uncounted: Uncounted::default(),
+            overlap: pipeline.drift().map(|options| BaselineOverlap::new(Arc::clone(&options.baselines))),
             document: None,
             documents: 0,
         }
@@ -178,7 +185,10 @@ impl Sample {
             flag.decided += u64::from(record.first(&flag.into).is_some());
         }
         match is_inference {
-            Some(true) => self.inferences = self.inferences.map(|count| count + 1),
+            Some(true) => {
+                self.inferences = self.inferences.map(|count| count + 1);
+                self.overlap.iter_mut().for_each(|overlap| overlap.take(&record));
+            }
             Some(false) if self.uncounted.take(&record) => {
                 let group = self.passed_over.get_or_insert(Group { count: 0, first: place });
                 group.count += 1;

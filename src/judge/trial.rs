@@ -18,7 +18,7 @@ use crate::telemetry::Counters;
 #[derive(Debug)]
 pub struct Trial {
     judge: Judge,
-    /// What the observer `model_metrics` counts, if there is one.
+    /// What observers count, if there are such.
     inferences: Option<(Expression, Sight)>,
     space: Space,
 }
@@ -39,9 +39,7 @@ impl Trial {
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Trial {
         Trial {
             judge: Judge::new(pipeline, host, counters),
-            inferences: pipeline
-                .model_metrics()
-                .map(|options| (options.inferences.clone(), Sight::of(&options.inferences))),
+            inferences: pipeline.inferences().map(|inferences| (inferences.clone(), Sight::of(inferences))),
             space: Space::default(),
         }
     }

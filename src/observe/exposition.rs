@@ -28,6 +28,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use super::counts::{Model, ModelCounts};
+use super::drift::{self, DriftToShow, PublishedDrift};
 use super::histogram::Histogram;
 use super::options::{
     CONFIDENCE_BOUNDS, LATENCY_BOUNDS_SECONDS, ModelMetricsOptions, TIME_TO_FIRST_TOKEN_BOUNDS_SECONDS, TOKEN_BOUNDS,
@@ -36,7 +37,7 @@ use super::table::{LabelTable, OTHER, SEPARATOR};
 
 /// What one pipeline shows: its counts as they were saved last.
 #[derive(Debug)]
-pub struct PublishedCounts {
+pub(super) struct PublishedCounts {
     model_name: bool,
     prefix: String,
     /// The names of the further labels.
@@ -73,9 +74,16 @@ pub fn label_name(field: &str) -> String {
     })
 }
 
+/// What one pipeline shows of its models.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    pub(super) model_metrics: Option<Arc<PublishedCounts>>,
+    pub(super) drift: Option<Arc<PublishedDrift>>,
+}
+
 /// The model metrics of all pipelines of the process.
 #[derive(Debug)]
-pub struct ModelSeries(pub Vec<Arc<PublishedCounts>>);
+pub struct ModelSeries(pub Vec<Published>);
 
 type Labels<'c> = Vec<(&'c str, &'c str)>;
 
@@ -101,15 +109,22 @@ struct Series<'c> {
 
 impl Collector for ModelSeries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let counts: Vec<Arc<ModelCounts>> = self.0.iter().map(|shown| shown.get()).collect();
+        let all = || self.0.iter().filter_map(|published| published.model_metrics.as_deref());
+        let counts: Vec<Arc<ModelCounts>> = all().map(PublishedCounts::get).collect();
+        let drift: Vec<DriftToShow<'_>> =
+            self.0.iter().filter_map(|published| published.drift.as_deref()).map(PublishedDrift::to_show).collect();
         let names = counts.iter().flat_map(|counts| counts.models.iter()).map(|(key, _)| model_name_of(key));
+        let names = names.chain(drift.iter().flat_map(DriftToShow::model_names));
         let several = names.filter(|name| !name.is_empty()).collect::<BTreeSet<&str>>().len() > 1;
-        let model_name = several || self.0.iter().any(|shown| shown.model_name);
+        let is_asked_for =
+            all().any(|shown| shown.model_name) || drift.iter().any(DriftToShow::is_model_name_asked_for);
+        let model_name = several || is_asked_for;
         let mut by_prefix: BTreeMap<&str, Series<'_>> = BTreeMap::new();
-        for (shown, counts) in self.0.iter().zip(&counts) {
+        for (shown, counts) in all().zip(&counts) {
             by_prefix.entry(&shown.prefix).or_default().add(counts, model_name, &shown.label_names);
         }
-        by_prefix.iter().try_for_each(|(prefix, series)| series.encode(&mut encoder, prefix))
+        by_prefix.iter().try_for_each(|(prefix, series)| series.encode(&mut encoder, prefix))?;
+        drift::encode(&drift, model_name, &mut encoder)
     }
 }
 

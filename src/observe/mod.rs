@@ -8,6 +8,7 @@
 //! An observer that is taken out of the pipeline file loses its counts at the next save.
 
 mod counts;
+pub mod drift;
 mod exposition;
 mod histogram;
 pub mod model_metrics;
@@ -16,7 +17,7 @@ mod outcome;
 mod table;
 mod value;
 
-pub use exposition::{ModelSeries, PublishedCounts, label_name};
+pub use exposition::{ModelSeries, Published, label_name};
 pub use table::{LABEL_BYTES_MAX, LABEL_VALUES_MAX, OTHER, SERIES_MAX};
 
 use std::sync::Arc;
@@ -24,10 +25,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::own_document::OwnDocument;
 use crate::kql::{Expression, Fields};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use counts::ModelCounts;
+use drift::{Drift, DriftCounts, PublishedDrift};
+use exposition::PublishedCounts;
 use model_metrics::ModelMetrics;
 use options::ModelMetricsOptions;
 
@@ -35,8 +39,8 @@ use options::ModelMetricsOptions;
 #[derive(Debug)]
 pub struct Observers {
     model_metrics: Option<ModelMetrics>,
-    /// What of the model metrics is shown.
-    shown: Option<Arc<PublishedCounts>>,
+    drift: Option<Drift>,
+    shown: Published,
     /// Something was counted since the last [`Observers::publish`].
     moved: bool,
 }
@@ -46,14 +50,19 @@ pub struct Observers {
 struct ObserverCounts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model_metrics: Option<ModelCounts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drift: Option<DriftCounts>,
 }
 
 impl Observers {
     /// Puts the observers together, with nothing counted.
-    pub fn new(model_metrics: Option<ModelMetricsOptions>, counters: &Counters) -> Observers {
-        let shown = model_metrics.as_ref().map(|options| Arc::new(PublishedCounts::new(options)));
+    pub fn new(model_metrics: Option<ModelMetricsOptions>, drift: Option<Drift>, counters: &Counters) -> Observers {
+        let shown = Published {
+            model_metrics: model_metrics.as_ref().map(|options| Arc::new(PublishedCounts::new(options))),
+            drift: drift.as_ref().map(|drift| Arc::new(PublishedDrift::new(drift.options()))),
+        };
         let model_metrics = model_metrics.map(|options| ModelMetrics::new(options, counters));
-        Observers { model_metrics, shown, moved: false }
+        Observers { model_metrics, drift, shown, moved: false }
     }
 
     /// Goes on from what [`Observers::state`] gave, and shows it; `null` is nothing.
@@ -65,21 +74,56 @@ impl Observers {
         if let (Some(observer), Some(counts)) = (&mut self.model_metrics, state.model_metrics) {
             observer.restore(counts);
         }
+        if let (Some(observer), Some(counts)) = (&mut self.drift, state.drift) {
+            observer.restore(counts);
+        }
         self.publish();
         Ok(())
     }
 
-    /// The condition of what is counted, if there is one.
-    pub fn condition(&self) -> Option<&Expression> {
-        self.model_metrics.as_ref().map(ModelMetrics::inferences)
+    /// The conditions of what is counted.
+    pub fn conditions(&self) -> impl Iterator<Item = &Expression> {
+        let of_drift = self.drift.as_ref().and_then(|drift| drift.options().inferences.as_ref());
+        self.model_metrics.as_ref().map(ModelMetrics::inferences).into_iter().chain(of_drift)
     }
 
-    /// Looks at one enriched record, whose condition is asked of `document`. Allocates nothing, except where a label's value is seen for the first time or is
-    /// written with escapes.
-    pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) {
-        if let Some(observer) = &mut self.model_metrics {
-            self.moved |= observer.observe(record, document);
+    /// Looks at one enriched record of this time in microseconds since 1970, whose conditions are asked of `document`. Allocates
+    /// nothing, except where a label's value is seen for the first time or is written with escapes, and at the end of a window.
+    pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields, time_us: i64) {
+        let is_counted = self.model_metrics.as_mut().is_some_and(|observer| observer.observe(record, document));
+        self.moved |= is_counted;
+        if let Some(drift) = &mut self.drift {
+            let is_measured = drift.options().inferences.as_ref().map_or(is_counted, |own| own.matches(document));
+            if is_measured {
+                drift.observe(record, time_us);
+                self.moved = true;
+            }
         }
+    }
+
+    /// Takes note of the time, in microseconds since 1970, while every file is read to its end.
+    pub fn pass_time(&mut self, now_us: i64) {
+        self.moved |= self.drift.as_mut().is_some_and(|drift| drift.pass_time(now_us));
+    }
+
+    /// Ends what is open at this moment: nothing more comes.
+    pub fn finish(&mut self, now_us: i64) {
+        if let Some(drift) = &mut self.drift {
+            drift.finish(now_us);
+            self.moved = true;
+        }
+    }
+
+    /// Whether the documents of the next windows may come.
+    pub fn set_room(&mut self, has_room: bool) {
+        if let Some(drift) = &mut self.drift {
+            drift.set_held(!has_room);
+        }
+    }
+
+    /// Documents that have to be kept together with [`Observers::state`].
+    pub fn take_documents(&mut self) -> Vec<OwnDocument> {
+        self.drift.as_mut().map(Drift::take_documents).unwrap_or_default()
     }
 
     /// True when the counts have moved since they were published.
@@ -89,21 +133,31 @@ impl Observers {
 
     /// The counts, for the checkpoint; `null` when there is no observer.
     pub fn state(&self) -> Value {
-        let Some(observer) = &self.model_metrics else { return Value::Null };
-        let state = ObserverCounts { model_metrics: Some(observer.counts().clone()) };
+        if self.model_metrics.is_none() && self.drift.is_none() {
+            return Value::Null;
+        }
+        let state = ObserverCounts {
+            model_metrics: self.model_metrics.as_ref().map(|observer| observer.counts().clone()),
+            drift: self.drift.as_ref().map(Drift::counts),
+        };
         serde_json::to_value(state).unwrap_or_default()
     }
 
     /// Shows the counts as they are now. Call it when they are safely on disk, and only then.
     pub fn publish(&mut self) {
-        if let (Some(observer), Some(shown)) = (&self.model_metrics, &self.shown) {
+        if let (Some(observer), Some(shown)) = (&self.model_metrics, &self.shown.model_metrics) {
             shown.set(observer.counts().clone());
+        }
+        if let (Some(observer), Some(shown)) = (&mut self.drift, &self.shown.drift)
+            && let Some(news) = observer.take_news()
+        {
+            shown.set(news);
         }
         self.moved = false;
     }
 
-    /// What is shown of the model metrics, for [`ModelSeries`]; `None` without that observer.
-    pub fn shown(&self) -> Option<Arc<PublishedCounts>> {
+    /// What is shown, for [`ModelSeries`].
+    pub fn shown(&self) -> Published {
         self.shown.clone()
     }
 }

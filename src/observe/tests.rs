@@ -9,20 +9,20 @@ use crate::telemetry::Telemetry;
 fn observers(model_name: bool) -> Observers {
     let inferences = Expression::parse_condition("event : inference or not event : *").unwrap();
     let options = ModelMetricsOptions { model_name, ..ModelMetricsOptions::of(inferences) };
-    Observers::new(Some(options), &Telemetry::default().pipeline("p"))
+    Observers::new(Some(options), None, &Telemetry::default().pipeline("p"))
 }
 
 fn observe(observers: &mut Observers, lines: &[&str]) {
     let mut space = Space::default();
     for line in lines {
         let record = Record::parse(line, &mut space).unwrap();
-        observers.observe(&record, &record);
+        observers.observe(&record, &record, 0);
     }
 }
 
 fn text(pipelines: &[&Observers]) -> String {
     let mut telemetry = Telemetry::default();
-    let shown = pipelines.iter().filter_map(|observers| observers.shown()).collect();
+    let shown = pipelines.iter().map(|observers| observers.shown()).collect();
     telemetry.register_collector(Box::new(ModelSeries(shown)));
     telemetry.text()
 }
@@ -109,16 +109,16 @@ fn states_of_other_shapes() {
     for (state, tolerated) in [
         (serde_json::json!(null), true),
         (serde_json::json!({}), true),
-        (serde_json::json!({ "drift": [1] }), true),
+        (serde_json::json!({ "drift": {} }), true),
+        (serde_json::json!({ "drift": [1] }), false),
         (serde_json::json!({ "model_metrics": { "models": {} }, "new": 1 }), true),
         (serde_json::json!({ "model_metrics": { "models": 7 } }), false),
         (serde_json::json!([1, 2, 3]), false),
     ] {
         assert_eq!(observers(false).restore(state.clone()).is_ok(), tolerated, "{state}");
     }
-    let none = Observers::new(None, &Telemetry::default().pipeline("p"));
+    let none = Observers::new(None, None, &Telemetry::default().pipeline("p"));
     assert_eq!(none.state(), Value::Null);
-    assert!(none.shown().is_none());
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn label_values_are_escaped() {
 
 /// The lines of what some options show of some records, without help and types.
 fn shown(options: ModelMetricsOptions, lines: &[&str]) -> Vec<String> {
-    let mut observers = Observers::new(Some(options), &Telemetry::default().pipeline("p"));
+    let mut observers = Observers::new(Some(options), None, &Telemetry::default().pipeline("p"));
     observe(&mut observers, lines);
     observers.publish();
     text(&[&observers]).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()

@@ -65,6 +65,9 @@ impl Books {
     /// reads more than it must, and the counts are not shown.
     pub(super) fn save(&mut self, source: &mut Files, observers: &mut Observers) {
         let started = Instant::now();
+        // What is counted and what became of it are kept together.
+        self.put(observers.take_documents());
+        observers.set_room(self.outbox.has_room());
         if source.is_dirty() || observers.is_dirty() || self.accounts.is_dirty() || self.outbox.is_dirty() {
             match self.write(source, observers) {
                 Ok(()) => {
@@ -132,7 +135,11 @@ impl Books {
             let hint = "see why they do not take the pipeline's own documents; records are delivered all the same, and what \
                         is settled meanwhile adds up in one account";
             let (pipeline, bytes, sinks) = (&self.pipeline, self.outbox.bytes(), self.outbox.lacking().join("`, `"));
-            tracing::warn!(pipeline, hint, "{bytes} bytes of accounts wait for `{sinks}`: no further one is written");
+            tracing::warn!(
+                pipeline,
+                hint,
+                "{bytes} bytes of accounts and drift wait for `{sinks}`: no further one is written"
+            );
         }
         has_room
     }
@@ -146,8 +153,8 @@ impl Books {
             "they are in the checkpoint and go at the next start; every record's delivery is settled without them";
         let (pipeline, sinks) = (&self.pipeline, self.outbox.lacking().join("`, `"));
         let documents = match self.outbox.len() {
-            1 => "1 account of the pipeline was".to_owned(),
-            n => format!("{n} accounts of the pipeline were"),
+            1 => "1 document of the pipeline's own was".to_owned(),
+            n => format!("{n} documents of the pipeline's own were"),
         };
         tracing::warn!(pipeline, hint, "{documents} not taken by `{sinks}` in time");
     }

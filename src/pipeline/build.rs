@@ -25,7 +25,8 @@ use crate::flow::batch::Batch;
 use crate::flow::wake::Wake;
 use crate::judge::enrichment::{hides, host_name};
 use crate::judge::line::Judge;
-use crate::observe::{Observers, PublishedCounts};
+use crate::observe::drift::{self, Drift};
+use crate::observe::{Observers, Published};
 use crate::proof::accounts::{Accounts, AccountsAtStart, Subject};
 use crate::queue::Queue;
 use crate::sink::Sink;
@@ -80,8 +81,8 @@ pub struct Assembly {
     pub stop: Stop,
     /// Its counters.
     pub counters: Counters,
-    /// What is shown of its model metrics, if it has that observer.
-    pub shown: Option<Arc<PublishedCounts>>,
+    /// What is shown of its models.
+    pub shown: Published,
     /// Held as long as the pipeline runs.
     pub lock: File,
 }
@@ -214,7 +215,9 @@ fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildEr
 
 /// The observers of a pipeline file, going on from what they had counted.
 fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: &Counters) -> Observers {
-    let mut observers = Observers::new(pipeline.model_metrics().cloned(), counters);
+    let subject = drift::Subject { pipeline: pipeline.name.clone(), host: host_name() };
+    let drift = pipeline.drift().map(|options| Drift::new(options.clone(), subject, counters));
+    let mut observers = Observers::new(pipeline.model_metrics().cloned(), drift, counters);
     if observers.restore(observed).is_err() {
         let hint = "another version of inferlog may have written them; the metrics begin at zero";
         tracing::warn!(pipeline = pipeline.name, hint, "cannot read the observers' counts in the checkpoint");

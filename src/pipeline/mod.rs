@@ -33,6 +33,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+
 use crate::flow::ack::FileNumber;
 use crate::flow::wake::Wake;
 use crate::proof::accounts::Backlog;
@@ -46,11 +48,14 @@ use pulse::{Obstacle, Pulse};
 use stages::Stages;
 pub use stop::Stop;
 
-/// At a stop the sinks have this long to take the last account.
+/// At a stop the sinks have this long to take the last account, and each further document of inferlog's own.
 const LAST_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The thread waits at most this long before it looks at everything again.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// When nothing has moved for so long, nothing of a window that is over is on its way: at the start files are still to be met.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// After a wake-up the thread waits this long, so that a writer of single lines does not wake it for each.
 const COALESCE: Duration = Duration::from_millis(5);
@@ -138,6 +143,10 @@ impl Pipeline {
         self.commit();
         self.stages.seal_if_due();
         let turn = self.take_next_chunk();
+        let is_quiet = turn == Turn::Idle && self.moved.elapsed() >= QUIET && self.source.matched().is_some();
+        if is_quiet {
+            self.stages.observers.pass_time(Utc::now().timestamp_micros());
+        }
         if let Some(matched) = self.source.first_matched() {
             say_matched(&self.name, &matched);
         }
@@ -236,8 +245,13 @@ impl Pipeline {
         self.books.give_last_account(&waiting);
         self.save();
         self.books.collect();
+        // There may be many of drift: they are waited for as long as sinks go on to take them.
+        let (mut waiting, mut give_up) = (usize::MAX, Instant::now());
         while !self.books.outbox.is_empty() && !self.books.outbox.is_refused() {
-            if self.stop.is_hopeless() || Instant::now() >= deadline {
+            if self.books.outbox.len() < waiting {
+                (waiting, give_up) = (self.books.outbox.len(), deadline.min(Instant::now() + LAST_ACCOUNT_TIMEOUT));
+            }
+            if self.stop.is_hopeless() || Instant::now() >= give_up {
                 break;
             }
             self.wake.wait(Duration::from_millis(50));
@@ -316,7 +330,10 @@ impl Pipeline {
             self.wake.wait(Duration::from_millis(50));
         }
         self.source.salvage(true);
-        self.give_last_account(deadline.min(Instant::now() + LAST_ACCOUNT_TIMEOUT));
+        if self.limits.once && ended.drained {
+            self.stages.observers.finish(Utc::now().timestamp_micros());
+        }
+        self.give_last_account(deadline);
         self.outlet.close();
         self.save();
         self.update_gauges();

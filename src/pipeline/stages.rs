@@ -8,7 +8,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
-use crate::enrich::{Enrichment, Nobody, Sight, Source};
+use crate::enrich::{Enrichment, Nobody, Sight, Source, Verdict};
 use crate::flow::ack::Mark;
 use crate::flow::batch::{Batch, BatchLimits, Id, Origin};
 use crate::flow::line::Line;
@@ -40,7 +40,7 @@ pub(super) struct Shipment {
 pub(super) struct Stages {
     pub(super) judge: Judge,
     pub(super) observers: Observers,
-    /// What the observers' condition has to see.
+    /// What the observers' conditions have to see.
     observed: Sight,
     pub(super) dead_letter: Arc<DeadLetter>,
     pub(super) counters: Counters,
@@ -80,7 +80,7 @@ impl Stages {
     ) -> Stages {
         Stages {
             judge,
-            observed: observers.condition().map_or(Sight::Members, Sight::of),
+            observed: observers.conditions().map(Sight::of).max().unwrap_or(Sight::Members),
             observers,
             dead_letter,
             counters,
@@ -202,15 +202,19 @@ impl Stages {
         let is_new = line.offset_bytes >= observed_offset_bytes;
         match self.judge.judge(line, source, &mut self.space, &mut Nobody) {
             Fate::Document(verdict, record) => {
-                observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, is_new);
+                if is_new {
+                    observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, &verdict);
+                }
                 self.tally.keep(&verdict.id);
                 let file = self.batch.file(source.file);
                 let length_bytes = line.bytes.len() as u32;
                 let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
                 self.batch.push(verdict.id, verdict.timestamp_us, origin, |out| record.render(out));
             }
-            Fate::Dropped(rule, _, record) => {
-                observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, is_new);
+            Fate::Dropped(rule, verdict, record) => {
+                if is_new {
+                    observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, &verdict);
+                }
                 self.dropped(&rule).inc();
                 self.tally.dropped.add(&rule, 1);
             }
@@ -269,18 +273,17 @@ impl Stages {
     }
 }
 
-/// Lets the observers see a record, unless they had counted it before a restart.
+/// Lets the observers see a record. Its time is its own, but not in the future.
 fn observe(
     observers: &mut Observers,
     sight: Sight,
     enrichment: &Enrichment,
     record: &Record<'_>,
     source: Source<'_>,
-    is_new: bool,
+    verdict: &Verdict,
 ) {
-    if is_new {
-        enrichment.ask(sight, record, source, |document| observers.observe(record, document));
-    }
+    let time_us = verdict.timestamp_us.min(source.read_us);
+    enrichment.ask(sight, record, source, |document| observers.observe(record, document, time_us));
 }
 
 /// Counts what is in the dead letter.

@@ -102,7 +102,7 @@ impl Supervisor {
                 .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
             built.push((pipeline, one));
         }
-        let shown = built.iter().filter_map(|(_, built)| built.shown.clone()).collect::<Vec<_>>();
+        let shown = built.iter().map(|(_, built)| built.shown.clone()).collect::<Vec<_>>();
         if !shown.is_empty() {
             telemetry.register_collector(Box::new(ModelSeries(shown)));
         }

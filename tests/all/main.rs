@@ -33,6 +33,7 @@ mod many_files;
 mod model_server;
 mod monitoring;
 mod numbered;
+mod observe_drift;
 mod odd_files;
 mod operator;
 mod outbox;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::observe_drift::BASELINE;
 use crate::place::{Place, http, pipeline, pipeline_of};
 use crate::support::provided;
 
@@ -91,9 +92,16 @@ fn read_by_prometheus(python: &str, format: &str, text: &str) -> Value {
 fn metrics_come_in_the_format_that_is_asked_for_and_prometheus_reads_them() {
     let place = Place::new("");
     fs::create_dir(place.path("pipelines")).unwrap();
+    fs::write(place.path("b.json"), BASELINE).unwrap();
     for (name, options, members) in KINDS {
         let files = format!("paths: [\"../logs/{name}.ndjson\"], poll_interval: 50ms");
-        let pipeline = format!("{}observe: [{{ model_metrics: {options} }}]\n", pipeline_of(&files, "", "store"));
+        let observers = match name {
+            "classes" => format!(
+                "{{ model_metrics: {options} }}, {{ drift: {{ baseline: ../b.json, window: {{ records: 1 }} }} }}"
+            ),
+            _ => format!("{{ model_metrics: {options} }}"),
+        };
+        let pipeline = format!("{}observe: [{observers}]\n", pipeline_of(&files, "", "store"));
         fs::write(place.path(&format!("pipelines/{name}.yaml")), pipeline).unwrap();
         let line = format!("{{\"event\":\"inference\",\"model_version\":\"1\",\"latency_ms\":12.5,{members}}}\n");
         fs::write(place.path(&format!("logs/{name}.ndjson")), line).unwrap();
@@ -124,6 +132,11 @@ fn metrics_come_in_the_format_that_is_asked_for_and_prometheus_reads_them() {
         ),
         ("model_errors", "counter", r#"["model_errors_total",{"model_name":"","model_version":"1","type":"5xx"},1.0]"#),
         ("model_predictions", "counter", r#"["model_predictions_total",{"label":"a\"b","model_name":""},1.0]"#),
+        (
+            "model_feature_drift_alarm",
+            "gauge",
+            r#"["model_feature_drift_alarm",{"feature":"amount","model_name":"","model_version":"1"},0.0]"#,
+        ),
         ("model_labels", "counter", r#"["model_labels_total",{"label":"b","model_name":""},1.0]"#),
         (
             "model_request_tokens",
