@@ -17,7 +17,7 @@ pub(crate) const BASELINE: &str = include_str!("../config/baselines/small.json")
 const WINDOWS: u64 = 6;
 const RECORDS: u64 = 3_000;
 
-/// 2020-01-01T00:00:00Z, in seconds since 1970: all windows are over when they are read.
+/// 2020-01-01T00:00:00Z, in seconds since 1970: windows of time are over when they are read.
 const FIRST_WINDOW_S: u64 = 1_577_836_800;
 
 fn with_drift(sink: &str, options: &str) -> String {
@@ -36,7 +36,7 @@ fn write(place: &Place, window: u64) {
     std::fs::rename(place.path("new"), place.path(&format!("logs/{window}.ndjson"))).unwrap();
 }
 
-/// The records of a window of 10 s: amounts of both buckets and beyond, and in every 10th none.
+/// The records of a window, of 10 s: amounts of both buckets and beyond, and in every 10th none.
 fn lines(window: u64) -> String {
     let line = |n: u64| {
         let time_s = FIRST_WINDOW_S + window * 10 + n % 10;
@@ -95,7 +95,7 @@ async fn documents_arrive_once_through_a_kill_in_every_window() {
     setup::apply(&node.client, &Target::data_stream(records).unwrap()).await.unwrap();
     let url = std::env::var("INFERLOG_TEST_ES_URL").unwrap();
     let sink = format!("[store, {{ elasticsearch: {{ hosts: [\"{url}\"], data_stream: {records} }} }}]");
-    let place = place(&sink, ", window: 10s");
+    let place = place(&sink, &format!(", window: {{ records: {RECORDS} }}"));
     for window in 0..WINDOWS {
         let running = place.run();
         // Files are read in turns: what is left of the window before would be late.
