@@ -27,6 +27,9 @@ use crate::text::units::{format_duration, parse_duration};
 /// The pipeline of the demo, as a user would write it.
 const PIPELINE: &str = include_str!("demo.yaml");
 
+/// What `inferlog baseline` made of the quiet traffic of both model servers.
+const BASELINE: &str = include_str!("demo-baseline.json");
+
 /// The demo's own folder below the folder of state; what is beside it under the name `demo` is an earlier demo's.
 const FILES: &str = "demo-files";
 
@@ -43,6 +46,10 @@ const RECORDS_PER_SECOND_FAST: u32 = 20_000;
 /// The pace around an episode, in records a second: slow enough to go on for long, and in a window of drift of a minute
 /// there are enough records of every version to tell drift from chance.
 const RECORDS_PER_SECOND_SLOW: u32 = 400;
+
+/// The longest window of drift around an episode, and how many of them an episode has at least, as far as that goes.
+const WINDOW_SECONDS_MAX: u64 = 60;
+const WINDOWS_OF_EPISODE: u64 = 10;
 
 /// How long an episode may be.
 const EPISODE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
@@ -81,6 +88,14 @@ impl Arguments {
     /// Where the server is to listen; `None` is the default address, which may be somebody else's.
     fn listen(&self) -> Option<Listen> {
         self.listen.or(self.episode.is_none().then_some(Listen::Off))
+    }
+}
+
+/// The window of drift, in seconds.
+fn window_seconds(traffic: Traffic) -> u64 {
+    match traffic {
+        Traffic::Episode(length) => (length.as_secs() / WINDOWS_OF_EPISODE).clamp(1, WINDOW_SECONDS_MAX),
+        Traffic::Records(_) | Traffic::Endless => WINDOW_SECONDS_MAX,
     }
 }
 
@@ -123,7 +138,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     // Held while what an earlier demo left is removed: one that still runs must not lose its files.
     let lock = lock(&state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
-    let folders = Folders::new(data_dir).map_err(|error| Failure::new(&error, None))?;
+    let folders = Folders::new(data_dir, traffic).map_err(|error| Failure::new(&error, None))?;
     drop(lock);
     let pipelines = load(&[folders.files.join("demo.yaml")])?;
     let runtime = runtime()?;
@@ -135,7 +150,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 impl Folders {
-    fn new(data_dir: PathBuf) -> std::io::Result<Folders> {
+    fn new(data_dir: PathBuf, traffic: Traffic) -> std::io::Result<Folders> {
         let files = data_dir.join(FILES);
         for folder in [state_folder(&data_dir, "demo"), files.clone()] {
             match fs_err::remove_dir_all(folder) {
@@ -144,7 +159,9 @@ impl Folders {
             }
         }
         fs_err::create_dir_all(files.join("logs"))?;
-        fs_err::write(files.join("demo.yaml"), PIPELINE)?;
+        let window = format!("window: {}s", window_seconds(traffic));
+        fs_err::write(files.join("demo.yaml"), PIPELINE.replace("window: 60s", &window))?;
+        fs_err::write(files.join("baseline.json"), BASELINE)?;
         Ok(Folders { data_dir, files })
     }
 

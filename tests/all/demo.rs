@@ -99,18 +99,24 @@ fn seconds(record: &Value) -> f64 {
     time.timestamp_micros() as f64 / 1e6
 }
 
+/// The labels of a feature that the episode shifts.
+const SHIFTED: &str = "feature=\"merchant_category\",model_name=\"anomaly-detector\",model_version=\"anomaly-3.2.1\"";
+
 #[test]
 fn an_episode_comes_and_goes_and_is_on_metrics() {
     let place = Place::new("");
     let address = free_address();
     let mut running = demo(&place, &["--episode", "4s", "--listen", &address.to_string()]);
     running.address = Some(address);
-    // What is unsure is a version that takes over only then.
-    let unsure = "model_confidence_bucket{le=\"0.6\",model_name=\"anomaly-detector\"}";
-    wait_for("an episode of low confidence on /metrics", || {
-        running.must_run();
+    let is_above = |series: &str, bound: f64| {
+        let text = running.get("/metrics").1;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().parse::<f64>());
+        value.is_some_and(|value| value.unwrap() > bound)
+    };
+    wait_for("drift and low confidence on /metrics", || {
         std::net::TcpStream::connect(address).ok()?;
-        running.metrics().get(unsure).filter(|count| **count > 100).copied()
+        let unsure = "model_confidence_bucket{le=\"0.6\",model_name=\"anomaly-detector\"}";
+        (is_above(&format!("model_feature_psi{{{SHIFTED}}}"), 0.2) && is_above(unsure, 100.0)).then_some(())
     });
     let ended = running.wait();
     assert!(must_be_complete(&place, &ended) > 1_000, "{ended:?}");
@@ -126,6 +132,18 @@ fn an_episode_comes_and_goes_and_is_on_metrics() {
     };
     let [before, during, after] = [(0.1, 1.8), (2.3, 5.7), (6.3, 8.0)].map(|(from, to)| unsure_percent(from, to));
     assert!(before < 10 && during > 50 && after < 10, "{before} %, {during} %, {after} %");
+    // The feature that changes most, of the version that has most of the traffic, window by window: its PSI, and of how
+    // many values, fewer in the episode.
+    let sql = "SELECT json_extract(document, '$.psi'), json_extract(document, '$.n') FROM drift \
+               WHERE json_extract(document, '$.feature') = 'merchant_category' \
+               AND json_extract(document, '$.model_version') = 'anomaly-3.2.1' ORDER BY timestamp_us";
+    let connection = store(&place).open();
+    let mut windows = connection.prepare(sql).unwrap();
+    let windows: Vec<(f64, u32)> =
+        windows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let whole: Vec<f64> = windows.iter().filter(|(_, n)| *n >= 100).map(|(psi, _)| *psi).collect();
+    let highest = windows.iter().map(|(psi, _)| *psi).fold(0.0, f64::max);
+    assert!(whole[0] < 0.2 && highest > 1.0 && whole[whole.len() - 1] < 0.2, "PSI and n: {windows:?}");
 }
 
 #[test]

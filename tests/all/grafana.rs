@@ -341,3 +341,20 @@ fn the_rules_agree(ask: &dyn Fn(&str, &str) -> Vec<Value>) {
         assert!(!its.is_empty(), "{title} finds nothing in the sample: it cannot be compared");
     }
 }
+
+#[test]
+fn the_sample_has_only_series_that_are_described() {
+    let documents = ["docs/metrics.md", "docs/model-metrics.md", "docs/observe-drift.md"];
+    let documents: String = documents.iter().map(|path| fs::read_to_string(project(path)).unwrap()).collect();
+    let table = fs::read_to_string(project("tests/grafana/sample.txt")).unwrap();
+    let names = table.lines().filter(|line| line.contains('{')).map(|line| line.split('{').next().unwrap());
+    let own: BTreeSet<&str> =
+        names.filter(|name| name.starts_with("model_") || name.starts_with("inferlog_")).collect();
+    assert!(own.len() > 20, "{own:?}");
+    let family = |name: &&str| {
+        let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        format!("`{}`", histogram.unwrap_or(name))
+    };
+    let missing: Vec<&str> = own.into_iter().filter(|name| !documents.contains(&family(name))).collect();
+    assert!(missing.is_empty(), "no document describes {missing:?}");
+}
