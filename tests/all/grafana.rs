@@ -212,7 +212,7 @@ fn thresholds_severities_and_words_are_those_of_prometheus() {
         let is_whole = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.');
         assert!(expression.split(&compared).skip(1).any(is_whole), "{title}: no `{compared}` in {expression}");
         if let Some(id) = rule["annotations"]["__panelId__"].as_str() {
-            let panel = panels(&dashboard).into_iter().find(|panel| panel["id"].to_string() == id).unwrap();
+            let panel = panels(&dashboard).into_iter().find(|panel| panel["id"].as_u64() == id.parse().ok()).unwrap();
             let steps = &panel["fieldConfig"]["defaults"]["thresholds"]["steps"];
             let is_there = list(steps).any(|step| step["value"].as_f64() == Some(number));
             // That nothing comes has no number.
