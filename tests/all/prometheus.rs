@@ -19,7 +19,7 @@ use crate::support::provided;
 const FOLDER: &str = "dashboards/prometheus";
 
 /// Alerts and the part of the expression that asks for a minimum volume, or why there is none.
-const VOLUMES: [(&str, Result<&str, &str>); 20] = [
+const VOLUMES: [(&str, Result<&str, &str>); 21] = [
     ("ModelLatencyHigh", Ok("model_version:model_latency_seconds_count:increase5m >= 100")),
     ("ModelErrorRateHigh", Ok("model_version:model_requests:increase5m >= 100")),
     ("ModelFeatureDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
@@ -35,6 +35,7 @@ const VOLUMES: [(&str, Result<&str, &str>); 20] = [
     ("InferlogSinkFailing", Ok("inferlog_delivery_unacknowledged_bytes{job=\"inferlog\"} > 0")),
     ("InferlogRecordsLost", Err("the first one is too many")),
     ("InferlogInferencesNotCounted", Ok("> 100")),
+    ("InferlogDriftNotMeasured", Ok("> 300")),
     ("HostCpuHigh", Err("a share of a capacity")),
     ("HostMemoryHigh", Err("a share of a capacity")),
     ("GpuBusy", Err("a share of a capacity")),
