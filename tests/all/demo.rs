@@ -108,15 +108,17 @@ fn an_episode_comes_and_goes_and_is_on_metrics() {
     let address = free_address();
     let mut running = demo(&place, &["--episode", "4s", "--listen", &address.to_string()]);
     running.address = Some(address);
-    let is_above = |series: &str, bound: f64| {
+    let is_above = |running: &Running, series: &str, bound: f64| {
         let text = running.get("/metrics").1;
         let value = text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().parse::<f64>());
         value.is_some_and(|value| value.unwrap() > bound)
     };
     wait_for("drift and low confidence on /metrics", || {
+        running.must_run();
         std::net::TcpStream::connect(address).ok()?;
         let unsure = "model_confidence_bucket{le=\"0.6\",model_name=\"anomaly-detector\"}";
-        (is_above(&format!("model_feature_psi{{{SHIFTED}}}"), 0.2) && is_above(unsure, 100.0)).then_some(())
+        (is_above(&running, &format!("model_feature_psi{{{SHIFTED}}}"), 0.2) && is_above(&running, unsure, 100.0))
+            .then_some(())
     });
     let ended = running.wait();
     assert!(must_be_complete(&place, &ended) > 1_000, "{ended:?}");
