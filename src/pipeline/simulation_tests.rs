@@ -28,7 +28,7 @@ use crate::flow::tally::{IdSum, Tally};
 use crate::proof::accounts::{self, Account};
 use crate::sink::policy::Policy;
 use crate::sink::{Request, Sink, SinkFuture};
-use crate::state::checkpoint::{self, Loaded};
+use crate::state::checkpoint::{self, FileEntry, Loaded};
 use crate::telemetry::Telemetry;
 
 const STEPS: usize = 30;
@@ -410,18 +410,22 @@ impl History {
     }
 
     /// Whether the checkpoint on disk knows the content of a file, or nothing of the file at all. One that was met and of
-    /// which nothing was committed, which lasts for the half of a second between two checkpoints, is known by its inode
-    /// alone: a crash just then, and its copy is another file.
+    /// which nothing was committed, also because it was truncated and begun anew, which lasts for the half of a second
+    /// between two checkpoints, is known by its inode alone: a crash just then, and its copy is another file.
     fn is_known_by_content(&self, name: &str) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         let inode = fs_err::metadata(self.path(name)).unwrap().ino();
-        let Ok(text) = fs_err::read(self.folder.path().join("state/p/checkpoint.json")) else {
+        let content = self.disk[name].content.as_bytes();
+        let Some(checkpoint) = checkpoint::read(&self.folder.path().join("state/p/checkpoint.json")).unwrap() else {
             return self.up.is_none();
         };
-        let checkpoint: Value = serde_json::from_slice(&text).unwrap();
-        let files = checkpoint["files"].as_array().unwrap();
-        let entry = files.iter().find(|entry| entry["inode"] == inode);
-        entry.map_or(self.up.is_none(), |entry| entry["committed"]["offset_bytes"] != 0)
+        let is_of_content = |entry: &FileEntry| {
+            let start = entry.head_offset_bytes as usize;
+            let head = content.get(start..start + entry.head.length_bytes as usize);
+            entry.committed.offset_bytes != 0 && head.is_some_and(|head| entry.head.matches(head))
+        };
+        let mut entries = checkpoint.files.iter().filter(|entry| entry.inode == inode).peekable();
+        if entries.peek().is_none() { self.up.is_none() } else { entries.any(is_of_content) }
     }
 
     fn up(&mut self) -> &mut Up {
