@@ -1,17 +1,28 @@
 //! `inferlog drift`: have live data drifted away from what a model was trained on?
 //!
+//! Of files and of records that were shipped, the rows are counted here. Of a pipeline that observes drift, what its replicas have counted
+//! is added up: the documents of their windows.
+//!
 //! Exit codes: 1 when something alarms, 0 when nothing does, 2 when there was nothing that could be compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::drift_data::{BadLines, Data, DataArguments};
 use super::drift_page::Page;
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, say, start_log};
+use super::query::could_not_ask;
+use super::query_source;
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, runtime, say, start_log};
 use crate::drift::{
-    BaselineFile, Chosen, FeatureReport, Kind, Live, LiveCounts, Measures, PsiMode, Thresholds, WindowCounts, measure,
+    BaselineFile, Chosen, FeatureReport, Kind, Live, LiveCounts, Measures, Merge, MergedDocuments, PsiMode, Thresholds,
+    WindowCounts, measure,
 };
+use crate::elastic::target::Target;
+use crate::observe::drift::options::DriftOptions;
+use crate::query::drift;
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
 
@@ -23,7 +34,8 @@ const EXAMPLES: &str = "\
 Examples:
   inferlog drift --baseline baselines/fraud.json today.ndjson
   inferlog drift --baseline baselines/fraud.json today.csv --html drift.html
-  inferlog drift --baseline baselines/fraud.json --pipeline inference --last 24h 'not stage : shadow'
+  inferlog drift --pipeline inference --last 24h                    what all replicas have counted in their windows
+  inferlog drift --baseline baselines/fraud.json --pipeline inference --last 24h 'features.country : DE'
 
 Exit codes: 0 nothing alarms; 1 something does; 2 there was nothing that could be compared.";
 
@@ -32,27 +44,28 @@ Exit codes: 0 nothing alarms; 1 something does; 2 there was nothing that could b
 pub(super) struct Arguments {
     #[command(flatten)]
     data: DataArguments,
-    /// The baseline file that `inferlog baseline` made
+    /// The baseline file that `inferlog baseline` made [default: that of the pipeline]
     #[arg(long, value_name = "F")]
-    baseline: PathBuf,
+    baseline: Option<PathBuf>,
     /// How to print; `json` is one line a model version and feature
     #[arg(long, value_enum, default_value = "table")]
     format: TableFormat,
     /// Also write a page with the histograms, baseline against live, to this file
     #[arg(long, value_name = "F")]
     html: Option<PathBuf>,
-    /// What PSI does with values that no bucket of the baseline holds
-    #[arg(long, value_enum, default_value = "defined")]
-    mode: ModeName,
-    /// The PSI from which on there is an alarm
-    #[arg(long, value_name = "PSI", default_value_t = Thresholds::default().alert_psi, value_parser = positive)]
-    alert_psi: f64,
-    /// The share of values out of range, unseen, or missing beyond the baseline's, from which on there is an alarm
-    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().alert_share, value_parser = share)]
-    alert_share: f64,
-    /// The share of false ones allowed among the alarms of a window
-    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().false_discovery_rate, value_parser = share)]
-    false_discovery_rate: f64,
+    /// What PSI does with values that no bucket of the baseline holds [default: that of the pipeline, else defined]
+    #[arg(long, value_enum)]
+    mode: Option<ModeName>,
+    /// The PSI from which on there is an alarm [default: that of the pipeline, else 0.2]
+    #[arg(long, value_name = "PSI", value_parser = positive)]
+    alert_psi: Option<f64>,
+    /// The share of values out of range, unseen, or missing beyond the baseline's, from which on there is an alarm [default: that of
+    /// the pipeline, else 0.05]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    alert_share: Option<f64>,
+    /// The share of false ones allowed among the alarms of a window [default: that of the pipeline, else 0.01]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    false_discovery_rate: Option<f64>,
     /// Fewest values of a feature for an alarm [default: 500, with quantile edges 300]
     #[arg(long, value_name = "N")]
     min_sample: Option<u64>,
@@ -88,46 +101,133 @@ pub(super) struct VersionReport<'f> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
-    let hint = "`inferlog baseline TRAIN... -o F` makes one";
-    let file = BaselineFile::read(&arguments.baseline).map_err(|error| Failure::new(&error, Some(hint)))?;
+    let data = &arguments.data;
+    match &data.pipeline {
+        Some(pipeline) if data.data.is_empty() => merge(arguments, pipeline),
+        _ => count(arguments),
+    }
+}
+
+/// Counts the rows of files, or of what a pipeline has shipped.
+fn count(arguments: &Arguments) -> Result<(), Failure> {
     let data = Data::open(&arguments.data, BadLines::PassOver)?;
+    let (file, thresholds) = settings(arguments, data.options())?;
     let mut live = Live::new(&file);
     data.pass(&mut live)?.say();
     say_unknown(&live.unknown());
-    let (known, unmeasured): (Vec<_>, Vec<_>) = live.finish().into_iter().partition(|counts| counts.chosen.is_some());
-    for counts in &unmeasured {
-        let version = harmless(&counts.model_version);
+    let versions = live.finish();
+    report(arguments, &data.name(), versions, &thresholds)
+}
+
+/// Adds up what the replicas of a pipeline have counted.
+fn merge(arguments: &Arguments, pipeline: &Path) -> Result<(), Failure> {
+    let data = &arguments.data;
+    if data.model_name.is_some() || data.model_version.is_some() || !data.ignore.is_empty() {
+        let hint = "with a condition, such as '*', the records themselves are counted";
+        complain("windows were counted as they are: nothing can be left out of them", Some(hint));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    let respondent = query_source::open(Some(pipeline), data.source.as_deref(), data.state.data_dir.clone())?;
+    let (file, thresholds) = settings(arguments, respondent.drift())?;
+    let (from_ms, until_ms) = data.range.milliseconds(None, Utc::now())?;
+    let (mut merge, mut problem) = (Merge::new(&file), None);
+    let runtime = runtime()?;
+    if let Err(gap) = runtime.block_on(respondent.refresh(Target::drift)) {
+        say(&format!("note: {gap}"));
+    }
+    let visit = |text: &str| problem = problem.or(merge.add(text).err());
+    let name = respondent.pipeline_name();
+    runtime
+        .block_on(drift::documents(&respondent.source, name, from_ms, until_ms, visit))
+        .map_err(|error| could_not_ask(&error))?;
+    if let Some(problem) = problem {
+        return Err(Failure::new(&problem, Some("ask for a shorter range")));
+    }
+    let (versions, seen) = merge.finish();
+    say_merged(&seen);
+    if seen.added == 0 {
+        let hint = "does its file say `observe: drift`, and has a window ended? With a condition, such as '*', the records are counted";
+        complain(&format!("there is no document of a window that could be added in {}", respondent.name), Some(hint));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    let windows = format!("windows from {} to {} of {}", seen.start, seen.end, respondent.name);
+    report(arguments, &windows, versions, &thresholds)
+}
+
+/// Says what was added up, and what was not.
+fn say_merged(seen: &MergedDocuments) {
+    let hosts: Vec<&str> = seen.hosts.iter().map(String::as_str).collect();
+    let documents = counted(seen.added, "document");
+    say(&format!("added up: {documents} of {}: {}", counted(hosts.len(), "host"), harmless(&hosts.join(", "))));
+    if seen.of_other_baseline > 0 {
+        let documents = counted(seen.of_other_baseline, "document");
         say(&format!(
-            "not measured: {} of version `{version}`, which has no baseline here, and there is no fallback",
-            counted(counts.rows, "row")
+            "not added: {documents} of another baseline, whose buckets are others, or of a version without one"
         ));
     }
-    let thresholds = thresholds(arguments);
-    let versions: Vec<VersionReport<'_>> =
-        known.into_iter().filter_map(|counts| version(counts, &thresholds)).collect();
+    if seen.unreadable > 0 {
+        say(&format!("not added: {} that cannot be read", counted(seen.unreadable, "document")));
+    }
+}
+
+/// The baselines and thresholds: what was typed, else what the pipeline's file says.
+fn settings(
+    arguments: &Arguments,
+    of_pipeline: Option<&DriftOptions>,
+) -> Result<(Arc<BaselineFile>, Thresholds), Failure> {
+    let file = match (&arguments.baseline, of_pipeline) {
+        (Some(path), _) => {
+            let hint = "`inferlog baseline TRAIN... -o F` makes one";
+            Arc::new(BaselineFile::read(path).map_err(|error| Failure::new(&error, Some(hint)))?)
+        }
+        (None, Some(options)) => Arc::clone(&options.baselines),
+        (None, None) => {
+            let hint = "name it: `--baseline F`; `inferlog baseline TRAIN... -o F` makes one";
+            complain("there is no baseline to measure against", Some(hint));
+            return Err(Failure(COULD_NOT_LOOK));
+        }
+    };
+    let usual = of_pipeline.map_or_else(Thresholds::default, |options| options.thresholds);
+    let mode = arguments.mode.map(|mode| match mode {
+        ModeName::Defined => PsiMode::Defined,
+        ModeName::Open => PsiMode::Open,
+    });
+    let thresholds = Thresholds {
+        mode: mode.unwrap_or(usual.mode),
+        alert_psi: arguments.alert_psi.unwrap_or(usual.alert_psi),
+        alert_share: arguments.alert_share.unwrap_or(usual.alert_share),
+        false_discovery_rate: arguments.false_discovery_rate.unwrap_or(usual.false_discovery_rate),
+        min_sample: arguments.min_sample.or(usual.min_sample),
+    };
+    Ok((file, thresholds))
+}
+
+/// Measures, prints, and ends with what was found.
+fn report(
+    arguments: &Arguments,
+    data: &str,
+    versions: Vec<LiveCounts<'_>>,
+    thresholds: &Thresholds,
+) -> Result<(), Failure> {
+    let (known, unmeasured): (Vec<_>, Vec<_>) = versions.into_iter().partition(|counts| counts.chosen.is_some());
+    for counts in &unmeasured {
+        let version = harmless(&counts.model_version);
+        let rows = counted(counts.rows, "row");
+        say(&format!(
+            "not measured: {rows} of version `{version}`, which has no baseline here, and there is no fallback"
+        ));
+    }
+    let versions: Vec<VersionReport<'_>> = known.into_iter().filter_map(|counts| version(counts, thresholds)).collect();
     match arguments.format {
         TableFormat::Table => versions.iter().for_each(print_version),
-        TableFormat::Json => versions.iter().for_each(|version| print_json(version, &thresholds)),
+        TableFormat::Json => versions.iter().for_each(|version| print_json(version, thresholds)),
     }
     if let Some(path) = &arguments.html {
-        let page = Page { data: &data.name(), thresholds: &thresholds, versions: &versions }.text();
+        let page = Page { data, thresholds, versions: &versions }.text();
         fs_err::write(path, page).map_err(|error| Failure::new(&error, None))?;
         say(&format!("the page is `{}`", path.display()));
     }
-    conclude(&data.name(), &versions, unmeasured.len())
-}
-
-fn thresholds(arguments: &Arguments) -> Thresholds {
-    Thresholds {
-        mode: match arguments.mode {
-            ModeName::Defined => PsiMode::Defined,
-            ModeName::Open => PsiMode::Open,
-        },
-        alert_psi: arguments.alert_psi,
-        alert_share: arguments.alert_share,
-        false_discovery_rate: arguments.false_discovery_rate,
-        min_sample: arguments.min_sample,
-    }
+    conclude(data, &versions, unmeasured.len())
 }
 
 fn say_unknown(unknown: &[&str]) {

@@ -24,6 +24,7 @@ use super::{COULD_NOT_LOOK, Failure, StateFolder, complain, runtime, say};
 use crate::drift::{Kind, RowError, Rows, SourceDigest, Value, visit_values};
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, Purpose};
+use crate::observe::drift::options::DriftOptions;
 use crate::record::{Record, Space};
 use crate::text::digest::hexadecimal;
 use crate::text::harmless::harmless;
@@ -162,6 +163,14 @@ impl<'a> Data<'a> {
             DataPlace::Shipped { respondent, question, name } => feed.shipped(respondent, question, name)?,
         }
         Ok(feed.pass)
+    }
+
+    /// What the file of the pipeline that has shipped the data says of drift.
+    pub(super) fn options(&self) -> Option<&DriftOptions> {
+        match &self.place {
+            DataPlace::Files(_) => None,
+            DataPlace::Shipped { respondent, .. } => respondent.drift(),
+        }
     }
 
     /// Where the data are, in words.

@@ -14,6 +14,7 @@ use crate::enrich::{Action, Hash};
 use crate::flow::question::Question;
 use crate::judge::enrichment::host_name;
 use crate::kql::{Expression, Field, Pattern};
+use crate::observe::drift::options::DriftOptions;
 use crate::pipeline::build::store_path;
 use crate::proof::accounted;
 use crate::proof::completeness::{Completeness, local_state};
@@ -215,8 +216,18 @@ impl Respondent {
         completeness
     }
 
+    /// What the pipeline's file says of drift.
+    pub(super) fn drift(&self) -> Option<&DriftOptions> {
+        self.pipeline.as_ref().and_then(Pipeline::drift)
+    }
+
+    /// The name of the pipeline.
+    pub(super) fn pipeline_name(&self) -> &str {
+        &self.state.0
+    }
+
     /// Makes visible what was delivered, or says why it may not be.
-    async fn refresh(&self, index: impl Fn(&Target) -> String) -> Result<(), String> {
+    pub(super) async fn refresh(&self, index: impl Fn(&Target) -> String) -> Result<(), String> {
         let Source::Elasticsearch(client, target) = &self.source else { return Ok(()) };
         let index = index(target);
         match pages::refresh(client, &index).await {

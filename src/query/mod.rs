@@ -7,6 +7,7 @@
 pub mod absent;
 pub mod ask;
 pub mod cell;
+pub mod drift;
 pub mod groups;
 pub mod order;
 pub mod output;

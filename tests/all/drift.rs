@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::place::{Ended, Place, pipeline, records, start};
-use crate::support::provided;
+use crate::support::{Node, provided};
 
 /// The number between 0 and 1 of a place in a sequence without any pattern.
 fn random(number: u64) -> f64 {
@@ -107,6 +107,7 @@ fn it_ends_with_what_was_found() {
         (of("other.csv"), 2, &["have none of the baseline's features", "not in the baseline, and not measured: x, y"]),
         (of("gone.csv"), 2, &["gone.csv"]),
         (of("same.csv --last 1h"), 2, &["files have no range"]),
+        ("drift same.csv".to_owned(), 2, &["there is no baseline to measure against"]),
         ("drift --baseline b.json".to_owned(), 2, &["there are no data to look at"]),
         ("drift --baseline train.csv same.csv".to_owned(), 2, &["`train.csv` is no baseline file"]),
         (
@@ -252,7 +253,85 @@ fn what_a_pipeline_has_shipped_is_data_too() {
     let other = "features.country:DE --min-sample 200";
     check(&place, &format!("drift --baseline b.json {shipped} {other}"), 1, &["country"]);
     check(&place, &format!("drift --baseline b.json {shipped} features.country:XX"), 2, &["there is no row"]);
+    check(&place, &format!("drift --baseline b.json {shipped}"), 2, &["there is no document of a window"]);
     check(&place, &format!("baseline {shipped} --to 2020-01-01 -o c.json"), 2, &["there is no row to count"]);
+}
+
+/// A pipeline that observes drift in windows of 500 records a version, with this sink.
+fn observing(sink: &str) -> String {
+    let observe = "observe:\n  - drift: { baseline: b.json, window: { records: 500 } }\nsink:";
+    pipeline(sink).replacen("sink:", observe, 1)
+}
+
+/// The lines of JSON, in one order.
+fn measured(ended: &Ended) -> Vec<String> {
+    let mut lines: Vec<String> = lines(&ended.stdout).iter().map(Value::to_string).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn windows_of_a_pipeline_add_up_to_its_records() {
+    let place = Place::new(&pipeline("{ store: {} }"));
+    write(&place, "train.ndjson", records(0..3_000));
+    check(&place, "baseline train.ndjson -o b.json", 0, &[]);
+    place.set_pipeline(&observing("{ store: {} }"));
+    // 1,000 records of each of three versions: two windows each.
+    place.append(records(3_000..6_000));
+    place.run_once_to(0);
+    let of = |more: &str| run(&place, &format!("drift --pipeline p.yaml --data-dir data --format json{more}"));
+    let (windows, counted) = (of(""), of(" *"));
+    assert_eq!((windows.code, counted.code), (Some(0), Some(0)), "{windows:?} {counted:?}");
+    assert_eq!(measured(&windows), measured(&counted), "{windows:?}");
+    assert_eq!(measured(&windows).len(), 21);
+    assert!(windows.stderr.contains("added up: 42 documents of 1 host"), "{windows:?}");
+    // Windows of another baseline cannot be added.
+    check(&place, "baseline train.ndjson -o other.json --buckets 7", 0, &[]);
+    let other = "drift --pipeline p.yaml --data-dir data --baseline other.json";
+    check(
+        &place,
+        other,
+        2,
+        &["not added: 42 documents of another baseline", "no document of a window that could be added"],
+    );
+    check(&place, "drift --pipeline p.yaml --data-dir data --to 2020-01-01", 2, &["no document of a window"]);
+}
+
+#[tokio::test]
+async fn windows_of_three_replicas_add_up_in_elasticsearch() {
+    let Some(node) = Node::plain("windows_of_three_replicas_add_up_in_elasticsearch") else { return };
+    let name = "drifting";
+    let streams = [
+        format!("logs-ml.inference-{name}"),
+        format!("metrics-ml.drift-{name}"),
+        format!("metrics-ml.pipeline-{name}"),
+    ];
+    for stream in &streams {
+        node.forget(stream).await;
+    }
+    let sink =
+        format!("{{ elasticsearch: {{ hosts: [\"{}\"], data_stream: {} }} }}", node.options.hosts[0], streams[0]);
+    let all = Place::new(&pipeline("{ store: {} }"));
+    write(&all, "train.ndjson", records(0..3_000));
+    check(&all, "baseline train.ndjson -o b.json", 0, &[]);
+    write(&all, "union.ndjson", records(3_000..12_000));
+    all.set_pipeline(&observing(&sink));
+    check(&all, "setup apply p.yaml", 0, &[]);
+    for replica in 0..3 {
+        let place = Place::new(&observing(&sink).replacen("files: {", &format!("id: replica-{replica}, files: {{"), 1));
+        fs::copy(all.path("b.json"), place.path("b.json")).unwrap();
+        let first = 3_000 + replica * 3_000;
+        place.append(records(first..first + 3_000));
+        place.run_once_to(0);
+    }
+    let merged = run(&all, "drift --pipeline p.yaml --data-dir data --format json");
+    let union = run(&all, "drift --baseline b.json union.ndjson --format json");
+    assert_eq!((merged.code, union.code), (Some(0), Some(0)), "{merged:?} {union:?}");
+    assert_eq!(measured(&merged), measured(&union), "{merged:?}");
+    assert!(merged.stderr.contains("added up: 126 documents"), "{merged:?}");
+    for stream in &streams {
+        node.forget(stream).await;
+    }
 }
 
 /// The judge's own words: `147 values of PSI, greatest difference 1.8e-15`.
