@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use super::drift_data::{BadLines, Data, DataArguments};
 use super::drift_page::Page;
+use super::drift_report::{VersionReport, p_value_text, percent, shown_name};
 use super::query::could_not_ask;
 use super::query_source;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, runtime, say, start_log};
 use crate::drift::{
-    BaselineFile, Chosen, FeatureReport, Kind, Live, LiveCounts, Measures, Merge, MergedDocuments, PsiMode, Thresholds,
-    WindowCounts, measure,
+    BaselineFile, FeatureReport, Live, LiveCounts, Measures, Merge, MergedDocuments, PsiMode, Thresholds, measure,
 };
 use crate::elastic::target::Target;
 use crate::observe::drift::options::DriftOptions;
@@ -87,16 +87,6 @@ fn positive(text: &str) -> Result<f64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let share = positive(text).ok().filter(|share| *share <= 1.0);
     share.ok_or_else(|| "a share is wanted, above 0 and at most 1".to_owned())
-}
-
-/// One model version, measured.
-pub(super) struct VersionReport<'f> {
-    pub(super) model_name: String,
-    pub(super) model_version: String,
-    pub(super) chosen: Chosen<'f>,
-    pub(super) counts: WindowCounts,
-    /// The features, the one with the greatest PSI first.
-    pub(super) reports: Vec<FeatureReport>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -246,29 +236,6 @@ fn version<'f>(counts: LiveCounts<'f>, thresholds: &Thresholds) -> Option<Versio
     Some(VersionReport { model_name, model_version, chosen, counts, reports })
 }
 
-impl VersionReport<'_> {
-    /// The model and what it is measured against, in words.
-    pub(super) fn title(&self) -> String {
-        let name = if self.model_name.is_empty() { String::new() } else { format!("model `{}`, ", self.model_name) };
-        let version = match self.model_version.as_str() {
-            "" => "no version".to_owned(),
-            version => format!("version `{version}`"),
-        };
-        format!("{name}{version}")
-    }
-
-    /// What it is measured against, in words.
-    pub(super) fn against(&self) -> String {
-        let baseline = self.chosen.baseline;
-        let rows = counted(baseline.rows, "row");
-        match (self.chosen.is_fallback, &baseline.model_version) {
-            (false, _) => format!("its own baseline of {rows}"),
-            (true, Some(version)) => format!("the fallback, the baseline of version `{version}` of {rows}"),
-            (true, None) => format!("the fallback of {rows}"),
-        }
-    }
-}
-
 fn print_version(version: &VersionReport<'_>) {
     let records = counted(version.counts.records, "record");
     print(&format!("{}: {records} against {}", harmless(&version.title()), harmless(&version.against())));
@@ -300,33 +267,6 @@ fn cells(report: &FeatureReport) -> Vec<String> {
         report.n.to_string(),
         alarm,
     ]
-}
-
-/// The name, and what it is of where a feature could be called so, too.
-pub(super) fn shown_name(report: &FeatureReport) -> String {
-    match report.kind {
-        Kind::Feature => report.feature.clone(),
-        Kind::Prediction | Kind::Confidence => format!("({})", report.feature),
-    }
-}
-
-/// A share as a percentage; one that is not 0 does not look like it.
-pub(super) fn percent(share: f64) -> String {
-    match share * 100.0 {
-        0.0 => "0 %".to_owned(),
-        small if small < 0.01 => "< 0.01 %".to_owned(),
-        small if small < 1.0 => format!("{small:.2} %"),
-        percent => format!("{percent:.1} %"),
-    }
-}
-
-/// A p-value with as many digits as matter.
-pub(super) fn p_value_text(p_value: f64) -> String {
-    match p_value {
-        small if small < 1e-16 => "< 1e-16".to_owned(),
-        small if small < 0.001 => format!("{small:.1e}"),
-        p_value => format!("{p_value:.3}"),
-    }
 }
 
 /// PSI as a bar.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::drift::{VersionReport, p_value_text, percent, shown_name};
+use super::drift_report::{VersionReport, p_value_text, percent, shown_name};
 use crate::drift::{Categorical, Distribution, FeatureCounts, FeatureReport, Numeric, Thresholds};
 use crate::text::harmless::harmless;
 use crate::text::units::counted;

@@ -10,6 +10,7 @@ mod demo;
 mod drift;
 mod drift_data;
 mod drift_page;
+mod drift_report;
 mod explain;
 mod log;
 mod named;
