@@ -8,6 +8,7 @@ environments whose interpreters EVIDENTLY_PYTHON and WHYLOGS_PYTHON name; one th
 needed here.
 """
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -59,8 +60,11 @@ def main():
     random = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         train, live, baseline = (str(Path(folder) / name) for name in ("train.csv", "live.csv", "b.json"))
-        write(train, rows // 10, features, 0.0, random)
-        write(live, rows, features, 0.1, random)
+        # In processes of their own: what is started here is charged with the memory that this one has had.
+        for arguments in [(train, rows // 10, features, 0.0, random), (live, rows, features, 0.1, random)]:
+            writer = multiprocessing.Process(target=write, args=arguments)
+            writer.start()
+            writer.join()
         values = rows * features
         print(f"{rows} rows x {features} features, {os.path.getsize(live) >> 20} MiB; training a tenth of that")
 
