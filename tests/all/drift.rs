@@ -44,7 +44,7 @@ fn as_records(table: &str, version: &str) -> String {
 /// A place with `train.csv`, and `b.json` of it for version 1.
 fn trained() -> Place {
     let place = Place::new(&pipeline("{ store: {} }"));
-    write(&place, "train.csv", &table(10_000, 1, 0.0));
+    write(&place, "train.csv", table(10_000, 1, 0.0));
     let ended = run(&place, "baseline train.csv -o b.json --model-version 1");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     place

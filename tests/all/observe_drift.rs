@@ -40,7 +40,8 @@ fn write(place: &Place, window: u64) {
 fn lines(window: u64) -> String {
     let line = |n: u64| {
         let time_s = FIRST_WINDOW_S + window * 10 + n % 10;
-        let features = if n % 10 == 0 { "{}".to_owned() } else { format!("{{\"amount\":{}}}", (n * 7 + window) % 25) };
+        let features =
+            if n.is_multiple_of(10) { "{}".to_owned() } else { format!("{{\"amount\":{}}}", (n * 7 + window) % 25) };
         format!(
             "{{\"event\":\"inference\",\"model_version\":\"1\",\"features\":{features},\"prediction\":\"a\",\"timestamp\":{time_s}}}\n"
         )
