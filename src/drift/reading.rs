@@ -114,6 +114,8 @@ fn visit_leaves(raw: &str, path: &mut String, visit: &mut dyn FnMut(Kind, &str, 
 pub struct Reader {
     /// Where in the baseline a feature stands.
     features: HashMap<String, usize>,
+    /// The features that the last record had, in its order: the next one mostly has them in the same.
+    order: Vec<(String, usize)>,
     prediction: Option<usize>,
     confidence: Option<usize>,
     buckets: Vec<Buckets>,
@@ -160,6 +162,7 @@ impl Reader {
     pub fn new(baseline: &Baseline) -> Reader {
         let mut reader = Reader {
             features: HashMap::new(),
+            order: Vec::new(),
             prediction: None,
             confidence: None,
             buckets: baseline.features.iter().map(Buckets::new).collect(),
@@ -195,13 +198,39 @@ impl Reader {
         let mut path = std::mem::take(&mut self.path);
         let mut slots = std::mem::take(&mut self.slots);
         slots.fill(Slot::Missing);
+        let mut turn = 0;
         visit_values(record, &mut path, &mut |kind, name, value| {
-            if let Some(place) = self.place(kind, name).filter(|place| slots[*place] == Slot::Missing) {
+            let place = match kind {
+                Kind::Feature => self.place_at(&mut turn, name),
+                Kind::Prediction | Kind::Confidence => self.place(kind, name),
+            };
+            if let Some(place) = place.filter(|place| slots[*place] == Slot::Missing) {
                 slots[place] = self.slot(place, &value);
             }
         });
         (self.path, self.slots) = (path, slots);
         &self.slots
+    }
+
+    /// The same as [`Reader::place`] of a feature, which is first looked for where the last record had it. `turn`: how many
+    /// features of the baseline came before it.
+    fn place_at(&mut self, turn: &mut usize, name: &str) -> Option<usize> {
+        let place = match self.order.get(*turn) {
+            Some((last, place)) if last == name => *place,
+            last => {
+                let is_new = last.is_none();
+                let place = *self.features.get(name)?;
+                if is_new && self.order.len() < self.buckets.len() {
+                    self.order.push((name.to_owned(), place));
+                } else if let Some((last, last_place)) = self.order.get_mut(*turn) {
+                    name.clone_into(last);
+                    *last_place = place;
+                }
+                place
+            }
+        };
+        *turn += 1;
+        Some(place)
     }
 }
 
@@ -239,6 +268,24 @@ mod tests {
             let mut space = Space::default();
             let record = Record::parse(line, &mut space).unwrap();
             assert_eq!(reader.read(&record), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_features_may_change_from_record_to_record() {
+        let mut reader = Reader::new(&baseline());
+        let (amount, country) = (r#""amount":15"#, r#""country":"FR""#);
+        let orders = [[amount, country], [country, amount], [country, country], [amount, amount], [amount, country]];
+        for [one, two] in orders {
+            for line in [format!(r#"{{"features":{{{one},"other":1,{two}}}}}"#), format!(r#"{{"features":{{{two}}}}}"#)]
+            {
+                let mut space = Space::default();
+                let record = Record::parse(&line, &mut space).unwrap();
+                let has = |feature, slot| if line.contains(feature) { slot } else { Slot::Missing };
+                let expected =
+                    [has(amount, Slot::Bucket(1)), has(country, Slot::Bucket(1)), Slot::Missing, Slot::Missing];
+                assert_eq!(reader.read(&record), expected, "{line}");
+            }
         }
     }
 

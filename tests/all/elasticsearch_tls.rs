@@ -83,7 +83,8 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     assert!(problem.contains("not valid for name"), "{problem}");
 }
 
-/// An `openssl s_server` that sends these bytes to whoever comes.
+/// An `openssl s_server` that sends these bytes to the first who asks for something: an answer that comes before the question
+/// is none.
 fn serve_bytes(openssl: &str, folder: &Path, bytes: &str) -> Server {
     let mut process = Command::new(openssl)
         .current_dir(folder)
@@ -93,9 +94,15 @@ fn serve_bytes(openssl: &str, folder: &Path, bytes: &str) -> Server {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    process.stdin.as_mut().unwrap().write_all(bytes.as_bytes()).unwrap();
-    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let accept = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let accept = lines.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    let (mut input, bytes) = (process.stdin.take().unwrap(), bytes.to_owned());
+    std::thread::spawn(move || {
+        lines.find(|line| line.contains("HTTP/1.1")).expect("a question");
+        input.write_all(bytes.as_bytes()).unwrap();
+        // The input stays open: at its end the server would end, too.
+        lines.for_each(drop);
+    });
     Server { process, url: Url::parse(&format!("https://{}", accept.unwrap())).unwrap() }
 }
 
