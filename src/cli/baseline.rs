@@ -4,8 +4,7 @@
 //! between is noticed by its digest.
 
 use std::collections::HashSet;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::drift_data::{BadLines, Data, DataArguments};
 use super::{COULD_NOT_LOOK, Failure, complain, print, say, start_log};
@@ -13,6 +12,7 @@ use crate::drift::{
     BUCKETS_DEFAULT, BUCKETS_MAX, Baseline, BaselineFile, CATEGORIES_DEFAULT, CATEGORIES_MAX, EdgesKind, Kind, LeftOut,
     Survey, TrainingOptions,
 };
+use crate::state::whole::write_whole;
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
 
@@ -76,7 +76,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     add(arguments, &mut file, kept)?;
     match &arguments.output {
         None => print(file.text().trim_end()),
-        Some(path) => write(path, &file.text())?,
+        Some(path) => write_whole(path, |out| out.write_all(file.text().as_bytes()))
+            .map_err(|error| Failure::new(&error, None))?,
     }
     say_summary(arguments, &file, &left_out);
     Ok(())
@@ -189,18 +190,6 @@ fn add(arguments: &Arguments, file: &mut BaselineFile, kept: Vec<Baseline>) -> R
             refuse(&format!("no baseline can be made of this: {problem}"), "`--ignore` leaves columns out")
         }
     }
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let temporary = path.with_extension("json.tmp");
-    let written = || {
-        let mut file = fs_err::File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_data()?;
-        fs_err::rename(&temporary, path)
-    };
-    written().map_err(|error| Failure::new(&error, None))
 }
 
 fn say_summary(arguments: &Arguments, file: &BaselineFile, left_out: &[LeftOut]) {

@@ -1,6 +1,6 @@
 //! `inferlog dead-letter list|show|replay`: what could not be delivered, why, and once more.
 //!
-//! `list` and `show` need no pipeline file and take no lock. Command they print may come from records: control characters
+//! `list` and `show` need no pipeline file and take no lock. What they print may come from records: control characters
 //! are shown by their numbers.
 
 use std::collections::BTreeMap;
@@ -200,7 +200,7 @@ fn list(arguments: List) -> Result<(), Failure> {
         }
         TableFormat::Table => print_groups(&groups),
     }
-    // Command is in them nobody knows.
+    // What is in them nobody knows.
     if damaged > 0 { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) }
 }
 

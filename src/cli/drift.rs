@@ -277,17 +277,12 @@ fn bar(psi: f64) -> String {
 }
 
 fn print_json(version: &VersionReport<'_>, thresholds: &Thresholds) {
-    let chosen = &version.chosen;
-    let digest = chosen.baseline.digest();
+    let digest = version.chosen.baseline.digest();
     for report in &version.reports {
-        let mut members = report.members(chosen.baseline, thresholds);
+        let mut members = report.members(&version.chosen, &digest, &version.counts, thresholds);
         let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
         set("model_name", json!(version.model_name));
         set("model_version", json!(version.model_version));
-        let of = &chosen.baseline.model_version;
-        set("baseline", json!({ "digest": digest, "model_version": of, "fallback": chosen.is_fallback }));
-        set("records", json!(version.counts.records));
-        set("counts", json!(version.counts.features.get(report.place)));
         print(&Value::Object(members).to_string());
     }
 }

@@ -25,6 +25,7 @@ use crate::drift::{Kind, RowError, Rows, SourceDigest, Value, visit_values};
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, Purpose};
 use crate::observe::drift::options::DriftOptions;
+use crate::observe::label_text;
 use crate::record::{Record, Space};
 use crate::text::digest::hexadecimal;
 use crate::text::harmless::harmless;
@@ -334,10 +335,7 @@ impl Feed<'_, '_> {
 
     /// Takes one record, if it has anything to count.
     fn record(&mut self, record: &Record<'_>) -> Result<(), Trouble> {
-        let text = |field| record.first(field).map(Value::of_json);
-        let (name, version) = (text("model_name"), text("model_version"));
-        let named = |value: &Option<Value<'_>>| value.as_ref().and_then(Value::text).unwrap_or_default().to_owned();
-        let (name, version) = (named(&name), named(&version));
+        let (name, version) = (label_text(record, "model_name"), label_text(record, "model_version"));
         let mut path = std::mem::take(&mut self.path);
         // `None` until the first value.
         let mut is_counted = None;

@@ -22,10 +22,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::alarm::{FeatureReport, Thresholds};
-use super::baseline::{Baseline, Chosen};
+use super::baseline::Chosen;
 use super::counts::{FeatureCounts, WindowCounts};
 use super::measures::ZERO_TERM;
 use super::words::Kind;
+use crate::flow::ECS_VERSION;
 
 /// What a document says beside the report.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +79,7 @@ pub struct DriftDocument {
 /// Which baseline a document's buckets are of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentBaseline {
-    /// [`Baseline::digest`].
+    /// [`super::Baseline::digest`].
     pub digest: String,
 }
 
@@ -102,27 +103,31 @@ pub fn document(
     thresholds: &Thresholds,
 ) -> String {
     let DocumentHead { pipeline, host, model_name, model_version, window_start, window_end, alarm } = head;
-    let mut members = report.members(chosen.baseline, thresholds);
+    let mut members = report.members(chosen, digest, pane, thresholds);
     let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
     set("@timestamp", json!(window_end));
     set("window", json!({ "start": window_start, "end": window_end }));
     set("inferlog.pipeline", json!(pipeline));
     set("host.name", json!(host));
-    set("ecs.version", json!("8.17.0"));
+    set("ecs.version", json!(ECS_VERSION));
     set("model_name", json!(model_name));
     set("model_version", json!(model_version));
-    let of = &chosen.baseline.model_version;
-    set("baseline", json!({ "digest": digest, "model_version": of, "fallback": chosen.is_fallback }));
     set("alarm", json!(alarm));
-    set("records", json!(pane.records));
-    set("counts", json!(pane.features.get(report.place)));
     Value::Object(members).to_string()
 }
 
 impl FeatureReport {
-    /// The report as members of a JSON object, by the names that documents and `drift --format json` share.
-    pub fn members(&self, baseline: &Baseline, thresholds: &Thresholds) -> Map<String, Value> {
-        let feature = &baseline.features[self.place];
+    /// The report as members of a JSON object, by the names that documents and `drift --format json` share. `digest` is that of
+    /// the chosen baseline, `counts` are those that are told beside what was measured.
+    pub fn members(
+        &self,
+        chosen: &Chosen<'_>,
+        digest: &str,
+        counts: &WindowCounts,
+        thresholds: &Thresholds,
+    ) -> Map<String, Value> {
+        let of = &chosen.baseline.model_version;
+        let feature = &chosen.baseline.features[self.place];
         let measures = self.measures;
         let members = json!({
             "feature": self.feature,
@@ -147,6 +152,9 @@ impl FeatureReport {
             "min_sample": self.min_sample,
             "alarm": self.is_alarm(),
             "reasons": self.reasons,
+            "baseline": { "digest": digest, "model_version": of, "fallback": chosen.is_fallback },
+            "records": counts.records,
+            "counts": counts.features.get(self.place),
         });
         match members {
             Value::Object(members) => members,

@@ -188,12 +188,17 @@ fn types(fields: BTreeMap<String, BTreeMap<String, Cap>>) -> Types {
 }
 
 fn with_times(query: Value, question: &Question) -> Value {
-    let mut edges = serde_json::Map::new();
-    edges.extend(question.from_ms.map(|from| ("gte".to_owned(), from.into())));
-    edges.extend(question.until_ms.map(|until| ("lt".to_owned(), until.into())));
-    if edges.is_empty() {
+    let Question { from_ms, until_ms, .. } = *question;
+    if from_ms.is_none() && until_ms.is_none() {
         return query;
     }
-    edges.insert("format".to_owned(), "epoch_millis".into());
-    json!({"bool": {"filter": [{"range": {"@timestamp": edges}}, query]}})
+    json!({"bool": {"filter": [in_range(from_ms, until_ms), query]}})
+}
+
+/// The query for what is of a range of time, in milliseconds since 1970; without its end.
+pub fn in_range(from_ms: Option<i64>, until_ms: Option<i64>) -> Value {
+    let mut edges = json!({ "format": "epoch_millis" });
+    from_ms.into_iter().for_each(|from| edges["gte"] = from.into());
+    until_ms.into_iter().for_each(|until| edges["lt"] = until.into());
+    json!({"range": {"@timestamp": edges}})
 }

@@ -9,14 +9,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::processor::Source;
+use crate::flow::ECS_VERSION;
 use crate::flow::batch::SourceFile;
 use crate::record::{Path, Record, Room, covers, json};
 
 /// How much of the digest of the configuration is shown.
 const CONFIGURATION_CHARACTERS: usize = 8;
-
-/// The version of the schema that the names are of.
-const ECS_VERSION: &str = "8.17.0";
 
 /// What is the same for every record of a pipeline.
 const FIXED: [&str; 4] = ["host.name", "ecs.version", "inferlog.pipeline", "inferlog.config"];

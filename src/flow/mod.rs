@@ -14,3 +14,6 @@ pub mod reasons;
 pub mod reject;
 pub mod tally;
 pub mod wake;
+
+/// The version of the Elastic Common Schema that the names in documents are of.
+pub const ECS_VERSION: &str = "8.17.0";

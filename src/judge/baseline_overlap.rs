@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::drift::{BaselineFile, FEATURES_MAX, Kind, visit_values};
+use crate::observe::label_text;
 use crate::record::Record;
 
 /// Which features inferences have, beside those of the baselines of their versions.
@@ -48,15 +49,7 @@ impl BaselineOverlap {
     /// Takes note of an inference.
     pub fn take(&mut self, record: &Record<'_>) {
         self.inferences += 1;
-        let text = |field| {
-            let value = record.first(field).and_then(|raw| serde_json::from_str::<serde_json::Value>(raw).ok());
-            match value {
-                Some(serde_json::Value::String(text)) => text,
-                Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value.to_string(),
-                _ => String::new(),
-            }
-        };
-        match self.baselines.choose(&text("model_name"), &text("model_version")) {
+        match self.baselines.choose(&label_text(record, "model_name"), &label_text(record, "model_version")) {
             Some(chosen) => drop(self.chosen.insert(chosen.place)),
             None => self.unmeasured += 1,
         }
@@ -80,5 +73,32 @@ impl BaselineOverlap {
             names(self.seen.iter().filter(|value| !known.contains(*value) && value.0 == Kind::Feature).collect());
         unknown.sort();
         ComparedFeatures { common: known.iter().filter(is_seen).count(), missing, unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::{Rows, Survey, TrainingOptions, Value};
+    use crate::record::Space;
+
+    #[test]
+    fn a_version_that_is_a_number_is_the_one_that_the_observer_sees() {
+        let mut survey = Survey::new(TrainingOptions::default());
+        let pass = |rows: &mut dyn Rows| {
+            let column = rows.column(Kind::Feature, "amount").unwrap();
+            rows.begin("", "1.10").unwrap();
+            rows.value(column, &Value::Number("7"));
+            rows.end();
+        };
+        pass(&mut survey);
+        let mut count = survey.finish();
+        pass(&mut count);
+        let mut file = count.finish(&[]).0;
+        file.baselines[0].fallback = false;
+        let mut overlap = BaselineOverlap::new(Arc::new(file));
+        let mut space = Space::default();
+        overlap.take(&Record::parse(r#"{"model_version":1.10,"features":{"amount":1}}"#, &mut space).unwrap());
+        assert_eq!((overlap.unmeasured, overlap.compared().common), (0, 1));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kql::Expression;
-use crate::observe::model_metrics::{HEART_FIELDS_OF_INFERENCES, looks_like_an_inference};
+use crate::observe::model_metrics::heart_field;
 use crate::record::{Record, Space};
 
 /// A condition names at most this many events.
@@ -37,7 +37,8 @@ struct Seen {
 impl Uncounted {
     /// Takes note of a record, and says whether it looks like an inference.
     pub fn take(&mut self, record: &Record<'_>) -> bool {
-        let looks = looks_like_an_inference(record);
+        let heart_field = heart_field(record);
+        let looks = heart_field.is_some();
         let event = record.first("event").and_then(|raw| serde_json::from_str::<String>(raw).ok());
         let event = event.filter(|event| is_plain(event));
         match event.filter(|event| self.events.len() < EVENTS_MAX || self.events.contains_key(event)) {
@@ -48,8 +49,7 @@ impl Uncounted {
             }
             None => self.is_nameless |= looks,
         }
-        let is_there = |field: &&&str| record.first(field).is_some_and(|raw| raw != "null");
-        self.fields.extend(HEART_FIELDS_OF_INFERENCES.iter().find(is_there));
+        self.fields.extend(heart_field);
         looks
     }
 

@@ -19,6 +19,7 @@ mod value;
 
 pub use exposition::{ModelSeries, Published, label_name};
 pub use table::{LABEL_BYTES_MAX, LABEL_VALUES_MAX, OTHER, SERIES_MAX};
+pub use value::label_text;
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use crate::kql::{Expression, Fields};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use counts::ModelCounts;
-use drift::{Drift, DriftCounts, PublishedDrift};
+use drift::{Drift, DriftCounts, DriftCountsView, PublishedDrift};
 use exposition::PublishedCounts;
 use model_metrics::ModelMetrics;
 use options::ModelMetricsOptions;
@@ -45,13 +46,21 @@ pub struct Observers {
     moved: bool,
 }
 
-/// The counts of all observers, as the checkpoint keeps them.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// The counts of all observers, as the checkpoint kept them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct ObserverCounts {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     model_metrics: Option<ModelCounts>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     drift: Option<DriftCounts>,
+}
+
+/// The same, written from where it is.
+#[derive(Debug, Serialize)]
+struct ObserverCountsView<'o> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_metrics: Option<&'o ModelCounts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<DriftCountsView<'o>>,
 }
 
 impl Observers {
@@ -131,16 +140,13 @@ impl Observers {
         self.moved
     }
 
-    /// The counts, for the checkpoint; `null` when there is no observer.
-    pub fn state(&self) -> Value {
-        if self.model_metrics.is_none() && self.drift.is_none() {
-            return Value::Null;
-        }
-        let state = ObserverCounts {
-            model_metrics: self.model_metrics.as_ref().map(|observer| observer.counts().clone()),
-            drift: self.drift.as_ref().map(Drift::counts),
-        };
-        serde_json::to_value(state).unwrap_or_default()
+    /// The counts, for the checkpoint; `None` when there is no observer.
+    pub fn state(&self) -> Option<impl Serialize + '_> {
+        let (model_metrics, drift) = (self.model_metrics.as_ref(), self.drift.as_ref());
+        (model_metrics.is_some() || drift.is_some()).then(|| ObserverCountsView {
+            model_metrics: model_metrics.map(ModelMetrics::counts),
+            drift: drift.map(Drift::counts),
+        })
     }
 
     /// Shows the counts as they are now. Call it when they are safely on disk, and only then.

@@ -7,8 +7,6 @@
 //! or longer than a day, a confidence beyond 0 to 1, a class that is an object or array) is left out as well, and counted.
 //! How an inference ended is read by [`super::outcome`]; what is counted besides depends on the [`Kind`] of the model.
 
-use std::borrow::Cow;
-
 use crate::kql::{Expression, Fields, Value};
 use crate::record::{Path, Record, json};
 use crate::telemetry::{Counter, Counters};
@@ -21,7 +19,7 @@ use super::options::{
 };
 use super::outcome::outcome;
 use super::table::{LABEL_BYTES_MAX, LabelRoom, LabelTable, OTHER, SEPARATOR};
-use super::value::{first_present, label, number, present};
+use super::value::{first_present, label, label_text, number, present};
 
 /// The observer.
 #[derive(Debug)]
@@ -99,7 +97,7 @@ impl ModelMetrics {
     /// Counts a record if it is an inference, by what its document has, and says whether it is.
     pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields) -> bool {
         if !self.options.inferences.matches(document) {
-            if looks_like_an_inference(record) {
+            if heart_field(record).is_some() {
                 self.passed_over.inc();
             }
             return false;
@@ -107,7 +105,7 @@ impl ModelMetrics {
         let ModelMetrics { options, counts, room, unusable, key, .. } = self;
         write_key(record, &options.labels, room, key);
         let model = counts.models.of("model_name", key, room);
-        let version = model.versions.of("model_version", &text(record, "model_version"), room);
+        let version = model.versions.of("model_version", &label_text(record, "model_version"), room);
         let ended = outcome(record, &options.fields.error);
         *version.requests.of("status", &ended.status, room) += 1;
         if let Some(error_type) = ended.error {
@@ -135,11 +133,6 @@ impl ModelMetrics {
     }
 }
 
-/// The text of a label's field; what is none is empty.
-fn text<'r>(record: &'r Record<'_>, field: &str) -> Cow<'r, str> {
-    record.first(field).and_then(label).unwrap_or_default()
-}
-
 /// Writes a model's name and the values of further labels, which are not looked up where there are none.
 fn write_key(record: &Record<'_>, labels: &[Path], room: &mut LabelRoom, key: &mut String) {
     key.clear();
@@ -147,7 +140,7 @@ fn write_key(record: &Record<'_>, labels: &[Path], room: &mut LabelRoom, key: &m
         if position > 0 {
             key.push(SEPARATOR);
         }
-        let value = text(record, field);
+        let value = label_text(record, field);
         let is_fit = value.len() <= LABEL_BYTES_MAX && !value.contains(SEPARATOR);
         if !is_fit {
             room.refuse(field);
@@ -232,13 +225,10 @@ fn count_each(raw: &str, name: &str, table: &mut LabelTable<u64>, room: &mut Lab
     });
 }
 
-/// Whether a record has what only inferences have.
-pub fn looks_like_an_inference(record: &Record<'_>) -> bool {
-    HEART_FIELDS_OF_INFERENCES.iter().any(|field| present(record, field).is_some())
+/// The first field of a record that only inferences have: what has one looks like an inference.
+pub fn heart_field(record: &Record<'_>) -> Option<&'static str> {
+    ["prediction", "confidence", "latency_ms"].into_iter().find(|field| present(record, field).is_some())
 }
-
-/// The fields of which only inferences have one.
-pub const HEART_FIELDS_OF_INFERENCES: [&str; 3] = ["prediction", "confidence", "latency_ms"];
 
 #[cfg(test)]
 mod tests;

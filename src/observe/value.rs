@@ -28,6 +28,11 @@ pub(super) fn label(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The text of a field as a label has it; what is none is empty.
+pub fn label_text<'r>(record: &'r Record<'_>, field: &str) -> Cow<'r, str> {
+    record.first(field).and_then(label).unwrap_or_default()
+}
+
 /// A JSON number within a range.
 pub(super) fn number(raw: &str, range: RangeInclusive<f64>) -> Option<f64> {
     let value = raw.parse().ok()?;

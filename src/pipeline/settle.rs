@@ -74,8 +74,6 @@ pub(crate) enum Patience<'p> {
 pub(crate) struct Limit {
     /// Given up when nothing was settled for so long.
     pub(crate) idle_max: Duration,
-    /// The longest wait between two tries.
-    pub(crate) retry_max: Duration,
     /// Tries for an item on which the server fails, also if it fails on all.
     pub(crate) item_attempts_max: u32,
     /// Given up when the other end is dropped.
@@ -102,13 +100,6 @@ impl Patience<'_> {
         match self {
             Patience::Endless(_) => policy.item_attempts_max,
             Patience::Limited(limit) => limit.item_attempts_max,
-        }
-    }
-
-    fn retry_max(&self, policy: &Policy) -> Duration {
-        match self {
-            Patience::Endless(_) => policy.retry_max,
-            Patience::Limited(limit) => limit.retry_max.min(policy.retry_max),
         }
     }
 }
@@ -155,7 +146,7 @@ impl PacedSink {
                 }
                 Answer::Items(outcomes) => {
                     let trouble = miscounted(&self.name, outcomes.len(), attempt.request.len());
-                    settlement.pause(attempt.tries, settlement.patience.retry_max(&self.policy)).await?;
+                    settlement.pause(attempt.tries, self.policy.retry_max).await?;
                     open.push(settlement.ask_again(attempt, trouble));
                 }
                 // The pace is what waits.
@@ -279,7 +270,7 @@ impl Settlement<'_, '_> {
             None => self.good(),
         }
         let only_failing = others_succeed && remainder.retry.is_empty();
-        let wait_max = if only_failing { FAILING_RETRY_MAX } else { self.patience.retry_max(&self.sink.policy) };
+        let wait_max = if only_failing { FAILING_RETRY_MAX } else { self.sink.policy.retry_max };
         let retry = remainder.into_retry();
         if retry.is_empty() {
             return Ok(None);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::completeness::PipelineState;
 use crate::elastic::pages;
+use crate::elastic::search::in_range;
 use crate::flow::answer::Trouble;
 use crate::query::ask::{AskError, Source};
 
@@ -110,9 +111,6 @@ fn of_store(accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> bool)
 
 /// The last account of each pipeline on each host that ships into a target, and the dead letters of the range.
 fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value {
-    let mut range = json!({ "format": "epoch_millis" });
-    from_ms.into_iter().for_each(|from| range["gte"] = from.into());
-    until_ms.into_iter().for_each(|until| range["lt"] = until.into());
     json!({
         "size": 0,
         "query": { "term": { "account.targets": target } },
@@ -127,7 +125,7 @@ fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value 
                         "aggs": { "last": { "top_hits": { "size": 1, "sort": [{ "@timestamp": "desc" }] } } },
                     },
                     "in_range": {
-                        "filter": { "range": { "@timestamp": range } },
+                        "filter": in_range(from_ms, until_ms),
                         "aggs": { "dead": { "sum": { "field": "account.dead_lettered" } } },
                     },
                 },

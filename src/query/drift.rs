@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::ask::{AskError, Source};
 use crate::elastic::pages::{self, Question};
+use crate::elastic::search::in_range;
 
 /// Visits the documents of a pipeline's windows that end in a range, in milliseconds since 1970, as JSON.
 ///
@@ -24,14 +25,11 @@ pub async fn documents(
             documents.iter().for_each(|document| visit(document));
         }
         Source::Elasticsearch(client, target) => {
-            let mut range = json!({ "format": "epoch_millis" });
-            from_ms.into_iter().for_each(|from| range["gte"] = from.into());
-            until_ms.into_iter().for_each(|until| range["lt"] = until.into());
             let question = Question {
                 index: target.drift(),
                 query: json!({ "bool": { "filter": [
                     { "term": { "inferlog.pipeline": pipeline } },
-                    { "range": { "@timestamp": range } },
+                    in_range(from_ms, until_ms),
                 ] } }),
                 sort: vec![json!({ "@timestamp": "asc" })],
                 source: true.into(),

@@ -126,7 +126,7 @@ async fn settle(
     is_first: bool,
     wanted: watch::Receiver<()>,
 ) -> Result<(), GivenUp> {
-    let limit = Limit { idle_max: PATIENCE, retry_max: RETRY_MAX, item_attempts_max: FAILURES_MAX, wanted };
+    let limit = Limit { idle_max: PATIENCE, item_attempts_max: FAILURES_MAX, wanted };
     let mut patience = Patience::Limited(limit);
     if is_first {
         sink.prepare(&mut patience).await?;

@@ -16,14 +16,16 @@
 //! Unknown members are tolerated. A file that cannot be read is kept aside and reported, never silently reset. Of records
 //! it holds digests only, and the observers' counts with the values of their labels.
 
-use std::io::{BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
+use std::io::{BufReader, ErrorKind, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
-use crate::flow::batch::FileKey;
-use crate::text::digest::{self, from_hexadecimal, hexadecimal};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use super::whole::write_whole;
+use crate::flow::batch::FileKey;
+use crate::text::digest::{self, from_hexadecimal, hexadecimal};
 
 /// The format that this version writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -191,14 +193,14 @@ impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Listed<F> {
 
 /// All of the state, to be saved: the same as a [`Checkpoint`]. What is large is written from where it is.
 #[derive(Debug, Serialize)]
-pub struct Saved<F, A, O> {
+pub struct Saved<F, B, A, O> {
     /// The format's version.
     pub version: u32,
     /// The files: see [`Listed`].
     pub files: F,
     /// See [`Checkpoint::observers`].
-    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
-    pub observers: serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observers: Option<B>,
     /// See [`Checkpoint::accounts`].
     pub accounts: A,
     /// See [`Checkpoint::outbox`].
@@ -330,30 +332,18 @@ fn set_aside(path: &Path) -> Result<PathBuf, CheckpointError> {
 ///
 /// # Errors
 /// When the file system fails; the old checkpoint is then still there.
-pub fn save<F, A, O>(path: &Path, checkpoint: &Saved<F, A, O>) -> Result<(), CheckpointError>
+pub fn save<F, B, A, O>(path: &Path, checkpoint: &Saved<F, B, A, O>) -> Result<(), CheckpointError>
 where
     F: Serialize,
+    B: Serialize,
     A: Serialize,
     O: Serialize,
 {
-    write_atomically(path, checkpoint).map_err(|source| CheckpointError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn write_atomically(path: &Path, checkpoint: &impl Serialize) -> std::io::Result<()> {
-    let temporary = path.with_extension("json.tmp");
-    let mut file = BufWriter::new(fs_err::File::create(&temporary)?);
-    serde_json::to_writer_pretty(&mut file, checkpoint)?;
-    file.write_all(b"\n")?;
-    file.into_inner()?.sync_data()?;
-    fs_err::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => fs_err::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    let write = |file: &mut dyn Write| {
+        serde_json::to_writer_pretty(&mut *file, checkpoint)?;
+        file.write_all(b"\n")
+    };
+    write_whole(path, write).map_err(|source| CheckpointError::Io { action: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -388,7 +378,7 @@ mod tests {
 
     fn save(path: &Path, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
         let Checkpoint { version, files, observers, accounts, outbox } = checkpoint;
-        let files = Listed(|| files.iter());
+        let (files, observers) = (Listed(|| files.iter()), Some(observers));
         super::save(path, &Saved { version, files, observers, accounts, outbox })
     }
 

@@ -4,3 +4,4 @@ pub mod checkpoint;
 pub mod folder;
 pub mod lock;
 pub mod pipeline_file;
+pub mod whole;

@@ -68,34 +68,62 @@ impl DriftToShow<'_> {
 
 type Labels<'v> = Vec<(&'static str, &'v str)>;
 
-/// The gauges, their values by labels. Of two pipelines with a series of the same labels the one with more records is shown.
-const GAUGES: [(&str, &str); 11] = [
-    ("model_drift_window_records", "Records of the window of drift that was measured last."),
-    ("model_prediction_psi", "Population stability index of what was predicted, in the last window."),
-    ("model_confidence_psi", "Population stability index of the confidence, in the last window."),
-    ("model_feature_psi", "Population stability index of a feature, in the last window."),
-    ("model_feature_psi_by_chance", "The index that a window of so many values has by chance, without drift."),
-    ("model_feature_js_distance", "Jensen-Shannon distance of a feature from training, 0 to 1."),
-    ("model_feature_ks_statistic", "Kolmogorov-Smirnov statistic of a numeric feature, 0 to 1."),
-    ("model_feature_missing_ratio", "Share of records without a value."),
-    ("model_feature_out_of_range_ratio", "Share of values outside the range of training, or no number."),
-    ("model_feature_unseen_ratio", "Share of values in categories that training did not have."),
-    ("model_feature_drift_alarm", "1 while there is more drift than chance, 0 else."),
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Gauge {
+    WindowRecords,
+    PredictionPsi,
+    ConfidencePsi,
+    FeaturePsi,
+    PsiByChance,
+    JsDistance,
+    KsStatistic,
+    Missing,
+    OutOfRange,
+    Unseen,
+    Alarm,
+}
+
+/// The gauges with their names and words, in the order in which they are shown.
+const GAUGES: [(Gauge, &str, &str); 11] = [
+    (Gauge::WindowRecords, "model_drift_window_records", "Records of the window of drift that was measured last."),
+    (
+        Gauge::PredictionPsi,
+        "model_prediction_psi",
+        "Population stability index of what was predicted, in the last window.",
+    ),
+    (Gauge::ConfidencePsi, "model_confidence_psi", "Population stability index of the confidence, in the last window."),
+    (Gauge::FeaturePsi, "model_feature_psi", "Population stability index of a feature, in the last window."),
+    (
+        Gauge::PsiByChance,
+        "model_feature_psi_by_chance",
+        "The index that a window of so many values has by chance, without drift.",
+    ),
+    (Gauge::JsDistance, "model_feature_js_distance", "Jensen-Shannon distance of a feature from training, 0 to 1."),
+    (Gauge::KsStatistic, "model_feature_ks_statistic", "Kolmogorov-Smirnov statistic of a numeric feature, 0 to 1."),
+    (Gauge::Missing, "model_feature_missing_ratio", "Share of records without a value."),
+    (
+        Gauge::OutOfRange,
+        "model_feature_out_of_range_ratio",
+        "Share of values outside the range of training, or no number.",
+    ),
+    (Gauge::Unseen, "model_feature_unseen_ratio", "Share of values in categories that training did not have."),
+    (Gauge::Alarm, "model_feature_drift_alarm", "1 while there is more drift than chance, 0 else."),
 ];
 
-type Series<'v> = BTreeMap<Labels<'v>, f64>;
+/// The values of each gauge by labels. Of two pipelines with a series of the same labels the one with more records is shown.
+type Series<'v> = BTreeMap<Gauge, BTreeMap<Labels<'v>, f64>>;
 
 /// Writes the gauges of all pipelines, with the model's name or without.
 pub(crate) fn encode(shown: &[DriftToShow<'_>], model_name: bool, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let mut by_prefix: BTreeMap<&str, [Series<'_>; GAUGES.len()]> = BTreeMap::new();
+    let mut by_prefix: BTreeMap<&str, Series<'_>> = BTreeMap::new();
     for DriftToShow { published, versions } in shown {
         let mut versions: Vec<&ShownVersion> = versions.iter().collect();
         versions.sort_by_key(|version| version.records);
-        let gauges = by_prefix.entry(&published.prefix).or_default();
-        add(gauges, &versions, model_name);
+        add(by_prefix.entry(&published.prefix).or_default(), &versions, model_name);
     }
-    for (prefix, gauges) in &by_prefix {
-        for ((name, help), series) in GAUGES.iter().zip(gauges).filter(|(_, series)| !series.is_empty()) {
+    for (prefix, series) in &by_prefix {
+        let shown = GAUGES.iter().filter_map(|(gauge, name, help)| Some((name, help, series.get(gauge)?)));
+        for (name, help, series) in shown {
             let name = format!("{prefix}{name}");
             let mut metric = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
             for (labels, value) in series {
@@ -106,21 +134,21 @@ pub(crate) fn encode(shown: &[DriftToShow<'_>], model_name: bool, encoder: &mut 
     Ok(())
 }
 
-fn add<'v>(gauges: &mut [Series<'v>; GAUGES.len()], versions: &[&'v ShownVersion], model_name: bool) {
+fn add<'v>(series: &mut Series<'v>, versions: &[&'v ShownVersion], model_name: bool) {
     let mut features = Vec::new();
     for version in versions {
         let mut of_version: Labels<'v> = vec![("model_version", &version.model_version)];
         if model_name {
             of_version.insert(0, ("model_name", &version.model_name));
         }
-        gauges[0].insert(of_version.clone(), version.records as f64);
+        set(series, Gauge::WindowRecords, &of_version, version.records as f64);
         for (report, alarm) in &version.reports {
             let psi = report.measures.map(|measures| measures.psi);
             match (report.kind, psi) {
-                (Kind::Prediction, Some(psi)) => gauges[1].insert(of_version.clone(), psi),
-                (Kind::Confidence, Some(psi)) => gauges[2].insert(of_version.clone(), psi),
-                _ => None,
-            };
+                (Kind::Prediction, Some(psi)) => set(series, Gauge::PredictionPsi, &of_version, psi),
+                (Kind::Confidence, Some(psi)) => set(series, Gauge::ConfidencePsi, &of_version, psi),
+                _ => {}
+            }
             let mut labels: Labels<'v> = vec![("feature", &report.feature)];
             labels.extend(&of_version);
             features.push((labels, report, *alarm));
@@ -133,25 +161,27 @@ fn add<'v>(gauges: &mut [Series<'v>; GAUGES.len()], versions: &[&'v ShownVersion
         other.0.cmp(&one.0).then(other.1.total_cmp(&one.1))
     });
     for (labels, report, alarm) in features.into_iter().take(FEATURES_SHOWN_MAX) {
-        add_feature(gauges, &labels, report, alarm);
+        add_feature(series, &labels, report, alarm);
     }
 }
 
-fn add_feature<'v>(gauges: &mut [Series<'v>; GAUGES.len()], labels: &Labels<'v>, report: &FeatureReport, alarm: bool) {
-    let mut set = |gauge: usize, value: f64| {
-        gauges[gauge].insert(labels.clone(), value);
-    };
-    set(10, f64::from(u8::from(alarm)));
+fn set<'v>(series: &mut Series<'v>, gauge: Gauge, labels: &Labels<'v>, value: f64) {
+    series.entry(gauge).or_default().insert(labels.clone(), value);
+}
+
+fn add_feature<'v>(series: &mut Series<'v>, labels: &Labels<'v>, report: &FeatureReport, alarm: bool) {
+    let mut set = |gauge: Gauge, value: f64| set(series, gauge, labels, value);
+    set(Gauge::Alarm, f64::from(u8::from(alarm)));
     if report.kind != Kind::Feature {
         return;
     }
     if let Some(measures) = report.measures {
-        set(3, measures.psi);
-        set(4, measures.psi_by_chance);
-        set(5, measures.js_distance);
-        measures.ks_statistic.into_iter().for_each(|statistic| set(6, statistic));
-        set(8, report.out_of_range);
-        set(9, report.unseen);
+        set(Gauge::FeaturePsi, measures.psi);
+        set(Gauge::PsiByChance, measures.psi_by_chance);
+        set(Gauge::JsDistance, measures.js_distance);
+        measures.ks_statistic.into_iter().for_each(|statistic| set(Gauge::KsStatistic, statistic));
+        set(Gauge::OutOfRange, report.out_of_range);
+        set(Gauge::Unseen, report.unseen);
     }
-    set(7, report.missing);
+    set(Gauge::Missing, report.missing);
 }

@@ -31,7 +31,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::table::{LABEL_BYTES_MAX, OTHER};
-use super::value::label;
+use super::value::label_text;
 use crate::drift::{
     Baseline, Chosen, DocumentHead, FeatureReport, Hysteresis, Reader, WindowCounts, document, measure,
 };
@@ -105,13 +105,21 @@ struct KeptVersion {
     last: Option<Pane>,
 }
 
-/// All that is kept.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// All that was kept.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct DriftCounts {
     pane: Option<PaneLength>,
     start_us: Option<i64>,
     versions: Vec<KeptVersion>,
+}
+
+/// The same, written from where it is.
+#[derive(Debug, Serialize)]
+pub(super) struct DriftCountsView<'d> {
+    pane: PaneLength,
+    start_us: Option<i64>,
+    versions: Vec<&'d KeptVersion>,
 }
 
 impl Drift {
@@ -257,8 +265,7 @@ impl Drift {
 
     /// Where the version of a record stands; `None` when nothing is known of it, not even a fallback.
     fn version_of(&mut self, record: &Record<'_>) -> Option<usize> {
-        let text = |field| record.first(field).and_then(label).unwrap_or_default();
-        let (name, version) = (text("model_name"), text("model_version"));
+        let (name, version) = (label_text(record, "model_name"), label_text(record, "model_version"));
         if self.versions.get(self.current).is_some_and(|known| known.is(&name, &version)) {
             return Some(self.current);
         }
@@ -313,9 +320,9 @@ impl Drift {
     }
 
     /// All that is counted.
-    pub(super) fn counts(&self) -> DriftCounts {
-        let versions = self.versions.iter().map(|version| version.kept.clone()).collect();
-        DriftCounts { pane: Some(self.options.pane), start_us: self.start_us, versions }
+    pub(super) fn counts(&self) -> DriftCountsView<'_> {
+        let versions = self.versions.iter().map(|version| &version.kept).collect();
+        DriftCountsView { pane: self.options.pane, start_us: self.start_us, versions }
     }
 
     /// Goes on from earlier counts. Those of another baseline cannot be added to, and begin anew; of windows of another length

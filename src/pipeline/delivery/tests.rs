@@ -433,8 +433,7 @@ async fn settle_with_limit(stand: &Stand, documents: u8) -> (Vec<Fate>, Option<S
         batch.push(Id([b'A' + document; ID_CHARACTERS]), 0, None, |body| body.extend_from_slice(b"{}"));
     }
     let (_wanting, wanted) = tokio::sync::watch::channel(());
-    let (idle_max, retry_max) = (Duration::from_millis(100), Duration::from_millis(1));
-    let mut patience = Patience::Limited(Limit { idle_max, retry_max, item_attempts_max: 2, wanted });
+    let mut patience = Patience::Limited(Limit { idle_max: Duration::from_millis(100), item_attempts_max: 2, wanted });
     let mut fates = vec![Fate::Open; documents.into()];
     let sink = &stand.delivery.as_ref().unwrap().sink;
     let settled = sink.settle(&Arc::new(batch), &mut patience, Burial::Remains(&mut fates)).await;

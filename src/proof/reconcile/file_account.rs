@@ -1,4 +1,4 @@
-//! AccountRange: what do the accounts say of each file, and does it agree with what is held?
+//! File accounts: what do the accounts say of each file, and does it agree with what is held?
 
 use std::collections::{BTreeMap, HashSet};
 

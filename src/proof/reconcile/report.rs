@@ -49,7 +49,7 @@ pub struct Row {
     pub indexed: u64,
     /// Dropped by a rule.
     pub dropped: u64,
-    /// Erasures by order.
+    /// Erased by order.
     pub erased: u64,
     /// Older than what the store's retention has deleted.
     pub expired: u64,

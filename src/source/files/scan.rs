@@ -104,7 +104,7 @@ impl Sightings {
             }
             return;
         }
-        // Register as delivered; or met again by a later scan, when there is a place for it.
+        // Known as delivered; or met again by a later scan, when there is a place for it.
         if register.remembered.is_delivered_compressed(metadata) {
             self.present.insert(id, path);
             return;
