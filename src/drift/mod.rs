@@ -21,6 +21,7 @@ mod edges;
 mod live;
 mod measures;
 mod merge;
+mod placing;
 mod reading;
 mod rows;
 mod survey;

@@ -1,13 +1,18 @@
 //! Reading: what stands at the features of a record, and in which bucket is it?
 //!
 //! One walk over `features`, in every spelling: nested objects have dotted names (`features.card.age` is `card.age`), and of a feature
-//! that stands there twice the first counts. A reader allocates nothing per record, unless a text has escapes.
+//! that stands there twice the first counts.
+//!
+//! [`visit_values`] gives each value as it was written. A [`Reader`], which only asks for buckets, has the JSON library read numbers on
+//! its way ([`super::placing`]), and walks again where the number is not enough: as a category a number is the text that was written. It
+//! allocates nothing per record, unless a text has escapes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::baseline::{Baseline, Distribution, FeatureBaseline};
 use super::edges;
+use super::placing::Placing;
 use super::words::{Kind, Slot};
 use crate::record::{Record, json};
 
@@ -75,18 +80,28 @@ impl<'v> Value<'v> {
 /// Calls `visit` with each feature of a record, its prediction and its confidence. `path` is a buffer.
 pub fn visit_values(record: &Record<'_>, path: &mut String, visit: &mut dyn FnMut(Kind, &str, Value<'_>)) {
     for (name, raw) in record.name_values() {
-        let below = match name.strip_prefix(FEATURES) {
-            Some("") => "",
-            Some(rest) if rest.starts_with('.') => &rest[1..],
-            _ => continue,
-        };
-        path.clear();
-        path.push_str(below);
-        visit_leaves(raw, path, visit);
+        match member(name) {
+            Some((Kind::Feature, below)) => {
+                path.clear();
+                path.push_str(below);
+                visit_leaves(raw, path, visit);
+            }
+            Some((kind, name)) => visit(kind, name, Value::of_json(raw)),
+            None => {}
+        }
     }
-    for (kind, field) in [(Kind::Prediction, "prediction"), (Kind::Confidence, "confidence")] {
-        if let Some(raw) = record.first(field) {
-            visit(kind, field, Value::of_json(raw));
+}
+
+/// What a member of the top level holds, and the name of it; of features the part of their names that it gives, which mostly is
+/// nothing.
+fn member(name: &str) -> Option<(Kind, &str)> {
+    match name {
+        "prediction" => Some((Kind::Prediction, name)),
+        "confidence" => Some((Kind::Confidence, name)),
+        _ => {
+            let below = name.strip_prefix(FEATURES)?;
+            let below = if below.is_empty() { below } else { below.strip_prefix('.')? };
+            Some((Kind::Feature, below))
         }
     }
 }
@@ -127,7 +142,12 @@ pub struct Reader {
 #[derive(Clone, Debug)]
 enum Buckets {
     Numeric { edges: Vec<f64> },
-    Categorical { places: HashMap<String, u32>, rest: Slot },
+    Categorical {
+        places: HashMap<String, u32>,
+        /// The categories that are whole numbers, which can be written in one way only.
+        integers: HashMap<i128, u32>,
+        rest: Slot,
+    },
 }
 
 impl Buckets {
@@ -135,12 +155,17 @@ impl Buckets {
         match &feature.distribution {
             Distribution::Numeric(numeric) => Buckets::Numeric { edges: numeric.edges.clone() },
             Distribution::Categorical(categorical) => {
-                let places = categorical.categories.iter().zip(0..).map(|((name, _), place)| (name.clone(), place));
+                let places = || categorical.categories.iter().zip(0..).map(|((name, _), place)| (name, place));
+                let integer = |name: &String| name.parse::<i128>().ok().filter(|number| number.to_string() == *name);
                 let rest = match categorical.other {
                     0 => Slot::Unseen,
                     _ => Slot::Bucket(categorical.categories.len() as u32),
                 };
-                Buckets::Categorical { places: places.collect(), rest }
+                Buckets::Categorical {
+                    places: places().map(|(name, place)| (name.clone(), place)).collect(),
+                    integers: places().filter_map(|(name, place)| Some((integer(name)?, place))).collect(),
+                    rest,
+                }
             }
         }
     }
@@ -149,7 +174,7 @@ impl Buckets {
         match (self, value) {
             (_, Value::Missing) => Slot::Missing,
             (Buckets::Numeric { edges }, value) => edges::slot(edges, value.number()),
-            (Buckets::Categorical { places, rest }, value) => {
+            (Buckets::Categorical { places, rest, .. }, value) => {
                 let place = value.text().and_then(|text| places.get(text));
                 place.map_or(*rest, |place| Slot::Bucket(*place))
             }
@@ -188,6 +213,24 @@ impl Reader {
         }
     }
 
+    /// In which bucket of the feature at `place` a whole number falls.
+    pub(super) fn slot_of_integer(&self, place: usize, number: i128) -> Slot {
+        match &self.buckets[place] {
+            Buckets::Numeric { edges } => edges::slot(edges, number as f64),
+            Buckets::Categorical { integers, rest, .. } => {
+                integers.get(&number).map_or(*rest, |place| Slot::Bucket(*place))
+            }
+        }
+    }
+
+    /// In which bucket of the feature at `place` a number falls; `None` when it is a category, whose text has to be known.
+    pub(super) fn slot_of_number(&self, place: usize, number: f64) -> Option<Slot> {
+        match &self.buckets[place] {
+            Buckets::Numeric { edges } => Some(edges::slot(edges, number)),
+            Buckets::Categorical { .. } => None,
+        }
+    }
+
     /// In which bucket of the feature at `place` a value falls.
     pub fn slot(&self, place: usize, value: &Value<'_>) -> Slot {
         self.buckets[place].slot(value)
@@ -198,23 +241,42 @@ impl Reader {
         let mut path = std::mem::take(&mut self.path);
         let mut slots = std::mem::take(&mut self.slots);
         slots.fill(Slot::Missing);
-        let mut turn = 0;
-        visit_values(record, &mut path, &mut |kind, name, value| {
-            let place = match kind {
-                Kind::Feature => self.place_at(&mut turn, name),
-                Kind::Prediction | Kind::Confidence => self.place(kind, name),
-            };
-            if let Some(place) = place.filter(|place| slots[*place] == Slot::Missing) {
-                slots[place] = self.slot(place, &value);
-            }
-        });
+        if self.place_values(record, &mut path, &mut slots).is_none() {
+            slots.fill(Slot::Missing);
+            self.place_texts(record, &mut path, &mut slots);
+        }
         (self.path, self.slots) = (path, slots);
         &self.slots
     }
 
-    /// The same as [`Reader::place`] of a feature, which is first looked for where the last record had it. `turn`: how many
-    /// features of the baseline came before it.
-    fn place_at(&mut self, turn: &mut usize, name: &str) -> Option<usize> {
+    /// Fills the slots from numbers that the library read; `None` when the text of one is needed.
+    fn place_values(&mut self, record: &Record<'_>, path: &mut String, slots: &mut [Slot]) -> Option<()> {
+        let mut turn = 0;
+        for (name, raw) in record.name_values() {
+            let Some((kind, below)) = member(name) else { continue };
+            path.clear();
+            path.push_str(below);
+            Placing { reader: self, kind, path, turn: &mut turn, slots }.read(raw)?;
+        }
+        Some(())
+    }
+
+    /// Fills the slots from values as they were written.
+    fn place_texts(&mut self, record: &Record<'_>, path: &mut String, slots: &mut [Slot]) {
+        let mut turn = 0;
+        visit_values(record, path, &mut |kind, name, value| {
+            if let Some(place) = self.place_at(kind, name, &mut turn).filter(|place| slots[*place] == Slot::Missing) {
+                slots[place] = self.slot(place, &value);
+            }
+        });
+    }
+
+    /// The same as [`Reader::place`]; a feature is first looked for where the last record had it. `turn`: how many features of the
+    /// baseline came before it.
+    pub(super) fn place_at(&mut self, kind: Kind, name: &str, turn: &mut usize) -> Option<usize> {
+        if kind != Kind::Feature {
+            return self.place(kind, name);
+        }
         let place = match self.order.get(*turn) {
             Some((last, place)) if last == name => *place,
             last => {
@@ -236,6 +298,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::drift::baseline::tests::baseline;
     use crate::record::Space;
@@ -286,6 +350,72 @@ mod tests {
                     [has(amount, Slot::Bucket(1)), has(country, Slot::Bucket(1)), Slot::Missing, Slot::Missing];
                 assert_eq!(reader.read(&record), expected, "{line}");
             }
+        }
+    }
+
+    /// JSON values that a log may hold, written in many ways.
+    fn raw_value() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            any::<f64>().prop_filter("JSON has no other", |number| number.is_finite()).prop_map(|number| number.to_string()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            (-30_i32..30).prop_map(|number| number.to_string()),
+            (any::<u64>(), any::<u64>(), -400..400).prop_map(|(whole, part, power)| format!("-{whole}.{part}e{power}")),
+            "(0|[1-9][0-9]{0,2})(\\.[0-9]{1,25})?",
+            Just("-0".to_owned()),
+            "\"(DE|FR|D\\\\u0045|15|15\\.0| 1e1|true|nan|\\\\n)\"",
+            prop_oneof![Just("true"), Just("false"), Just("null"), Just("{}"), Just("[]")].prop_map(str::to_owned),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            let name = prop_oneof![Just("amount"), Just("country"), Just("a.b"), Just(""), Just("am\\u006funt")];
+            let object = proptest::collection::vec((name, inner.clone()), 0..4).prop_map(|members| {
+                let members: Vec<String> = members.iter().map(|(name, raw)| format!("\"{name}\": {raw}")).collect();
+                format!("{{{}}}", members.join(" ,"))
+            });
+            prop_oneof![object, proptest::collection::vec(inner, 0..3).prop_map(|list| format!("[{}]", list.join(",")))]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn what_the_library_reads_falls_where_the_text_does(
+            members in proptest::collection::btree_map(
+                prop_oneof![
+                    Just("features"), Just("features.amount"), Just("features.country"), Just("features."), Just("prediction"),
+                    Just("confidence"), Just("featuresx"),
+                ],
+                raw_value(),
+                0..5,
+            ),
+        ) {
+            let members: Vec<String> = members.iter().map(|(name, raw)| format!("\"{name}\":{raw}")).collect();
+            let line = format!("{{{}}}", members.join(","));
+            let mut space = Space::default();
+            let record = Record::parse(&line, &mut space).unwrap();
+            let mut baseline = baseline();
+            let Distribution::Categorical(country) = &mut baseline.features[1].distribution else { unreachable!() };
+            country.categories.extend(["0", "-0", "1", "-7", "15.0", "1e1", "07"].map(|name| (name.to_owned(), 1)));
+            let mut reader = Reader::new(&baseline);
+            let mut slots = vec![Slot::Missing; 4];
+            reader.place_texts(&record, &mut String::new(), &mut slots);
+            prop_assert_eq!(reader.read(&record), slots, "{}", line);
+        }
+    }
+
+    #[test]
+    fn only_the_text_of_a_category_or_of_a_huge_number_is_walked_again() {
+        let mut reader = Reader::new(&baseline());
+        for (line, is_read) in [
+            (r#"{"features":{"amount":15.5,"country":"DE"},"prediction":"a","confidence":0.5}"#, true),
+            (r#"{"features":{"country":1}}"#, true),
+            (r#"{"features":{"country":1.0}}"#, false),
+            (r#"{"features":{"country":-0}}"#, false),
+            (r#"{"features":{"amount":1e999}}"#, false),
+        ] {
+            let mut space = Space::default();
+            let record = Record::parse(line, &mut space).unwrap();
+            let is_placed = reader.place_values(&record, &mut String::new(), &mut [Slot::Missing; 4]).is_some();
+            assert_eq!(is_placed, is_read, "{line}");
         }
     }
 
