@@ -141,7 +141,9 @@ pub struct Reader {
 /// The buckets of one feature.
 #[derive(Clone, Debug)]
 enum Buckets {
-    Numeric { edges: Vec<f64> },
+    Numeric {
+        edges: Vec<f64>,
+    },
     Categorical {
         places: HashMap<String, u32>,
         /// The categories that are whole numbers, which can be written in one way only.
@@ -356,7 +358,9 @@ mod tests {
     /// JSON values that a log may hold, written in many ways.
     fn raw_value() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
-            any::<f64>().prop_filter("JSON has no other", |number| number.is_finite()).prop_map(|number| number.to_string()),
+            any::<f64>()
+                .prop_filter("JSON has no other", |number| number.is_finite())
+                .prop_map(|number| number.to_string()),
             any::<i64>().prop_map(|number| number.to_string()),
             (-30_i32..30).prop_map(|number| number.to_string()),
             (any::<u64>(), any::<u64>(), -400..400).prop_map(|(whole, part, power)| format!("-{whole}.{part}e{power}")),

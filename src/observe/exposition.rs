@@ -7,7 +7,7 @@
 //! | `model_latency_seconds` | histogram | `model_version` | every kind |
 //! | `model_confidence` | histogram | none | every kind |
 //! | `model_predictions_total` | counter | `label` | classification |
-//! | `model_labels_total` | counter | `label` | multilabel |
+//! | `model_predicted_labels_total` | counter | `label` | multilabel |
 //! | `model_prediction_value` | histogram | `model_version` | regression |
 //! | `model_time_to_first_token_seconds` | histogram | `model_version` | generation |
 //! | `model_request_tokens` | histogram | `model_version`, `direction` | generation |
@@ -173,7 +173,7 @@ impl<'c> Series<'c> {
         metrics.counts("model_errors", "Inferences that failed, by the type of the error.", &self.errors)?;
         metrics.histograms("model_latency_seconds", "Time that an inference took, in seconds.", &self.latency)?;
         metrics.counts("model_predictions", "Inferences by what was predicted.", &self.predictions)?;
-        metrics.counts("model_labels", "Labels that were predicted.", &self.labels)?;
+        metrics.counts("model_predicted_labels", "Labels that were predicted.", &self.labels)?;
         let help = "Confidence of the predicted class, from 0 to 1.";
         metrics.histograms("model_confidence", help, &self.confidence)?;
         metrics.histograms("model_prediction_value", "Numbers that were predicted.", &self.values)?;

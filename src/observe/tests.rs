@@ -199,7 +199,7 @@ fn metrics_of_a_kind_have_these_names() {
     let requests = || ["model_requests_total".to_owned()];
     assert_eq!(
         names(Kind::Multilabel, r#"{"prediction":["a"]}"#),
-        requests().into_iter().chain(["model_labels_total".to_owned()]).collect()
+        requests().into_iter().chain(["model_predicted_labels_total".to_owned()]).collect()
     );
     assert_eq!(
         names(Kind::Regression, r#"{"prediction":3}"#),

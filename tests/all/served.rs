@@ -137,7 +137,7 @@ fn metrics_come_in_the_format_that_is_asked_for_and_prometheus_reads_them() {
             "gauge",
             r#"["model_feature_drift_alarm",{"feature":"amount","model_name":"","model_version":"1"},0.0]"#,
         ),
-        ("model_labels", "counter", r#"["model_labels_total",{"label":"b","model_name":""},1.0]"#),
+        ("model_predicted_labels", "counter", r#"["model_predicted_labels_total",{"label":"b","model_name":""},1.0]"#),
         (
             "model_request_tokens",
             "histogram",
