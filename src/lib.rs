@@ -14,6 +14,7 @@ pub mod flow;
 pub mod judge;
 pub mod kql;
 pub mod observe;
+pub mod outcome;
 pub mod pipeline;
 pub mod proof;
 pub mod query;

@@ -19,7 +19,7 @@ const ORDER: [&[&str]; 6] = [
     &["pipeline", "replay", "proof", "query"],
     &["judge", "config"],
     &["source", "decode", "enrich", "observe", "queue", "sink", "dead_letter", "elastic"],
-    &["drift"],
+    &["drift", "outcome"],
     &["kql", "record", "flow", "state", "text", "telemetry"],
 ];
 
