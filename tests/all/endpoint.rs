@@ -105,7 +105,7 @@ struct State {
     /// The share of requests that meet a fault, 0..1.
     fault_share: f64,
     documents: HashMap<String, u64>,
-    /// The pipelines' own accounts, by their ids.
+    /// The pipelines' own documents, accounts and drift, by their ids.
     accounts: HashMap<String, Value>,
     requests: u64,
     conflicts: u64,
@@ -310,7 +310,16 @@ impl Endpoint {
 
     /// The pipelines' own accounts.
     pub(crate) fn accounts(&self) -> Vec<Value> {
-        self.state().accounts.values().cloned().collect()
+        self.own_documents(|document| document["feature"].is_null())
+    }
+
+    /// The pipelines' documents of drift.
+    pub(crate) fn drift(&self) -> Vec<Value> {
+        self.own_documents(|document| !document["feature"].is_null())
+    }
+
+    fn own_documents(&self, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.state().accounts.values().filter(|document| is_wanted(document)).cloned().collect()
     }
 
     fn create(&self, items: Vec<(String, u64)>, some_fail: bool) -> Vec<u16> {
@@ -364,7 +373,7 @@ enum Asked {
 fn read_bulk(reader: &mut BufReader<TcpStream>) -> Option<(Asked, Vec<u8>)> {
     let request = read_request(reader)?;
     let asked = match request.path.contains("/_bulk") {
-        true if request.path.contains("/metrics-ml.pipeline-") => Asked::Accounts,
+        true if request.path.contains("/metrics-ml.") => Asked::Accounts,
         true => Asked::Records,
         false => Asked::Other,
     };

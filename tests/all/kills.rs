@@ -1,9 +1,10 @@
 //! `kill -9` at hundreds of random moments, over files that grow and become more: nothing missing, nothing twice.
 //!
 //! Every fiftieth line is no record, so most kills fall between an entry of the dead letter and the checkpoint that covers
-//! it; how many did is counted and printed.
+//! it; and most fall between a line that observers have counted and its commit, so that the line is read again. How many did
+//! is counted and printed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::endpoint::Endpoint;
 use crate::numbered::{Fate, Found, Workshop, account_sums, expected_sums, fate, is_long, lines, report, seed};
+use crate::observe_drift::BASELINE;
 
 /// Lines written in one go, to one file.
 const BURST: u64 = 20;
@@ -54,12 +56,32 @@ fn run_for(random: &mut fastrand::Rng) -> Duration {
     })
 }
 
+/// How many kills fell where they can do harm.
+#[derive(Debug, Default)]
+struct Between {
+    /// Between an entry of the dead letter and the checkpoint that covers it.
+    dead_letter: u32,
+    /// Between a line that observers have counted and its commit.
+    observation: u32,
+}
+
+impl Between {
+    fn look(&mut self, workshop: &Workshop) {
+        let text = fs::read(workshop.path("data/p/checkpoint.json")).unwrap_or_else(|_| b"{\"files\":[]}".to_vec());
+        let checkpoint: Value = serde_json::from_slice(&text).unwrap();
+        let files = checkpoint["files"].as_array().unwrap();
+        let observed = |entry: &Value| entry["observed_offset_bytes"].as_u64().unwrap();
+        self.dead_letter += u32::from(dead_letter_is_ahead(workshop, files));
+        self.observation += u32::from(files.iter().any(|entry| observed(entry) > committed(entry)));
+    }
+}
+
+fn committed(entry: &Value) -> u64 {
+    entry["committed"]["offset_bytes"].as_u64().unwrap()
+}
+
 /// Whether the dead letter has an entry of a line that is not committed.
-fn dead_letter_is_ahead(workshop: &Workshop) -> bool {
-    let text = fs::read(workshop.path("data/p/checkpoint.json")).unwrap_or_else(|_| b"{\"files\":[]}".to_vec());
-    let checkpoint: Value = serde_json::from_slice(&text).unwrap();
-    let committed = |entry: &Value| entry["committed"]["offset_bytes"].as_u64().unwrap();
-    let files = checkpoint["files"].as_array().unwrap();
+fn dead_letter_is_ahead(workshop: &Workshop, files: &[Value]) -> bool {
     let committed: HashMap<u64, u64> =
         files.iter().map(|entry| (entry["inode"].as_u64().unwrap(), committed(entry))).collect();
     fs::read_dir(workshop.path("data/p/dead_letter")).into_iter().flatten().any(|path| {
@@ -89,60 +111,95 @@ fn counted(workshop: &Workshop) -> u64 {
     counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
+/// Records of documents of drift, and the values in their buckets or in none, by feature.
+fn drift_sums(documents: &[Value]) -> BTreeMap<String, [u64; 2]> {
+    let mut sums: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for document in documents {
+        let sum = sums.entry(document["feature"].as_str().unwrap().to_owned()).or_default();
+        sum[0] += document["records"].as_u64().unwrap();
+        let counts = &document["counts"];
+        let buckets = counts["buckets"].as_array().unwrap().iter().map(|bucket| bucket.as_u64().unwrap());
+        sum[1] += buckets.sum::<u64>() + counts["unseen"].as_u64().unwrap_or(0);
+    }
+    sums
+}
+
+/// The pipeline with drift, in windows of 500 records.
+fn observe_drift(workshop: &Workshop) {
+    fs::write(workshop.path("b.json"), BASELINE).unwrap();
+    let file = workshop.path("p.yaml");
+    let drift = "  - model_metrics: {}\n  - drift: { baseline: b.json, window: { records: 500 } }\n";
+    let text = fs::read_to_string(&file).unwrap().replace("  - model_metrics: {}\n", drift);
+    assert!(text.contains(drift));
+    fs::write(file, text).unwrap();
+}
+
 fn check(
     kills: u32,
     sink: &str,
     refusing: bool,
     indexed: impl Fn(&Workshop) -> Found,
     accounts: impl Fn(&Workshop) -> Vec<Value>,
+    drift: impl Fn(&Workshop) -> Vec<Value>,
 ) {
     let seed = seed();
     let workshop = Workshop::new("[\"logs/*.log\"]", sink);
+    observe_drift(&workshop);
     let stop = Arc::new(AtomicBool::new(false));
     let writer = write(&workshop, seed, &stop);
     let mut random = fastrand::Rng::with_seed(seed + 1);
-    let mut between = 0;
+    let (mut between, mut killed) = (Between::default(), 0);
     let started = Instant::now();
-    for _ in 0..kills {
+    // On until some kills fell where they can do harm.
+    while killed < kills || (killed < 5 * kills && (between.dead_letter == 0 || between.observation == 0)) {
         let running = workshop.start(&[]);
         std::thread::sleep(run_for(&mut random));
         running.kill();
-        between += u32::from(dead_letter_is_ahead(&workshop));
+        between.look(&workshop);
+        killed += 1;
     }
     let took = started.elapsed();
-    assert!(between > 0, "no kill fell between the dead letter and the checkpoint");
+    assert!(between.dead_letter > 0, "no kill fell between the dead letter and the checkpoint");
+    assert!(between.observation > 0, "no kill fell between a line that was counted and its commit");
     stop.store(true, Ordering::Release);
     let written = writer.join().unwrap();
     let code = workshop.start(&["--once"]).code();
     assert!(matches!(code, Some(0 | 1)), "{code:?}; {}", workshop.last_words());
     workshop.must_be_exact(&format!("kills, seed {seed}"), written, refusing, &indexed(&workshop));
     let expected = expected_sums(written, refusing);
+    let inferences = (0..written).filter(|number| !matches!(fate(*number), Fate::Undecodable | Fate::Dropped)).count();
+    let measured = ["amount", "prediction"].map(|feature| (feature.to_owned(), [inferences as u64; 2]));
+    let measured = BTreeMap::from(measured);
     // An endpoint that fails may not have taken the last one at the first stop.
     let took_all = (0..5).any(|_| {
-        account_sums(&accounts(&workshop)) == expected || !matches!(workshop.start(&["--once"]).code(), Some(0 | 1))
+        (account_sums(&accounts(&workshop)) == expected && drift_sums(&drift(&workshop)) == measured)
+            || !matches!(workshop.start(&["--once"]).code(), Some(0 | 1))
     });
     assert!(took_all, "never added up, seed {seed}");
     assert_eq!(account_sums(&accounts(&workshop)), expected, "accounts through all kills, seed {seed}");
-    let inferences = (0..written).filter(|number| !matches!(fate(*number), Fate::Undecodable | Fate::Dropped)).count();
+    assert_eq!(drift_sums(&drift(&workshop)), measured, "drift through all kills, seed {seed}");
     assert_eq!(counted(&workshop), inferences as u64, "counted through all kills, seed {seed}");
     report(&format!(
-        "kills ({}, seed {seed}): {kills} in {:.1} s, {between} of them between dead letter and checkpoint; \
-         {written} records; 0 missing, 0 doubled, accounts and /metrics exact",
+        "kills ({}, seed {seed}): {killed} in {:.1} s, {} of them between dead letter and checkpoint, {} between observation \
+         and commit; {written} records; 0 missing, 0 doubled, accounts, /metrics and drift exact",
         if refusing { "endpoint" } else { "store" },
-        took.as_secs_f64()
+        took.as_secs_f64(),
+        between.dead_letter,
+        between.observation,
     ));
 }
 
 #[test]
 fn two_hundred_kills_into_the_store() {
-    check(if is_long() { 1_000 } else { 200 }, "{ store: {} }", false, Workshop::stored, Workshop::stored_accounts);
+    let kills = if is_long() { 1_000 } else { 200 };
+    check(kills, "{ store: {} }", false, Workshop::stored, Workshop::stored_accounts, Workshop::stored_drift);
 }
 
 #[test]
 fn a_hundred_kills_into_an_endpoint_that_fails_and_refuses() {
     let endpoint = Endpoint::start(seed(), 0.2);
     let kills = if is_long() { 1_000 } else { 100 };
-    check(kills, &endpoint.sink(), true, |_| endpoint.documents(), |_| endpoint.accounts());
+    check(kills, &endpoint.sink(), true, |_| endpoint.documents(), |_| endpoint.accounts(), |_| endpoint.drift());
 }
 
 #[test]

@@ -276,8 +276,17 @@ impl Workshop {
 
     /// The accounts in the store.
     pub(crate) fn stored_accounts(&self) -> Vec<Value> {
+        self.stored_own("accounts")
+    }
+
+    /// The documents of drift in the store.
+    pub(crate) fn stored_drift(&self) -> Vec<Value> {
+        self.stored_own("drift")
+    }
+
+    fn stored_own(&self, table: &str) -> Vec<Value> {
         let store = Connection::open(self.path("data/p/store.sqlite")).unwrap();
-        let mut statement = store.prepare("SELECT document FROM accounts").unwrap();
+        let mut statement = store.prepare(&format!("SELECT document FROM {table}")).unwrap();
         let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
         rows.map(|document| serde_json::from_str(&document.unwrap()).unwrap()).collect()
     }
