@@ -12,8 +12,7 @@ use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal}
 use crate::flow::reasons;
 use crate::judge::baseline_overlap::{BaselineOverlap, ComparedFeatures};
 use crate::judge::enrichment;
-use crate::judge::inferences::option;
-use crate::judge::sample::{Flag, Group, Outcome, Sample};
+use crate::judge::sample::{Flag, Group, Outcome, Place, Sample};
 use crate::pipeline::build;
 use crate::source::files::discover::{self, WithoutFiles};
 use crate::source::framing::{Lines, is_utf16};
@@ -280,16 +279,16 @@ fn remarks(sample: &Sample) {
             say(&format!("  the flag `{into}` was never decided: no record has what `{when}` asks for"));
         }
     }
-    if let Some(inferences) = sample.inferences {
-        say(&format!("  {inferences:>10}  counted by `{}`", sample.counted_by));
-    }
-    if let Some(Group { count, first }) = sample.passed_over {
-        let line = first.line;
-        say(&format!(
-            "  {count:>10}  have a prediction, confidence or latency and are not counted (first: line {line})"
-        ));
-        if let Some(condition) = sample.suggested_inferences() {
-            say(&format!("              this would count them: `{}: {{ {} }}`", sample.counted_by, option(&condition)));
+    for (counted, passed_over) in &sample.inferences {
+        let by = counted.by();
+        say(&format!("  {:>10}  counted by {by}", counted.count));
+        if let Some(Group { count, first: Place { line, .. } }) = passed_over {
+            say(&format!(
+                "  {count:>10}  have a prediction, confidence or latency and are not counted by {by} (first: line {line})"
+            ));
+        }
+        if let Some(option) = counted.suggestion() {
+            say(&format!("              this would count them: `{option}`"));
         }
     }
     for (field, bytes) in sample.long_texts() {

@@ -19,7 +19,7 @@ use crate::flow::line::Line;
 use crate::flow::reasons;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment;
-use crate::judge::inferences::{condition_for, option};
+use crate::judge::inferences::{by, condition_for, option};
 use crate::judge::trial::{Trial, TrialResult};
 use crate::judge::walk::{Change, StepTrace, Walk};
 use crate::record::{Record, Space};
@@ -132,16 +132,20 @@ impl Journey<'_> {
             .map(|(name, value)| format!("{}: {}", harmless(name), harmless(value)))
             .collect();
         words.push(format!("  metadata {}", added.join(", ")));
-        words.push(match tried.is_inference {
-            None => "  observe  no observer".to_owned(),
-            Some(true) => "  observe  counted as an inference".to_owned(),
-            Some(false) => match suggested_inferences(tried) {
-                None => "  observe  not counted: no inference".to_owned(),
-                Some(condition) => {
-                    format!("  observe  not counted: no inference; `{}` would count it", option(&condition))
+        if tried.are_inferences.is_empty() {
+            words.push("  observe  no observer".to_owned());
+        }
+        for (observers, is_inference) in self.observed(tried) {
+            let by = by(&observers);
+            words.push(match (is_inference, suggested_inferences(tried)) {
+                (true, _) => format!("  observe  counted as an inference by {by}"),
+                (false, None) => format!("  observe  not counted by {by}: no inference"),
+                (false, Some(condition)) => {
+                    let option = option(&condition);
+                    format!("  observe  not counted by {by}: no inference; `{option}` would count it")
                 }
-            },
-        });
+            });
+        }
         words.push(format!("  id       {}", tried.verdict.id));
         words.push(format!("  time     {}", time(tried.verdict.timestamp_us)));
         match &tried.verdict.dropped {
@@ -154,6 +158,12 @@ impl Journey<'_> {
             }
         }
         words
+    }
+
+    /// What observers say of it, by their conditions.
+    fn observed(&self, tried: &TrialResult) -> impl Iterator<Item = (Vec<&'static str>, bool)> {
+        let observers = self.pipeline.inferences().map(|(observers, _)| observers);
+        observers.zip(tried.are_inferences.iter().copied())
     }
 
     fn change_in_words(&self, change: &Change) -> String {
@@ -225,8 +235,7 @@ impl Journey<'_> {
                 way["outcome"] = outcome.into();
                 way["rule"] = tried.verdict.dropped.as_deref().into();
                 way["metadata"] = self.metadata(tried).into_iter().map(|(name, raw)| (name, value(&raw))).collect();
-                way["inference"] = tried.is_inference.into();
-                way["suggested_inferences"] = suggested_inferences(tried).into();
+                way["observe"] = self.observed(tried).map(|seen| observed_json(seen, tried)).collect();
                 way["id"] = tried.verdict.id.as_str().into();
                 way["timestamp"] = time(tried.verdict.timestamp_us).into();
                 way["targets"] = self.targets(tried).into();
@@ -252,9 +261,14 @@ impl Journey<'_> {
     }
 }
 
-/// The condition that would count a record which looks like an inference and is not counted.
+/// The condition that would count a record which looks like an inference, wherever it is not counted.
 fn suggested_inferences(tried: &TrialResult) -> Option<String> {
-    (tried.is_inference == Some(false)).then(|| condition_for(&String::from_utf8_lossy(&tried.document))).flatten()
+    condition_for(&String::from_utf8_lossy(&tried.document))
+}
+
+fn observed_json((observers, is_inference): (Vec<&str>, bool), tried: &TrialResult) -> Value {
+    let suggested = if is_inference { None } else { suggested_inferences(tried) };
+    json!({ "observers": observers, "inference": is_inference, "suggested_inferences": suggested })
 }
 
 /// JSON text as a value; what is hidden, and no JSON, as text.

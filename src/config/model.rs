@@ -70,10 +70,16 @@ impl Pipeline {
         })
     }
 
-    /// Which records are inferences, if there is an observer that counts them.
-    pub fn inferences(&self) -> Option<&Expression> {
-        let of_drift = || self.drift().and_then(|options| options.inferences.as_ref());
-        self.model_metrics().map(|options| &options.inferences).or_else(of_drift)
+    /// Which records observers take for inferences: each condition, with the names of the observers that ask it. The first
+    /// of them is the one whose option it is.
+    pub fn inferences(&self) -> impl Iterator<Item = (Vec<&'static str>, &Expression)> {
+        let of_drift = self.drift().and_then(|options| options.inferences.as_ref());
+        let is_shared = self.drift().is_some() && of_drift.is_none();
+        let of_metrics = self.model_metrics().map(|options| {
+            let observers = if is_shared { vec!["model_metrics", "drift"] } else { vec!["model_metrics"] };
+            (observers, &options.inferences)
+        });
+        of_metrics.into_iter().chain(of_drift.map(|inferences| (vec!["drift"], inferences)))
     }
 
     /// The options of `drift`, if that is among the observers.

@@ -17,9 +17,51 @@ const EVENTS_MAX: usize = 100;
 
 const EVENT_BYTES_MAX: usize = 64;
 
+/// What observers with one condition count of a log.
+#[derive(Clone, Debug)]
+pub struct CountedInferences {
+    /// The observers; the first is the one whose option the condition is.
+    pub observers: Vec<&'static str>,
+    today: Expression,
+    /// How many records they count.
+    pub count: u64,
+    uncounted: Uncounted,
+}
+
+impl CountedInferences {
+    /// Nothing counted yet.
+    pub fn new(observers: Vec<&'static str>, today: Expression) -> CountedInferences {
+        CountedInferences { observers, today, count: 0, uncounted: Uncounted::default() }
+    }
+
+    /// Takes note of a record, and says whether it looks like an inference and is not counted.
+    pub fn take(&mut self, record: &Record<'_>, is_inference: bool) -> bool {
+        self.count += u64::from(is_inference);
+        !is_inference && self.uncounted.take(record)
+    }
+
+    /// The option that would count the records that are passed over, beside those that are counted.
+    pub fn suggestion(&self) -> Option<String> {
+        let condition = self.uncounted.condition()?;
+        let condition = if self.count > 0 { format!("{} or {condition}", self.today.text()) } else { condition };
+        Some(format!("{}: {{ {} }}", self.observers[0], option(&condition)))
+    }
+
+    /// The observers, in words.
+    pub fn by(&self) -> String {
+        by(&self.observers)
+    }
+}
+
+/// Observers in words.
+pub fn by(observers: &[&str]) -> String {
+    let names: Vec<String> = observers.iter().map(|name| format!("`{name}`")).collect();
+    names.join(" and ")
+}
+
 /// Records that are not counted.
 #[derive(Clone, Debug, Default)]
-pub struct Uncounted {
+struct Uncounted {
     /// Events, and which records have them.
     events: BTreeMap<String, Seen>,
     /// A record that looks like an inference has no event that can be written in a condition.
@@ -36,7 +78,7 @@ struct Seen {
 
 impl Uncounted {
     /// Takes note of a record, and says whether it looks like an inference.
-    pub fn take(&mut self, record: &Record<'_>) -> bool {
+    fn take(&mut self, record: &Record<'_>) -> bool {
         let heart_field = heart_field(record);
         let looks = heart_field.is_some();
         let event = record.first("event").and_then(|raw| serde_json::from_str::<String>(raw).ok());
@@ -54,7 +96,7 @@ impl Uncounted {
     }
 
     /// A condition in KQL that all of them meet that look like inferences; `None` when none does.
-    pub fn condition(&self) -> Option<String> {
+    fn condition(&self) -> Option<String> {
         let events: Vec<&String> =
             self.events.iter().filter(|(_, seen)| seen.inferences).map(|(event, _)| event).collect();
         let is_shared = self.events.values().any(|seen| seen.inferences && seen.others);
@@ -73,17 +115,12 @@ impl Uncounted {
     }
 }
 
-/// The condition that would count one document which `model_metrics` does not count; `None` when it is no inference.
+/// The condition that would count one document which an observer does not count; `None` when it is no inference.
 pub fn condition_for(document: &str) -> Option<String> {
     let mut space = Space::default();
     let mut uncounted = Uncounted::default();
     uncounted.take(&Record::parse(document, &mut space).ok()?);
     uncounted.condition()
-}
-
-/// What is counted today, and what meets another condition.
-pub fn either(today: &Expression, condition: &str) -> String {
-    format!("{} or {condition}", today.text())
 }
 
 /// The option as it stands in a pipeline file.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::baseline_overlap::BaselineOverlap;
 use super::enrichment::host_name;
 use super::idle::IdleFields;
-use super::inferences::{Uncounted, either};
+use super::inferences::CountedInferences;
 use super::trial::{Trial, TrialResult};
 use crate::config::model::{Pipeline, SinkOptions, Step};
 use crate::elastic::refusals::{Index, Refusal};
@@ -17,6 +17,7 @@ use crate::enrich::{Action, Nobody, Source};
 use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
+use crate::kql::Expression;
 use crate::record::{Record, Space};
 use crate::telemetry::Telemetry;
 
@@ -80,13 +81,8 @@ pub struct Sample {
     pub notes: BTreeMap<String, Group>,
     /// The flags, in their order.
     pub flags: Vec<Flag>,
-    /// How many records an observer counts; `None` without one.
-    pub inferences: Option<u64>,
-    /// Which observer that is.
-    pub counted_by: &'static str,
-    /// Records that look like inferences and are not counted as such.
-    pub passed_over: Option<Group>,
-    uncounted: Uncounted,
+    /// What observers count, each condition by itself, and the records that look like inferences and are not counted by it.
+    pub inferences: Vec<(CountedInferences, Option<Group>)>,
     /// Which features of the baseline the inferences have; `None` without the observer `drift`.
     pub overlap: Option<BaselineOverlap>,
     /// The first document that is shipped.
@@ -107,6 +103,9 @@ impl Sample {
             }
             _ => None,
         };
+        let counted = |(observers, inferences): (Vec<_>, &Expression)| {
+            (CountedInferences::new(observers, inferences.clone()), None)
+        };
         Sample {
             trial: Trial::new(pipeline, &host_name(), &counters),
             file: Arc::new(SourceFile { path: log, inode: 0, generation: 0, first_line_sha256: [0; 32] }),
@@ -115,10 +114,7 @@ impl Sample {
             outcomes: BTreeMap::new(),
             notes: BTreeMap::new(),
             flags: pipeline.enrich.iter().filter_map(flag).collect(),
-            inferences: pipeline.inferences().map(|_| 0),
-            counted_by: if pipeline.model_metrics().is_some() { "model_metrics" } else { "drift" },
-            passed_over: None,
-            uncounted: Uncounted::default(),
+            inferences: pipeline.inferences().map(counted).collect(),
             overlap: pipeline.drift().map(|options| BaselineOverlap::new(Arc::clone(&options.baselines))),
             document: None,
             documents: 0,
@@ -146,15 +142,6 @@ impl Sample {
         texts.map(|(field, bytes)| (field.as_str(), *bytes))
     }
 
-    /// A condition that would count the records that are passed over, beside those that are counted.
-    pub fn suggested_inferences(&self) -> Option<String> {
-        let condition = self.uncounted.condition()?;
-        match self.inferences {
-            Some(1..) => Some(either(self.trial.inferences()?, &condition)),
-            _ => Some(condition),
-        }
-    }
-
     /// A sentence for each rule that hides a field which no record has.
     pub fn idle_rules(&self) -> Vec<String> {
         self.trial.idle_fields_in_words(&self.idle)
@@ -163,7 +150,7 @@ impl Sample {
     fn document(&mut self, tried: TrialResult, place: Place) -> Outcome {
         let text = String::from_utf8_lossy(&tried.document).into_owned();
         self.documents += 1;
-        self.look_at(&text, tried.is_inference, place);
+        self.look_at(&text, &tried.are_inferences, place);
         if let Some(rule) = tried.verdict.dropped {
             return Outcome::Dropped(rule.to_string());
         }
@@ -174,7 +161,7 @@ impl Sample {
         Outcome::Shipped
     }
 
-    fn look_at(&mut self, document: &str, is_inference: Option<bool>, place: Place) {
+    fn look_at(&mut self, document: &str, are_inferences: &[bool], place: Place) {
         let mut space = Space::default();
         let Ok(record) = Record::parse(document, &mut space) else { return };
         let notes = record.first("inferlog.notes").and_then(|raw| serde_json::from_str::<Vec<String>>(raw).ok());
@@ -184,16 +171,13 @@ impl Sample {
         for flag in &mut self.flags {
             flag.decided += u64::from(record.first(&flag.into).is_some());
         }
-        match is_inference {
-            Some(true) => {
-                self.inferences = self.inferences.map(|count| count + 1);
+        for ((counted, passed_over), is_inference) in self.inferences.iter_mut().zip(are_inferences) {
+            if counted.take(&record, *is_inference) {
+                passed_over.get_or_insert(Group { count: 0, first: place }).count += 1;
+            }
+            if *is_inference && counted.observers.contains(&"drift") {
                 self.overlap.iter_mut().for_each(|overlap| overlap.take(&record));
             }
-            Some(false) if self.uncounted.take(&record) => {
-                let group = self.passed_over.get_or_insert(Group { count: 0, first: place });
-                group.count += 1;
-            }
-            _ => {}
         }
     }
 }

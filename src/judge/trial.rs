@@ -18,8 +18,8 @@ use crate::telemetry::Counters;
 #[derive(Debug)]
 pub struct Trial {
     judge: Judge,
-    /// What observers count, if there are such.
-    inferences: Option<(Expression, Sight)>,
+    /// What observers count, by their conditions.
+    inferences: Vec<(Expression, Sight)>,
     space: Space,
 }
 
@@ -30,8 +30,8 @@ pub struct TrialResult {
     pub verdict: Verdict,
     /// The document, as it would be shipped.
     pub document: Vec<u8>,
-    /// Whether observers count it as an inference; `None` without such an observer.
-    pub is_inference: Option<bool>,
+    /// Whether it is an inference by each of [`model::Pipeline::inferences`].
+    pub are_inferences: Vec<bool>,
 }
 
 impl Trial {
@@ -39,7 +39,7 @@ impl Trial {
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Trial {
         Trial {
             judge: Judge::new(pipeline, host, counters),
-            inferences: pipeline.inferences().map(|inferences| (inferences.clone(), Sight::of(inferences))),
+            inferences: pipeline.inferences().map(|(_, asked)| (asked.clone(), Sight::of(asked))).collect(),
             space: Space::default(),
         }
     }
@@ -54,12 +54,13 @@ impl Trial {
             Fate::Dropped(rule, verdict, record) => (Verdict { dropped: Some(rule), ..verdict }, record),
             Fate::Rejected(_, reject, _) => return Err(reject),
         };
-        let is_inference = self.inferences.as_ref().map(|(inferences, sight)| {
+        let asked = self.inferences.iter().map(|(inferences, sight)| {
             self.judge.enrichment.ask(*sight, &record, source, |document| inferences.matches(document))
         });
+        let are_inferences = asked.collect();
         let mut document = Vec::new();
         record.render(&mut document);
-        Ok(TrialResult { verdict, document, is_inference })
+        Ok(TrialResult { verdict, document, are_inferences })
     }
 
     /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.
@@ -67,11 +68,6 @@ impl Trial {
         if let Some(record) = self.judge.record(line, &mut self.space) {
             idle.look(&self.judge.enrichment, &record);
         }
-    }
-
-    /// Which records observers count as inferences; `None` without such an observer.
-    pub fn inferences(&self) -> Option<&Expression> {
-        self.inferences.as_ref().map(|(inferences, _)| inferences)
     }
 
     /// A sentence for each rule that hides a field which no record had.

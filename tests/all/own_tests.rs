@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::observe_drift::BASELINE;
 use crate::place::{Ended, Place, pipeline, start};
 
 const PIPELINE: &str = r#"
@@ -212,7 +213,7 @@ fn one_record_is_explained_member_by_member() {
     assert_eq!(way, expected);
     for part in [
         "inferlog.file: \"0-0\"",
-        "\n  observe  counted as an inference\n",
+        "\n  observe  counted as an inference by `model_metrics`\n",
         "\n  id       ",
         "\n  time     2026-11-23T10:00:00.000000Z\n",
         "\n  outcome  shipped to standard output\n",
@@ -230,14 +231,50 @@ fn an_inference_that_is_not_counted_comes_with_the_condition_that_would_count_it
     let words = explain(&place, lines, &[]).stdout;
     let condition = "event : \"prediction served\"";
     assert!(
-        words.contains(&format!("not counted: no inference; `inferences: '{condition}'` would count it")),
+        words.contains(&format!(
+            "not counted by `model_metrics`: no inference; `inferences: '{condition}'` would count it"
+        )),
         "{words}"
     );
-    assert!(words.contains("  observe  not counted: no inference\n"), "{words}");
+    assert!(words.contains("  observe  not counted by `model_metrics`: no inference\n"), "{words}");
     let ways = explain(&place, lines, &["--format", "json"]).stdout;
     let ways: Vec<Value> = ways.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((&ways[0]["inference"], &ways[0]["suggested_inferences"]), (&false.into(), &condition.into()));
-    assert_eq!(ways[1]["suggested_inferences"], Value::Null);
+    let of = |way: usize, suggested: Value| {
+        assert_eq!(
+            ways[way]["observe"],
+            json!([{ "observers": ["model_metrics"], "inference": false, "suggested_inferences": suggested }])
+        );
+    };
+    of(0, condition.into());
+    of(1, Value::Null);
+}
+
+/// `drift` with a condition of its own is another answer than that of `model_metrics`; without one it is the same.
+#[test]
+fn each_observer_is_explained_by_its_own_condition() {
+    let lines = b"{\"event\":\"inference\",\"prediction\":\"a\",\"stage\":\"shadow\"}\n";
+    for (options, words, observe) in [
+        (
+            "",
+            "  observe  counted as an inference by `model_metrics` and `drift`\n",
+            json!([{ "observers": ["model_metrics", "drift"], "inference": true, "suggested_inferences": null }]),
+        ),
+        (
+            ", inferences: 'event : inference and not stage : shadow'",
+            "  observe  counted as an inference by `model_metrics`\n  \
+               observe  not counted by `drift`: no inference; `inferences: 'event : inference'` would count it\n",
+            json!([{ "observers": ["model_metrics"], "inference": true, "suggested_inferences": null },
+                   { "observers": ["drift"], "inference": false, "suggested_inferences": "event : inference" }]),
+        ),
+    ] {
+        let observers = format!("store\nobserve: [model_metrics, {{ drift: {{ baseline: b.json{options} }} }}]");
+        let place = Place::new(&pipeline(&observers));
+        std::fs::write(place.path("b.json"), BASELINE).unwrap();
+        let said = explain(&place, lines, &[]).stdout;
+        assert!(said.contains(words), "{said}");
+        let way: Value = serde_json::from_str(&explain(&place, lines, &["--format", "json"]).stdout).unwrap();
+        assert_eq!(way["observe"], observe);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 
+use crate::observe_drift::BASELINE;
 use crate::place::{Ended, Place, pipeline, start};
 use crate::support::{Method, Node};
 
@@ -42,7 +43,7 @@ fn a_sample_tells_which_line_is_turned_away_and_why_and_what_was_assumed() {
             "1  have a time without a zone, taken as UTC; `zone:` of `timestamp` says another (first: line 5)",
             "the flag `low_confidence` was never decided: no record has what `confidence < 0.6` asks for",
             "3  counted by `model_metrics`",
-            "1  have a prediction, confidence or latency and are not counted (first: line 6)",
+            "1  have a prediction, confidence or latency and are not counted by `model_metrics` (first: line 6)",
         ],
     );
     assert!(ended.stdout.starts_with("{\"event\":\"inference\""), "{ended:?}");
@@ -72,6 +73,42 @@ fn a_sample_says_which_condition_would_count_what_is_passed_over() {
         must_say(&ended, &[&format!("{counted}  counted by `model_metrics`")]);
         assert!(!ended.stderr.contains("are not counted"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_sample_counts_for_each_observer_by_its_own_condition() {
+    let lines = "{\"event\":\"inference\",\"features\":{\"amount\":3},\"prediction\":\"a\"}\n\
+                 {\"event\":\"inference\",\"features\":{\"price\":3},\"prediction\":\"a\",\"stage\":\"shadow\"}\n\
+                 {\"event\":\"served\",\"features\":{\"amount\":3},\"prediction\":\"a\"}\n";
+    let by_both = [
+        "2  counted by `model_metrics` and `drift`",
+        "1  have a prediction, confidence or latency and are not counted by `model_metrics` and `drift` (first: line 3)",
+    ];
+    let by_each = [
+        "2  counted by `model_metrics`\n",
+        "not counted by `model_metrics` (first: line 3)",
+        "`model_metrics: { inferences: 'event : inference or not event : * or event : served' }`",
+        "1  counted by `drift`\n",
+        "2  have a prediction, confidence or latency and are not counted by `drift` (first: line 1)",
+        "`drift: { inferences: 'stage : shadow or event : (inference or served)' }`",
+        "not in the log: `amount`",
+    ];
+    let of_drift = ["1  counted by `drift`\n", "not counted by `drift` (first: line 2)"];
+    let narrow = ", inferences: 'stage : shadow'";
+    for (observers, words) in [
+        (with_drift("model_metrics, ", ""), &by_both[..]),
+        (with_drift("model_metrics, ", narrow), &by_each[..]),
+        (with_drift("", ", inferences: 'event : inference and not stage : *'"), &of_drift[..]),
+    ] {
+        let place = Place::new(&pipeline(&observers));
+        std::fs::write(place.path("b.json"), BASELINE).unwrap();
+        must_say(&check(&place, lines), words);
+    }
+}
+
+/// The store, and drift beside other observers, with further options.
+fn with_drift(others: &str, options: &str) -> String {
+    format!("store\nobserve: [{others}{{ drift: {{ baseline: b.json{options} }} }}]")
 }
 
 #[test]
