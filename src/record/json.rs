@@ -51,7 +51,7 @@ pub fn any_value(raw: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
 }
 
 /// The elements of a JSON array that is known to be valid.
-pub(super) fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
+pub fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
     sonic_rs::to_array_iter(raw).flatten()
 }
 

@@ -5,19 +5,26 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::endpoint::Endpoint;
 use crate::numbered::{Workshop, is_long, judge, line, report, seed};
 
 const RECORDS_PER_SECOND: u64 = 8_000;
 const ROTATED_EVERY: Duration = Duration::from_millis(500);
-/// Rotated files are deleted after this many rotations: time enough for a busy machine to deliver them.
+/// Rotated files are deleted after this many rotations, and not before they are delivered: what is deleted while nobody reads it is
+/// lost to everybody, and on a busy machine that may be for long.
 const ROTATIONS_KEPT: u64 = 24;
+
+/// How long a writer waits for a file to be delivered.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(120);
 
 /// How the writer names rotated files.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +38,7 @@ pub(crate) enum Naming {
 /// A writer with one open file, which it rotates itself as Python's `RotatingFileHandler` does.
 struct Writer {
     folder: PathBuf,
+    checkpoint: PathBuf,
     naming: Naming,
     records_per_second: u64,
     random: fastrand::Rng,
@@ -86,6 +94,9 @@ impl Writer {
         };
         match self.naming {
             Naming::Numbered => {
+                if self.rotations > ROTATIONS_KEPT {
+                    self.wait_until_delivered(&name(ROTATIONS_KEPT));
+                }
                 for number in (1..self.rotations.min(ROTATIONS_KEPT)).rev() {
                     fs::rename(name(number), name(number + 1)).unwrap();
                 }
@@ -94,11 +105,31 @@ impl Writer {
             Naming::Dated => {
                 fs::rename(self.folder.join("app.log"), name(self.rotations)).unwrap();
                 if self.rotations > ROTATIONS_KEPT {
-                    fs::remove_file(name(self.rotations - ROTATIONS_KEPT)).unwrap();
+                    let oldest = name(self.rotations - ROTATIONS_KEPT);
+                    self.wait_until_delivered(&oldest);
+                    fs::remove_file(oldest).unwrap();
                 }
             }
         }
     }
+
+    /// Waits until the checkpoint says that a file is delivered to its end.
+    fn wait_until_delivered(&self, path: &Path) {
+        let metadata = fs::metadata(path).unwrap();
+        let deadline = Instant::now() + DELIVERED_WITHIN;
+        while !is_delivered(&self.checkpoint, metadata.ino(), metadata.len()) {
+            assert!(Instant::now() < deadline, "{} is not delivered within {DELIVERED_WITHIN:?}", path.display());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Whether a checkpoint says that so many bytes of a file are delivered.
+fn is_delivered(checkpoint: &Path, inode: u64, bytes: u64) -> bool {
+    let Ok(text) = fs::read(checkpoint) else { return false };
+    let checkpoint: Value = serde_json::from_slice(&text).unwrap();
+    let files = checkpoint["files"].as_array().unwrap();
+    files.iter().any(|file| file["inode"] == inode && file["committed"]["offset_bytes"].as_u64() >= Some(bytes))
 }
 
 pub(crate) fn start_writer(
@@ -109,7 +140,8 @@ pub(crate) fn start_writer(
     duration: Duration,
 ) -> (JoinHandle<u64>, Arc<AtomicU64>) {
     let random = fastrand::Rng::with_seed(seed);
-    let writer = Writer { folder: workshop.path("logs"), naming, records_per_second, random, rotations: 0 };
+    let (folder, checkpoint) = (workshop.path("logs"), workshop.path("data/p/checkpoint.json"));
+    let writer = Writer { folder, checkpoint, naming, records_per_second, random, rotations: 0 };
     let written = Arc::new(AtomicU64::new(0));
     let progress = Arc::clone(&written);
     (std::thread::spawn(move || writer.run(duration, &progress)), written)
