@@ -19,7 +19,7 @@ use crate::support::provided;
 const FOLDER: &str = "dashboards/prometheus";
 
 /// Alerts and the part of the expression that asks for a minimum volume, or why there is none.
-const VOLUMES: [(&str, Result<&str, &str>); 21] = [
+const VOLUMES: [(&str, Result<&str, &str>); 32] = [
     ("ModelLatencyHigh", Ok("model_version:model_latency_seconds_count:increase5m >= 100")),
     ("ModelErrorRateHigh", Ok("model_version:model_requests:increase5m >= 100")),
     ("ModelFeatureDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
@@ -29,6 +29,17 @@ const VOLUMES: [(&str, Result<&str, &str>); 21] = [
     ("ModelConfidenceDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
     ("ModelConfidenceCollapse", Ok("model:model_confidence_count:increase5m >= 100")),
     ("ModelNoRecords", Ok("[1h] offset 15m)) >= 100")),
+    ("ModelAccuracyLow", Ok("model_outcomes_in_window{job=\"inferlog\"} >= 300")),
+    ("ModelAccuracyFalling", Ok("model_outcomes_in_window{job=\"inferlog\"} >= 300")),
+    ("ModelAccuracyBelowEstimate", Ok("model_outcomes_in_window{job=\"inferlog\"} >= 300")),
+    ("ModelEstimatedAccuracyFalling", Ok("model_estimated_accuracy_lower{job=\"inferlog\"} offset 7d")),
+    ("ModelShadowDisagreement", Ok("(increase(model_requests_total{job=\"inferlog\"}[1d])) >= 100")),
+    ("ModelLabelCoverageFalling", Ok("(model_outcomes_in_window{job=\"inferlog\"} offset 7d) >= 300")),
+    ("ModelLabelsStopped", Ok("(model_labels_total{job=\"inferlog\", kind=\"truth\"}) >= 100")),
+    ("ModelLabelsUnknown", Ok("instance:model_labels:delta1d >= 100")),
+    ("ModelLabelsContradictory", Ok("model_version:model_labels:delta1d >= 100")),
+    ("ModelReviewsOverdue", Err("one that has to wait is what it is about")),
+    ("ModelReviewOverridesHigh", Ok("model_version:model_reviews:delta30d >= 30")),
     ("InferlogDown", Err("one process is what it is about")),
     ("InferlogLagGrowing", Ok("> 16777216")),
     ("InferlogDeadLetterGrowing", Ok("> 10")),
@@ -72,7 +83,10 @@ fn every_alert_has_a_volume_a_duration_a_severity_and_a_runbook() {
         }
         assert!(text(&rule["for"], name).ends_with('m'), "{name}: {}", rule["for"]);
         assert!(["warning", "critical"].contains(&text(&rule["labels"]["severity"], name)), "{name}");
-        assert!(["model", "pipeline", "infrastructure"].contains(&text(&rule["labels"]["area"], name)), "{name}");
+        assert!(
+            ["model", "labels", "pipeline", "infrastructure"].contains(&text(&rule["labels"]["area"], name)),
+            "{name}"
+        );
         let runbook = text(&rule["annotations"]["runbook_url"], name);
         assert_eq!(runbook, format!("docs/runbooks.md#{}", name.to_lowercase()));
         for words in ["summary", "description"] {
@@ -97,7 +111,7 @@ fn every_rule_selects_by_job_and_every_recorded_name_is_recorded() {
             }
         }
     }
-    assert!(seen > 40, "only {seen} names are seen");
+    assert!(seen > 80, "only {seen} names are seen");
 }
 
 /// Which alerts fire in a test of promtool, and which are silent in one.
@@ -145,7 +159,7 @@ fn alerts_reach_who_can_do_something_about_them() {
         let (severity, area) = (text(&rule["labels"]["severity"], "severity"), text(&rule["labels"]["area"], "area"));
         let expected = match (severity, area) {
             ("critical", _) => "on-call",
-            (_, "model") => "model-owners",
+            (_, "model" | "labels") => "model-owners",
             _ => "operators",
         };
         let labels = [format!("severity={severity}"), format!("area={area}")];
@@ -170,11 +184,14 @@ fn no_records_silences_what_is_said_of_that_model_alone() {
         ("ModelFeatureDrift", "model", "a:9614", "fraud", true),
         ("ModelFeatureDrift", "model", "a:9614", "chat", false),
         ("ModelFeatureDrift", "model", "b:9614", "fraud", false),
+        ("ModelAccuracyLow", "model", "a:9614", "fraud", true),
+        ("ModelReviewsOverdue", "labels", "a:9614", "fraud", false),
         ("InferlogSinkFailing", "pipeline", "a:9614", "", false),
         ("HostCpuHigh", "infrastructure", "a:9614", "", false),
         ("InferlogDown", "pipeline", "c:9614", "", false),
         ("InferlogLagGrowing", "pipeline", "c:9614", "", true),
         ("ModelNoRecords", "model", "c:9614", "fraud", true),
+        ("ModelReviewsOverdue", "labels", "c:9614", "fraud", true),
         ("HostCpuHigh", "infrastructure", "c:9614", "", false),
     ];
     let alert = |(name, area, instance, model, _): &(&str, &str, &str, &str, bool)| json!({"labels": {"alertname": name, "area": area, "instance": instance, "model_name": model}});
