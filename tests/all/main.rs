@@ -37,6 +37,7 @@ mod observe_drift;
 mod odd_files;
 mod operator;
 mod outbox;
+mod outcome_figures;
 mod own_tests;
 mod place;
 mod power_loss;
