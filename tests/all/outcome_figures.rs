@@ -124,7 +124,7 @@ fn figures(case: Case) -> Value {
     }
 }
 
-/// The judge's own words: `9531 figures of 432 cases, 388 of them absent, greatest difference 4.4e-16`.
+/// The judge's own words: `13007 figures of 459 cases, 117 of them absent, greatest difference 8.5e-16`.
 #[test]
 fn the_figures_are_scikit_learns() {
     let Some(python) = provided("INFERLOG_TEST_PYTHON", "the_figures_are_scikit_learns") else { return };
@@ -149,6 +149,6 @@ fn the_figures_are_scikit_learns() {
     fs::write(folder.path().join("figures.ndjson"), lines).unwrap();
     let said = run("judge");
     let counts: Vec<u64> = said.lines().filter_map(|line| line.split_once(" figures of ")?.0.parse().ok()).collect();
-    assert!(counts.len() == 1 && counts[0] >= 8_000, "{said}");
+    assert!(counts.len() == 1 && counts[0] >= 12_000, "{said}");
     println!("{said}");
 }

@@ -112,6 +112,8 @@ mod tests {
         assert_eq!(figures(&sums(&[])), [None; 4]);
         assert_eq!(figures(&sums(&[(3.0, 1.0)])), [Some(2.0), Some(2.0), None, Some(2.0)]);
         assert_eq!(figures(&sums(&[(1.0, 7.0), (7.0, 7.0)])), [Some(3.0), Some(18_f64.sqrt()), None, Some(-3.0)]);
+        let tenths = sums(&[(0.1, 0.1); 50]);
+        assert_eq!(figures(&tenths), [Some(0.0), Some(0.0), None, Some(0.0)], "a rounded mean would be no tenth");
         assert_eq!(figures(&sums(&[(1.0, 0.0), (1.0, 2.0)])), [Some(1.0), Some(1.0), Some(0.0), Some(0.0)]);
     }
 
