@@ -5,13 +5,16 @@
 use std::fmt::Write as _;
 
 use super::drift_report::{VersionReport, p_value_text, percent, shown_name};
-use crate::drift::{Categorical, Distribution, FeatureCounts, FeatureReport, Numeric, Thresholds};
+use crate::drift::{Categorical, Distribution, FeatureCounts, FeatureReport, Numeric, PsiMode, Thresholds};
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
 
 /// The drawing of a histogram, in its own units.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 150.0;
+
+/// The width of a column of values in no bucket: of its name.
+const OUTSIDE_WIDTH: f64 = 46.0;
 
 /// The height of a category's row.
 const ROW_HEIGHT: f64 = 22.0;
@@ -21,27 +24,28 @@ const CATEGORIES_DRAWN: usize = 12;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --back: #f6f7f9; --card: #fff; --ink: #1c2330; --soft: #667085; --line: #dfe3ea;
-  --base: #a9b4c6; --live: #2f6fde; --out: #d9730d; --alarm: #c9302c; --calm: #2e7d4f; }
+  --base: #a9b4c6; --live: #2f6fde; --out: #d9730d; --alarm: #c9302c; --on-alarm: #fff; --calm: #2e7d4f; }
 @media (prefers-color-scheme: dark) { :root { --back: #12161d; --card: #1b212b; --ink: #e6e9ef; --soft: #98a2b3; --line: #2d3542;
-  --base: #5b687d; --live: #6ea0ff; --out: #f0954a; --alarm: #ff6b66; --calm: #5fc08a; } }
+  --base: #5b687d; --live: #6ea0ff; --out: #f0954a; --alarm: #ff6b66; --on-alarm: #2a0908; --calm: #5fc08a; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1240px; padding: 28px 24px 60px; background: var(--back); color: var(--ink);
   font: 15px/1.45 system-ui, sans-serif; }
 h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 34px 0 2px; } h3 { font-size: 15px; margin: 0; overflow-wrap: anywhere; }
 p { margin: 2px 0 10px; color: var(--soft); }
 code { font: 0.95em ui-monospace, monospace; color: var(--ink); }
-table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 12px; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 th { border: 0; color: var(--soft); font-weight: 500; font-size: 13px; } th:first-child, td:first-child, td.why, th.why { text-align: left; white-space: normal; }
-td.bar { width: 190px; text-align: left; padding-left: 0; } a { color: inherit; }
+td:first-child { overflow-wrap: anywhere; min-width: 150px; } td.zero { color: var(--soft); }
+td.bar { width: 190px; min-width: 120px; text-align: left; padding-left: 0; } a { color: inherit; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(370px, 1fr)); gap: 16px; margin-top: 18px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px 12px; }
 .card.alarm { border-color: var(--alarm); }
 .top { display: flex; justify-content: space-between; gap: 10px; align-items: baseline; }
 .tag { font-size: 12px; padding: 1px 8px; border-radius: 99px; white-space: nowrap; color: var(--soft); border: 1px solid var(--line); }
-.tag.alarm { color: #fff; background: var(--alarm); border-color: var(--alarm); } .tag.calm { color: var(--calm); border-color: var(--calm); }
-.numbers { color: var(--soft); font-size: 13px; margin: 4px 0 6px; } .numbers b { color: var(--ink); }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
+.tag.alarm { color: var(--on-alarm); background: var(--alarm); border-color: var(--alarm); } .tag.calm { color: var(--calm); border-color: var(--calm); }
+.numbers { color: var(--soft); font-size: 13px; margin: 4px 0 6px; } .numbers b, .numbers .shares { color: var(--ink); }
+svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font: 11px system-ui, sans-serif; } svg text.out { fill: var(--out); }
 .base { fill: var(--base); } .live { fill: var(--live); } .out { fill: var(--out); } .hit { fill: var(--alarm); } .axis { stroke: var(--line); } .limit { stroke: var(--ink); stroke-dasharray: 3 2; }
 .legend span { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 14px; } .legend span:first-child { margin-left: 0; }
 ";
@@ -72,18 +76,21 @@ impl Page<'_> {
             alarms => format!("<span class=\"tag alarm\">{}</span>", counted(alarms as u64, "alarm")),
         };
         let Thresholds { alert_psi, alert_share, false_discovery_rate, mode, .. } = self.thresholds;
+        let mode = match mode {
+            PsiMode::Defined => "PSI is by the defining formula.",
+            PsiMode::Open => "For PSI the first and last bucket are open.",
+        };
         let _ = write!(
             page,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
              <title>Drift</title><style>{STYLE}</style></head>\n<body><h1>Drift {verdict}</h1>\n\
-             <p>{}. An alarm needs a PSI of {alert_psi} or {} of values out of range, unseen or newly missing, and a false discovery \
-             rate of at most {false_discovery_rate}. PSI is in the mode «{}».</p>\n\
+             <p>{}. An alarm needs enough values, a PSI of {alert_psi} or {} of values out of range, unseen or newly missing, and \
+             more than chance: a false discovery rate of at most {false_discovery_rate}. {mode}</p>\n\
              <p class=\"legend\"><span class=\"base\" style=\"background:var(--base)\"></span>baseline\
              <span style=\"background:var(--live)\"></span>live<span style=\"background:var(--out)\"></span>live, in no bucket of the baseline</p>\n",
             marked(self.data),
             percent(*alert_share),
-            mode.name(),
         );
         for (number, version) in self.versions.iter().enumerate() {
             self.version(number, version, &mut page);
@@ -96,7 +103,7 @@ impl Page<'_> {
         let records = counted(version.counts.records, "record");
         let _ = write!(
             page,
-            "<h2>{}</h2>\n<p>{records} against {}</p>\n<table><tr><th>feature<th class=\"bar\"><th>PSI<th>by chance<th>p-value\
+            "<h2>{}</h2>\n<p>{records} against {}</p>\n<div class=\"scroll\"><table><tr><th>feature<th class=\"bar\"><th>PSI<th>by chance<th>p-value\
              <th>out of range<th>unseen<th>missing<th>values<th class=\"why\">alarm</tr>\n",
             marked(&version.title()),
             marked(&version.against()),
@@ -104,7 +111,7 @@ impl Page<'_> {
         for report in &version.reports {
             self.table_row(number, report, page);
         }
-        page.push_str("</table>\n<div class=\"grid\">\n");
+        page.push_str("</table></div>\n<div class=\"grid\">\n");
         for report in &version.reports {
             card(number, version, report, page);
         }
@@ -120,20 +127,25 @@ impl Page<'_> {
             page,
             "<tr><td><a href=\"#f{number}-{}\">{}</a><td class=\"bar\"><svg viewBox=\"0 0 180 12\" role=\"img\" aria-label=\"PSI\">\
              <rect class=\"{class}\" x=\"0\" y=\"2\" width=\"{:.1}\" height=\"8\" rx=\"2\"/><line class=\"limit\" x1=\"90\" y1=\"0\" x2=\"90\" y2=\"12\"/></svg>\
-             <td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td class=\"why\">{}</tr>",
+             <td>{}<td>{}<td>{}{}{}{}<td>{}<td class=\"why\">{}</tr>",
             report.place,
             escaped(&shown_name(report)),
             (psi / most).clamp(0.0, 1.0) * 180.0,
             of(report.measures.map(|measures| format!("{:.4}", measures.psi))),
             of(report.measures.map(|measures| format!("{:.4}", measures.psi_by_chance))),
             of(report.measures.map(|measures| escaped(&p_value_text(measures.p_value)))),
-            escaped(&percent(report.out_of_range)),
-            escaped(&percent(report.unseen)),
-            escaped(&percent(report.missing)),
+            share_cell(report.out_of_range),
+            share_cell(report.unseen),
+            share_cell(report.missing),
             report.n,
             reasons(report),
         );
     }
+}
+
+fn share_cell(share: f64) -> String {
+    let class = if share == 0.0 { " class=\"zero\"" } else { "" };
+    format!("<td{class}>{}", escaped(&percent(share)))
 }
 
 fn reasons(report: &FeatureReport) -> String {
@@ -153,7 +165,7 @@ fn card(number: usize, version: &VersionReport<'_>, report: &FeatureReport, page
         false if report.is_small() => ("", "<span class=\"tag\">too few values</span>".to_owned()),
         false => ("", "<span class=\"tag calm\">calm</span>".to_owned()),
     };
-    let numbers = report.measures.map_or_else(
+    let mut numbers = report.measures.map_or_else(
         || "no value".to_owned(),
         |measures| {
             let ks = measures.ks_statistic.map_or(String::new(), |ks| format!(" · KS {ks:.3}"));
@@ -163,6 +175,7 @@ fn card(number: usize, version: &VersionReport<'_>, report: &FeatureReport, page
             )
         },
     );
+    numbers.push_str(&shares(report, baseline.missing_share));
     let _ = write!(
         page,
         "<div class=\"card{class}\" id=\"f{number}-{}\"><div class=\"top\"><h3>{}</h3>{tag}</div><div class=\"numbers\">{numbers}</div>",
@@ -174,6 +187,22 @@ fn card(number: usize, version: &VersionReport<'_>, report: &FeatureReport, page
         Distribution::Categorical(categorical) => rows(&categorical_pairs(categorical, counts), page),
     }
     page.push_str("</div>\n");
+}
+
+/// A line of the shares that are alarms of their own, of those that are not 0.
+fn shares(report: &FeatureReport, missing_in_training: f64) -> String {
+    let of = |share: f64, what: String| (share > 0.0).then(|| format!("{} {what}", percent(share)));
+    let missing = format!("missing, {} in training", percent(missing_in_training));
+    let shares = [
+        of(report.out_of_range, "out of range".to_owned()),
+        of(report.unseen, "unseen".to_owned()),
+        of(report.missing, missing),
+    ];
+    let shares: Vec<String> = shares.into_iter().flatten().collect();
+    if shares.is_empty() {
+        return String::new();
+    }
+    format!("<br><span class=\"shares\">{}</span>", escaped(&shares.join(" · ")))
 }
 
 fn share(count: u64, total: u64) -> f64 {
@@ -243,50 +272,63 @@ fn said(pair: &Pair) -> String {
     escaped(&format!("{}: baseline {}, live {}", pair.name, percent(pair.base), percent(pair.live)))
 }
 
+/// Where each column of a histogram begins, and how wide it is: those of values in no bucket have room for their names.
+fn columns(pairs: &[Pair]) -> Vec<(f64, f64)> {
+    let outside = pairs.iter().filter(|pair| pair.is_outside).count();
+    let inside_width = (WIDTH - outside as f64 * OUTSIDE_WIDTH) / (pairs.len() - outside).max(1) as f64;
+    let column = |left: &mut f64, pair: &Pair| {
+        let width = if pair.is_outside { OUTSIDE_WIDTH } else { inside_width };
+        *left += width;
+        Some((*left - width, width))
+    };
+    pairs.iter().scan(0.0, column).collect()
+}
+
 /// Bars that stand beside each other.
 fn histogram(pairs: &[Pair], numeric: &Numeric, page: &mut String) {
-    // Above the tallest bar there is room for its share, and for the name of one outside.
-    let (top, bottom) = (26.0, HEIGHT - 18.0);
-    let (most, step) = (greatest(pairs), WIDTH / pairs.len() as f64);
+    // Above the tallest bar there is room for its share.
+    let (top, bottom, words) = (16.0, HEIGHT - 18.0, HEIGHT - 4.0);
+    let (most, columns) = (greatest(pairs), columns(pairs));
     let tallest = pairs.iter().position(|pair| pair.base.max(pair.live) >= most).unwrap_or(0);
+    let centre = |(left, width): (f64, f64)| left + width / 2.0;
     let _ = write!(
         page,
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"histogram\"><text x=\"{:.0}\" y=\"10\" text-anchor=\"middle\">{}</text>",
-        ((tallest as f64 + 0.5) * step).clamp(18.0, WIDTH - 18.0),
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"histogram\"><text x=\"{:.0}\" y=\"11\" text-anchor=\"middle\">{}</text>",
+        centre(columns[tallest]).clamp(22.0, WIDTH - 22.0),
         escaped(&percent(most))
     );
-    for (place, pair) in pairs.iter().enumerate() {
-        let left = place as f64 * step;
-        let bar_width = (step * 0.42).max(0.5);
+    for (pair, (left, width)) in pairs.iter().zip(&columns) {
+        let bar_width = (width * 0.42).max(0.5);
         let _ = write!(page, "<g><title>{}</title>", said(pair));
         for (share, class, shift) in
             [(pair.base, "base", 0.06), (pair.live, if pair.is_outside { "out" } else { "live" }, 0.5)]
         {
             let height = share / most * (bottom - top);
-            let (x, y) = (left + step * shift, bottom - height);
+            let (x, y) = (left + width * shift, bottom - height);
             let _ = write!(
                 page,
                 "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{bar_width:.2}\" height=\"{height:.2}\" rx=\"1\"/>"
             );
         }
         if pair.is_outside {
-            let (x, anchor) = if place == 0 { (left, "start") } else { (left + step, "end") };
-            let y = bottom - pair.live / most * (bottom - top) - 3.0;
-            let _ = write!(page, "<text x=\"{x:.2}\" y=\"{y:.2}\" text-anchor=\"{anchor}\">{}</text>", pair.name);
+            let x = centre((*left, *width));
+            let _ = write!(
+                page,
+                "<text class=\"out\" x=\"{x:.2}\" y=\"{words}\" text-anchor=\"middle\">{}</text>",
+                pair.name
+            );
         }
         page.push_str("</g>");
     }
-    let inside = |place: &usize| !pairs[*place].is_outside;
-    let first = (0..pairs.len()).find(inside).unwrap_or(0) as f64 * step;
-    let last = ((0..pairs.len()).rfind(inside).unwrap_or(0) + 1) as f64 * step;
+    let inside = || pairs.iter().zip(&columns).filter(|(pair, _)| !pair.is_outside).map(|(_, column)| column);
+    let first = inside().next().map_or(0.0, |(left, _)| *left);
+    let last = inside().last().map_or(WIDTH, |(left, width)| left + width);
     let edges = (number(numeric.edges[0]), number(numeric.edges[numeric.edges.len() - 1]));
     let _ = write!(
         page,
-        "<line class=\"axis\" x1=\"0\" y1=\"{bottom}\" x2=\"{WIDTH}\" y2=\"{bottom}\"/><text x=\"{first:.2}\" y=\"{y}\">{}</text>\
-         <text x=\"{last:.2}\" y=\"{y}\" text-anchor=\"end\">{}</text></svg>",
-        edges.0,
-        edges.1,
-        y = HEIGHT - 4.0,
+        "<line class=\"axis\" x1=\"0\" y1=\"{bottom}\" x2=\"{WIDTH}\" y2=\"{bottom}\"/><text x=\"{first:.2}\" y=\"{words}\">{}</text>\
+         <text x=\"{last:.2}\" y=\"{words}\" text-anchor=\"end\">{}</text></svg>",
+        edges.0, edges.1,
     );
 }
 
