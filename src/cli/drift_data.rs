@@ -22,6 +22,7 @@ use super::query_words::range_text;
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, StateFolder, complain, runtime, say};
 use crate::drift::{Kind, RowError, Rows, SourceDigest, Value, visit_values};
+use crate::elastic::target::Target;
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, Purpose};
 use crate::observe::drift::options::DriftOptions;
@@ -238,11 +239,15 @@ fn shipped<'a>(arguments: &DataArguments, pipeline: &Path) -> Result<DataPlace<'
     };
     let condition = Expression::read(text, Purpose::Question).map_err(|error| Failure::new(&error, None))?;
     let respondent = query_source::open(Some(pipeline), arguments.source.as_deref(), arguments.state.data_dir.clone())?;
+    // What becomes visible meanwhile would make the second reading another one.
+    if let Err(gap) = runtime()?.block_on(respondent.refresh(Target::searched)) {
+        say(&format!("note: {gap}"));
+    }
     let now = Utc::now();
     let (from_ms, until_ms) = arguments.range.milliseconds(None, now)?;
     let shadow = if condition.fields().contains(&"stage") { Expression::all() } else { not_shadow()? };
     let condition = condition.and(shadow).at(now);
-    // What comes meanwhile would make the second reading another one.
+    // As would what comes.
     let until_ms = until_ms.or(Some(now.timestamp_millis()));
     let question = Question { condition, from_ms, until_ms, order: Order::NEWEST_FIRST };
     let asked = if text.is_empty() { String::new() } else { format!(", `{text}`") };

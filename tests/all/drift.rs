@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::place::{Ended, Place, pipeline, records, start};
-use crate::support::{Node, provided};
+use crate::support::{Method, Node, provided};
 
 /// The number between 0 and 1 of a place in a sequence without any pattern.
 fn random(number: u64) -> f64 {
@@ -18,7 +18,7 @@ fn random(number: u64) -> f64 {
 }
 
 /// A table of an amount from `low` to `low + 100`, a country, a prediction and a confidence.
-fn table(rows: u64, seed: u64, low: f64) -> String {
+pub(crate) fn table(rows: u64, seed: u64, low: f64) -> String {
     let mut text = "request_id,amount,country,prediction,confidence\n".to_owned();
     for row in 0..rows {
         let of = |column: u64| random((row * 4 + column) ^ (seed << 32));
@@ -30,7 +30,7 @@ fn table(rows: u64, seed: u64, low: f64) -> String {
 }
 
 /// The same rows as records of a version.
-fn as_records(table: &str, version: &str) -> String {
+pub(crate) fn as_records(table: &str, version: &str) -> String {
     let line = |row: &str| {
         let cells: Vec<&str> = row.split(',').collect();
         format!(
@@ -42,7 +42,7 @@ fn as_records(table: &str, version: &str) -> String {
 }
 
 /// A place with `train.csv`, and `b.json` of it for version 1.
-fn trained() -> Place {
+pub(crate) fn trained() -> Place {
     let place = Place::new(&pipeline("{ store: {} }"));
     write(&place, "train.csv", table(10_000, 1, 0.0));
     let ended = run(&place, "baseline train.csv -o b.json --model-version 1");
@@ -50,17 +50,17 @@ fn trained() -> Place {
     place
 }
 
-fn write(place: &Place, name: &str, text: impl AsRef<[u8]>) {
+pub(crate) fn write(place: &Place, name: &str, text: impl AsRef<[u8]>) {
     fs::write(place.path(name), text).unwrap();
 }
 
 /// Runs a command line without quotes.
-fn run(place: &Place, line: &str) -> Ended {
+pub(crate) fn run(place: &Place, line: &str) -> Ended {
     start(place.inferlog(&line.split(' ').collect::<Vec<_>>())).wait()
 }
 
 /// Runs a command line, which has to end so and say this on one of its outputs.
-fn check(place: &Place, line: &str, code: i32, words: &[&str]) {
+pub(crate) fn check(place: &Place, line: &str, code: i32, words: &[&str]) {
     let ended = run(place, line);
     assert_eq!(ended.code, Some(code), "{line}: {ended:?}");
     let said = format!("{}{}", ended.stdout, ended.stderr);
@@ -119,6 +119,34 @@ fn it_ends_with_what_was_found() {
     ] {
         check(&place, &line, code, words);
     }
+}
+
+/// What is on the terminal, to the letter: the greatest PSI first, with its bar.
+#[test]
+fn a_table_has_the_greatest_psi_first() {
+    let place = trained();
+    let moved = table(1_000, 3, 40.0).replace(",US,", ",GB,").replacen(",DE,", ",,", 100);
+    write(&place, "moved.ndjson", as_records(&moved, "1").replace("\"country\":\"\"", "\"country\":null"));
+    write(&place, "few.ndjson", as_records(&table(60, 4, 0.0), "2"));
+    let ended = run(&place, "drift --baseline b.json moved.ndjson few.ndjson");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let expected = "\
+version `1`: 1000 records against its own baseline of 10000 rows
+feature       psi                            by chance  p-value  out of range  unseen  missing  values  alarm
+amount        6.3788  ████████████████████▸  0.0099     < 1e-16  39.6 %        0 %     0 %      1000    distribution, out of range
+country       5.6966  ████████████████████▸  0.0024     < 1e-16  0 %           36.9 %  10.0 %   900     distribution, unseen, missing
+(confidence)  0.0171  █                      0.0099     0.174    0 %           0 %     0 %      1000
+(prediction)  0.0015                         0.0011     0.247    0 %           0 %     0 %      1000
+
+version `2`: 60 records against the fallback, the baseline of version `1` of 10000 rows
+feature       psi             by chance  p-value  out of range  unseen  missing  values  alarm
+amount        0.1269  ██████  0.1923     1.000    0 %           0 %     0 %      60      too few values, 500 are needed
+(confidence)  0.1168  ██████  0.1925     1.000    0 %           0 %     0 %      60      too few values, 500 are needed
+(prediction)  0.0466  ██      0.0200     0.155    0 %           0 %     0 %      60      too few values, 500 are needed
+country       0.0100          0.0344     0.737    0 %           0 %     0 %      60      too few values, 500 are needed
+
+";
+    assert_eq!(ended.stdout, expected);
 }
 
 #[test]
@@ -257,6 +285,69 @@ fn what_a_pipeline_has_shipped_is_data_too() {
     check(&place, &format!("baseline {shipped} --to 2020-01-01 -o c.json"), 2, &["there is no row to count"]);
 }
 
+/// The baselines of a file in an order of their own, without what says where they are from, and their means and deviations apart:
+/// these are sums of floats, whose last digits are by the order of the rows.
+fn counted_baselines(place: &Place, name: &str) -> (Vec<Value>, Vec<f64>) {
+    let mut file: Value = serde_json::from_str(&fs::read_to_string(place.path(name)).unwrap()).unwrap();
+    let baselines = file["baselines"].as_array_mut().unwrap();
+    baselines.sort_by_key(|baseline| baseline["model_version"].to_string());
+    let mut moments = Vec::new();
+    for baseline in &mut *baselines {
+        let sources = baseline["sources"].take();
+        assert_eq!(sources[0]["sha256"].as_str().map(str::len), Some(64), "{name}: {sources}");
+        for feature in baseline["features"].as_array_mut().unwrap() {
+            moments.extend(["mean", "deviation"].iter().filter_map(|moment| feature.get_mut(moment)?.take().as_f64()));
+        }
+    }
+    (std::mem::take(baselines), moments)
+}
+
+/// By query and range, of both kinds of edges, and to the last count.
+#[tokio::test]
+async fn a_baseline_of_what_elasticsearch_holds_is_that_of_the_store_and_of_the_file() {
+    let test = "a_baseline_of_what_elasticsearch_holds_is_that_of_the_store_and_of_the_file";
+    let Some(node) = Node::plain(test) else { return };
+    let streams = ["logs-ml.inference-trained", "metrics-ml.pipeline-trained"];
+    for stream in streams {
+        node.forget(stream).await;
+    }
+    let elasticsearch =
+        format!("elasticsearch: {{ hosts: [\"{}\"], data_stream: {} }}", node.options.hosts[0], streams[0]);
+    let place = Place::new(&pipeline(&format!("[store, {{ {elasticsearch} }}]")));
+    check(&place, "setup apply p.yaml", 0, &[]);
+    place.append(records(0..3_000));
+    place.run_once_to(0);
+    // 50 records a second from midnight on.
+    let is_asked = |line: &&str| line.contains("\"country\": \"DE\"");
+    let lines: String = records(500..2_500).lines().filter(is_asked).map(|line| format!("{line}\n")).collect();
+    assert!((400..600).contains(&lines.lines().count()), "{} lines", lines.lines().count());
+    write(&place, "asked.ndjson", lines);
+    let range = "--from 2026-11-23T00:00:10Z --to 2026-11-23T00:00:50Z";
+    for edges in ["equal-width", "quantile"] {
+        let options = format!("--edges {edges} --fallback anomaly-3.2.1");
+        check(&place, &format!("baseline asked.ndjson {options} -o file.json"), 0, &[]);
+        let (baselines, moments) = counted_baselines(&place, "file.json");
+        assert_eq!((baselines.len(), moments.len()), (3, 3 * 2 * 4), "three versions of four numbers");
+        for sink in ["store", "elasticsearch"] {
+            let shipped = "--pipeline p.yaml --data-dir data --source";
+            check(
+                &place,
+                &format!("baseline {shipped} {sink} {range} {options} features.country:DE -o b.json"),
+                0,
+                &[],
+            );
+            let (found, found_moments) = counted_baselines(&place, "b.json");
+            assert_eq!(found, baselines, "{sink}, {edges}");
+            for (one, other) in found_moments.iter().zip(&moments) {
+                assert!((one - other).abs() <= 1e-12 * other.abs(), "{sink}, {edges}: {one} and {other}");
+            }
+        }
+    }
+    for stream in streams {
+        node.forget(stream).await;
+    }
+}
+
 /// A pipeline that observes drift in windows of 500 records a version, with this sink.
 fn observing(sink: &str) -> String {
     let observe = "observe:\n  - drift: { baseline: b.json, window: { records: 500 } }\nsink:";
@@ -292,6 +383,17 @@ fn windows_of_a_pipeline_add_up_to_its_records() {
     check(&place, "drift --pipeline p.yaml --data-dir data --to 2020-01-01", 2, &["no document of a window"]);
 }
 
+/// Gives the documents of this machine the name of another: a process cannot choose its host's name.
+async fn name_host(node: &Node, stream: &str, name: &str) {
+    node.ask(Method::Post, &format!("{stream}/_refresh"), "").await;
+    let body = format!(
+        r#"{{"query":{{"bool":{{"must_not":{{"prefix":{{"host.name":"replica-"}}}}}}}},
+            "script":{{"source":"ctx._source['host.name']=params.name","params":{{"name":"{name}"}}}}}}"#
+    );
+    let (status, answer) = node.ask(Method::Post, &format!("{stream}/_update_by_query?refresh=true"), &body).await;
+    assert!(status == 200 && answer["updated"].as_u64().is_some_and(|updated| updated > 0), "{answer}");
+}
+
 #[tokio::test]
 async fn windows_of_three_replicas_add_up_in_elasticsearch() {
     let Some(node) = Node::plain("windows_of_three_replicas_add_up_in_elasticsearch") else { return };
@@ -312,18 +414,29 @@ async fn windows_of_three_replicas_add_up_in_elasticsearch() {
     write(&all, "union.ndjson", records(3_000..12_000));
     all.set_pipeline(&observing(&sink));
     check(&all, "setup apply p.yaml", 0, &[]);
-    for replica in 0..3 {
+    // Of different sizes, whose last windows are shorter.
+    for (replica, range) in [3_000..4_100, 4_100..7_000, 7_000..12_000].into_iter().enumerate() {
         let place = Place::new(&observing(&sink).replacen("files: {", &format!("id: replica-{replica}, files: {{"), 1));
         fs::copy(all.path("b.json"), place.path("b.json")).unwrap();
-        let first = 3_000 + replica * 3_000;
-        place.append(records(first..first + 3_000));
+        place.append(records(range));
         place.run_once_to(0);
+        name_host(&node, &streams[1], &format!("replica-{replica}")).await;
     }
-    let merged = run(&all, "drift --pipeline p.yaml --data-dir data --format json");
+    let merged = run(&all, "drift --pipeline p.yaml --data-dir data --last 3650d --format json");
     let union = run(&all, "drift --baseline b.json union.ndjson --format json");
     assert_eq!((merged.code, union.code), (Some(0), Some(0)), "{merged:?} {union:?}");
     assert_eq!(measured(&merged), measured(&union), "{merged:?}");
-    assert!(merged.stderr.contains(" documents of 1 host"), "{merged:?}");
+    assert!(merged.stderr.contains(" documents of 3 hosts: replica-0, replica-1, replica-2"), "{merged:?}");
+    // The windows that have ended when record 4,100 came: those of the first replica.
+    let first = run(&all, "drift --pipeline p.yaml --data-dir data --to 2026-11-23T00:01:22.001Z --format json");
+    write(&all, "first.ndjson", records(3_000..4_100));
+    assert_eq!(
+        measured(&first),
+        measured(&run(&all, "drift --baseline b.json first.ndjson --format json")),
+        "{first:?}"
+    );
+    assert!(first.stderr.contains(" documents of 1 host: replica-0"), "{first:?}");
+    check(&all, "drift --pipeline p.yaml --data-dir data --to 2020-01-01", 2, &["no document of a window"]);
     for stream in &streams {
         node.forget(stream).await;
     }
@@ -348,13 +461,28 @@ fn the_numbers_are_numpys() {
     println!("{said}");
 }
 
-/// A page of two versions, one of which has drifted, and of a feature with a name that is markup.
+/// A page that says how wide the page of drift is in windows of some widths: `1200:1200 700:690 …`.
+const MEASURED: &str = "<!doctype html><body><script>
+const widths = [1200, 700, 420], found = [];
+for (const width of widths) {
+  const frame = document.createElement('iframe');
+  frame.src = 'page.html'; frame.width = width; frame.height = 900; frame.style.border = 0;
+  frame.onload = () => found.push(width + ':' + frame.contentDocument.documentElement.scrollWidth);
+  document.body.append(frame);
+}
+onload = () => { document.title = found.sort().join(' '); };
+</script></body>";
+
+/// A page of two versions, one of which has drifted, of a feature with a name that is markup and one whose name is long.
 #[test]
 fn a_browser_shows_the_page() {
     let Some(chromium) = provided("INFERLOG_TEST_CHROMIUM", "a_browser_shows_the_page") else { return };
     let place = trained();
     let hostile = "<img src=http://127.0.0.1:9/x onerror=document.title='no'>";
-    let rename = |text: String| text.replace("\"amount\"", &format!("\"{hostile}\""));
+    let rename = |text: String| {
+        let text = text.replace("\"amount\"", &format!("\"{hostile}\""));
+        text.replace("\"country\"", &format!("\"{}\"", "c".repeat(90)))
+    };
     write(&place, "train.ndjson", rename(as_records(&table(5_000, 1, 0.0), "1")));
     write(
         &place,
@@ -363,25 +491,46 @@ fn a_browser_shows_the_page() {
     );
     check(&place, "baseline train.ndjson -o b.json", 0, &[]);
     check(&place, "drift --baseline b.json live.ndjson --html page.html", 1, &["the page is `page.html`"]);
-    let browse = |arguments: &[&str]| {
+    write(&place, "measured.html", MEASURED);
+    let browse = |page: &str, arguments: &[&str]| {
         let mut command = Command::new(&chromium);
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr"]);
         command.arg(format!("--user-data-dir={}", place.path("browser").display())).env("HOME", place.path(""));
         command.args(["--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1200,900"]).args(arguments);
-        let output = command.arg(format!("file://{}", place.path("page.html").display())).output().unwrap();
+        let output = command.arg(format!("file://{}", place.path(page).display())).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!errors.contains("CONSOLE"), "the browser complains of the page: {errors}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let page = browse(&["--dump-dom"]);
-    assert_eq!(page.matches("class=\"card").count(), 8, "a card a version and feature");
-    assert_eq!(page.matches("class=\"card alarm\"").count(), 1);
-    assert!(page.contains("<title>Drift</title>") && !page.contains("<img"), "markup in a name is text");
-    assert!(page.contains("above: baseline 0 %, live 4"), "a bar says what it is");
-    assert!(!page.contains("NaN"), "every bar has a place");
+    let page = browse("page.html", &["--dump-dom"]);
+    for (what, count) in [
+        ("class=\"card\"", 7),
+        ("class=\"card alarm\"", 1),
+        ("<td class=\"bar\">", 8),
+        // Of twice the threshold and more, as the bar of a table is long.
+        ("width=\"180.0\" height=\"8\"", 1),
+        ("aria-label=\"histogram\"", 4),
+        ("aria-label=\"categories\"", 4),
+        (">1 alarm</span>", 1),
+        ("<img", 0),
+        ("NaN", 0),
+        ("default-src 'none'", 1),
+        ("<title>Drift</title>", 1),
+        // A column of values in no bucket has its name below it.
+        (">above</text>", 1),
+        ("% out of range</span>", 1),
+    ] {
+        assert_eq!(page.matches(what).count(), count, "`{what}` in {page}");
+    }
+    // A bar says what it is, and is as high as that: there is none of training above training's range.
+    let above = page.split("<title>above: baseline 0 %, live 4").nth(1).unwrap().split("</g>").next().unwrap();
+    let bar = |class: &str| above.split(&format!("class=\"{class}\"")).nth(1).unwrap().split('>').next().unwrap();
+    assert!(bar("base").contains("height=\"0.00\"") && !bar("out").contains("height=\"0.00\""), "{above}");
+    let measured = browse("measured.html", &["--allow-file-access-from-files", "--dump-dom"]);
+    assert!(measured.contains("<title>1200:1200 420:420 700:700</title>"), "wider than its window: {measured}");
     let picture = place.path("page.png");
-    browse(&[&format!("--screenshot={}", picture.display())]);
+    browse("page.html", &[&format!("--screenshot={}", picture.display())]);
     let picture = fs::read(picture).unwrap();
     assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "{} bytes: an empty picture", picture.len());
 }

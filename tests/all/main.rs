@@ -14,6 +14,7 @@ mod demo;
 mod disk;
 mod documents;
 mod drift;
+mod drift_data;
 mod elasticsearch;
 mod elasticsearch_faults;
 mod elasticsearch_load;
