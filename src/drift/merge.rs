@@ -155,7 +155,8 @@ mod tests {
                     other => Slot::Bucket(other % 3),
                 };
                 let country = if record % 11 == 0 { Slot::Unseen } else { Slot::Bucket(record % 2) };
-                let slots = [amount, country, Slot::Bucket(record % 2), Slot::Bucket(1)];
+                let with_values = [amount, country, Slot::Bucket(record % 2), Slot::Bucket(1)];
+                let slots = if record % 13 == 0 { [Slot::Missing; 4] } else { with_values };
                 counts.add(&slots);
                 union.add(&slots);
             }

@@ -3,6 +3,8 @@
 //! `--long` simulates 10,000 windows for each row of the table in `docs/drift.md`, otherwise 200. One seed, so that the
 //! result is always the same.
 
+use std::io::Write as _;
+
 use super::edges::{equal_width, quantile, slot};
 use super::{
     Baseline, Distribution, EdgesKind, FeatureBaseline, FeatureCounts, Kind, Numeric, Thresholds, WindowCounts, measure,
@@ -11,6 +13,8 @@ use super::{
 const SEED: u64 = 20_261_126;
 
 const TRAINED: usize = 10_000;
+
+const WINDOWS_LONG: usize = 10_000;
 
 /// A normal variable (Box and Muller).
 fn normal(random: &mut fastrand::Rng) -> f64 {
@@ -95,17 +99,20 @@ fn simulate(edges_kind: EdgesKind, n: usize, shift: Shift, windows: usize) -> Ro
 }
 
 fn windows() -> usize {
-    if std::env::var_os("INFERLOG_TEST_LONG").is_some() { 10_000 } else { 200 }
+    if std::env::var_os("INFERLOG_TEST_LONG").is_some() { WINDOWS_LONG } else { 200 }
 }
 
-/// The rows, printed for the table of the documents.
+/// The rows; of 10,000 windows they are printed past the capture of output: they are the table of the documents.
 fn rows(shift: Shift, sizes: &[usize]) -> Vec<(EdgesKind, usize, Row)> {
     let both = [EdgesKind::EqualWidth, EdgesKind::Quantile];
     let cases = both.iter().flat_map(|kind| sizes.iter().map(|n| (*kind, *n)));
     let mut rows = Vec::new();
     for (kind, n) in cases {
         let row = simulate(kind, n, shift, windows());
-        println!("{} n={n} {shift:?}: {row:?}", kind.name());
+        if windows() == WINDOWS_LONG {
+            let line = format!("{} n={n} {shift:?}: {row:?}\n", kind.name());
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
+        }
         rows.push((kind, n, row));
     }
     rows

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::numbered::report;
 use crate::place::{Ended, Place, pipeline, records, start};
 use crate::support::{Method, Node, provided};
 
@@ -83,6 +84,7 @@ fn it_ends_with_what_was_found() {
     write(&place, "other.csv", "x,y\n1,2\n3,4\n");
     write(&place, "own.ndjson", as_records(&table(1_000, 5, 0.0), "1"));
     write(&place, "next.ndjson", as_records(&table(1_000, 6, 0.0), "2"));
+    write(&place, "few.ndjson", as_records(&table(100, 4, 0.0), "2"));
     let dirty = format!("started\n{{\"event\":\"ready\"}}\n{}", as_records(&table(1_000, 7, 0.0), "1"));
     write(&place, "dirty.log", dirty);
     let strict = fs::read_to_string(place.path("b.json")).unwrap().replace("\"fallback\": true", "\"fallback\": false");
@@ -99,6 +101,13 @@ fn it_ends_with_what_was_found() {
         (of("own.ndjson"), 0, &["version `1`: 1000 records against its own baseline of 10000 rows"]),
         (of("next.ndjson"), 0, &["against the fallback, the baseline of version `1`"]),
         (
+            of("own.ndjson few.ndjson"),
+            0,
+            &[
+                "no drift: 8 distributions over 1100 records in `own.ndjson`, `few.ndjson`; 4 had too few values for an alarm",
+            ],
+        ),
+        (
             of("dirty.log"),
             0,
             &["1 record without features", "1 line that are no JSON objects, the first of them `dirty.log`, line 1"],
@@ -113,7 +122,10 @@ fn it_ends_with_what_was_found() {
         (
             "drift --baseline strict.json own.ndjson next.ndjson".to_owned(),
             2,
-            &["nothing alarms, but 1 model version could not be measured"],
+            &[
+                "not measured: 1000 rows of version `2`, which has no baseline here, and there is no fallback",
+                "nothing alarms, but 1 model version could not be measured",
+            ],
         ),
         ("drift --baseline strict.json next.ndjson".to_owned(), 2, &["no row that could be measured"]),
     ] {
@@ -315,7 +327,10 @@ async fn a_baseline_of_what_elasticsearch_holds_is_that_of_the_store_and_of_the_
         format!("elasticsearch: {{ hosts: [\"{}\"], data_stream: {} }}", node.options.hosts[0], streams[0]);
     let place = Place::new(&pipeline(&format!("[store, {{ {elasticsearch} }}]")));
     check(&place, "setup apply p.yaml", 0, &[]);
-    place.append(records(0..3_000));
+    place.append(records(0..1));
+    place.run_once_to(0);
+    never_refresh(&node, streams[0]).await;
+    place.append(records(1..3_000));
     place.run_once_to(0);
     // 50 records a second from midnight on.
     let is_asked = |line: &&str| line.contains("\"country\": \"DE\"");
@@ -383,6 +398,13 @@ fn windows_of_a_pipeline_add_up_to_its_records() {
     check(&place, "drift --pipeline p.yaml --data-dir data --to 2020-01-01", 2, &["no document of a window"]);
 }
 
+/// From now on nothing becomes visible there by itself.
+async fn never_refresh(node: &Node, stream: &str) {
+    let (status, answer) =
+        node.ask(Method::Put, &format!("{stream}/_settings"), r#"{"index":{"refresh_interval":"-1"}}"#).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
 /// Gives the documents of this machine the name of another: a process cannot choose its host's name.
 async fn name_host(node: &Node, stream: &str, name: &str) {
     node.ask(Method::Post, &format!("{stream}/_refresh"), "").await;
@@ -411,7 +433,7 @@ async fn windows_of_three_replicas_add_up_in_elasticsearch() {
     let all = Place::new(&pipeline("{ store: {} }"));
     write(&all, "train.ndjson", records(0..3_000));
     check(&all, "baseline train.ndjson -o b.json", 0, &[]);
-    write(&all, "union.ndjson", records(3_000..12_000));
+    write(&all, "union.ndjson", records(3_000..12_500));
     all.set_pipeline(&observing(&sink));
     check(&all, "setup apply p.yaml", 0, &[]);
     // Of different sizes, whose last windows are shorter.
@@ -422,11 +444,16 @@ async fn windows_of_three_replicas_add_up_in_elasticsearch() {
         place.run_once_to(0);
         name_host(&node, &streams[1], &format!("replica-{replica}")).await;
     }
+    never_refresh(&node, &streams[1]).await;
+    let last = Place::new(&observing(&sink));
+    fs::copy(all.path("b.json"), last.path("b.json")).unwrap();
+    last.append(records(12_000..12_500));
+    last.run_once_to(0);
     let merged = run(&all, "drift --pipeline p.yaml --data-dir data --last 3650d --format json");
     let union = run(&all, "drift --baseline b.json union.ndjson --format json");
     assert_eq!((merged.code, union.code), (Some(0), Some(0)), "{merged:?} {union:?}");
     assert_eq!(measured(&merged), measured(&union), "{merged:?}");
-    assert!(merged.stderr.contains(" documents of 3 hosts: replica-0, replica-1, replica-2"), "{merged:?}");
+    assert!(merged.stderr.contains(" documents of 4 hosts: "), "{merged:?}");
     // The windows that have ended when record 4,100 came: those of the first replica.
     let first = run(&all, "drift --pipeline p.yaml --data-dir data --to 2026-11-23T00:01:22.001Z --format json");
     write(&all, "first.ndjson", records(3_000..4_100));
@@ -458,7 +485,7 @@ fn the_numbers_are_numpys() {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let cases: u64 = said.split(" values of PSI").next().unwrap().parse().unwrap();
     assert!(cases >= 140, "{said}");
-    println!("{said}");
+    report(said.trim_end());
 }
 
 /// A page that says how wide the page of drift is in windows of some widths: `1200:1200 700:690 …`.
@@ -522,6 +549,14 @@ fn a_browser_shows_the_page() {
         ("% out of range</span>", 1),
     ] {
         assert_eq!(page.matches(what).count(), count, "`{what}` in {page}");
+    }
+    // A bar is as long as PSI is great, 180 at twice the threshold.
+    for row in page.split("<td class=\"bar\">").skip(1) {
+        let after = |words: &str| -> f64 {
+            row.split(words).nth(1).unwrap().split(['"', '<']).next().unwrap().parse().unwrap()
+        };
+        let (length, psi) = (after("width=\""), after("</svg></td><td>"));
+        assert!((length - (psi / 0.4).min(1.0) * 180.0).abs() < 0.1, "{length} for {psi}");
     }
     // A bar says what it is, and is as high as that: there is none of training above training's range.
     let above = page.split("<title>above: baseline 0 %, live 4").nth(1).unwrap().split("</g>").next().unwrap();

@@ -1,6 +1,8 @@
 //! What `inferlog baseline` and `inferlog drift` read: which columns and members are features, which rows are counted, and what is
 //! said of the rest.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::drift::{as_records, check, run, table, trained, write};
@@ -87,6 +89,7 @@ fn members_below_features_are_features() {
                   {\"features\":{\"card\":{\"age\":2},\"b\":null},\"x\":5}\n{\"event\":\"ready\"}\n";
     let both = &["card.age numeric [1,1]", "b categorical {\"true\":1} 1 missing"];
     let empty = "passed over: 1 record without features, prediction and confidence";
+    check_baseline("a.ndjson", &format!("\u{feff}{nested}"), "--model-version 1", both, &[empty]);
     for (name, options, expected, words) in [
         ("a.ndjson", "--model-version 1", &both[..], &[empty][..]),
         // What begins with a brace is no table.
@@ -148,8 +151,37 @@ fn thresholds_are_those_that_are_typed_else_those_of_the_pipeline() {
         check(&place, &of(""), code, &[words]);
         check(&place, &of(" --alert-psi 0.2 --alert-share 0.05 --min-sample 500"), 1, &["drift: 1 of 4"]);
     }
+    for (mode, word) in [("", "\"mode\":\"defined\""), (" --mode open", "\"mode\":\"open\"")] {
+        check(&place, &format!("drift --baseline b.json moved.ndjson --format json{mode}"), 1, &[word]);
+    }
     let windows = "drift --pipeline p.yaml --data-dir data";
     for option in ["--model-version 1", "--model-name fraud", "--ignore amount"] {
         check(&place, &format!("{windows} {option}"), 2, &["windows were counted as they are"]);
+    }
+}
+
+/// A file that is another when it is read again makes no baseline. Both are pipes, so that what is read is what is given.
+#[test]
+fn data_that_change_while_they_are_read_are_refused() {
+    for (again, code, words) in
+        [("a\n2\n1\n", 0, "written to `b.json`"), ("a\n1\n1\n", 2, "`a.csv`, `c.csv` changed while it was read")]
+    {
+        let place = Place::new(&pipeline("{ store: {} }"));
+        let pipes = ["a.csv", "c.csv"].map(|name| place.path(name));
+        let made = Command::new("mkfifo").args(&pipes).status().unwrap();
+        assert!(made.success());
+        // Opening a pipe waits for its reader, so that one is not given again before it was read to its end.
+        let first = if code == 0 { again } else { "a\n2\n1\n" };
+        let texts = [
+            (pipes[0].clone(), first),
+            (pipes[1].clone(), "a\n3\n"),
+            (pipes[0].clone(), again),
+            (pipes[1].clone(), "a\n3\n"),
+        ];
+        let writer =
+            std::thread::spawn(move || texts.iter().for_each(|(pipe, text)| std::fs::write(pipe, text).unwrap()));
+        check(&place, "baseline a.csv c.csv -o b.json", code, &[words]);
+        writer.join().unwrap();
+        assert_eq!(place.path("b.json").exists(), code == 0);
     }
 }
