@@ -92,6 +92,8 @@ pub struct Counters {
     pub observe_late_records_total: Counter,
     /// Inferences whose drift was not measured, for want of a baseline.
     pub observe_unmeasured_records_total: Counter,
+    /// Inferences without `request_id` or prediction, which no label can be joined with.
+    pub observe_unjoinable_records_total: Counter,
     /// Records that look like inferences, and that observers do not count as such.
     pub observe_passed_over_total: Counter,
     labelled: LabelledFamilies,
@@ -298,7 +300,7 @@ impl Counters {
 }
 
 /// The counters that have no label beside the pipeline.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     ("inferlog_source_read_lines", "Lines read"),
     ("inferlog_source_read_bytes", "Bytes read"),
     ("inferlog_source_unreadable_files", "Files and folders that could not be read"),
@@ -312,6 +314,10 @@ const COUNTERS: [(&str, &str); 16] = [
     ("inferlog_observe_passed_over", "Records that look like inferences and are not counted"),
     ("inferlog_observe_late_records", "Records of a window of drift that was over, counted in the open one"),
     ("inferlog_observe_unmeasured_records", "Inferences whose drift was not measured for want of a baseline"),
+    (
+        "inferlog_observe_unjoinable_records",
+        "Inferences without `request_id` or prediction, which no label can be joined with",
+    ),
     ("inferlog_delivery_requests", "Requests sent to sinks"),
     ("inferlog_dead_letter_discarded_entries", "Entries that a full dead letter dropped, as chosen"),
     ("inferlog_checkpoint_saves", "Checkpoints written"),
@@ -345,6 +351,7 @@ impl Telemetry {
             observe_passed_over_total,
             observe_late_records_total,
             observe_unmeasured_records_total,
+            observe_unjoinable_records_total,
             delivery_requests_total,
             dead_letter_discarded_entries_total,
             checkpoint_saves_total,
@@ -391,6 +398,7 @@ impl Telemetry {
             observe_passed_over_total,
             observe_late_records_total,
             observe_unmeasured_records_total,
+            observe_unjoinable_records_total,
             labelled: self.labelled_families(),
             sink: self.sink_families(),
             settled: self.settled_families(),

@@ -99,6 +99,9 @@ fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
                     if is_there && pipeline.drift().is_some() {
                         findings.extend(runtime.block_on(sink.examine_drift()));
                     }
+                    if is_there && pipeline.ground_truth().is_some() {
+                        findings.extend(runtime.block_on(sink.examine_outcomes()));
+                    }
                     counts.add(say_findings(&place, findings));
                 }
                 None => say(&format!("{place} is on this machine: there is nobody to connect to")),

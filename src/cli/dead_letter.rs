@@ -13,8 +13,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::{
-    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load, named, print, print_table, say,
-    start_log,
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load_with_labels, named, print, print_table,
+    say, start_log,
 };
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
@@ -312,7 +312,7 @@ fn replay(arguments: Replay) -> Result<(), Failure> {
         Some(name) if paths.is_empty() && pipeline_file::recall(&data_dir, name).is_some() => vec![PathBuf::from(name)],
         _ => paths,
     };
-    let mut pipelines = load(&named::pipeline_files(&paths, &data_dir)?)?;
+    let mut pipelines = load_with_labels(&named::pipeline_files(&paths, &data_dir)?)?;
     if let Some(name) = &filter.pipeline {
         pipelines.retain(|pipeline| pipeline.name == *name);
         if pipelines.is_empty() {

@@ -13,7 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::run::{Listen, bind, limits, listen, serve};
 use super::{
-    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load, print, print_table, runtime, say, start_log,
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, print, print_table, runtime, say,
+    start_log,
 };
 use crate::config::model::Pipeline;
 use crate::demo::writers::{Traffic, Writers};
@@ -140,7 +141,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let lock = lock(&state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
     let folders = Folders::new(data_dir, traffic).map_err(|error| Failure::new(&error, None))?;
     drop(lock);
-    let pipelines = load(&[folders.files.join("demo.yaml")])?;
+    let pipelines = load_with_labels(&[folders.files.join("demo.yaml")])?;
     let runtime = runtime()?;
     let started = Instant::now();
     let shown = runtime.block_on(show(&pipelines, &folders, traffic, listen));

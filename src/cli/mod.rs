@@ -156,6 +156,12 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Failure> {
     })
 }
 
+/// The same, with the pipelines that read the labels of those: each before the one that it is for.
+fn load_with_labels(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Failure> {
+    let with_labels = |pipeline: Pipeline| pipeline.labels().into_iter().chain([pipeline]);
+    Ok(load(paths)?.into_iter().flat_map(with_labels).collect())
+}
+
 /// One runtime on this thread: deliveries wait for the network, they do not compute.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(&error, None))

@@ -39,7 +39,7 @@ pub(super) struct Respondent {
 pub(super) fn open(file: Option<&Path>, wanted: Option<&str>, flag: Option<PathBuf>) -> Result<Respondent, Failure> {
     let data_dir = data_dir(flag);
     match file {
-        Some(file) => of_pipeline(&named::pipeline_file(file, &data_dir)?, wanted, &data_dir),
+        Some(file) => of_pipeline(file, &named::pipeline_file(file, &data_dir)?, wanted, &data_dir),
         None if wanted.is_some_and(|wanted| wanted != "store") => {
             let what = wanted.filter(|wanted| *wanted == "elasticsearch").map_or("sink", |_| "Elasticsearch");
             complain(&format!("which {what}?"), Some("name the pipeline that ships into it: `--pipeline FILE|NAME`"));
@@ -53,12 +53,15 @@ pub(super) fn open(file: Option<&Path>, wanted: Option<&str>, flag: Option<PathB
     }
 }
 
-fn of_pipeline(file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Respondent, Failure> {
+/// `typed`: what the user named the file by.
+fn of_pipeline(typed: &Path, file: &Path, wanted: Option<&str>, data_dir: &Path) -> Result<Respondent, Failure> {
     let mut pipelines = load(&[file.to_owned()])?;
     let (Some(pipeline), true) = (pipelines.pop(), pipelines.is_empty()) else {
         complain(&format!("`{}` is not one pipeline", file.display()), Some("name one file, not a folder"));
         return Err(Failure(COULD_NOT_LOOK));
     };
+    let labels = pipeline.labels().filter(|labels| typed.to_str() == Some(&*labels.name));
+    let pipeline = labels.unwrap_or(pipeline);
     let options = match sink_of(&pipeline, wanted)? {
         SinkChoice::Store(store) => {
             let path = store_path(data_dir, &pipeline.name, store);

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, NOT_SO, StateFolder, TableFormat, load, named, print, print_table, runtime, say, start_log};
+use super::{
+    Failure, NOT_SO, StateFolder, TableFormat, load_with_labels, named, print, print_table, runtime, say, start_log,
+};
 use crate::config::model::SinkOptions;
 use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, Scope, reconcile};
 use crate::state::folder::data_dir;
@@ -34,7 +36,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
     let data_dir = data_dir(arguments.state.data_dir);
-    let pipelines = load(&named::pipeline_files(&arguments.paths, &data_dir)?)?;
+    let pipelines = load_with_labels(&named::pipeline_files(&arguments.paths, &data_dir)?)?;
     let runtime = runtime()?;
     let scope = if arguments.up_to_committed { Scope::Committed } else { Scope::Matching };
     let mut is_complete = true;

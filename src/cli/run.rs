@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, runtime, say, start_log};
 use crate::config::changes::{Change, Files};
 use crate::config::model::Pipeline;
 use crate::enrich::Action;
@@ -64,7 +64,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("info");
-    let pipelines = load(&arguments.paths)?;
+    let pipelines = load_with_labels(&arguments.paths)?;
     let data_dir = data_dir(arguments.state.data_dir);
     let runtime = runtime()?;
     let files = Files::now(&arguments.paths);

@@ -47,6 +47,7 @@ pub fn load_with(paths: &[PathBuf], environment: &Environment<'_>) -> Result<Vec
         }
     }
     check_names(&files, &mut problems);
+    check_labels(&pipelines, &mut problems);
     check_stores(&pipelines, &mut problems);
     check_value_buckets(&pipelines, &mut problems);
     match problems.is_empty() {
@@ -228,6 +229,17 @@ fn check_names(files: &[PathBuf], problems: &mut Vec<Problem>) {
             let message = format!("this pipeline has the same name as `{}`", other.display());
             let hint = "a pipeline's name is its file's name without its end: rename one of the two".to_owned();
             problems.push(Problem::of_path(file, message, Some(hint)));
+        }
+    }
+}
+
+/// The pipeline that reads labels is named after the one which they are for.
+fn check_labels(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
+    let names = pipelines.iter().filter_map(Pipeline::labels).map(|labels| labels.name);
+    for name in names {
+        if let Some(other) = pipelines.iter().find(|other| other.name == name) {
+            let message = format!("the pipeline that reads labels would have the same name, `{name}`");
+            problems.push(Problem::of_path(&other.path, message, Some("rename this file".to_owned())));
         }
     }
 }

@@ -9,6 +9,7 @@ mod drift;
 mod enrich;
 mod expand;
 mod field;
+mod ground_truth;
 mod limits;
 mod load;
 pub mod model;

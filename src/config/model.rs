@@ -13,10 +13,12 @@ use super::report::{Position, Problem};
 pub use crate::dead_letter::WhenFull;
 pub use crate::decode::Decode;
 pub use crate::enrich::Step;
+use crate::enrich::{Action, Drop, LabelCheck};
 pub use crate::flow::batch::BatchLimits;
 use crate::flow::reject::Stage;
 use crate::kql::Expression;
 use crate::observe::drift::options::DriftOptions;
+use crate::observe::ground_truth::options::GroundTruthOptions;
 use crate::observe::options::ModelMetricsOptions;
 pub use crate::queue::rate::RateLimit;
 use crate::record::Path;
@@ -66,7 +68,7 @@ impl Pipeline {
     pub fn model_metrics(&self) -> Option<&ModelMetricsOptions> {
         self.observe.iter().find_map(|observer| match observer {
             Observer::ModelMetrics(options) => Some(options),
-            Observer::Drift(_) => None,
+            Observer::Drift(_) | Observer::GroundTruth(_) => None,
         })
     }
 
@@ -86,7 +88,50 @@ impl Pipeline {
     pub fn drift(&self) -> Option<&DriftOptions> {
         self.observe.iter().find_map(|observer| match observer {
             Observer::Drift(options) => Some(options),
-            Observer::ModelMetrics(_) => None,
+            Observer::ModelMetrics(_) | Observer::GroundTruth(_) => None,
+        })
+    }
+}
+
+/// What the name of the pipeline that reads labels has behind that of the one which they are for.
+pub const LABELS_SUFFIX: &str = ".labels";
+
+impl Pipeline {
+    /// The options of `ground_truth`, if that is among the observers.
+    pub fn ground_truth(&self) -> Option<&GroundTruth> {
+        self.observe.iter().find_map(|observer| match observer {
+            Observer::GroundTruth(options) => Some(&**options),
+            Observer::ModelMetrics(_) | Observer::Drift(_) => None,
+        })
+    }
+
+    /// The pipeline that reads the labels of this one, into a store of its own: the same guarantees, by the same means.
+    pub fn labels(&self) -> Option<Pipeline> {
+        let GroundTruth { options, labels } = self.ground_truth()?;
+        let always = |action| Step { when: None, action };
+        // The first line of a file with columns names them.
+        let header = matches!(labels.decode, Decode::Csv(None)).then(|| Step {
+            when: Expression::parse_condition("log.offset : 0").ok(),
+            action: Action::Drop(Drop { rule: "csv_header".into() }),
+        });
+        let steps = header.into_iter().chain(labels.enrich.iter().cloned()).chain([always(Action::Label(LabelCheck))]);
+        let retention = Retention { at_most: Some(options.ledger.keep), ..Retention::default() };
+        let sink = Sink {
+            name: "labels".to_owned(),
+            options: SinkOptions::Store(Store { path: None, retention }),
+            policy: Policy::default(),
+        };
+        Some(Pipeline {
+            name: format!("{}{LABELS_SUFFIX}", self.name),
+            source: Source { files: labels.files.clone(), id: self.source.id.clone() },
+            decode: labels.decode.clone(),
+            enrich: steps.collect(),
+            observe: Vec::new(),
+            rate_limit: None,
+            sinks: vec![sink],
+            tests: Vec::new(),
+            remarks: Vec::new(),
+            ..self.clone()
         })
     }
 }
@@ -117,6 +162,30 @@ pub enum Observer {
     ModelMetrics(ModelMetricsOptions),
     /// How far the values of a window are from those of training.
     Drift(DriftOptions),
+    /// What became of predictions, as far as labels say.
+    GroundTruth(Box<GroundTruth>),
+}
+
+/// The observer `ground_truth`, with its second source.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct GroundTruth {
+    /// What is joined and measured.
+    pub options: GroundTruthOptions,
+    /// Where labels come from.
+    pub labels: LabelSource,
+}
+
+/// Where labels come from.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
+pub struct LabelSource {
+    /// The files to tail.
+    pub files: files::Options,
+    /// What a line is.
+    pub decode: Decode,
+    /// The processors that give its members the names of a label.
+    pub enrich: Vec<Step>,
 }
 
 /// Bounds of what is under way.

@@ -1,9 +1,9 @@
 //! `observe`: what looks at every record?
 
-use super::drift;
 use super::field::{Choice, Field};
 use super::model::Observer;
 use super::section::Section;
+use super::{drift, ground_truth};
 use crate::kql::Expression;
 use crate::observe::label_name;
 use crate::observe::options::{ErrorFields, Kind, LABELS_MAX, ModelMetricsOptions, ObservedFields, VALUE_MAX};
@@ -37,22 +37,34 @@ const VALUE_BUCKETS_MAX: usize = 64;
 /// Reads the list. One observer of each kind: two would give the same series.
 pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
     let mut seen = Vec::new();
-    let (mut metrics, mut drift) = (None, None);
+    let (mut metrics, mut drift, mut truth) = (None, None, None);
     for item in field.items() {
-        let Some(Choice { name, section }) = item.choice("observer", &["model_metrics", "drift"]) else { continue };
+        let Some(Choice { name, section }) = item.choice("observer", &["model_metrics", "drift", "ground_truth"])
+        else {
+            continue;
+        };
         if seen.contains(&name) {
             section.complain(format!("a pipeline has at most one `{name}`"), None);
         }
         seen.push(name);
         match name {
             "drift" => drift = drift::options(section),
+            "ground_truth" => truth = ground_truth::options(section),
             _ => metrics = model_metrics(section),
         }
     }
     if let Some(drift) = &mut drift {
         drift::complete(drift, metrics.as_ref(), INFERENCES);
     }
-    Some(metrics.map(Observer::ModelMetrics).into_iter().chain(drift.map(Observer::Drift)).collect())
+    if let Some(truth) = &mut truth {
+        ground_truth::complete(truth, metrics.as_ref(), INFERENCES);
+    }
+    let observers = [
+        metrics.map(Observer::ModelMetrics),
+        drift.map(Observer::Drift),
+        truth.map(|truth| Observer::GroundTruth(Box::new(truth))),
+    ];
+    Some(observers.into_iter().flatten().collect())
 }
 
 fn model_metrics(mut section: Section<'_>) -> Option<ModelMetricsOptions> {

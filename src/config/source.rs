@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::field::Field;
 use super::model::{Decode, Source};
-use super::section::nearest;
+use super::section::{Section, nearest};
 use crate::source::files::{self, FirstSeen};
 
 const MIB: u64 = 1 << 20;
@@ -29,6 +29,13 @@ fn source_id(field: &Field<'_>) -> Option<String> {
 
 fn files(field: &Field<'_>) -> Option<files::Options> {
     let mut section = field.section()?;
+    let options = file_options(&mut section);
+    section.finish();
+    options
+}
+
+/// The options of files that are tailed, among others.
+pub(super) fn file_options(section: &mut Section<'_>) -> Option<files::Options> {
     let paths = section.required("paths", |field| field.list(glob));
     let exclude = section.optional("exclude", |field| field.list(glob));
     let first_seen = section.optional("first_seen", first_seen);
@@ -38,7 +45,6 @@ fn files(field: &Field<'_>) -> Option<files::Options> {
     let poll_interval = section.optional("poll_interval", |field| field.duration(poll_range));
     let unterminated_range = Duration::from_secs(1)..=Duration::from_secs(86_400);
     let unterminated_after = section.optional("unterminated_after", |field| field.duration(unterminated_range));
-    section.finish();
     Some(files::Options {
         paths: paths?,
         exclude: exclude.unwrap_or_default(),

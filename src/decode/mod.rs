@@ -1,30 +1,62 @@
 //! Decode: is this line a record?
 //!
-//! One way to decode now, JSON: the line is one JSON object. Others become files of this folder.
+//! JSON: the line is one JSON object. CSV: it is a row ([`csv`]). Others become files of this folder.
 
+mod csv;
+
+use std::sync::Arc;
+
+use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
 use crate::record::{Record, Space};
+use csv::Csv;
 
 /// How lines become records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Decode {
     /// Each line is one JSON object.
     #[default]
     Json,
+    /// Each line is a row, with columns of these names, or of those that the first line of its file gives.
+    Csv(Option<Arc<[String]>>),
 }
 
-impl Decode {
-    /// Reads one line.
+/// Makes records of lines.
+#[derive(Debug)]
+pub struct Decoder(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Json,
+    Csv(Csv),
+}
+
+impl Decoder {
+    /// The decoder that a pipeline file asks for.
+    pub fn new(decode: &Decode) -> Decoder {
+        Decoder(match decode {
+            Decode::Json => Kind::Json,
+            Decode::Csv(columns) => Kind::Csv(Csv::new(columns.clone())),
+        })
+    }
+
+    /// Reads one line of a file.
     ///
     /// # Errors
     /// A [`Reject`] when it is not a record.
-    pub fn decode<'l>(self, line: &Line<'l>, space: &'l mut Space) -> Result<Record<'l>, Reject> {
+    pub fn decode<'l>(
+        &mut self,
+        line: &Line<'l>,
+        file: &SourceFile,
+        space: &'l mut Space,
+    ) -> Result<Record<'l>, Reject> {
         let Some(text) = line.text else {
             return Err(Reject::new(Stage::Decode, "invalid_utf8", "the line is not UTF-8".to_owned()));
         };
-        match self {
-            Decode::Json => Record::parse(text, space),
+        match &mut self.0 {
+            Kind::Json => Record::parse(text, space),
+            Kind::Csv(csv) => csv.read(line, text, file, space),
         }
     }
 }

@@ -23,6 +23,9 @@ const ACCOUNTS_NAME: &str = "inferlog-pipeline";
 /// Name of the index template of drift.
 const DRIFT_NAME: &str = "inferlog-drift";
 
+/// Name of the index template of outcomes.
+const OUTCOME_NAME: &str = "inferlog-outcome";
+
 /// The data streams that share one index template begin with this.
 const STREAM_PREFIX: &str = "logs-ml.inference-";
 
@@ -35,6 +38,8 @@ const ACCOUNT_MAPPINGS: &str = include_str!("../../mappings/component_templates/
 const ACCOUNT_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-pipeline.json");
 const DRIFT_MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-drift-mappings.json");
 const DRIFT_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-drift.json");
+const OUTCOME_MAPPINGS: &str = include_str!("../../mappings/component_templates/inferlog-outcome-mappings.json");
+const OUTCOME_TEMPLATE: &str = include_str!("../../mappings/index_templates/inferlog-outcome.json");
 
 /// What an asset is to Elasticsearch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,11 +97,13 @@ pub fn for_target(target: &Target) -> Vec<Asset> {
         component("lifecycle", LIFECYCLE),
         component("mappings", MAPPINGS),
         asset(AssetKind::IndexTemplate, name, template),
-        // The accounts and drift, which are data streams whatever the records are.
+        // Accounts, drift and outcomes, which are data streams whatever the records are.
         asset(AssetKind::ComponentTemplate, format!("{ACCOUNTS_NAME}-mappings"), parse(ACCOUNT_MAPPINGS)),
         asset(AssetKind::IndexTemplate, ACCOUNTS_NAME.to_owned(), parse(ACCOUNT_TEMPLATE)),
         asset(AssetKind::ComponentTemplate, format!("{DRIFT_NAME}-mappings"), parse(DRIFT_MAPPINGS)),
         asset(AssetKind::IndexTemplate, DRIFT_NAME.to_owned(), parse(DRIFT_TEMPLATE)),
+        asset(AssetKind::ComponentTemplate, format!("{OUTCOME_NAME}-mappings"), parse(OUTCOME_MAPPINGS)),
+        asset(AssetKind::IndexTemplate, OUTCOME_NAME.to_owned(), parse(OUTCOME_TEMPLATE)),
     ]
 }
 
@@ -162,6 +169,8 @@ mod tests {
             "index_template/inferlog-pipeline",
             "component_template/inferlog-drift-mappings",
             "index_template/inferlog-drift",
+            "component_template/inferlog-outcome-mappings",
+            "index_template/inferlog-outcome",
         ];
         let table = [
             ("logs-ml.inference-default", "index_template/inferlog-inference", "logs-ml.inference-*"),

@@ -30,6 +30,8 @@ pub enum Matter {
     Accounts,
     /// What they say of windows of values.
     Drift,
+    /// What labels and reviews say of predictions.
+    Outcomes,
 }
 
 /// How it is.

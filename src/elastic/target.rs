@@ -12,6 +12,9 @@ pub const ACCOUNTS_PREFIX: &str = "metrics-ml.pipeline-";
 /// The data streams of drift begin with this.
 pub const DRIFT_PREFIX: &str = "metrics-ml.drift-";
 
+/// The data streams of outcomes begin with this.
+pub const OUTCOME_PREFIX: &str = "logs-ml.outcome-";
+
 /// Longest name that Elasticsearch takes, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -35,6 +38,11 @@ impl Target {
     /// scheme (`type-dataset-namespace`), else with `default`.
     pub fn accounts(&self) -> String {
         format!("{ACCOUNTS_PREFIX}{}", self.namespace())
+    }
+
+    /// The data stream of outcomes, named likewise.
+    pub fn outcomes(&self) -> String {
+        format!("{OUTCOME_PREFIX}{}", self.namespace())
     }
 
     /// The data stream of drift, named likewise.

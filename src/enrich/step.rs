@@ -5,6 +5,7 @@ use super::drop::Drop;
 use super::flag::Flag;
 use super::hash::Hash;
 use super::id::IdFrom;
+use super::label::LabelCheck;
 use super::processor::Processor;
 use super::redact::Redact;
 use super::rename::Rename;
@@ -45,6 +46,8 @@ pub enum Action {
     Hash(Hash),
     /// Takes the document's `_id` from members.
     Id(IdFrom),
+    /// Turns away what is no label.
+    Label(LabelCheck),
     /// Hides members.
     Redact(Redact),
     /// Renames members.
@@ -62,6 +65,7 @@ impl Action {
             Action::Flag(it) => it,
             Action::Hash(it) => it,
             Action::Id(it) => it,
+            Action::Label(it) => it,
             Action::Redact(it) => it,
             Action::Rename(it) => it,
             Action::Timestamp(it) => it,

@@ -120,6 +120,8 @@ pub enum Stream {
     Accounts,
     /// What the values of a window look like beside those of training: see `observe::drift`.
     Drift,
+    /// What labels and reviews say of predictions: see `outcome::ledger`.
+    Outcomes,
 }
 
 impl Stream {
@@ -129,6 +131,7 @@ impl Stream {
             Stream::Records => "records",
             Stream::Accounts => "accounts",
             Stream::Drift => "drift",
+            Stream::Outcomes => "outcomes",
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::enrichment;
 use crate::config::model;
-use crate::decode::Decode;
+use crate::decode::Decoder;
 use crate::enrich::{Enrichment, Source, Verdict, Watch};
-use crate::flow::batch::Id;
+use crate::flow::batch::{Id, SourceFile};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
 use crate::record::{Record, Space};
@@ -19,7 +19,7 @@ use crate::telemetry::Counters;
 /// Decides on lines, as a pipeline file says.
 #[derive(Debug)]
 pub struct Judge {
-    decode: Decode,
+    decoder: Decoder,
     /// What makes records documents.
     pub enrichment: Enrichment,
     line_bytes_max: u64,
@@ -40,7 +40,7 @@ impl Judge {
     /// The judge of a pipeline file, as on a host of this name.
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Judge {
         Judge {
-            decode: pipeline.decode,
+            decoder: Decoder::new(&pipeline.decode),
             enrichment: enrichment::enrichment_on(host, pipeline, counters),
             line_bytes_max: pipeline.source.files.line_bytes_max as u64,
         }
@@ -59,7 +59,7 @@ impl Judge {
             let (id, reject) = self.passed_over(PassedOver::LongLine, length_bytes, source);
             return Fate::Rejected(id, reject, None);
         }
-        let mut record = match self.decode.decode(line, space) {
+        let mut record = match self.decoder.decode(line, source.file, space) {
             Ok(record) => record,
             Err(reject) => return Fate::Rejected(self.enrichment.id_of_line(line.bytes, source), reject, None),
         };
@@ -87,8 +87,8 @@ impl Judge {
     }
 
     /// The record that a line is, before anything is done with it.
-    pub fn record<'r>(&self, line: &Line<'r>, space: &'r mut Space) -> Option<Record<'r>> {
-        self.decode.decode(line, space).ok()
+    pub fn record<'r>(&mut self, line: &Line<'r>, file: &SourceFile, space: &'r mut Space) -> Option<Record<'r>> {
+        self.decoder.decode(line, file, space).ok()
     }
 }
 
@@ -109,7 +109,6 @@ mod tests {
     use super::*;
     use crate::config::{Environment, load_with};
     use crate::enrich::Nobody;
-    use crate::flow::batch::SourceFile;
     use crate::telemetry::Telemetry;
 
     #[test]

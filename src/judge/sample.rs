@@ -126,7 +126,7 @@ impl Sample {
         let place = Place { line: number, offset_bytes: line.offset_bytes };
         let file = Arc::clone(&self.file);
         let source = Source { file: &file, offset_bytes: line.offset_bytes, read_us };
-        self.trial.look_for_idle_fields(line, &mut self.idle);
+        self.trial.look_for_idle_fields(line, source, &mut self.idle);
         let outcome = match self.trial.run(line, source, &mut Nobody) {
             Ok(tried) => self.document(tried, place),
             Err(Reject { stage, reason, .. }) => {

@@ -64,8 +64,8 @@ impl Trial {
     }
 
     /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.
-    pub fn look_for_idle_fields(&mut self, line: &Line<'_>, idle: &mut IdleFields) {
-        if let Some(record) = self.judge.record(line, &mut self.space) {
+    pub fn look_for_idle_fields(&mut self, line: &Line<'_>, source: Source<'_>, idle: &mut IdleFields) {
+        if let Some(record) = self.judge.record(line, source.file, &mut self.space) {
             idle.look(&self.judge.enrichment, &record);
         }
     }

@@ -29,6 +29,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::counts::{Model, ModelCounts};
 use super::drift::{self, DriftToShow, PublishedDrift};
+use super::ground_truth::{self, OutcomesToShow, PublishedOutcomes};
 use super::histogram::Histogram;
 use super::options::{
     CONFIDENCE_BOUNDS, LATENCY_BOUNDS_SECONDS, ModelMetricsOptions, TIME_TO_FIRST_TOKEN_BOUNDS_SECONDS, TOKEN_BOUNDS,
@@ -77,6 +78,7 @@ pub fn label_name(field: &str) -> String {
 /// What one pipeline shows of its models.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
+    pub(super) outcomes: Option<Arc<PublishedOutcomes>>,
     pub(super) model_metrics: Option<Arc<PublishedCounts>>,
     pub(super) drift: Option<Arc<PublishedDrift>>,
 }
@@ -114,17 +116,22 @@ impl Collector for ModelSeries {
         let drift: Vec<DriftToShow<'_>> =
             self.0.iter().filter_map(|published| published.drift.as_deref()).map(PublishedDrift::to_show).collect();
         let names = counts.iter().flat_map(|counts| counts.models.iter()).map(|(key, _)| model_name_of(key));
+        let outcomes = self.0.iter().filter_map(|published| published.outcomes.as_deref());
+        let outcomes: Vec<OutcomesToShow<'_>> = outcomes.map(PublishedOutcomes::to_show).collect();
         let names = names.chain(drift.iter().flat_map(DriftToShow::model_names));
+        let names = names.chain(outcomes.iter().flat_map(OutcomesToShow::model_names));
         let several = names.filter(|name| !name.is_empty()).collect::<BTreeSet<&str>>().len() > 1;
-        let is_asked_for =
-            all().any(|shown| shown.model_name) || drift.iter().any(DriftToShow::is_model_name_asked_for);
+        let is_asked_for = all().any(|shown| shown.model_name)
+            || drift.iter().any(DriftToShow::is_model_name_asked_for)
+            || outcomes.iter().any(OutcomesToShow::is_model_name_asked_for);
         let model_name = several || is_asked_for;
         let mut by_prefix: BTreeMap<&str, Series<'_>> = BTreeMap::new();
         for (shown, counts) in all().zip(&counts) {
             by_prefix.entry(&shown.prefix).or_default().add(counts, model_name, &shown.label_names);
         }
         by_prefix.iter().try_for_each(|(prefix, series)| series.encode(&mut encoder, prefix))?;
-        drift::encode(&drift, model_name, &mut encoder)
+        drift::encode(&drift, model_name, &mut encoder)?;
+        ground_truth::encode(&outcomes, model_name, &mut encoder)
     }
 }
 

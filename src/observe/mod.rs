@@ -10,6 +10,7 @@
 mod counts;
 pub mod drift;
 mod exposition;
+pub mod ground_truth;
 mod histogram;
 pub mod model_metrics;
 pub mod options;
@@ -26,13 +27,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::batch::Id;
 use crate::flow::own_document::OwnDocument;
 use crate::kql::{Expression, Fields};
+use crate::outcome::ledger::{LabelLine, LedgerError, Progress};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use counts::ModelCounts;
 use drift::{Drift, DriftCounts, DriftCountsView, PublishedDrift};
 use exposition::PublishedCounts;
+use ground_truth::{GroundTruth, PublishedOutcomes};
 use model_metrics::ModelMetrics;
 use options::ModelMetricsOptions;
 
@@ -41,6 +45,7 @@ use options::ModelMetricsOptions;
 pub struct Observers {
     model_metrics: Option<ModelMetrics>,
     drift: Option<Drift>,
+    ground_truth: Option<GroundTruth>,
     shown: Published,
     /// Something was counted since the last [`Observers::publish`].
     moved: bool,
@@ -65,13 +70,19 @@ struct ObserverCountsView<'o> {
 
 impl Observers {
     /// Puts the observers together, with nothing counted.
-    pub fn new(model_metrics: Option<ModelMetricsOptions>, drift: Option<Drift>, counters: &Counters) -> Observers {
+    pub fn new(
+        model_metrics: Option<ModelMetricsOptions>,
+        drift: Option<Drift>,
+        ground_truth: Option<GroundTruth>,
+        counters: &Counters,
+    ) -> Observers {
         let shown = Published {
+            outcomes: ground_truth.as_ref().map(|truth| Arc::new(PublishedOutcomes::new(truth.options()))),
             model_metrics: model_metrics.as_ref().map(|options| Arc::new(PublishedCounts::new(options))),
             drift: drift.as_ref().map(|drift| Arc::new(PublishedDrift::new(drift.options()))),
         };
         let model_metrics = model_metrics.map(|options| ModelMetrics::new(options, counters));
-        Observers { model_metrics, drift, shown, moved: false }
+        Observers { model_metrics, drift, ground_truth, shown, moved: false }
     }
 
     /// Goes on from what [`Observers::state`] gave, and shows it; `null` is nothing.
@@ -93,12 +104,14 @@ impl Observers {
     /// The conditions of what is counted.
     pub fn conditions(&self) -> impl Iterator<Item = &Expression> {
         let of_drift = self.drift.as_ref().and_then(|drift| drift.options().inferences.as_ref());
-        self.model_metrics.as_ref().map(ModelMetrics::inferences).into_iter().chain(of_drift)
+        let of_truth = self.ground_truth.as_ref().map(GroundTruth::options);
+        let of_truth = of_truth.into_iter().flat_map(|options| options.inferences.iter().chain([&options.flagged]));
+        self.model_metrics.as_ref().map(ModelMetrics::inferences).into_iter().chain(of_drift).chain(of_truth)
     }
 
-    /// Looks at one enriched record of this time in microseconds since 1970, whose conditions are asked of `document`. Allocates
+    /// Looks at one enriched record of this `_id` and time in microseconds since 1970, whose conditions are asked of `document`. Allocates
     /// nothing, except where a label's value is seen for the first time or is written with escapes, and at the end of a window.
-    pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields, time_us: i64) {
+    pub fn observe(&mut self, record: &Record<'_>, document: &dyn Fields, id: Id, time_us: i64) {
         let is_counted = self.model_metrics.as_mut().is_some_and(|observer| observer.observe(record, document));
         self.moved |= is_counted;
         if let Some(drift) = &mut self.drift {
@@ -107,6 +120,11 @@ impl Observers {
                 drift.observe(record, time_us);
                 self.moved = true;
             }
+        }
+        if let Some(truth) = &mut self.ground_truth
+            && truth.options().inferences.as_ref().map_or(is_counted, |own| own.matches(document))
+        {
+            truth.observe(record, document, id, time_us);
         }
     }
 
@@ -130,14 +148,68 @@ impl Observers {
         }
     }
 
-    /// Documents that have to be kept together with [`Observers::state`].
-    pub fn take_documents(&mut self) -> Vec<OwnDocument> {
-        self.drift.as_mut().map(Drift::take_documents).unwrap_or_default()
+    /// Whether more records may be observed before [`Observers::write_down`].
+    pub fn has_room(&self) -> bool {
+        self.ground_truth.as_ref().is_none_or(GroundTruth::has_room)
+    }
+
+    /// How many labels may be brought before [`Observers::write_down`].
+    pub fn labels_room(&self) -> usize {
+        self.ground_truth.as_ref().map_or(0, GroundTruth::labels_room)
+    }
+
+    /// Takes labels, which were read up to a place.
+    pub fn take_labels(&mut self, labels: Vec<LabelLine>, progress: Progress) {
+        if let Some(truth) = &mut self.ground_truth {
+            truth.take_labels(labels, progress);
+        }
+    }
+
+    /// Writes down what is not kept in [`Observers::state`]. To be done before the checkpoint says that it was observed.
+    ///
+    /// # Errors
+    /// When it cannot be written: what waits still does.
+    pub fn write_down(&mut self, now_us: i64) -> Result<(), LedgerError> {
+        self.ground_truth.as_mut().map_or(Ok(()), |truth| truth.write_down(now_us))
+    }
+
+    /// Documents that have to be kept together with [`Observers::state`]; those of outcomes only as far as there is room.
+    ///
+    /// # Errors
+    /// When those of outcomes cannot be read; there are none then.
+    pub fn take_documents(&mut self, has_room: bool) -> Result<Vec<OwnDocument>, LedgerError> {
+        let mut documents = match &mut self.ground_truth {
+            Some(truth) if has_room => truth.documents()?,
+            _ => Vec::new(),
+        };
+        documents.extend(self.drift.as_mut().map(Drift::take_documents).unwrap_or_default());
+        Ok(documents)
+    }
+
+    /// What [`Observers::take_documents`] gave is kept.
+    ///
+    /// # Errors
+    /// When that cannot be written down: they are given out again after a restart.
+    pub fn documents_kept(&mut self) -> Result<(), LedgerError> {
+        self.ground_truth.as_mut().map_or(Ok(()), GroundTruth::documents_kept)
+    }
+
+    /// Measures what the ledger of outcomes holds, when it is time to or it `must_be` now, and shows it.
+    ///
+    /// # Errors
+    /// When it cannot be read: what was measured before is shown on.
+    pub fn evaluate(&mut self, now_us: i64, must_be: bool) -> Result<(), LedgerError> {
+        if let (Some(truth), Some(shown)) = (&mut self.ground_truth, &self.shown.outcomes)
+            && let Some(evaluation) = truth.evaluate(now_us, must_be)?
+        {
+            shown.set(evaluation);
+        }
+        Ok(())
     }
 
     /// True when the counts have moved since they were published.
     pub fn is_dirty(&self) -> bool {
-        self.moved
+        self.moved || self.ground_truth.as_ref().is_some_and(GroundTruth::is_dirty)
     }
 
     /// The counts, for the checkpoint; `None` when there is no observer.

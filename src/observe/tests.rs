@@ -9,14 +9,14 @@ use crate::telemetry::Telemetry;
 fn observers(model_name: bool) -> Observers {
     let inferences = Expression::parse_condition("event : inference or not event : *").unwrap();
     let options = ModelMetricsOptions { model_name, ..ModelMetricsOptions::of(inferences) };
-    Observers::new(Some(options), None, &Telemetry::default().pipeline("p"))
+    Observers::new(Some(options), None, None, &Telemetry::default().pipeline("p"))
 }
 
 fn observe(observers: &mut Observers, lines: &[&str]) {
     let mut space = Space::default();
     for line in lines {
         let record = Record::parse(line, &mut space).unwrap();
-        observers.observe(&record, &record, 0);
+        observers.observe(&record, &record, Id::new(0, [0; 16]), 0);
     }
 }
 
@@ -117,7 +117,7 @@ fn states_of_other_shapes() {
     ] {
         assert_eq!(observers(false).restore(state.clone()).is_ok(), tolerated, "{state}");
     }
-    let none = Observers::new(None, None, &Telemetry::default().pipeline("p"));
+    let none = Observers::new(None, None, None, &Telemetry::default().pipeline("p"));
     assert_eq!(serde_json::to_value(none.state()).unwrap(), Value::Null);
 }
 
@@ -167,7 +167,7 @@ fn label_values_are_escaped() {
 
 /// The lines of what some options show of some records, without help and types.
 fn shown(options: ModelMetricsOptions, lines: &[&str]) -> Vec<String> {
-    let mut observers = Observers::new(Some(options), None, &Telemetry::default().pipeline("p"));
+    let mut observers = Observers::new(Some(options), None, None, &Telemetry::default().pipeline("p"));
     observe(&mut observers, lines);
     observers.publish();
     text(&[&observers]).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()

@@ -14,6 +14,7 @@
 
 use std::borrow::Cow;
 
+use super::figures::Decision;
 use crate::kql::Value;
 use crate::record::{Record, json};
 use crate::text::digest::sha256_hexadecimal;
@@ -47,31 +48,9 @@ impl LabelKind {
     }
 }
 
-/// What a reviewer decided on a prediction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It stands.
-    Upheld,
-    /// It was put aside.
-    Overridden,
-    /// Somebody else has to decide.
-    Escalated,
-}
-
-impl Decision {
-    /// As lines and documents have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Decision::Upheld => "upheld",
-            Decision::Overridden => "overridden",
-            Decision::Escalated => "escalated",
-        }
-    }
-
-    /// Reads the word.
-    pub fn read(word: &str) -> Option<Decision> {
-        [Decision::Upheld, Decision::Overridden, Decision::Escalated].into_iter().find(|known| known.as_str() == word)
-    }
+/// Reads what a reviewer decided.
+pub fn decision(word: &str) -> Option<Decision> {
+    [Decision::Upheld, Decision::Overridden, Decision::Escalated].into_iter().find(|known| known.name() == word)
 }
 
 /// A label line.
@@ -130,16 +109,16 @@ impl Label {
                 "`label` has to be a text, a number, `true` or `false`, or a list of one of them",
             ))?),
         };
-        let decision = match text(record, "decision") {
+        let decided = match text(record, "decision") {
             None => None,
             Some(word) => Some(
-                Decision::read(&word)
+                decision(&word)
                     .ok_or(no("review_undecided", "`decision` has to be `upheld`, `overridden` or `escalated`"))?,
             ),
         };
         match kind {
             LabelKind::Truth if label.is_none() => return Err(no("label_missing", "a truth needs `label`")),
-            LabelKind::Review if decision.is_none() => {
+            LabelKind::Review if decided.is_none() => {
                 return Err(no("review_undecided", "a review needs `decision`: `upheld`, `overridden` or `escalated`"));
             }
             LabelKind::Truth | LabelKind::Review => {}
@@ -159,7 +138,7 @@ impl Label {
             label: label.map(Cow::into_owned),
             known_us: moment("known_at")?.or(decided_us.filter(|_| kind == LabelKind::Review)),
             by: name(record, if kind == LabelKind::Review { "reviewer" } else { "by" }).or_else(|| name(record, "by")),
-            decision,
+            decision: decided,
             opened_us,
             decided_us,
         })

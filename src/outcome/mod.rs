@@ -4,6 +4,7 @@
 //! [`figures`] the statistics.
 
 mod document;
+pub mod evaluation;
 pub mod figures;
 pub mod label;
 pub mod ledger;

@@ -65,13 +65,13 @@ impl Books {
     /// reads more than it must, and the counts are not shown.
     pub(super) fn save(&mut self, source: &mut Files, observers: &mut Observers) {
         let started = Instant::now();
-        // What is counted and what became of it are kept together.
-        self.put(observers.take_documents());
-        observers.set_room(self.outbox.has_room());
-        if source.is_dirty() || observers.is_dirty() || self.accounts.is_dirty() || self.outbox.is_dirty() {
+        if let Err(problem) = self.write_down(observers) {
+            self.say_failing(&problem);
+        } else if source.is_dirty() || observers.is_dirty() || self.accounts.is_dirty() || self.outbox.is_dirty() {
             match self.write(source, observers) {
                 Ok(()) => {
                     source.saved();
+                    self.note_kept(observers);
                     observers.publish();
                     self.counters.count_settled(&self.accounts.saved());
                     self.outbox.saved();
@@ -81,16 +81,34 @@ impl Books {
                     self.pulse.free(Obstacle::Checkpoint);
                     tracing::debug!(pipeline = self.pipeline, took = ?started.elapsed(), "saved the checkpoint");
                 }
-                Err(problem) => {
-                    self.pulse.hold(Obstacle::Checkpoint, unsaved());
-                    if !std::mem::replace(&mut self.is_failing, true) {
-                        let hint = "trying again; a restart before that reads again what was delivered since";
-                        tracing::warn!(pipeline = self.pipeline, hint, "{problem}");
-                    }
-                }
+                Err(problem) => self.say_failing(&problem),
             }
         }
         self.next_save = Instant::now() + CHECKPOINT_INTERVAL.max(started.elapsed() * CHECKPOINT_SHARE);
+    }
+
+    /// What observers have counted and what became of it are kept together: what they keep in a file of their own comes first.
+    fn write_down(&mut self, observers: &mut Observers) -> Result<(), String> {
+        let now_us = chrono::Utc::now().timestamp_micros();
+        observers.write_down(now_us).map_err(|error| chain(&error))?;
+        let documents = observers.take_documents(self.outbox.has_room()).map_err(|error| chain(&error))?;
+        self.put(documents);
+        observers.set_room(self.outbox.has_room());
+        observers.evaluate(now_us, false).map_err(|error| chain(&error))
+    }
+
+    fn note_kept(&self, observers: &mut Observers) {
+        if let Err(error) = observers.documents_kept() {
+            tracing::debug!(pipeline = self.pipeline, "{}", chain(&error));
+        }
+    }
+
+    fn say_failing(&mut self, problem: &str) {
+        self.pulse.hold(Obstacle::Checkpoint, unsaved());
+        if !std::mem::replace(&mut self.is_failing, true) {
+            let hint = "trying again; a restart before that reads again what was delivered since";
+            tracing::warn!(pipeline = self.pipeline, hint, "{problem}");
+        }
     }
 
     fn write(&self, source: &Files, observers: &Observers) -> Result<(), String> {

@@ -6,12 +6,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::books::Books;
 use super::delivery::Delivery;
 use super::health::Health;
+use super::labels::Labels;
 use super::outbox::{Lane, Outbox, OutboxAtStart};
 use super::outlet::Outlet;
 use super::pulse::Pulse;
@@ -26,7 +28,10 @@ use crate::flow::wake::Wake;
 use crate::judge::enrichment::{hides, host_name};
 use crate::judge::line::Judge;
 use crate::observe::drift::{self, Drift};
+use crate::observe::ground_truth::GroundTruth;
 use crate::observe::{Observers, Published};
+use crate::outcome;
+use crate::outcome::ledger::{Ledger, LedgerError, Progress};
 use crate::proof::accounts::{Accounts, AccountsAtStart, Subject};
 use crate::queue::Queue;
 use crate::sink::Sink;
@@ -35,7 +40,9 @@ use crate::sink::stdout::Stdout;
 use crate::sink::store::{Store, StoreError, StoreOptions};
 use crate::source::files::{self, Files};
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, JsonText, Loaded};
-use crate::state::folder::{checkpoint_file, dead_letter_folder, salvage_folder, state_folder, store_file};
+use crate::state::folder::{
+    checkpoint_file, dead_letter_folder, outcomes_file, salvage_folder, state_folder, store_file,
+};
 use crate::state::lock::{LockError, lock};
 use crate::state::pipeline_file;
 use crate::telemetry::Counters;
@@ -61,6 +68,9 @@ pub enum BuildError {
     /// The client cannot be made.
     #[error(transparent)]
     Client(#[from] OptionsError),
+    /// The ledger of outcomes cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A glob is wrong.
     #[error("a glob in `source.files` is wrong")]
     Glob(#[from] globset::Error),
@@ -83,6 +93,8 @@ pub struct Assembly {
     pub counters: Counters,
     /// What is shown of its models.
     pub shown: Published,
+    /// Whether its thread runs, or will.
+    pub is_running: Arc<AtomicBool>,
     /// Held as long as the pipeline runs.
     pub lock: File,
 }
@@ -101,6 +113,7 @@ pub fn build(
     data_dir: &Path,
     limits: Limits,
     counters: Counters,
+    labels_run: Option<Arc<AtomicBool>>,
 ) -> Result<Assembly, BuildError> {
     let folder = state_folder(data_dir, &pipeline.name);
     let lock = lock(&folder)?;
@@ -112,7 +125,12 @@ pub fn build(
     let sinks: Vec<Arc<str>> = pipeline.sinks.iter().map(|sink| sink.name.as_str().into()).collect();
     let (accounts, outbox, lanes) = own_documents(pipeline, checkpoint.as_ref(), &sinks, &wake, &counters);
     let (entries, observed) = checkpoint.map(|found| (found.files, found.observers)).unzip();
-    let observers = observers(pipeline, observed.unwrap_or_default(), &counters);
+    let truth = ground_truth(pipeline, &folder, &counters)?;
+    let labels = match &truth {
+        Some(truth) => Some(labels(pipeline, data_dir, labels_run, truth.progress()?)),
+        None => None,
+    };
+    let observers = observers(pipeline, observed.unwrap_or_default(), truth, &counters);
     let shown = observers.shown();
     let dead_letter =
         Arc::new(DeadLetter::open(&dead_letter_folder(&folder), dead_letter_options(pipeline), counters.clone())?);
@@ -157,10 +175,12 @@ pub fn build(
         wake,
         stop: stop.clone(),
         moved: Instant::now(),
+        labels,
         rest: None,
         pulse: Arc::clone(&pulse),
     };
-    Ok(Assembly { pipeline, deliveries, health, pulse, stop, counters, shown, lock })
+    let is_running = Arc::new(AtomicBool::new(true));
+    Ok(Assembly { pipeline, deliveries, health, pulse, stop, counters, shown, is_running, lock })
 }
 
 /// Notes which file the pipeline is of, for verbs that are told its name.
@@ -213,11 +233,39 @@ fn checkpoint(path: &Path, pipeline: &str) -> Result<Option<Checkpoint>, BuildEr
     })
 }
 
+/// The observer of outcomes, over the ledger in the pipeline's folder of state.
+fn ground_truth(
+    pipeline: &model::Pipeline,
+    folder: &Path,
+    counters: &Counters,
+) -> Result<Option<GroundTruth>, BuildError> {
+    let Some(model::GroundTruth { options, .. }) = pipeline.ground_truth() else { return Ok(None) };
+    let subject = outcome::Subject { pipeline: pipeline.name.clone(), host: host_name() };
+    let ledger = Ledger::open(&outcomes_file(folder), options.ledger, subject)?;
+    Ok(Some(GroundTruth::new(options.clone(), ledger, counters)))
+}
+
+/// The labels that the pipeline of labels has read and will read; `is_running`: whether it does.
+fn labels(
+    pipeline: &model::Pipeline,
+    data_dir: &Path,
+    is_running: Option<Arc<AtomicBool>>,
+    progress: Progress,
+) -> Labels {
+    let folder = state_folder(data_dir, &format!("{}{}", pipeline.name, model::LABELS_SUFFIX));
+    Labels::new(store_file(&folder), is_running.unwrap_or_default(), progress)
+}
+
 /// The observers of a pipeline file, going on from what they had counted.
-fn observers(pipeline: &model::Pipeline, observed: serde_json::Value, counters: &Counters) -> Observers {
+fn observers(
+    pipeline: &model::Pipeline,
+    observed: serde_json::Value,
+    truth: Option<GroundTruth>,
+    counters: &Counters,
+) -> Observers {
     let subject = drift::Subject { pipeline: pipeline.name.clone(), host: host_name() };
     let drift = pipeline.drift().map(|options| Drift::new(options.clone(), subject, counters));
-    let mut observers = Observers::new(pipeline.model_metrics().cloned(), drift, counters);
+    let mut observers = Observers::new(pipeline.model_metrics().cloned(), drift, truth, counters);
     if observers.restore(observed).is_err() {
         let hint = "another version of inferlog may have written them; the metrics begin at zero";
         tracing::warn!(pipeline = pipeline.name, hint, "cannot read the observers' counts in the checkpoint");

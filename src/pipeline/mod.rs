@@ -15,6 +15,7 @@ pub mod build;
 mod chunk_rest;
 pub mod delivery;
 pub mod health;
+mod labels;
 pub mod lookout;
 #[cfg(test)]
 mod observe_tests;
@@ -43,6 +44,7 @@ use crate::source::files::{Chunk, Files, Matched};
 use crate::telemetry::Counters;
 use books::Books;
 use chunk_rest::ChunkRest;
+use labels::Labels;
 use outlet::Outlet;
 use pulse::{Obstacle, Pulse};
 use stages::Stages;
@@ -105,6 +107,7 @@ pub struct Pipeline {
     wake: Wake,
     stop: Stop,
     moved: Instant,
+    labels: Option<Labels>,
     /// What of a chunk waits until the dead letter takes a line of it.
     rest: Option<ChunkRest>,
     pulse: Arc<Pulse>,
@@ -143,6 +146,11 @@ impl Pipeline {
         self.commit();
         self.stages.seal_if_due();
         let turn = self.take_next_chunk();
+        if let Some(labels) = &mut self.labels
+            && labels.bring(&self.name, &mut self.stages.observers)
+        {
+            self.moved = Instant::now();
+        }
         let is_quiet = turn == Turn::Idle && self.moved.elapsed() >= QUIET && self.source.matched().is_some();
         if is_quiet {
             self.stages.observers.pass_time(Utc::now().timestamp_micros());
@@ -275,7 +283,9 @@ impl Pipeline {
     }
 
     fn has_room(&self) -> bool {
-        self.stages.sealed.is_empty() && self.outlet.unacknowledged_bytes() < self.limits.unacknowledged_bytes_max
+        self.stages.sealed.is_empty()
+            && self.outlet.unacknowledged_bytes() < self.limits.unacknowledged_bytes_max
+            && self.stages.observers.has_room()
     }
 
     /// With `once`, when every file is read to its end: takes the unterminated ends that are records, too. True when all
@@ -298,7 +308,23 @@ impl Pipeline {
         ended.left_unread.extend(self.source.left_at_gaps());
         self.stages.seal();
         self.send();
-        self.stages.sealed.is_empty() && self.outlet.is_empty() && !self.source.is_undecided()
+        let is_delivered = self.stages.sealed.is_empty() && self.outlet.is_empty() && !self.source.is_undecided();
+        is_delivered && self.is_joined_to_the_end()
+    }
+
+    /// With `once`: every label is joined with what is there, and what came of it is delivered.
+    fn is_joined_to_the_end(&mut self) -> bool {
+        let Some(labels) = &self.labels else { return true };
+        if !labels.is_at_end() {
+            return false;
+        }
+        let (waiting, is_dirty) = (self.books.outbox.len(), self.stages.observers.is_dirty());
+        self.save();
+        self.books.collect();
+        if is_dirty || self.books.outbox.len() != waiting {
+            self.moved = Instant::now();
+        }
+        !is_dirty && waiting == 0 && self.books.outbox.is_empty()
     }
 
     fn is_stuck(&self) -> bool {
@@ -307,7 +333,8 @@ impl Pipeline {
 
     fn wait(&self) {
         let now = Instant::now();
-        let deadlines = [self.stages.linger_ends(), Some(self.source.next_look()), self.outlet.next_send()];
+        let of_labels = self.labels.as_ref().map(Labels::next_look);
+        let deadlines = [self.stages.linger_ends(), Some(self.source.next_look()), self.outlet.next_send(), of_labels];
         let earliest = deadlines.into_iter().flatten().min().unwrap_or(now + WAIT_MAX);
         self.wake.wait(earliest.saturating_duration_since(now).min(WAIT_MAX));
         if !self.stop.is_asked() && !self.limits.once {

@@ -52,7 +52,7 @@ fn start(folder: &Path) -> Assembly {
         unacknowledged_bytes_max: u64::MAX,
     };
     let counters = Telemetry::default().pipeline("p");
-    build(&pipelines[0], &folder.join("data"), limits, counters).unwrap()
+    build(&pipelines[0], &folder.join("data"), limits, counters, None).unwrap()
 }
 
 /// The number of requests and the number of latencies that are shown.

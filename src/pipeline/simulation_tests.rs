@@ -201,7 +201,8 @@ struct Up {
 impl Up {
     fn start(pipeline: &model::Pipeline, data_dir: &Path, sink: &Scripted) -> Up {
         let counters = Telemetry::default().pipeline("p");
-        let Assembly { pipeline, deliveries, stop, lock, .. } = build(pipeline, data_dir, LIMITS, counters).unwrap();
+        let Assembly { pipeline, deliveries, stop, lock, .. } =
+            build(pipeline, data_dir, LIMITS, counters, None).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for delivery in deliveries {
             runtime.spawn(delivery.with_sink(Arc::new(sink.clone())).with_policy(POLICY).run());

@@ -117,7 +117,7 @@ impl Stages {
     pub(super) fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
         let Content::Lines(bytes) = chunk.content else { return false };
         let mut lines = Lines::new(bytes, chunk.offset_bytes);
-        lines.next().is_none_or(|line| self.judge.record(&line, &mut self.space).is_some())
+        lines.next().is_none_or(|line| self.judge.record(&line, &chunk.file, &mut self.space).is_some())
     }
 
     /// Seals the batch that is being filled when its time has come, whatever else there is to do.
@@ -283,7 +283,7 @@ fn observe(
     verdict: &Verdict,
 ) {
     let time_us = verdict.timestamp_us.min(source.read_us);
-    enrichment.ask(sight, record, source, |document| observers.observe(record, document, time_us));
+    enrichment.ask(sight, record, source, |document| observers.observe(record, document, verdict.id, time_us));
 }
 
 /// Counts what is in the dead letter.

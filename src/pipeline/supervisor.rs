@@ -98,7 +98,10 @@ impl Supervisor {
         let mut built = Vec::new();
         for pipeline in pipelines {
             let counters = telemetry.pipeline(&pipeline.name);
-            let one = build::build(pipeline, data_dir, limits, counters)
+            let labels = format!("{}{}", pipeline.name, model::LABELS_SUFFIX);
+            let of_labels = built.iter().find(|(other, _): &&(&model::Pipeline, Assembly)| other.name == labels);
+            let labels_run = of_labels.map(|(_, labels)| Arc::clone(&labels.is_running));
+            let one = build::build(pipeline, data_dir, limits, counters, labels_run)
                 .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
             built.push((pipeline, one));
         }
@@ -183,7 +186,7 @@ fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result
     let name = pipeline.name.clone();
     start_replays(pipeline, &built, data_dir)?;
     let inferences = pipeline.model_metrics().map(|options| options.inferences.text().to_owned());
-    let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown: _, lock } = built;
+    let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown: _, is_running, lock } = built;
     let deliveries = deliveries
         .into_iter()
         .zip(&health)
@@ -204,7 +207,6 @@ fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result
         })
         .collect();
     let (sender, end) = oneshot::channel();
-    let is_running = Arc::new(AtomicBool::new(true));
     let (its_pulse, its_name, runs) = (Arc::clone(&pulse), name.clone(), Arc::clone(&is_running));
     std::thread::Builder::new()
         .name(name.clone())

@@ -109,7 +109,7 @@ impl Stand {
         let pipelines = config::load(&[path]).unwrap_or_else(|report| panic!("{report}"));
         let counters = Telemetry::default().pipeline("p");
         let data_dir = self.folder.path().join("state");
-        let built = build::build(&pipelines[0], &data_dir, limits, counters).unwrap();
+        let built = build::build(&pipelines[0], &data_dir, limits, counters, None).unwrap();
         let sink = Moody { mood: Arc::new(Mutex::new(mood)), taken: Arc::default(), accounts: Arc::default() };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         for delivery in built.deliveries {

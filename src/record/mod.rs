@@ -54,12 +54,23 @@ impl<'l> Record<'l> {
     /// A [`Reject`] of the stage `decode` when the line is not one JSON object and nothing else, repeats a top-level
     /// name, or nests deeper than [`NESTING_DEPTH_MAX`].
     pub fn parse(line: &'l str, space: &'l mut Space) -> Result<Record<'l>, Reject> {
-        space.members.clear();
-        space.arena.clear();
-        space.appendix.clear();
-        space.edited = false;
+        space.begin();
         index::index(line, space)?;
         Ok(Record { line, space })
+    }
+
+    /// A record of members whose values `write` gives as JSON, for lines that are no JSON. [`Record::line`] is empty braces.
+    pub fn of_members<'m>(
+        space: &'l mut Space,
+        members: impl Iterator<Item = (&'m str, &'m str)>,
+        write: impl Fn(&str, &mut String),
+    ) -> Record<'l> {
+        space.begin();
+        let mut record = Record { line: "{}", space };
+        for (name, value) in members {
+            record.push(name, |arena| write(value, arena));
+        }
+        record
     }
 
     /// The line as it was read.

@@ -69,6 +69,14 @@ impl Member {
 }
 
 impl Space {
+    /// Forgets the record before.
+    pub(super) fn begin(&mut self) {
+        self.members.clear();
+        self.arena.clear();
+        self.appendix.clear();
+        self.edited = false;
+    }
+
     pub(super) fn text<'a>(&'a self, line: &'a str, span: Span) -> &'a str {
         let text = match span.place {
             Place::Line => line,

@@ -307,17 +307,19 @@ impl Host {
         goes_on: &dyn Fn() -> bool,
         report: &mut dyn FnMut(&Outcome),
     ) -> Result<Summary, String> {
-        let pipeline = &present(&self.path, request)?;
+        let pipeline = &present(&self.path, &self.name, request)?;
         let Host { data_dir, dead_letter, counters, means, .. } = self;
         let replay = Replay { pipeline, data_dir, dead_letter, counters, means };
         replay.run(&request.selection, goes_on, report).map_err(|error| chain(&error))
     }
 }
 
-/// The pipeline file as it is now.
-fn present(path: &Path, request: &Request) -> Result<model::Pipeline, String> {
+/// The pipeline of this name in its file as that is now.
+fn present(path: &Path, name: &str, request: &Request) -> Result<model::Pipeline, String> {
     let loaded = config::load(&[path.to_owned()]).map_err(|report| report.to_string())?;
     let [pipeline] = loaded.as_slice() else { return Err(format!("`{}` is no pipeline file", path.display())) };
+    let labels = pipeline.labels().filter(|labels| labels.name == name);
+    let pipeline = labels.as_ref().unwrap_or(pipeline);
     if pipeline.digest != request.digest {
         return Err(format!("it runs `{}`, which differs from the file that was given", path.display()));
     }

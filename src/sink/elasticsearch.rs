@@ -17,7 +17,7 @@ use crate::elastic::readiness::{self, Assessment, Matter, ReadinessFinding};
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
-use crate::flow::batch::{Batch, Id, Stream};
+use crate::flow::batch::{Batch, Id, Item, Stream};
 
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
@@ -36,6 +36,7 @@ pub struct Elasticsearch {
     bulk_path: String,
     accounts_path: String,
     drift_path: String,
+    outcomes_path: String,
     /// What orders have erased, as far as it could be asked for.
     erased: RwLock<HashSet<Id>>,
 }
@@ -50,8 +51,9 @@ impl Elasticsearch {
         };
         let path_of = |stream: String| format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH);
         let (accounts_path, drift_path) = (path_of(target.accounts()), path_of(target.drift()));
+        let outcomes_path = path_of(target.outcomes());
         let erased = RwLock::default();
-        Ok(Elasticsearch { client, target, bulk_path, accounts_path, drift_path, erased })
+        Ok(Elasticsearch { client, target, bulk_path, accounts_path, drift_path, outcomes_path, erased })
     }
 
     async fn deliver_once(&self, request: &Request) -> Answer {
@@ -70,6 +72,7 @@ impl Elasticsearch {
         let (path, BulkBody { body, refused }) = match (request.batch.stream(), &self.target) {
             (Stream::Accounts, _) => (&self.accounts_path, BulkBody::whole(request)),
             (Stream::Drift, _) => (&self.drift_path, BulkBody::whole(request)),
+            (Stream::Outcomes, _) => (&self.outcomes_path, BulkBody::whole(request)),
             (Stream::Records, Target::DataStream(_)) => (&self.bulk_path, BulkBody::whole(request)),
             (Stream::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
         };
@@ -88,10 +91,15 @@ impl Elasticsearch {
     /// The places of items that must not come back, ascending.
     fn erased_places(&self, request: &Request) -> Vec<usize> {
         let erased = self.erased.read().unwrap_or_else(PoisonError::into_inner);
-        if erased.is_empty() || request.batch.stream() != Stream::Records {
+        let is_erased = |item: &Item| match request.batch.stream() {
+            Stream::Records => erased.contains(&item.id),
+            Stream::Outcomes => prediction_id(request.batch.document(item)).is_some_and(|id| erased.contains(&id)),
+            Stream::Accounts | Stream::Drift => false,
+        };
+        if erased.is_empty() {
             return Vec::new();
         }
-        request.items().enumerate().filter(|(_, item)| erased.contains(&item.id)).map(|(place, _)| place).collect()
+        request.items().enumerate().filter(|(_, item)| is_erased(item)).map(|(place, _)| place).collect()
     }
 
     /// Asks which records an order has erased. Needs a privilege that shipping does not need: without it, only what is
@@ -106,6 +114,11 @@ impl Elasticsearch {
     /// Looks at all that says whether records would be taken; writes nothing.
     pub async fn examine(&self) -> Vec<ReadinessFinding> {
         readiness::examine(&self.client, &self.target).await
+    }
+
+    /// Looks at what says whether documents of outcomes would be taken.
+    pub async fn examine_outcomes(&self) -> Vec<ReadinessFinding> {
+        readiness::examine_stream(&self.client, Matter::Outcomes, &self.target.outcomes()).await
     }
 
     /// Looks at what says whether documents of drift would be taken.
@@ -124,6 +137,15 @@ impl Elasticsearch {
             });
         troubles.next().map_or(Ok(()), Err)
     }
+}
+
+/// The record that an outcome is of.
+fn prediction_id(document: &[u8]) -> Option<Id> {
+    #[derive(serde::Deserialize)]
+    struct Outcome<'d> {
+        prediction_id: &'d str,
+    }
+    Id::read(serde_json::from_slice::<Outcome<'_>>(document).ok()?.prediction_id)
 }
 
 impl Sink for Elasticsearch {

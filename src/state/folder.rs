@@ -50,6 +50,11 @@ pub fn salvage_folder(folder: &Path) -> PathBuf {
     folder.join("salvage")
 }
 
+/// The ledger of outcomes, in the folder of state of a pipeline.
+pub fn outcomes_file(folder: &Path) -> PathBuf {
+    folder.join("outcomes.sqlite")
+}
+
 /// Its store, unless the pipeline file names another place.
 pub fn store_file(folder: &Path) -> PathBuf {
     folder.join("store.sqlite")

@@ -300,7 +300,8 @@ fn gauges_show_the_last_window() {
     let text = |drift: &mut Drift| {
         shown.set(drift.take_news().unwrap_or_default());
         let mut telemetry = Telemetry::default();
-        let published = crate::observe::Published { model_metrics: None, drift: Some(Arc::clone(&shown)) };
+        let published =
+            crate::observe::Published { outcomes: None, model_metrics: None, drift: Some(Arc::clone(&shown)) };
         telemetry.register_collector(Box::new(crate::observe::ModelSeries(vec![published])));
         telemetry.text()
     };

@@ -1,9 +1,12 @@
 //! The join: a prediction meets its labels, whichever of them comes first.
 
-use rusqlite::{Row, Transaction};
+use std::time::Duration;
 
-use super::{DELAY_BOUNDS_SECONDS, LabelLine, ModelVersion, OTHER, VERSIONS_MAX};
+use rusqlite::{OptionalExtension as _, Row, Transaction};
+
+use super::{LabelLine, ModelVersion, OTHER, VERSIONS_MAX};
 use crate::outcome::document::{OutcomeDocument, Subject, outcome_id, rfc3339};
+use crate::outcome::figures::DelayHistogram;
 use crate::outcome::label::LabelKind;
 use crate::outcome::prediction::Prediction;
 use crate::outcome::truth::{LabelOutcome, Said, Truth, outcome, truth};
@@ -164,7 +167,7 @@ impl Join<'_> {
             label.label,
             label.known_us.unwrap_or(line.time_us),
             label.by,
-            label.decision.map(|decision| decision.as_str()),
+            label.decision.map(|decision| decision.name()),
             label.opened_us,
             label.decided_us,
             now_us,
@@ -341,14 +344,13 @@ impl Join<'_> {
     }
 
     fn count_delay(&self, version: i64, delay_us: i64) -> rusqlite::Result<()> {
-        let seconds = seconds(delay_us);
-        let bucket =
-            DELAY_BOUNDS_SECONDS.iter().position(|bound| seconds <= *bound).unwrap_or(DELAY_BOUNDS_SECONDS.len());
-        let mut count = self.transaction.prepare_cached(
-            "INSERT INTO delays VALUES (?1, ?2, 1, ?3)
-             ON CONFLICT (version, bucket) DO UPDATE SET count = count + 1, sum_us = sum_us + excluded.sum_us",
-        )?;
-        count.execute((version, bucket as i64, delay_us.max(0))).map(|_| ())
+        let mut select = self.transaction.prepare_cached("SELECT delays FROM delays WHERE version = ?1")?;
+        let kept: Option<String> = select.query_row([version], |row| row.get(0)).optional()?;
+        let mut delays: DelayHistogram = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        delays.add(Duration::from_micros(delay_us.max(0) as u64));
+        let text = serde_json::to_string(&delays).unwrap_or_else(|_| unreachable!("BUG: a histogram is numbers"));
+        let mut insert = self.transaction.prepare_cached("INSERT OR REPLACE INTO delays VALUES (?1, ?2)")?;
+        insert.execute((version, text)).map(|_| ())
     }
 
     /// The number of a prediction's version, which is written down when it is new.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::document::Subject;
+use super::figures::DelayHistogram;
 use super::label::{Label, LabelKind};
 use super::prediction::Predictions;
 use super::truth::LabelOutcome;
@@ -31,21 +32,6 @@ pub const VERSIONS_MAX: usize = 200;
 
 /// What a version is called beyond [`VERSIONS_MAX`].
 const OTHER: &str = "other";
-
-/// Upper bounds of the buckets of labels' delay, in seconds: a minute to 90 days.
-pub const DELAY_BOUNDS_SECONDS: [f64; 11] = [
-    60.0,
-    600.0,
-    3_600.0,
-    6.0 * 3_600.0,
-    86_400.0,
-    3.0 * 86_400.0,
-    7.0 * 86_400.0,
-    14.0 * 86_400.0,
-    30.0 * 86_400.0,
-    60.0 * 86_400.0,
-    90.0 * 86_400.0,
-];
 
 /// What of the ledger may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,9 +132,8 @@ pub struct Totals {
     pub labels: Vec<(ModelVersion, LabelKind, LabelOutcome, u64)>,
     /// Predictions whose first label came, by version and whether it agreed.
     pub outcomes: Vec<(ModelVersion, bool, u64)>,
-    /// How long first labels took: by version the counts of the buckets of [`DELAY_BOUNDS_SECONDS`] and of what is beyond,
-    /// and the sum in seconds.
-    pub delays: Vec<(ModelVersion, [u64; DELAY_BOUNDS_SECONDS.len() + 1], f64)>,
+    /// How long first labels took, by version.
+    pub delays: Vec<(ModelVersion, DelayHistogram)>,
     /// Labels that wait for their prediction now.
     pub waiting: u64,
     /// Predictions that were forgotten.
@@ -297,20 +282,11 @@ impl Ledger {
                 _ => {}
             }
         }
-        let mut statement =
-            self.connection.prepare_cached("SELECT version, bucket, count, sum_us FROM delays ORDER BY version")?;
+        let mut statement = self.connection.prepare_cached("SELECT version, delays FROM delays ORDER BY version")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (number, bucket, count, sum_us): (i64, i64, i64, i64) =
-                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let version = version(number);
-            if totals.delays.last().is_none_or(|(last, ..)| *last != version) {
-                totals.delays.push((version, [0; DELAY_BOUNDS_SECONDS.len() + 1], 0.0));
-            }
-            if let Some((_, counts, sum)) = totals.delays.last_mut() {
-                counts[(bucket as usize).min(DELAY_BOUNDS_SECONDS.len())] += count as u64;
-                *sum += sum_us as f64 / 1e6;
-            }
+            let text: String = row.get(1)?;
+            totals.delays.push((version(row.get(0)?), serde_json::from_str(&text).unwrap_or_default()));
         }
         let waiting = "SELECT count(*) FROM labels WHERE waits > 0";
         totals.waiting = self.connection.prepare_cached(waiting)?.query_row([], |row| row.get::<_, i64>(0))? as u64;

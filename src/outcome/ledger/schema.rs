@@ -8,7 +8,7 @@
 //! labels                      one row a label, in the order of arrival
 //! documents                   documents of outcomes that nobody has taken yet
 //! totals                      what was counted since the ledger began
-//! delays                      how long labels took, by version and bucket
+//! delays                      how long first labels took: a histogram a version, as JSON
 //! progress                    at most one row: the last label that was taken over from the labels' store
 //! ```
 //!
@@ -103,12 +103,9 @@ CREATE TABLE totals (
     PRIMARY KEY (version, kind, outcome)
 ) WITHOUT ROWID;
 CREATE TABLE delays (
-    version INTEGER NOT NULL,
-    bucket  INTEGER NOT NULL,
-    count   INTEGER NOT NULL,
-    sum_us  INTEGER NOT NULL,
-    PRIMARY KEY (version, bucket)
-) WITHOUT ROWID;
+    version INTEGER PRIMARY KEY,
+    delays  TEXT NOT NULL
+);
 CREATE TABLE progress (number INTEGER NOT NULL, id TEXT NOT NULL);";
 
 /// Opens the ledger, creating it where there is none.

@@ -70,7 +70,13 @@ impl<D: Clone> Order<D> {
         }
     }
 
-    /// Takes note of what became of the document that went last.
+    /// The documents that were not refused and can go together with the first of them: at most so many.
+    pub(super) fn group(&self, documents_max: usize, is_alike: impl Fn(&D, &D) -> bool) -> Vec<D> {
+        let Some(first) = self.fresh.front() else { return Vec::new() };
+        self.fresh.iter().take(documents_max).take_while(|document| is_alike(first, document)).cloned().collect()
+    }
+
+    /// Takes note of what became of the document that went last, or of the first of a group of which no word was said yet.
     pub(super) fn answered(&mut self, answered: Answered, now: Instant, random: f64) {
         if answered == Answered::Trouble {
             self.after_trouble = Some(now + self.policy.backoff(self.troubles, random));

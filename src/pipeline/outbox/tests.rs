@@ -178,3 +178,18 @@ async fn what_cannot_be_read_is_counted_and_the_rest_is_there() {
     let taken = r#"[{"stream":"accounts","id":"AGc0000000000000000000000000","timestamp_us":1,"taken_by":["store"],"document":1}]"#;
     assert!(Outbox::open(&serde_json::from_str(taken).unwrap(), &["store".into()], &Wake::default()).outbox.is_empty());
 }
+
+#[tokio::test]
+async fn outcomes_go_together_and_fewer_at_once_where_that_is_too_much() {
+    let text = "x".repeat(100);
+    let (mut outbox, sinks) = open(&JsonText::default(), &[Mood::TakesUpTo(1_000)]);
+    for n in 0..20 {
+        outbox.put(OwnDocument { stream: Stream::Outcomes, ..document(n, &text) });
+    }
+    outbox.saved();
+    until("all of them", &mut outbox, Outbox::is_empty).await;
+    let expected: Vec<String> = (0..20).map(|n| format!("\"{n}{text}\"")).collect();
+    assert_eq!(sinks[0].taken(), expected);
+    let asked = *sinks[0].asked.lock().unwrap();
+    assert!(asked < 15, "{asked} requests");
+}

@@ -107,15 +107,47 @@ impl Reader {
 
     /// Documents of drift with a time from one to before another, in microseconds since 1970, the oldest first, as JSON.
     pub fn drift(&self, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
-        if !self.has_table("drift")? {
+        self.documents_of("drift", from_us, to_us)
+    }
+
+    /// Documents of outcomes with a time from one to before another, in microseconds since 1970, the oldest first, as JSON.
+    pub fn outcomes(&self, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
+        self.documents_of("outcomes", from_us, to_us)
+    }
+
+    /// Documents of a table with a time from one to before another.
+    fn documents_of(&self, table: &'static str, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
+        if !self.has_table(table)? {
             return Ok(Vec::new());
         }
         let read = || {
-            let sql = "SELECT document FROM drift WHERE timestamp_us >= ?1 AND timestamp_us < ?2 ORDER BY timestamp_us, rowid";
-            let mut statement = self.connection.prepare(sql)?;
+            let sql = format!(
+                "SELECT document FROM {table} WHERE timestamp_us >= ?1 AND timestamp_us < ?2 ORDER BY timestamp_us, rowid"
+            );
+            let mut statement = self.connection.prepare(&sql)?;
             let rows = statement.query_map([from_us, to_us], |row| row.get(0))?;
             rows.collect::<rusqlite::Result<Vec<String>>>()
         };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// Records behind a row, in the order in which they came: number of the row, id, time in microseconds since 1970, document.
+    /// At most so many.
+    pub fn records_behind(&self, row: i64, rows_max: usize) -> Result<Vec<(i64, String, i64, String)>, StoreError> {
+        let read = || {
+            let sql = "SELECT rowid, id, timestamp_us, document FROM records WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement
+                .query_map((row, rows_max as i64), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// Whether a row of records has this id.
+    pub fn is_at(&self, row: i64, id: &str) -> Result<bool, StoreError> {
+        let read =
+            || self.connection.prepare_cached("SELECT 1 FROM records WHERE rowid = ?1 AND id = ?2")?.exists((row, id));
         read().map_err(|source| self.failed(source))
     }
 

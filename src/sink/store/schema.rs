@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! application_id  "infl"      whose file it is
-//! user_version    3           its layout; an older one is brought up to date, a newer one is refused
+//! user_version    4           its layout; an older one is brought up to date, a newer one is refused
 //! records                     one row a document
 //!   id, timestamp_us, log_…   as the batch's table has them
 //!   document                  the JSON as shipped, byte for byte
@@ -12,6 +12,7 @@
 //! tombstones                  records that an order has erased: no content of them (since layout 2)
 //! expired                     at most one row: the latest time of a record that retention has deleted (since layout 2)
 //! drift                       documents of drift, one row each (since layout 3)
+//! outcomes                    documents of outcomes, one row each, with the `_id` of their prediction's record (since layout 4)
 //! ```
 //!
 //! Why so, measured on two cores shared with other work, documents of 750 to 800 bytes, 4,000 a transaction:
@@ -38,7 +39,7 @@ use super::error::StoreError;
 /// "infl" in ASCII.
 const APPLICATION_ID: i64 = 0x696e_666c;
 /// The layout that this program writes.
-pub(super) const LAYOUT: i64 = 3;
+pub(super) const LAYOUT: i64 = 4;
 
 /// How long to wait for another program's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -115,6 +116,19 @@ CREATE TABLE drift (
 );
 CREATE INDEX drift_by_time ON drift (timestamp_us);"#;
 
+/// What each layout adds to the one before it.
+const LAYOUTS: [&str; LAYOUT as usize] = [TABLES, ACCOUNT_TABLES, DRIFT_TABLE, OUTCOMES_TABLE];
+
+/// What layout 4 adds.
+const OUTCOMES_TABLE: &str = r#"
+CREATE TABLE outcomes (
+    id            TEXT NOT NULL UNIQUE,
+    timestamp_us  INTEGER NOT NULL,
+    document      TEXT NOT NULL,
+    prediction_id GENERATED ALWAYS AS (json_extract(document, '$.prediction_id')) VIRTUAL
+);
+CREATE INDEX outcomes_by_time ON outcomes (timestamp_us);"#;
+
 /// Opens the store for writing, creating it where there is none.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     // SQLite would create it with the umask's mode; the files that it puts beside take the mode of this one.
@@ -130,9 +144,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.execute_batch(WRITER_SETTINGS).map_err(sqlite)?;
     match kind {
-        ColumnKind::Empty => create(&mut connection, &[TABLES, ACCOUNT_TABLES, DRIFT_TABLE]).map_err(sqlite)?,
-        ColumnKind::Store(1) => create(&mut connection, &[ACCOUNT_TABLES, DRIFT_TABLE]).map_err(sqlite)?,
-        ColumnKind::Store(2) => create(&mut connection, &[DRIFT_TABLE]).map_err(sqlite)?,
+        ColumnKind::Empty => create(&mut connection, &LAYOUTS).map_err(sqlite)?,
+        ColumnKind::Store(layout @ 1..LAYOUT) => {
+            create(&mut connection, &LAYOUTS[layout as usize..]).map_err(sqlite)?
+        }
         ColumnKind::Store(_) | ColumnKind::Foreign => {}
     }
     Ok(connection)

@@ -297,7 +297,7 @@ fn strange_files_are_refused_with_a_hint_and_left_alone() {
         schema::open(path).map(drop).expect("a store");
         sql(path, "PRAGMA user_version = 4");
     };
-    check(newer, "has layout 4; this version of inferlog knows layouts up to 3", "use the newer inferlog");
+    check(newer, "has layout 5; this version of inferlog knows layouts up to 4", "use the newer inferlog");
     check(|path| sql(path, "CREATE TABLE records (id)"), "it holds something else", "another `path`");
     check(|path| sql(path, "PRAGMA user_version = 1; CREATE TABLE a (b)"), "something else", "another `path`");
     let text = |path: &Path| std::fs::write(path, "{\"not\":\"a database\"}\n".repeat(99)).expect("a file");

@@ -25,6 +25,11 @@ const INSERT_ACCOUNT: &str =
 const INSERT_DRIFT: &str =
     "INSERT INTO drift (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
 
+/// An outcome of a record that an order has erased does not come back.
+const INSERT_OUTCOME: &str = "INSERT INTO outcomes (id, timestamp_us, document) SELECT ?1, ?2, ?3
+    WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = json_extract(?3, '$.prediction_id'))
+    ON CONFLICT (id) DO NOTHING";
+
 /// Where the store is and how long it keeps what.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -132,6 +137,7 @@ fn insert_all(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Res
         Stream::Records => INSERT,
         Stream::Accounts => INSERT_ACCOUNT,
         Stream::Drift => INSERT_DRIFT,
+        Stream::Outcomes => INSERT_OUTCOME,
     })?;
     let mut erased = transaction.prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1")?;
     let some_are_erased = transaction.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;

@@ -1,0 +1,21 @@
+//! `label`: is this line of labels a label? Not for pipeline files: the pipeline that reads labels ends with it.
+
+use super::processor::{Processor, Run};
+use crate::flow::reject::{Reject, Stage};
+use crate::outcome::label::{Label, NotALabel};
+use crate::record::Record;
+
+/// Turns a record away that says nothing about a prediction.
+#[derive(Clone, Copy, Debug)]
+pub struct LabelCheck;
+
+impl Processor for LabelCheck {
+    fn name(&self) -> &'static str {
+        "label"
+    }
+
+    fn apply(&self, record: &mut Record<'_>, _: &mut Run<'_>) -> Result<(), Reject> {
+        let is_label = Label::of(record).map(|_| ());
+        is_label.map_err(|NotALabel { reason, detail }| Reject::new(Stage::Enrich, reason, detail.to_owned()))
+    }
+}

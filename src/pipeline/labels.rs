@@ -1,0 +1,117 @@
+//! Labels: from the store that the pipeline of labels fills to the observer that joins them.
+//!
+//! That pipeline has its own source, dead letter, checkpoint and accounts, as any other; what it has delivered is read here in
+//! the order in which it came. Up to where that was is kept in the ledger, with the labels.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::observe::Observers;
+use crate::outcome::label::Label;
+use crate::outcome::ledger::{LabelLine, Progress};
+use crate::record::{Record, Space};
+use crate::sink::store::{Reader, Store, StoreError};
+use crate::text::chain::chain;
+
+/// When there was nothing new, it is looked again after this long.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// So many labels are read at once.
+const LABELS_AT_ONCE: usize = 1_000;
+
+/// Where labels come from.
+#[derive(Debug)]
+pub(super) struct Labels {
+    store: PathBuf,
+    /// The pipeline of labels runs.
+    is_running: Arc<AtomicBool>,
+    reader: Option<Reader>,
+    read_to: Progress,
+    next_look: Instant,
+    /// The last look found nothing new, and the pipeline of labels had ended before it.
+    is_at_end: bool,
+    is_trouble_said: bool,
+}
+
+impl Labels {
+    /// Labels of a store, which are known up to a place.
+    pub(super) fn new(store: PathBuf, is_running: Arc<AtomicBool>, read_to: Progress) -> Labels {
+        let next_look = Instant::now();
+        Labels { store, is_running, reader: None, read_to, next_look, is_at_end: false, is_trouble_said: false }
+    }
+
+    /// No label will come any more.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
+    /// When there may be something new.
+    pub(super) fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Brings what is new to the observer, as far as it has room. Says whether there was something.
+    pub(super) fn bring(&mut self, pipeline: &str, observers: &mut Observers) -> bool {
+        let room = observers.labels_room().min(LABELS_AT_ONCE);
+        if room == 0 || Instant::now() < self.next_look {
+            return false;
+        }
+        let has_ended = !self.is_running.load(Ordering::Acquire);
+        match self.read(room) {
+            Ok(labels) => {
+                self.is_trouble_said = false;
+                let is_news = !labels.is_empty();
+                self.is_at_end = has_ended && !is_news;
+                if is_news {
+                    observers.take_labels(labels.into_iter().flatten().collect(), self.read_to.clone());
+                } else {
+                    self.next_look = Instant::now() + LOOK_INTERVAL;
+                }
+                is_news
+            }
+            Err(error) => {
+                self.reader = None;
+                self.next_look = Instant::now() + LOOK_INTERVAL;
+                // Until the pipeline of labels has come so far there is none.
+                let is_absent = !self.store.exists();
+                self.is_at_end = has_ended && is_absent;
+                if !is_absent && !std::mem::replace(&mut self.is_trouble_said, true) {
+                    let hint = "trying again; labels wait in that store, and nothing is lost";
+                    tracing::warn!(pipeline, hint, "cannot read labels: {}", chain(&error));
+                }
+                false
+            }
+        }
+    }
+
+    /// What is new, in its order. A document that is no label, of an older pipeline file perhaps, is none.
+    fn read(&mut self, rows_max: usize) -> Result<Vec<Option<LabelLine>>, StoreError> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.open()?,
+        };
+        let rows = reader.records_behind(self.read_to.number, rows_max)?;
+        if let Some((number, id, ..)) = rows.last() {
+            self.read_to = Progress { number: *number, id: id.clone() };
+        }
+        self.reader = Some(reader);
+        Ok(rows.into_iter().map(|(_, id, time_us, document)| label(id, time_us, &document)).collect())
+    }
+
+    /// Opens the store. One that was made anew is read from its beginning: labels that are known are found to be.
+    fn open(&mut self) -> Result<Reader, StoreError> {
+        let reader = Store::open_read_only(&self.store)?;
+        if self.read_to.number > 0 && !reader.is_at(self.read_to.number, &self.read_to.id)? {
+            self.read_to = Progress::default();
+        }
+        Ok(reader)
+    }
+}
+
+fn label(id: String, time_us: i64, document: &str) -> Option<LabelLine> {
+    let mut space = Space::default();
+    let record = Record::parse(document, &mut space).ok()?;
+    Some(LabelLine { id, time_us, label: Label::of(&record).ok()? })
+}
