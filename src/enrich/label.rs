@@ -14,7 +14,11 @@ impl Processor for LabelCheck {
         "label"
     }
 
-    fn apply(&self, record: &mut Record<'_>, _: &mut Run<'_>) -> Result<(), Reject> {
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
+        // A line that a rule drops need be no label: the names of a CSV's columns are none.
+        if run.context.dropped.is_some() {
+            return Ok(());
+        }
         let is_label = Label::of(record).map(|_| ());
         is_label.map_err(|NotALabel { reason, detail }| Reject::new(Stage::Enrich, reason, detail.to_owned()))
     }

@@ -29,6 +29,7 @@ mod house_rules;
 mod kills;
 mod kql_corpus;
 mod kql_differential;
+mod label_shapes;
 mod lent_turns;
 mod many_files;
 mod model_server;
