@@ -14,6 +14,7 @@ mod drift_report;
 mod explain;
 mod log;
 mod named;
+mod outcomes;
 mod query;
 mod query_source;
 mod query_words;
@@ -69,6 +70,8 @@ enum Verb {
     Query(query::Arguments),
     /// Count what training data look like, feature by feature, for `drift` to compare with
     Baseline(baseline::Arguments),
+    /// Join labels with predictions that other hosts have shipped, and say how right they were
+    Outcomes(outcomes::Arguments),
     /// Say whether live data have drifted away from a baseline
     Drift(drift::Arguments),
     /// Print completions for a shell
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Verb::Query(arguments) => query::run(&arguments),
         Verb::Baseline(arguments) => baseline::run(&arguments),
         Verb::Drift(arguments) => drift::run(&arguments),
+        Verb::Outcomes(arguments) => outcomes::run(&arguments),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut text);

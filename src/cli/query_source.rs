@@ -219,6 +219,11 @@ impl Respondent {
         completeness
     }
 
+    /// The pipeline, where its file is known.
+    pub(super) fn pipeline(&self) -> Option<&Pipeline> {
+        self.pipeline.as_ref()
+    }
+
     /// What the pipeline's file says of drift.
     pub(super) fn drift(&self) -> Option<&DriftOptions> {
         self.pipeline.as_ref().and_then(Pipeline::drift)

@@ -240,7 +240,7 @@ async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String
 }
 
 /// What the ends mean for the exit code.
-fn judge(ended: &[(String, RunEnd)], once: bool) -> Result<(), Failure> {
+pub(super) fn judge(ended: &[(String, RunEnd)], once: bool) -> Result<(), Failure> {
     let mut code = 0;
     for (pipeline, ended) in ended {
         code = code.max(judge_one(pipeline, ended, once));

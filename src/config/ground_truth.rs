@@ -7,20 +7,9 @@ use super::model::{Decode, GroundTruth, LabelSource};
 use super::section::Section;
 use super::{enrich, source};
 use crate::kql::Expression;
-use crate::observe::ground_truth::options::{GroundTruthOptions, MIN_LABELS, OutcomeKind};
+use crate::observe::ground_truth::options::{GroundTruthOptions, OutcomeKind};
 use crate::observe::options::{Kind, ModelMetricsOptions};
 use crate::outcome::ledger::LedgerOptions;
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-const WINDOW: Duration = Duration::from_secs(30 * 86_400);
-
-const KEEP: Duration = Duration::from_secs(180 * 86_400);
-
-const PREDICTIONS_MAX: u32 = 10_000_000;
-
-/// What somebody was to look at, unless the file says otherwise.
-const FLAGGED: &str = "low_confidence : true";
 
 const COLUMNS_MAX: usize = 1_000;
 
@@ -41,11 +30,12 @@ pub(super) fn options(mut section: Section<'_>) -> Option<GroundTruth> {
     let min_labels = section.optional("min_labels", |field| field.integer(1..=1_000_000_000));
     let flagged = section.optional("flagged", Field::condition);
     let keep = section.field("keep");
-    let keep_for = keep.as_ref().map_or(Some(KEEP), |field| field.duration(span.clone()));
+    let keep_for = keep.as_ref().map_or(Some(GroundTruthOptions::default().ledger.keep), |field| field.duration(span.clone()));
     let predictions_max = section.optional("predictions_max", |field| field.integer(1_000..=1_000_000_000));
     let patience = section.optional("patience", |field| field.duration(span));
     section.finish();
-    let (window, window_text) = window.unwrap_or((WINDOW, "30d".to_owned()));
+    let defaults = GroundTruthOptions::default();
+    let (window, window_text) = window.unwrap_or((defaults.window, defaults.window_text.clone()));
     let keep_for = keep_for?;
     let needed = window.max(negative_after.unwrap_or_default());
     if let Some(field) = keep.filter(|_| keep_for < needed) {
@@ -54,8 +44,8 @@ pub(super) fn options(mut section: Section<'_>) -> Option<GroundTruth> {
     }
     let ledger = LedgerOptions {
         keep: keep_for.max(needed),
-        predictions_max: predictions_max.unwrap_or(PREDICTIONS_MAX).into(),
-        patience: patience.unwrap_or(DAY),
+        predictions_max: predictions_max.map_or(defaults.ledger.predictions_max, u64::from),
+        patience: patience.unwrap_or(defaults.ledger.patience),
     };
     let options = GroundTruthOptions {
         inferences,
@@ -64,11 +54,10 @@ pub(super) fn options(mut section: Section<'_>) -> Option<GroundTruth> {
         negative_after,
         window,
         window_text,
-        min_labels: min_labels.unwrap_or(MIN_LABELS),
-        flagged: flagged.or_else(|| Expression::parse_condition(FLAGGED).ok())?,
+        min_labels: min_labels.unwrap_or(defaults.min_labels),
+        flagged: flagged.unwrap_or_else(|| defaults.flagged.clone()),
         ledger,
-        model_name: false,
-        prefix: String::new(),
+        ..defaults
     };
     Some(GroundTruth { options, labels: labels? })
 }

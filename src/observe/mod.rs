@@ -30,12 +30,14 @@ use serde_json::Value;
 use crate::flow::batch::Id;
 use crate::flow::own_document::OwnDocument;
 use crate::kql::{Expression, Fields};
+use crate::outcome::evaluation::Evaluation;
 use crate::outcome::ledger::{LabelLine, LedgerError, Progress};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use counts::ModelCounts;
 use drift::{Drift, DriftCounts, DriftCountsView, PublishedDrift};
 use exposition::PublishedCounts;
+use ground_truth::options::GroundTruthOptions;
 use ground_truth::{GroundTruth, PublishedOutcomes};
 use model_metrics::ModelMetrics;
 use options::ModelMetricsOptions;
@@ -66,6 +68,20 @@ struct ObserverCountsView<'o> {
     model_metrics: Option<&'o ModelCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<DriftCountsView<'o>>,
+}
+
+impl Published {
+    /// What shows outcomes that somebody else measures.
+    pub fn of_outcomes(options: &GroundTruthOptions) -> Published {
+        Published { outcomes: Some(Arc::new(PublishedOutcomes::new(options))), ..Published::default() }
+    }
+
+    /// Shows what was measured.
+    pub fn set_outcomes(&self, evaluation: Evaluation) {
+        if let Some(outcomes) = &self.outcomes {
+            outcomes.set(evaluation);
+        }
+    }
 }
 
 impl Observers {

@@ -48,6 +48,13 @@ pub struct VersionEvaluation {
     pub no_estimate: Option<Withheld>,
 }
 
+impl VersionEvaluation {
+    /// The figure of this name, of those that there is one of.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.figures.iter().find(|figure| figure.name == name && figure.labels.is_empty()).map(|figure| figure.value)
+    }
+}
+
 /// A number that was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {

@@ -206,7 +206,7 @@ fn name(record: &Record<'_>, field: &str) -> Option<String> {
 }
 
 /// A moment of raw JSON, in microseconds since 1970 (UTC).
-fn moment(raw: &str) -> Option<i64> {
+pub fn moment(raw: &str) -> Option<i64> {
     let text;
     let reading = match json::value(raw) {
         Value::String(value) => {

@@ -19,7 +19,7 @@ use super::lookout::Subject;
 use super::pulse::Pulse;
 use super::{Limits, RunEnd, Stop};
 use crate::config::model;
-use crate::observe::ModelSeries;
+use crate::observe::{ModelSeries, Published};
 use crate::replay;
 use crate::telemetry::{Counters, Telemetry};
 
@@ -94,6 +94,19 @@ impl Supervisor {
     /// # Errors
     /// When one cannot be built or started.
     pub fn start(pipelines: &[model::Pipeline], data_dir: &Path, limits: Limits) -> Result<Supervisor, StartError> {
+        Supervisor::start_beside(pipelines, data_dir, limits, Vec::new())
+    }
+
+    /// The same, beside something that shows series of its own.
+    ///
+    /// # Errors
+    /// When one cannot be built or started.
+    pub fn start_beside(
+        pipelines: &[model::Pipeline],
+        data_dir: &Path,
+        limits: Limits,
+        further: Vec<Published>,
+    ) -> Result<Supervisor, StartError> {
         let mut telemetry = Telemetry::default();
         let mut built = Vec::new();
         for pipeline in pipelines {
@@ -105,7 +118,7 @@ impl Supervisor {
                 .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
             built.push((pipeline, one));
         }
-        let shown = built.iter().map(|(_, built)| built.shown.clone()).collect::<Vec<_>>();
+        let shown = built.iter().map(|(_, built)| built.shown.clone()).chain(further).collect::<Vec<_>>();
         if !shown.is_empty() {
             telemetry.register_collector(Box::new(ModelSeries(shown)));
         }

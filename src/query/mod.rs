@@ -11,5 +11,6 @@ pub mod drift;
 pub mod groups;
 pub mod order;
 pub mod output;
+pub mod predictions;
 pub mod saved;
 pub mod table;

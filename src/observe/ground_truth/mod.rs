@@ -173,7 +173,8 @@ impl GroundTruth {
     }
 }
 
-fn own_document(pending: PendingDocument) -> Option<OwnDocument> {
+/// The document as the outbox takes it; `None` when it is no JSON.
+pub fn own_document(pending: PendingDocument) -> Option<OwnDocument> {
     let text = RawValue::from_string(pending.text).ok()?;
     Some(OwnDocument { stream: Stream::Outcomes, id: pending.id, timestamp_us: pending.timestamp_us, text })
 }

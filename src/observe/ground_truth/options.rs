@@ -9,6 +9,9 @@ use crate::outcome::ledger::LedgerOptions;
 /// The fewest labels of a version with which its figures are shown, unless the pipeline file says otherwise.
 pub const MIN_LABELS: u32 = 100;
 
+/// What somebody was to look at, unless the pipeline file says otherwise.
+const FLAGGED: &str = "low_confidence : true";
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutcomeKind {
@@ -44,6 +47,25 @@ pub struct GroundTruthOptions {
     pub model_name: bool,
     /// Stands before every metric's name.
     pub prefix: String,
+}
+
+impl Default for GroundTruthOptions {
+    fn default() -> GroundTruthOptions {
+        let day = Duration::from_secs(86_400);
+        GroundTruthOptions {
+            inferences: None,
+            kind: OutcomeKind::Classification,
+            positive: None,
+            negative_after: None,
+            window: day * 30,
+            window_text: "30d".to_owned(),
+            min_labels: MIN_LABELS,
+            flagged: Expression::parse_condition(FLAGGED).unwrap_or_else(|_| Expression::all()),
+            ledger: LedgerOptions { keep: day * 180, predictions_max: 10_000_000, patience: day },
+            model_name: false,
+            prefix: String::new(),
+        }
+    }
 }
 
 impl GroundTruthOptions {

@@ -10,6 +10,7 @@
 
 mod forget;
 mod join;
+mod requests;
 mod schema;
 mod window;
 
@@ -25,7 +26,8 @@ use super::label::{Label, LabelKind};
 use super::prediction::Predictions;
 use super::truth::LabelOutcome;
 use crate::flow::batch::Id;
-pub use window::{OpenReview, WindowRow};
+pub use requests::Sought;
+pub use window::WindowRow;
 
 /// The most versions that are told apart; further ones are kept as `other`.
 pub const VERSIONS_MAX: usize = 200;
@@ -217,6 +219,15 @@ impl Ledger {
         let read = |row: &rusqlite::Row<'_>| Ok(Progress { number: row.get(0)?, id: row.get(1)? });
         let progress = self.connection.query_row("SELECT number, id FROM progress", [], read).optional();
         Ok(progress.map_err(|source| self.failed(source))?.unwrap_or_default())
+    }
+
+    /// The number of the last label that was written down; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_label(&self) -> Result<i64, LedgerError> {
+        let last = self.connection.query_row("SELECT max(number) FROM labels", [], |row| row.get::<_, Option<i64>>(0));
+        Ok(last.map_err(|source| self.failed(source))?.unwrap_or_default())
     }
 
     /// Documents behind a number that nobody has taken yet, of at most so many bytes: one at least, where there is one.

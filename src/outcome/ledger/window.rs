@@ -30,15 +30,6 @@ pub struct WindowRow<'r> {
     pub duration_us: Option<i64>,
 }
 
-/// A flagged prediction that nobody has reviewed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenReview {
-    /// Where its version stands in [`Ledger::versions`].
-    pub version: usize,
-    /// When it was made, in microseconds since 1970 (UTC).
-    pub time_us: i64,
-}
-
 const ROWS: &str = "SELECT version, time_us, prediction, confidence, label, flagged, decision, decided_us - opened_us
     FROM predictions WHERE time_us >= ?1";
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::error::StoreError;
@@ -140,6 +141,31 @@ impl Reader {
             let rows = statement
                 .query_map((row, rows_max as i64), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.failed(source))
+    }
+
+    /// Visits the id and document of each record with one of these `request_id`s. Walks the index of heart fields once.
+    pub fn each_of_requests(&self, ids: &HashSet<String>, mut visit: impl FnMut(&str, &str)) -> Result<(), StoreError> {
+        let mut read = || {
+            let mut all = self.connection.prepare("SELECT rowid, request_id FROM records INDEXED BY records_by_time")?;
+            let mut one = self.connection.prepare_cached("SELECT id, document FROM records WHERE rowid = ?1")?;
+            let mut rows = all.query([])?;
+            while let Some(row) = rows.next()? {
+                let is_sought = match row.get_ref(1)? {
+                    ValueRef::Text(text) => std::str::from_utf8(text).is_ok_and(|id| ids.contains(id)),
+                    ValueRef::Integer(number) => ids.contains(&number.to_string()),
+                    ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => false,
+                };
+                if is_sought {
+                    let row: i64 = row.get(0)?;
+                    one.query_row([row], |row| {
+                        visit(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+                        Ok(())
+                    })?;
+                }
+            }
+            Ok(())
         };
         read().map_err(|source| self.failed(source))
     }

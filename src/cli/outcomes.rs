@@ -1,0 +1,411 @@
+//! `inferlog outcomes`: joins labels with predictions that other hosts have shipped, by asking the sink.
+//!
+//! The label lines are read by a pipeline of their own, as they are beside `observe: ground_truth`; the predictions come from
+//! the sink instead of the records of this host, and everything else is the same ledger, the same documents and the same figures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+
+use super::query::{could_not_ask, interrupted};
+use super::query_source::{self, Respondent};
+use super::run::{self, Listen};
+use super::{COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print, print_table, runtime, say, start_log};
+use crate::config::model::{self, Decode, GroundTruth, LabelSource, Pipeline, SinkOptions};
+use crate::elastic::target::Target;
+use crate::flow::own_document::OwnDocument;
+use crate::observe::ground_truth::own_document;
+use crate::flow::wake::Wake;
+use crate::judge::enrichment::host_name;
+use crate::kql::Expression;
+use crate::observe::ground_truth::options::GroundTruthOptions;
+use crate::observe::Published;
+use crate::outcome::Subject;
+use crate::outcome::evaluation::{Evaluation, VersionEvaluation, evaluate};
+use crate::outcome::label::Label;
+use crate::outcome::ledger::{LabelLine, Ledger, LedgerError, Progress, Sought};
+use crate::outcome::prediction::Predictions;
+use crate::pipeline::build::{open_sink, store_path};
+use crate::pipeline::outbox::{Outbox, OutboxAtStart};
+use crate::pipeline::supervisor::Supervisor;
+use crate::query::predictions;
+use crate::record::{Record, Space};
+use crate::sink::store::{Reader, Store};
+use crate::state::checkpoint::JsonText;
+use crate::state::folder::{data_dir, outcomes_file, state_folder};
+use crate::state::lock::lock;
+use crate::text::units::counted;
+
+/// With `--follow`: how often it is looked for new labels, and for the predictions of those.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// With `--follow`: how often it is looked for the predictions of all labels that wait or came lately.
+const LOOK_AGAIN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// So many labels are taken at once.
+const LABELS_AT_ONCE: usize = 10_000;
+
+/// So many bytes of documents are under way at once.
+const DOCUMENTS_BYTES: usize = 4 * 1024 * 1024;
+
+/// When no sink has taken a document for so long, the rest stays in the ledger.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the name of this pipeline of labels has behind that of the one which they are for.
+const SUFFIX: &str = ".outcomes";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Files of label lines, or globs of them: NDJSON, or CSV where the name ends in `.csv`
+    #[arg(value_name = "LABELS", required = true)]
+    labels: Vec<PathBuf>,
+    /// The pipeline whose predictions they are of: its file, or its name once it ran here
+    #[arg(long, value_name = "FILE|NAME")]
+    pipeline: PathBuf,
+    /// Which sink is asked, by its name or its kind [default: the pipeline's store, else its Elasticsearch]
+    #[arg(long, value_name = "SINK")]
+    source: Option<String>,
+    /// Go on: tail the files, and look again for predictions that were not found
+    #[arg(long)]
+    follow: bool,
+    /// With `--follow`: address of /metrics, /healthz and /readyz, or `off` [default: off]
+    #[arg(long, value_name = "ADDR|off", value_parser = run::listen, requires = "follow")]
+    listen: Option<Listen>,
+    /// How to print the figures: `json` is a line for each model version and stage
+    #[arg(long, value_enum, default_value = "table")]
+    format: TableFormat,
+    #[command(flatten)]
+    state: StateFolder,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log("warn");
+    let data_dir = data_dir(arguments.state.data_dir.clone());
+    let respondent = query_source::open(Some(&arguments.pipeline), arguments.source.as_deref(), Some(data_dir.clone()))?;
+    let Some(pipeline) = respondent.pipeline() else {
+        complain("which pipeline are these labels of?", Some("name its file: `--pipeline FILE`"));
+        return Err(Failure(COULD_NOT_LOOK));
+    };
+    let pipeline = with_labels(pipeline, &arguments.labels)?;
+    let folder = state_folder(&data_dir, &pipeline.name);
+    let _lock = lock(&folder).map_err(|error| Failure::new(&error, None))?;
+    let subject = Subject { pipeline: pipeline.name.trim_end_matches(SUFFIX).to_owned(), host: host_name() };
+    let GroundTruth { options, .. } = pipeline.ground_truth().cloned().unwrap_or_else(|| unreachable!("BUG: just put"));
+    let ledger = Ledger::open(&outcomes_file(&folder), options.ledger, subject).map_err(|error| unusable(&error))?;
+    let runtime = runtime()?;
+    let work = Work { pipeline, options, respondent: &respondent, ledger, predictions: Predictions::default() };
+    let worked = runtime.block_on(work.run(arguments, &data_dir));
+    runtime.shutdown_background();
+    worked
+}
+
+/// The pipeline with labels from these files, under a name of its own.
+fn with_labels(pipeline: &Pipeline, files: &[PathBuf]) -> Result<Pipeline, Failure> {
+    let mut pipeline = pipeline.clone();
+    let inferences = pipeline.inferences().next().map(|(_, inferences)| inferences.clone());
+    let of_file = pipeline.ground_truth().cloned();
+    let is_csv = |path: &Path| path.extension().is_some_and(|end| end == "csv");
+    let kinds = files.iter().filter(|path| is_csv(path)).count();
+    if kinds > 0 && kinds < files.len() {
+        complain("some of these files are CSV and some are not", Some("give them in two runs"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    let decode = match &of_file {
+        Some(GroundTruth { labels: LabelSource { decode: Decode::Csv(columns), .. }, .. }) if kinds > 0 => {
+            Decode::Csv(columns.clone())
+        }
+        _ if kinds > 0 => Decode::Csv(None),
+        _ => Decode::Json,
+    };
+    let paths = files.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
+    let mut options = match &of_file {
+        Some(of_file) => of_file.options.clone(),
+        None => GroundTruthOptions::default(),
+    };
+    options.inferences = options.inferences.or(inferences);
+    let enrich = of_file.map(|of_file| of_file.labels.enrich).unwrap_or_default();
+    let files = crate::source::files::Options { paths, exclude: Vec::new(), ..pipeline.source.files.clone() };
+    let truth = GroundTruth { options, labels: LabelSource { files, decode, enrich } };
+    pipeline.name.push_str(SUFFIX);
+    pipeline.observe = vec![model::Observer::GroundTruth(Box::new(truth))];
+    Ok(pipeline)
+}
+
+/// A path from the folder of the shell, which a glob needs from the root.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let absolute = std::path::absolute(path).map_err(|error| Failure::new(&error, None))?;
+    match (absolute.to_str(), path.exists()) {
+        (Some(text), true) => Ok(globset::escape(text)),
+        (Some(text), false) if text.contains(['*', '?', '[']) => Ok(text.to_owned()),
+        _ => {
+            complain(&format!("there is no file of labels `{}`", path.display()), None);
+            Err(Failure(COULD_NOT_LOOK))
+        }
+    }
+}
+
+fn unusable(error: &LedgerError) -> Failure {
+    Failure::new(error, Some("what was found before is in it; the sink and the label files are untouched"))
+}
+
+/// What is done, and with what.
+struct Work<'r> {
+    pipeline: Pipeline,
+    options: GroundTruthOptions,
+    respondent: &'r Respondent,
+    ledger: Ledger,
+    predictions: Predictions,
+}
+
+impl Work<'_> {
+    async fn run(mut self, arguments: &Arguments, data_dir: &Path) -> Result<(), Failure> {
+        let Some(labels) = self.pipeline.labels() else { return Ok(()) };
+        let shown = Published::of_outcomes(&self.options);
+        let listener = match arguments.listen {
+            None => None,
+            given => run::bind(given).await?,
+        };
+        let limits = run::limits(!arguments.follow);
+        let started = Supervisor::start_beside(std::slice::from_ref(&labels), data_dir, limits, vec![shown.clone()]);
+        let mut supervisor = started.map_err(|error| Failure::new(&error, error.hint()))?;
+        listener.into_iter().for_each(|listener| run::serve(listener, &supervisor));
+        let store = match &labels.sinks[0].options {
+            SinkOptions::Store(store) => store_path(data_dir, &labels.name, store),
+            SinkOptions::Elasticsearch(_) | SinkOptions::Stdout => unreachable!("BUG: labels go into a store"),
+        };
+        let mut mail = Mail::open(&self.pipeline, data_dir)?;
+        if !arguments.follow {
+            let ended = supervisor.ended().await;
+            self.take(&store, true).await?;
+            let left = self.send(&mut mail).await?;
+            let evaluation = self.evaluation()?;
+            show(&evaluation, &self.options, arguments.format);
+            self.sum_up(&evaluation);
+            return run::judge(&ended, true).and(if left { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) });
+        }
+        let mut next_again = Instant::now();
+        loop {
+            let again = Instant::now() >= next_again;
+            if again {
+                next_again = Instant::now() + LOOK_AGAIN_INTERVAL;
+            }
+            self.take(&store, again).await?;
+            self.send(&mut mail).await?;
+            let evaluation = self.evaluation()?;
+            shown.set_outcomes(evaluation.clone());
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                () = interrupted() => {
+                    show(&evaluation, &self.options, arguments.format);
+                    self.sum_up(&evaluation);
+                    supervisor.stop();
+                    return run::judge(&supervisor.ended().await, false);
+                }
+            }
+        }
+    }
+
+    /// Takes new labels, and looks for the predictions of those; `again`: of all that wait or came lately, too.
+    async fn take(&mut self, store: &Path, again: bool) -> Result<(), Failure> {
+        let before = self.ledger.last_label().map_err(|error| unusable(&error))?;
+        if store.exists() {
+            let reader = Store::open_read_only(store).map_err(|error| Failure::new(&error, None))?;
+            self.take_labels(&reader)?;
+        }
+        self.look_for(Sought::Waiting, if again { 0 } else { before }).await?;
+        if again {
+            let since_us = Utc::now().timestamp_micros() - self.options.ledger.patience.as_micros() as i64;
+            self.look_for(Sought::SeenSince(since_us), 0).await?;
+            let now_us = Utc::now().timestamp_micros();
+            while self.ledger.forget(now_us).map_err(|error| unusable(&error))? {}
+        }
+        Ok(())
+    }
+
+    fn take_labels(&mut self, reader: &Reader) -> Result<(), Failure> {
+        let failed = |error: crate::sink::store::StoreError| Failure::new(&error, None);
+        let mut progress = self.ledger.progress().map_err(|error| unusable(&error))?;
+        if progress.number > 0 && !reader.is_at(progress.number, &progress.id).map_err(failed)? {
+            progress = Progress::default();
+        }
+        loop {
+            let rows = reader.records_behind(progress.number, LABELS_AT_ONCE).map_err(failed)?;
+            let Some((number, id, ..)) = rows.last() else { return Ok(()) };
+            progress = Progress { number: *number, id: id.clone() };
+            let labels: Vec<LabelLine> = rows.into_iter().filter_map(|(_, id, time_us, text)| label(id, time_us, &text)).collect();
+            let now_us = Utc::now().timestamp_micros();
+            let entered = self.ledger.enter(&self.predictions, &labels, Some(&progress), now_us);
+            entered.map_err(|error| unusable(&error))?;
+        }
+    }
+
+    /// Asks the sink for the predictions of labels behind a number, and joins what it has.
+    async fn look_for(&mut self, sought: Sought, behind: i64) -> Result<(), Failure> {
+        let mut behind = behind;
+        loop {
+            let found = self.ledger.requests(sought, behind, LABELS_AT_ONCE).map_err(|error| unusable(&error))?;
+            let (ids, Some(last)) = found else { return Ok(()) };
+            self.respondent.refresh(Target::searched).await.unwrap_or_else(|problem| say(&problem));
+            let (predictions, options) = (&mut self.predictions, &self.options);
+            let taken = predictions::by_request(&self.respondent.source, &ids, |id, document| {
+                take_prediction(predictions, options, id, document);
+            });
+            taken.await.map_err(|error| could_not_ask(&error))?;
+            let now_us = Utc::now().timestamp_micros();
+            self.ledger.enter(&self.predictions, &[], None, now_us).map_err(|error| unusable(&error))?;
+            self.predictions.clear();
+            behind = last;
+        }
+    }
+
+    /// Brings the documents to the sinks. True when some are left: they are in the ledger, and go the next time.
+    async fn send(&mut self, mail: &mut Mail) -> Result<bool, Failure> {
+        loop {
+            let pending = self.ledger.documents(0, DOCUMENTS_BYTES).map_err(|error| unusable(&error))?;
+            let Some(last) = pending.last().map(|last| last.number) else { return Ok(false) };
+            if !mail.deliver(pending.into_iter().filter_map(own_document)).await {
+                say("the sinks do not take the documents of outcomes now; they are kept, and go the next time");
+                return Ok(true);
+            }
+            self.ledger.taken(last).map_err(|error| unusable(&error))?;
+        }
+    }
+
+    fn evaluation(&self) -> Result<Evaluation, Failure> {
+        let now_us = Utc::now().timestamp_micros();
+        evaluate(&self.ledger, &self.options.measured(), now_us).map_err(|error| unusable(&error))
+    }
+
+    /// What became of the labels, and where predictions were looked for.
+    fn sum_up(&self, evaluation: &Evaluation) {
+        let mut by_outcome: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, _, outcome, count) in &evaluation.totals.labels {
+            *by_outcome.entry(outcome.as_str()).or_default() += count;
+        }
+        let parts: Vec<String> = by_outcome.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        let parts = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
+        say(&format!("labels, since this ledger began: {parts}; asked for predictions: {}", self.respondent.name));
+        if evaluation.totals.waiting > 0 {
+            let labels = counted(evaluation.totals.waiting, "label");
+            say(&format!("{labels} found no prediction there: kept, and looked for again the next time"));
+        }
+    }
+}
+
+fn label(id: String, time_us: i64, document: &str) -> Option<LabelLine> {
+    let mut space = Space::default();
+    let record = Record::parse(document, &mut space).ok()?;
+    Some(LabelLine { id, time_us, label: Label::of(&record).ok()? })
+}
+
+/// Takes what a shipped record predicted, if it is an inference.
+fn take_prediction(predictions: &mut Predictions, options: &GroundTruthOptions, id: &str, document: &str) {
+    let mut space = Space::default();
+    let Ok(record) = Record::parse(document, &mut space) else { return };
+    let is_inference = options.inferences.as_ref().is_none_or(|inferences: &Expression| inferences.matches(&record));
+    let (Some(id), true) = (crate::flow::batch::Id::read(id), is_inference) else { return };
+    let time_us = record.first("@timestamp").and_then(crate::outcome::label::moment).unwrap_or_default();
+    predictions.take(&record, id, time_us, options.flagged.matches(&record));
+}
+
+/// The way of documents into the pipeline's sinks.
+struct Mail {
+    outbox: Outbox,
+}
+
+impl Mail {
+    /// Opens the sinks that keep documents. To be called within a runtime.
+    fn open(pipeline: &Pipeline, data_dir: &Path) -> Result<Mail, Failure> {
+        let name = pipeline.name.trim_end_matches(SUFFIX);
+        let keeps = |sink: &&model::Sink| !matches!(sink.options, SinkOptions::Stdout);
+        let open = |sink| open_sink(sink, data_dir, name).map_err(|error| Failure::new(&error, None));
+        let sinks = pipeline.sinks.iter().filter(keeps).map(open).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<Arc<str>> = sinks.iter().map(|sink| Arc::clone(&sink.name)).collect();
+        let OutboxAtStart { outbox, lanes, .. } = Outbox::open(&JsonText::default(), &names, &Wake::default());
+        for (lane, sink) in lanes.into_iter().zip(sinks) {
+            tokio::spawn(lane.run(sink.sink, sink.policy));
+        }
+        Ok(Mail { outbox })
+    }
+
+    /// Whether every sink took all of them before its patience ended.
+    async fn deliver(&mut self, documents: impl Iterator<Item = OwnDocument>) -> bool {
+        documents.for_each(|document| self.outbox.put(document));
+        self.outbox.saved();
+        let (mut left, mut give_up) = (usize::MAX, Instant::now());
+        while !self.outbox.is_empty() {
+            if self.outbox.len() < left {
+                (left, give_up) = (self.outbox.len(), Instant::now() + TAKEN_WITHIN);
+            }
+            if Instant::now() >= give_up {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.outbox.collect();
+        }
+        true
+    }
+}
+
+/// Prints the figures.
+fn show(evaluation: &Evaluation, options: &GroundTruthOptions, format: TableFormat) {
+    if format == TableFormat::Json {
+        evaluation.versions.iter().for_each(|version| print(&json_line(evaluation, version, options).to_string()));
+        return;
+    }
+    let names = ["predictions_in_window", "outcomes_in_window", "accuracy", "estimated_accuracy", "mean_absolute_error"];
+    let heads = ["predictions", "labelled", "accuracy", "estimated", "mean absolute error"];
+    let is_shown = |name: &&str| evaluation.versions.iter().any(|version| version.value(name).is_some());
+    let shown: Vec<(&str, &str)> = names.into_iter().zip(heads).filter(|(name, _)| is_shown(name)).collect();
+    let head: Vec<&str> = ["model version", "stage"].into_iter().chain(shown.iter().map(|(_, head)| *head)).collect();
+    let rows = evaluation.versions.iter().map(|version| {
+        let figures = shown.iter().map(|(name, _)| version.value(name).map_or("-".to_owned(), in_words));
+        [version.version.model_version.clone(), version.version.stage.clone()].into_iter().chain(figures).collect()
+    });
+    print_table(&head, rows);
+}
+
+fn in_words(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.4}") }
+}
+
+/// One model version: its figures under the names of the metrics, those by class as lists.
+fn json_line(evaluation: &Evaluation, measured: &VersionEvaluation, options: &GroundTruthOptions) -> Value {
+    let mut line = Map::new();
+    let version = &measured.version;
+    for (name, value) in [
+        ("model_name", &version.model_name),
+        ("model_version", &version.model_version),
+        ("stage", &version.stage),
+        ("window", &options.window_text),
+    ] {
+        line.insert(name.to_owned(), json!(value));
+    }
+    let labels: Vec<Value> = evaluation
+        .totals
+        .labels
+        .iter()
+        .filter(|(of, ..)| of == version)
+        .map(|(_, kind, outcome, count)| json!({ "kind": kind.as_str(), "outcome": outcome.as_str(), "count": count }))
+        .collect();
+    line.insert("labels".to_owned(), labels.into());
+    for figure in &measured.figures {
+        if figure.labels.is_empty() {
+            line.insert(figure.name.to_owned(), json!(figure.value));
+            continue;
+        }
+        let mut entry: Map<String, Value> =
+            figure.labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        entry.insert("value".to_owned(), json!(figure.value));
+        let list = line.entry(figure.name).or_insert_with(|| Value::Array(Vec::new()));
+        list.as_array_mut().into_iter().for_each(|list| list.push(Value::Object(entry.clone())));
+    }
+    if let Some(withheld) = &measured.no_estimate {
+        line.insert("estimated_accuracy_withheld".to_owned(), json!(withheld.name()));
+    }
+    Value::Object(line)
+}
