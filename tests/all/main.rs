@@ -40,6 +40,7 @@ mod odd_files;
 mod operator;
 mod outbox;
 mod outcome_figures;
+mod outcome_metrics;
 mod own_tests;
 mod place;
 mod power_loss;
