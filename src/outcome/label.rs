@@ -14,14 +14,11 @@
 
 use std::borrow::Cow;
 
-use super::figures::Decision;
+use super::figures::{CLASS_BYTES_MAX, Decision};
 use crate::kql::Value;
 use crate::record::{Record, json};
 use crate::text::digest::sha256_hexadecimal;
 use crate::text::time::{self, Reading};
-
-/// A longer class is known by its digest, in bytes.
-pub const CLASS_BYTES_MAX: usize = 256;
 
 /// A longer `request_id` is no id, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 512;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// Classes with counts of their own; all further ones share one.
 pub const CLASSES_MAX: usize = 100;
 
-/// A class with a longer name, in bytes, is one of the further ones.
-pub const CLASS_BYTES_MAX: usize = 128;
+/// A class with a longer name, in bytes, is one of the further ones; labels and predictions have its digest instead.
+pub const CLASS_BYTES_MAX: usize = 256;
 
 /// What the further classes are called together.
 pub const OTHER_CLASSES: &str = "other";

@@ -68,10 +68,12 @@ impl TryFrom<Kept> for ConfusionMatrix {
 impl ConfusionMatrix {
     /// Counts one outcome.
     pub fn add(&mut self, prediction: &str, label: &str) {
-        if self.classes.lacks(prediction) || self.classes.lacks(label) {
+        let mut places = [label, prediction].map(|name| self.classes.place(name));
+        if places.contains(&self.classes.len()) && (self.classes.lacks(prediction) || self.classes.lacks(label)) {
             *self = self.among(self.classes.with([prediction, label]));
+            places = [label, prediction].map(|name| self.classes.place(name));
         }
-        let cell = self.cell(self.classes.place(label), self.classes.place(prediction));
+        let cell = self.cell(places[0], places[1]);
         self.counts[cell] += 1;
     }
 
@@ -199,7 +201,7 @@ mod tests {
         let mut all = matrix(&[("other", "other")]);
         (0..CLASSES_MAX).for_each(|number| all.add(&format!("a{number}"), "a0"));
         assert!(cells(&all).contains(&("other", "other", 1)));
-        let long = "x".repeat(200);
+        let long = "x".repeat(300);
         let both = matrix(&[("other", "other"), (&long, &long), ("y", "other")]);
         assert_eq!(cells(&both), [("other", "other", 2), ("other", "y", 1)]);
         assert_eq!(both.classes().next().unwrap().recall(), Some(0.5), "its own figures are its own");

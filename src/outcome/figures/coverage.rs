@@ -76,11 +76,13 @@ impl Counts {
 impl LabelCoverage {
     /// Counts one prediction.
     pub fn add(&mut self, decision: &str, confidence: Option<f64>, is_labelled: bool) {
-        if self.decisions.lacks(decision) {
+        let mut place = self.decisions.place(decision);
+        if place == self.decisions.len() && self.decisions.lacks(decision) {
             *self = self.among(self.decisions.with([decision]));
+            place = self.decisions.place(decision);
         }
         let confidence = confidence.filter(|confidence| is_confidence(*confidence));
-        let counts = &mut self.rows[self.decisions.place(decision)][confidence.map_or(BAND_COUNT, band)];
+        let counts = &mut self.rows[place][confidence.map_or(BAND_COUNT, band)];
         counts.merge(Counts { all: 1, labelled: u64::from(is_labelled) });
     }
 

@@ -18,7 +18,7 @@ struct Outcome {
 
 fn outcome() -> impl Strategy<Value = Outcome> {
     // More names than there are places.
-    let name = prop_oneof![(0..3_u8).prop_map(|number| format!("c{number}")), "[a-z]{1,2}", Just("x".repeat(200))];
+    let name = prop_oneof![(0..3_u8).prop_map(|number| format!("c{number}")), "[a-z]{1,2}", Just("x".repeat(300))];
     let confidence =
         prop_oneof![Just(None), (0.0..=1.0).prop_map(Some), (0..=20_u8).prop_map(|n| Some(f64::from(n) / 20.0))];
     let number = prop_oneof![-1e3..1e3, Just(1e15), Just(0.1), any::<f32>().prop_map(f64::from)];
