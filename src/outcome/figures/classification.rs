@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::confidence::{BAND_COUNT, FractionSum, band, is_confidence};
 use super::confusion::ConfusionMatrix;
-use super::ratio;
+use super::share::ratio;
 
 /// Sums over outcomes of a classifier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

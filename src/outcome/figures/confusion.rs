@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::classes::ClassNames;
-use super::ratio;
+use super::share::ratio;
 
 /// Counts of outcomes by label and prediction, of at most [`super::CLASSES_MAX`] classes and the further ones together: at most
 /// 80 KiB, and 8 bytes a pair of classes.

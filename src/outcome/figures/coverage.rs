@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::ClassNames;
 use super::confidence::{BAND_COUNT, band, is_confidence};
-use super::ratio;
+use super::share::ratio;
 
 /// Predictions by decision and band of confidence, and how many of them have a label: at most 18 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,6 +27,7 @@ mod exact_sum;
 mod positive;
 mod regression;
 mod review;
+mod share;
 
 pub use classes::{CLASS_BYTES_MAX, CLASSES_MAX, OTHER_CLASSES};
 pub use classification::{CalibrationBin, ClassificationSums};
@@ -45,8 +46,3 @@ pub use review::{Decision, NotSorted, ReviewSums, median_of_sorted};
 mod property_tests;
 #[cfg(test)]
 mod simulation_tests;
-
-/// A share, absent without anything to share.
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}

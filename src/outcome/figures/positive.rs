@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exact_sum::ExactSum;
-use super::ratio;
+use super::share::ratio;
 
 /// Outcomes by whether the positive class was predicted and whether it was true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::share::ratio;
+
 /// What a reviewer decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,12 +77,12 @@ impl ReviewSums {
 
     /// Share of the flagged predictions that somebody has looked at, 0 to 1.
     pub fn coverage_ratio(&self) -> Option<f64> {
-        super::ratio(self.flagged_reviewed, self.flagged)
+        ratio(self.flagged_reviewed, self.flagged)
     }
 
     /// Share of overridden among what was upheld or overridden, 0 to 1. What was escalated is not decided yet.
     pub fn override_ratio(&self) -> Option<f64> {
-        super::ratio(self.overridden, self.upheld + self.overridden)
+        ratio(self.overridden, self.upheld + self.overridden)
     }
 
     /// How long the oldest flagged prediction has waited that nobody has looked at, in seconds, at least 0.
