@@ -320,15 +320,18 @@ fn histogram(pairs: &[Pair], numeric: &Numeric, page: &mut String) {
         }
         page.push_str("</g>");
     }
-    let inside = || pairs.iter().zip(&columns).filter(|(pair, _)| !pair.is_outside).map(|(_, column)| column);
-    let first = inside().next().map_or(0.0, |(left, _)| *left);
-    let last = inside().last().map_or(WIDTH, |(left, width)| left + width);
+    let mut inside = pairs.iter().zip(&columns).filter(|(pair, _)| !pair.is_outside).map(|(_, column)| *column);
+    let first = inside.next().unwrap_or((0.0, WIDTH));
+    let (last, width) = inside.next_back().unwrap_or(first);
     let edges = (number(numeric.edges[0]), number(numeric.edges[numeric.edges.len() - 1]));
     let _ = write!(
         page,
-        "<line class=\"axis\" x1=\"0\" y1=\"{bottom}\" x2=\"{WIDTH}\" y2=\"{bottom}\"/><text x=\"{first:.2}\" y=\"{words}\">{}</text>\
-         <text x=\"{last:.2}\" y=\"{words}\" text-anchor=\"end\">{}</text></svg>",
-        edges.0, edges.1,
+        "<line class=\"axis\" x1=\"0\" y1=\"{bottom}\" x2=\"{WIDTH}\" y2=\"{bottom}\"/><text x=\"{:.2}\" y=\"{words}\">{}</text>\
+         <text x=\"{:.2}\" y=\"{words}\" text-anchor=\"end\">{}</text></svg>",
+        first.0,
+        edges.0,
+        last + width,
+        edges.1,
     );
 }
 

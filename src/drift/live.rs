@@ -2,8 +2,9 @@
 
 use super::baseline::{BaselineFile, Chosen};
 use super::counts::WindowCounts;
-use super::reading::{Reader, Value};
+use super::reading::Reader;
 use super::rows::{Columns, RowError, Rows, Versions};
+use super::value::Value;
 use super::words::{Kind, Slot};
 
 /// Counts live rows.

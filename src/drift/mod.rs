@@ -21,11 +21,13 @@ mod edges;
 mod live;
 mod measures;
 mod merge;
+mod places;
 mod placing;
 mod reading;
 mod rows;
 mod survey;
 mod training;
+mod value;
 mod words;
 
 pub use alarm::{FeatureReport, Hysteresis, Level, Measures, Reason, Thresholds, measure};
@@ -38,10 +40,11 @@ pub use document::{DocumentBaseline, DocumentHead, DocumentWindow, DriftDocument
 pub use live::{Live, LiveCounts};
 pub use measures::ZERO_TERM;
 pub use merge::{Merge, MergedDocuments};
-pub use reading::{Reader, Value, visit_values};
+pub use reading::{Reader, visit_values};
 pub use rows::{RowError, Rows, VERSIONS_MAX};
 pub use survey::{EXACT_QUANTILE_VALUES_MAX, Survey};
 pub use training::{BUCKETS_DEFAULT, CATEGORIES_DEFAULT, Count, DISTINCT_MAX, LeftOut, TrainingOptions};
+pub use value::Value;
 pub use words::{EdgesKind, Kind, PsiMode, Slot};
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::reading::{Reader, Value};
+use super::places::Places;
+use super::value::Value;
 use super::words::{Kind, Slot};
 
 /// Where the values of a member go.
 pub(super) struct Placing<'p> {
-    pub(super) reader: &'p mut Reader,
+    pub(super) places: &'p mut Places,
     pub(super) kind: Kind,
     /// The name of the feature so far.
     pub(super) path: &'p mut String,
@@ -26,19 +27,19 @@ impl Placing<'_> {
     }
 
     /// Places the value of the feature whose name is complete, if it is the first one; `slot` may not know.
-    fn place<E: Error>(&mut self, slot: impl FnOnce(&Reader, usize) -> Option<Slot>) -> Result<(), E> {
+    fn place<E: Error>(&mut self, slot: impl FnOnce(&Places, usize) -> Option<Slot>) -> Result<(), E> {
         if self.path.is_empty() {
             return Ok(());
         }
-        let place = self.reader.place_at(self.kind, self.path, self.turn);
+        let place = self.places.place_at(self.kind, self.path, self.turn);
         if let Some(place) = place.filter(|place| self.slots[*place] == Slot::Missing) {
-            self.slots[place] = slot(self.reader, place).ok_or_else(|| E::custom("its text is needed"))?;
+            self.slots[place] = slot(self.places, place).ok_or_else(|| E::custom("its text is needed"))?;
         }
         Ok(())
     }
 
     fn place_value<E: Error>(&mut self, value: &Value<'_>) -> Result<(), E> {
-        self.place(|reader, place| Some(reader.slot(place, value)))
+        self.place(|places, place| Some(places.slot(place, value)))
     }
 }
 
@@ -66,15 +67,15 @@ impl<'de> Visitor<'de> for &mut Placing<'_> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.place(|reader, place| Some(reader.slot_of_integer(place, value.into())))
+        self.place(|places, place| Some(places.slot_of_integer(place, value.into())))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.place(|reader, place| Some(reader.slot_of_integer(place, value.into())))
+        self.place(|places, place| Some(places.slot_of_integer(place, value.into())))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.place(|reader, place| reader.slot_of_number(place, value))
+        self.place(|places, place| places.slot_of_number(place, value))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {

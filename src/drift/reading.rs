@@ -7,75 +7,15 @@
 //! its way ([`super::placing`]), and walks again where the number is not enough: as a category a number is the text that was written. It
 //! allocates nothing per record, unless a text has escapes.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
-use super::baseline::{Baseline, Distribution, FeatureBaseline};
-use super::edges;
+use super::baseline::Baseline;
+use super::places::Places;
 use super::placing::Placing;
+use super::value::Value;
 use super::words::{Kind, Slot};
-use crate::record::{Record, json};
+use crate::record::Record;
 
 /// The member of a record that holds its features.
 const FEATURES: &str = "features";
-
-/// One value as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value<'v> {
-    /// Nothing, `null`, or an empty cell.
-    Missing,
-    /// A JSON number, as written.
-    Number(&'v str),
-    /// A JSON text, `true` or `false`.
-    Text(Cow<'v, str>),
-    /// A cell of a table, which may be a number or a text.
-    Cell(&'v str),
-    /// A list, or something else that is neither number nor text.
-    Unusable,
-}
-
-impl<'v> Value<'v> {
-    /// Reads raw JSON.
-    pub fn of_json(raw: &'v str) -> Value<'v> {
-        if raw.starts_with('[') {
-            return Value::Unusable;
-        }
-        match json::value(raw) {
-            crate::kql::Value::Null => Value::Missing,
-            crate::kql::Value::Number(text) => Value::Number(text),
-            crate::kql::Value::String(text) => Value::Text(text),
-            crate::kql::Value::Boolean(_) => Value::Text(Cow::Borrowed(raw)),
-            crate::kql::Value::Object => Value::Unusable,
-        }
-    }
-
-    /// Reads a cell of a CSV file: empty ones and what pandas writes or reads for nothing are missing, but for `NaN`, which is a
-    /// number that is none.
-    pub fn of_cell(text: &'v str) -> Value<'v> {
-        match text.trim() {
-            "" | "NA" | "N/A" | "<NA>" | "null" | "NULL" | "None" => Value::Missing,
-            text => Value::Cell(text),
-        }
-    }
-
-    /// The number that it is or spells; NaN for everything else.
-    pub fn number(&self) -> f64 {
-        match self {
-            Value::Number(text) | Value::Cell(text) => text.parse().unwrap_or(f64::NAN),
-            Value::Text(text) => text.trim().parse().unwrap_or(f64::NAN),
-            Value::Missing | Value::Unusable => f64::NAN,
-        }
-    }
-
-    /// Its text, as a category.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Value::Number(text) | Value::Cell(text) => Some(text),
-            Value::Text(text) => Some(text),
-            Value::Missing | Value::Unusable => None,
-        }
-    }
-}
 
 /// Calls `visit` with each feature of a record, its prediction and its confidence. `path` is a buffer.
 pub fn visit_values(record: &Record<'_>, path: &mut String, visit: &mut dyn FnMut(Kind, &str, Value<'_>)) {
@@ -127,115 +67,26 @@ fn visit_leaves(raw: &str, path: &mut String, visit: &mut dyn FnMut(Kind, &str, 
 /// Finds the buckets of records' values, for one baseline.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// Where in the baseline a feature stands.
-    features: HashMap<String, usize>,
-    /// The features that the last record had, in its order: the next one mostly has them in the same.
-    order: Vec<(String, usize)>,
-    prediction: Option<usize>,
-    confidence: Option<usize>,
-    buckets: Vec<Buckets>,
+    places: Places,
     slots: Vec<Slot>,
     path: String,
-}
-
-/// The buckets of one feature.
-#[derive(Clone, Debug)]
-enum Buckets {
-    Numeric {
-        edges: Vec<f64>,
-    },
-    Categorical {
-        places: HashMap<String, u32>,
-        /// The categories that are whole numbers, which can be written in one way only.
-        integers: HashMap<i128, u32>,
-        rest: Slot,
-    },
-}
-
-impl Buckets {
-    fn new(feature: &FeatureBaseline) -> Buckets {
-        match &feature.distribution {
-            Distribution::Numeric(numeric) => Buckets::Numeric { edges: numeric.edges.clone() },
-            Distribution::Categorical(categorical) => {
-                let places = || categorical.categories.iter().zip(0..).map(|((name, _), place)| (name, place));
-                let integer = |name: &String| name.parse::<i128>().ok().filter(|number| number.to_string() == *name);
-                let rest = match categorical.other {
-                    0 => Slot::Unseen,
-                    _ => Slot::Bucket(categorical.categories.len() as u32),
-                };
-                Buckets::Categorical {
-                    places: places().map(|(name, place)| (name.clone(), place)).collect(),
-                    integers: places().filter_map(|(name, place)| Some((integer(name)?, place))).collect(),
-                    rest,
-                }
-            }
-        }
-    }
-
-    fn slot(&self, value: &Value<'_>) -> Slot {
-        match (self, value) {
-            (_, Value::Missing) => Slot::Missing,
-            (Buckets::Numeric { edges }, value) => edges::slot(edges, value.number()),
-            (Buckets::Categorical { places, rest, .. }, value) => {
-                let place = value.text().and_then(|text| places.get(text));
-                place.map_or(*rest, |place| Slot::Bucket(*place))
-            }
-        }
-    }
 }
 
 impl Reader {
     /// A reader for a baseline.
     pub fn new(baseline: &Baseline) -> Reader {
-        let mut reader = Reader {
-            features: HashMap::new(),
-            order: Vec::new(),
-            prediction: None,
-            confidence: None,
-            buckets: baseline.features.iter().map(Buckets::new).collect(),
-            slots: vec![Slot::Missing; baseline.features.len()],
-            path: String::new(),
-        };
-        for (place, feature) in baseline.features.iter().enumerate() {
-            match feature.kind {
-                Kind::Feature => drop(reader.features.insert(feature.name.clone(), place)),
-                Kind::Prediction => reader.prediction = Some(place),
-                Kind::Confidence => reader.confidence = Some(place),
-            }
-        }
-        reader
+        let slots = vec![Slot::Missing; baseline.features.len()];
+        Reader { places: Places::new(baseline), slots, path: String::new() }
     }
 
     /// Where in the baseline's list a feature stands; `None` when the baseline has no such one.
     pub fn place(&self, kind: Kind, name: &str) -> Option<usize> {
-        match kind {
-            Kind::Feature => self.features.get(name).copied(),
-            Kind::Prediction => self.prediction,
-            Kind::Confidence => self.confidence,
-        }
-    }
-
-    /// In which bucket of the feature at `place` a whole number falls.
-    pub(super) fn slot_of_integer(&self, place: usize, number: i128) -> Slot {
-        match &self.buckets[place] {
-            Buckets::Numeric { edges } => edges::slot(edges, number as f64),
-            Buckets::Categorical { integers, rest, .. } => {
-                integers.get(&number).map_or(*rest, |place| Slot::Bucket(*place))
-            }
-        }
-    }
-
-    /// In which bucket of the feature at `place` a number falls; `None` when it is a category, whose text has to be known.
-    pub(super) fn slot_of_number(&self, place: usize, number: f64) -> Option<Slot> {
-        match &self.buckets[place] {
-            Buckets::Numeric { edges } => Some(edges::slot(edges, number)),
-            Buckets::Categorical { .. } => None,
-        }
+        self.places.place(kind, name)
     }
 
     /// In which bucket of the feature at `place` a value falls.
     pub fn slot(&self, place: usize, value: &Value<'_>) -> Slot {
-        self.buckets[place].slot(value)
+        self.places.slot(place, value)
     }
 
     /// What a record has, one slot for each feature of the baseline, for [`super::WindowCounts::add`].
@@ -258,7 +109,7 @@ impl Reader {
             let Some((kind, below)) = member(name) else { continue };
             path.clear();
             path.push_str(below);
-            Placing { reader: self, kind, path, turn: &mut turn, slots }.read(raw)?;
+            Placing { places: &mut self.places, kind, path, turn: &mut turn, slots }.read(raw)?;
         }
         Some(())
     }
@@ -267,34 +118,12 @@ impl Reader {
     fn place_texts(&mut self, record: &Record<'_>, path: &mut String, slots: &mut [Slot]) {
         let mut turn = 0;
         visit_values(record, path, &mut |kind, name, value| {
-            if let Some(place) = self.place_at(kind, name, &mut turn).filter(|place| slots[*place] == Slot::Missing) {
+            if let Some(place) =
+                self.places.place_at(kind, name, &mut turn).filter(|place| slots[*place] == Slot::Missing)
+            {
                 slots[place] = self.slot(place, &value);
             }
         });
-    }
-
-    /// The same as [`Reader::place`]; a feature is first looked for where the last record had it. `turn`: how many features of the
-    /// baseline came before it.
-    pub(super) fn place_at(&mut self, kind: Kind, name: &str, turn: &mut usize) -> Option<usize> {
-        if kind != Kind::Feature {
-            return self.place(kind, name);
-        }
-        let place = match self.order.get(*turn) {
-            Some((last, place)) if last == name => *place,
-            last => {
-                let is_new = last.is_none();
-                let place = *self.features.get(name)?;
-                if is_new && self.order.len() < self.buckets.len() {
-                    self.order.push((name.to_owned(), place));
-                } else if let Some((last, last_place)) = self.order.get_mut(*turn) {
-                    name.clone_into(last);
-                    *last_place = place;
-                }
-                place
-            }
-        };
-        *turn += 1;
-        Some(place)
     }
 }
 
@@ -303,6 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::drift::Distribution;
     use crate::drift::baseline::tests::baseline;
     use crate::record::Space;
 
@@ -421,17 +251,5 @@ mod tests {
             let is_placed = reader.place_values(&record, &mut String::new(), &mut [Slot::Missing; 4]).is_some();
             assert_eq!(is_placed, is_read, "{line}");
         }
-    }
-
-    #[test]
-    fn cells_without_a_value_are_missing_and_nan_is_no_number() {
-        for text in ["", "  ", "NA", "N/A", "<NA>", "null", "NULL", "None"] {
-            assert_eq!(Value::of_cell(text), Value::Missing, "{text}");
-        }
-        for text in ["nan", "NaN", "x"] {
-            assert!(Value::of_cell(text).number().is_nan(), "{text}");
-        }
-        assert_eq!(Value::of_cell(" 1.5 ").number(), 1.5);
-        assert_eq!(Value::of_cell("-inf").number(), f64::NEG_INFINITY);
     }
 }

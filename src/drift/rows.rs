@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::baseline::FEATURES_MAX;
-use super::reading::Value;
+use super::value::Value;
 use super::words::Kind;
 
 /// Most model versions that are told apart.

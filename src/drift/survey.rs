@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::edges;
-use super::reading::Value;
 use super::rows::{Columns, RowError, Rows, Versions};
 use super::training::{Count, Plan, TrainingOptions};
+use super::value::Value;
 use super::words::{EdgesKind, Kind};
 
 /// Up to so many values of a feature its quantiles are exact. Beyond it they are those of a uniform sample of as many, each off by about

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::baseline::{Baseline, BaselineFile, Categorical, Distribution, FeatureBaseline, Numeric, SourceDigest};
 use super::edges;
-use super::reading::Value;
 use super::rows::{Columns, RowError, Rows, Versions};
+use super::value::Value;
 use super::words::{EdgesKind, Kind, Slot};
 
 /// Most different values of a categorical feature that are counted.
