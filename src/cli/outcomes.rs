@@ -18,12 +18,12 @@ use super::{COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print, 
 use crate::config::model::{self, Decode, GroundTruth, LabelSource, Pipeline, SinkOptions};
 use crate::elastic::target::Target;
 use crate::flow::own_document::OwnDocument;
-use crate::observe::ground_truth::own_document;
 use crate::flow::wake::Wake;
 use crate::judge::enrichment::host_name;
 use crate::kql::Expression;
-use crate::observe::ground_truth::options::GroundTruthOptions;
 use crate::observe::Published;
+use crate::observe::ground_truth::options::GroundTruthOptions;
+use crate::observe::ground_truth::own_document;
 use crate::outcome::Subject;
 use crate::outcome::evaluation::{Evaluation, VersionEvaluation, evaluate};
 use crate::outcome::label::Label;
@@ -85,7 +85,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
     let data_dir = data_dir(arguments.state.data_dir.clone());
-    let respondent = query_source::open(Some(&arguments.pipeline), arguments.source.as_deref(), Some(data_dir.clone()))?;
+    let respondent =
+        query_source::open(Some(&arguments.pipeline), arguments.source.as_deref(), Some(data_dir.clone()))?;
     let Some(pipeline) = respondent.pipeline() else {
         complain("which pipeline are these labels of?", Some("name its file: `--pipeline FILE`"));
         return Err(Failure(COULD_NOT_LOOK));
@@ -236,7 +237,8 @@ impl Work<'_> {
             let rows = reader.records_behind(progress.number, LABELS_AT_ONCE).map_err(failed)?;
             let Some((number, id, ..)) = rows.last() else { return Ok(()) };
             progress = Progress { number: *number, id: id.clone() };
-            let labels: Vec<LabelLine> = rows.into_iter().filter_map(|(_, id, time_us, text)| label(id, time_us, &text)).collect();
+            let labels: Vec<LabelLine> =
+                rows.into_iter().filter_map(|(_, id, time_us, text)| label(id, time_us, &text)).collect();
             let now_us = Utc::now().timestamp_micros();
             let entered = self.ledger.enter(&self.predictions, &labels, Some(&progress), now_us);
             entered.map_err(|error| unusable(&error))?;
@@ -357,7 +359,8 @@ fn show(evaluation: &Evaluation, options: &GroundTruthOptions, format: TableForm
         evaluation.versions.iter().for_each(|version| print(&json_line(evaluation, version, options).to_string()));
         return;
     }
-    let names = ["predictions_in_window", "outcomes_in_window", "accuracy", "estimated_accuracy", "mean_absolute_error"];
+    let names =
+        ["predictions_in_window", "outcomes_in_window", "accuracy", "estimated_accuracy", "mean_absolute_error"];
     let heads = ["predictions", "labelled", "accuracy", "estimated", "mean absolute error"];
     let is_shown = |name: &&str| evaluation.versions.iter().any(|version| version.value(name).is_some());
     let shown: Vec<(&str, &str)> = names.into_iter().zip(heads).filter(|(name, _)| is_shown(name)).collect();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -67,13 +68,22 @@ struct Between {
 
 impl Between {
     fn look(&mut self, workshop: &Workshop) {
-        let text = fs::read(workshop.path("data/p/checkpoint.json")).unwrap_or_else(|_| b"{\"files\":[]}".to_vec());
-        let checkpoint: Value = serde_json::from_slice(&text).unwrap();
-        let files = checkpoint["files"].as_array().unwrap();
-        let observed = |entry: &Value| entry["observed_offset_bytes"].as_u64().unwrap();
-        self.dead_letter += u32::from(dead_letter_is_ahead(workshop, files));
-        self.observation += u32::from(files.iter().any(|entry| observed(entry) > committed(entry)));
+        let files = files_in(&workshop.path("data/p/checkpoint.json"));
+        self.dead_letter += u32::from(dead_letter_is_ahead(workshop, &files));
+        self.observation += u32::from(observation_is_ahead(&files));
     }
+}
+
+/// What a checkpoint says of files.
+pub(crate) fn files_in(checkpoint: &Path) -> Vec<Value> {
+    let text = fs::read(checkpoint).unwrap_or_else(|_| b"{\"files\":[]}".to_vec());
+    let checkpoint: Value = serde_json::from_slice(&text).unwrap();
+    checkpoint["files"].as_array().unwrap().clone()
+}
+
+/// Whether observers have counted a line that is not committed: after a kill it is read again.
+pub(crate) fn observation_is_ahead(files: &[Value]) -> bool {
+    files.iter().any(|entry| entry["observed_offset_bytes"].as_u64().unwrap() > committed(entry))
 }
 
 fn committed(entry: &Value) -> u64 {

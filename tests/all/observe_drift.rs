@@ -8,6 +8,8 @@ use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use serde_json::Value;
 
+use crate::kills::{files_in, observation_is_ahead};
+use crate::numbered::report;
 use crate::place::{Ended, Place, Signal, pipeline, start, wait_for};
 use crate::support::{Method, Node};
 
@@ -64,20 +66,20 @@ fn expected(window: u64) -> (Vec<u64>, u64, u64) {
 }
 
 /// Fails unless these are the documents of all windows, each once.
-fn must_be_exact(documents: &[String]) {
-    let mut windows = BTreeMap::new();
+fn must_be_exact(documents: &[String], windows: u64) {
+    let mut found = BTreeMap::new();
     for text in documents {
         let document = DriftDocument::read(text).unwrap();
         if document.feature == "amount" {
             let counts = document.counts;
             let counted = (counts.buckets, counts.above, counts.missing);
             assert_eq!(document.records, RECORDS, "{text}");
-            assert_eq!(windows.insert(document.window.start, counted), None, "a window is there twice: {text}");
+            assert_eq!(found.insert(document.window.start, counted), None, "a window is there twice: {text}");
         }
     }
-    let all: Vec<_> = (0..WINDOWS).map(expected).collect();
-    assert_eq!(windows.into_values().collect::<Vec<_>>(), all);
-    assert_eq!(documents.len() as u64, 2 * WINDOWS, "one for each feature and window");
+    let all: Vec<_> = (0..windows).map(expected).collect();
+    assert_eq!(found.into_values().collect::<Vec<_>>(), all);
+    assert_eq!(documents.len() as u64, 2 * windows, "one for each feature and window");
 }
 
 fn in_store(place: &Place) -> Vec<String> {
@@ -97,31 +99,49 @@ async fn documents_arrive_once_through_a_kill_in_every_window() {
     let url = std::env::var("INFERLOG_TEST_ES_URL").unwrap();
     let sink = format!("[store, {{ elasticsearch: {{ hosts: [\"{url}\"], data_stream: {records} }} }}]");
     let place = place(&sink, &format!(", window: {{ records: {RECORDS} }}"));
-    for window in 0..WINDOWS {
+    let (mut windows, mut read_again) = (0, 0);
+    // On until some kills fell between the observation of a line and its commit.
+    while windows < WINDOWS || (read_again == 0 && windows < 10 * WINDOWS) {
+        let window = windows;
+        windows += 1;
         let running = place.run();
         // Files are read in turns: what is left of the window before would be late.
-        running.wait_for_metric("inferlog_settled_lines_total{pipeline=\"p\"}", RECORDS * window);
+        let settled = "inferlog_settled_lines_total{pipeline=\"p\"}";
+        running.wait_for_metric(settled, RECORDS * window);
         write(&place, window);
-        let read = "inferlog_source_read_lines_total{pipeline=\"p\"}";
-        // In the middle of a window, or while its documents are on their way: by the window.
-        wait_for("lines to be read", || running.metrics().get(read).filter(|lines| **lines > 0).copied());
-        std::thread::sleep(Duration::from_millis(40 * window));
+        let metric = |name: &str| running.metrics().get(name).copied().unwrap_or(0);
+        let is_read_again = || observation_is_ahead(&files_in(&place.path("data/p/checkpoint.json")));
+        // In the middle of a window, or while its documents are on their way and its lines are not committed: by the window.
+        if window % 2 == 0 {
+            wait_for("lines to be read", || {
+                (metric("inferlog_source_read_lines_total{pipeline=\"p\"}") > 0).then_some(())
+            });
+            std::thread::sleep(Duration::from_millis(20 * (window % 12)));
+        } else {
+            let is_over = || is_read_again() || metric(settled) == RECORDS * windows;
+            wait_for("a checkpoint ahead of the commit", || is_over().then_some(()));
+        }
         running.signal(Signal::KILL);
         running.wait();
+        read_again += u32::from(is_read_again());
     }
+    assert!(read_again > 0, "no kill fell between the observation of a line and its commit");
     place.run_once_to(0);
-    must_be_exact(&in_store(&place));
+    must_be_exact(&in_store(&place), windows);
     let (_, answer) = node.ask(Method::Post, &format!("{drift}/_refresh"), "").await;
     assert_eq!(answer["_shards"]["failed"], 0, "{answer}");
     let body = r#"{"size":1000,"sort":["window.start"]}"#;
     let (_, found) = node.ask(Method::Post, &format!("{drift}/_search"), body).await;
     let hits = found["hits"]["hits"].as_array().unwrap();
     let documents: Vec<String> = hits.iter().map(|hit| hit["_source"].to_string()).collect();
-    must_be_exact(&documents);
+    must_be_exact(&documents, windows);
     // The mapping knows what people ask for.
     let query = r#"{ "bool": { "filter": [{ "term": { "feature": "amount" } }, { "range": { "out_of_range": { "gt": 0.1 } } },
                    { "term": { "baseline.fallback": false } }, { "term": { "alarm": true } }] } }"#;
-    assert_eq!(node.count(drift, query).await, WINDOWS);
+    assert_eq!(node.count(drift, query).await, windows);
+    report(&format!(
+        "{windows} kills, {read_again} of them between observation and commit; every window's documents once"
+    ));
     for stream in [records, drift, "metrics-ml.pipeline-driftkill"] {
         node.forget(stream).await;
     }

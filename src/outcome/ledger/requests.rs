@@ -29,7 +29,8 @@ impl Ledger {
             Sought::Waiting => ("waits > 0 AND ?2 = 0", 0),
             Sought::SeenSince(since_us) => ("seen_us >= ?2", since_us),
         };
-        let sql = format!("SELECT number, request_id FROM labels WHERE number > ?1 AND {condition} ORDER BY number LIMIT ?3");
+        let sql =
+            format!("SELECT number, request_id FROM labels WHERE number > ?1 AND {condition} ORDER BY number LIMIT ?3");
         let read = || {
             let (mut ids, mut last) = (HashSet::new(), None);
             let mut statement = self.connection.prepare_cached(&sql)?;

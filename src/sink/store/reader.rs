@@ -148,7 +148,8 @@ impl Reader {
     /// Visits the id and document of each record with one of these `request_id`s. Walks the index of heart fields once.
     pub fn each_of_requests(&self, ids: &HashSet<String>, mut visit: impl FnMut(&str, &str)) -> Result<(), StoreError> {
         let mut read = || {
-            let mut all = self.connection.prepare("SELECT rowid, request_id FROM records INDEXED BY records_by_time")?;
+            let mut all =
+                self.connection.prepare("SELECT rowid, request_id FROM records INDEXED BY records_by_time")?;
             let mut one = self.connection.prepare_cached("SELECT id, document FROM records WHERE rowid = ?1")?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
