@@ -1,6 +1,7 @@
 //! `inferlog query`: which records meet this? Rows to stdout; on stderr how many they are and where they were looked for,
 //! how many in the range had no confidence, and through which time the answer is complete.
 
+use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use super::query_source::{self, Respondent};
 use super::query_words::{self, Answer, Inquiry, Words};
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, print, runtime, say, start_log, terminal_width};
+use crate::flow::batch::Stream;
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, Purpose};
 use crate::proof::completeness::Completeness;
@@ -48,6 +50,19 @@ const CSV_COLUMNS: [&str; 12] = [
     "input_hash",
 ];
 
+/// What a table or CSV of outcomes shows unless told otherwise.
+const OUTCOME_COLUMNS: [&str; 9] = [
+    "@timestamp",
+    "kind",
+    "request_id",
+    "model_version",
+    "prediction",
+    "confidence",
+    "label",
+    "correct",
+    "decision",
+];
+
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +71,7 @@ Examples:
   inferlog query 'status : error' --from 2026-11-23 --to 2026-11-24 --format csv
   inferlog query '*' --by model_version --last 7d
   inferlog query --saved low-confidence-last-hour
+  inferlog query 'correct : false and confidence > 0.9' --stream outcomes --last 30d
 
 KQL is Kibana's language: `field : value`, `field < 5`, `field : ab*`, `field : *`,
 `and`, `or`, `not`, brackets; a text with spaces goes in \"double quotes\".";
@@ -95,6 +111,12 @@ pub(super) struct Arguments {
     /// Only predictions made on this input, a JSON value: it is hashed as the pipeline's `hash` does
     #[arg(long, value_name = "JSON")]
     input: Option<String>,
+    /// Ask outcomes, the documents of labels and reviews, and not records
+    #[arg(long, value_enum, value_name = "STREAM")]
+    stream: Option<StreamName>,
+    /// Only predictions of which no label is known
+    #[arg(long, conflicts_with = "stream")]
+    unlabelled: bool,
     /// Show records of `stage : shadow` too; a query that names `stage` does so anyway
     #[arg(long)]
     include_shadow: bool,
@@ -109,6 +131,12 @@ pub(super) struct Arguments {
     require_complete: bool,
     #[command(flatten)]
     state: StateFolder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum StreamName {
+    Records,
+    Outcomes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -174,9 +202,17 @@ impl Inquiry {
         let now = Utc::now();
         let mut condition = arguments.condition()?;
         let (mut order, mut columns, mut by, mut last) = (Order::NEWEST_FIRST, Vec::new(), None, None);
+        let (mut stream, mut unlabelled) = (Stream::Records, arguments.unlabelled);
         if let Some(saved) = saved {
             condition = saved.condition.and(condition);
             (order, columns, by, last) = (saved.order, saved.columns, saved.by, saved.last);
+            stream = saved.stream;
+            unlabelled |= saved.unlabelled;
+        }
+        match arguments.stream {
+            Some(StreamName::Records) => stream = Stream::Records,
+            Some(StreamName::Outcomes) => stream = Stream::Outcomes,
+            None => {}
         }
         if let Some(input) = &arguments.input {
             condition = condition.and(respondent.made_on(input)?);
@@ -187,7 +223,7 @@ impl Inquiry {
         if !arguments.columns.is_empty() {
             columns.clone_from(&arguments.columns);
         } else if columns.is_empty() {
-            columns = usual_columns(arguments.format, &condition);
+            columns = usual_columns(arguments.format, stream, &condition);
         }
         let shadow = match (condition.fields().contains(&"stage"), arguments.include_shadow) {
             (true, _) => "as asked",
@@ -200,8 +236,8 @@ impl Inquiry {
         let (from_ms, until_ms) = arguments.range.milliseconds(last, now)?;
         let condition = condition.at(now);
         let doubts = condition.doubts();
-        let question = Question { condition, from_ms, until_ms, order };
-        Ok(Inquiry { question, text, columns, by, shadow, now, doubts, fields })
+        let question = Question { stream, condition, from_ms, until_ms, order };
+        Ok(Inquiry { question, unlabelled, text, columns, by, shadow, now, doubts, fields })
     }
 }
 
@@ -223,8 +259,12 @@ fn typed_fields(condition: &Expression, by: Option<&String>, columns: &[String])
 }
 
 /// The usual columns, and the fields that the query names.
-fn usual_columns(format: FormatName, condition: &Expression) -> Vec<String> {
-    let usual: &[&str] = if format == FormatName::Csv { &CSV_COLUMNS } else { &TABLE_COLUMNS };
+fn usual_columns(format: FormatName, stream: Stream, condition: &Expression) -> Vec<String> {
+    let usual: &[&str] = match (stream, format) {
+        (Stream::Outcomes, _) => &OUTCOME_COLUMNS,
+        (_, FormatName::Csv) => &CSV_COLUMNS,
+        (_, FormatName::Table | FormatName::Json) => &TABLE_COLUMNS,
+    };
     let mut columns: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
     for field in condition.fields() {
         if !field.contains('*') && !columns.iter().any(|column| column == field) {
@@ -256,14 +296,19 @@ impl Arguments {
 }
 
 async fn answer(arguments: &Arguments, inquiry: &Inquiry, respondent: &Respondent) -> Result<Answer, Failure> {
+    let labelled = labelled(inquiry, respondent).await?;
     if arguments.count {
-        let count = respondent.source.count(&inquiry.question).await.map_err(|error| could_not_ask(&error))?;
+        let count = match &labelled {
+            None => respondent.source.count(&inquiry.question).await,
+            Some(labelled) => count_others(inquiry, respondent, labelled).await,
+        };
+        let count = count.map_err(|error| could_not_ask(&error))?;
         print(&count.to_string());
         return Ok(Answer::Count(count));
     }
     let shown = match &inquiry.by {
-        None => rows(arguments, inquiry, respondent).await,
-        Some(field) => groups(arguments, inquiry, respondent, field).await,
+        None => rows(arguments, inquiry, respondent, labelled.as_ref()).await,
+        Some(field) => groups(arguments, inquiry, respondent, field, labelled.as_ref()).await,
     };
     match shown? {
         Ok(Answer::Rows(_, end) | Answer::Groups(_, end, _)) if end.is_stopped => {
@@ -279,10 +324,47 @@ async fn answer(arguments: &Arguments, inquiry: &Inquiry, respondent: &Responden
     }
 }
 
+/// The `_id`s of records whose label is known, where these are not wanted. A label is known after its prediction was made.
+async fn labelled(inquiry: &Inquiry, respondent: &Respondent) -> Result<Option<HashSet<String>>, Failure> {
+    if !inquiry.unlabelled {
+        return Ok(None);
+    }
+    let condition = Expression::parse("kind : truth").map_err(|error| Failure::new(&error, None))?;
+    let question = Question { stream: Stream::Outcomes, condition, until_ms: None, ..inquiry.question.clone() };
+    let (mut ids, mut space) = (HashSet::new(), Space::default());
+    let mut visit = |row: Row<'_>| {
+        if let Ok(record) = Record::parse(row.document, &mut space)
+            && let Some(id) = record.first("prediction_id")
+        {
+            ids.insert(id.trim_matches('"').to_owned());
+        }
+        ControlFlow::Continue(())
+    };
+    let found = respondent.source.rows(&question, None, std::future::pending(), &mut visit).await;
+    found.map_err(|error| could_not_ask(&error))?;
+    Ok(Some(ids))
+}
+
+/// The number of records that are not among those.
+async fn count_others(
+    inquiry: &Inquiry,
+    respondent: &Respondent,
+    labelled: &HashSet<String>,
+) -> Result<u64, AskError> {
+    let mut count = 0;
+    let mut visit = |row: Row<'_>| {
+        count += u64::from(!labelled.contains(row.id));
+        ControlFlow::Continue(())
+    };
+    respondent.source.rows(&inquiry.question, None, std::future::pending(), &mut visit).await?;
+    Ok(count)
+}
+
 async fn rows(
     arguments: &Arguments,
     inquiry: &Inquiry,
     respondent: &Respondent,
+    labelled: Option<&HashSet<String>>,
 ) -> Result<io::Result<Answer>, Failure> {
     let out = BufWriter::new(io::stdout().lock());
     let mut output = match Output::new(arguments.format.format(), inquiry.columns.clone(), width(), out) {
@@ -295,6 +377,9 @@ async fn rows(
         if left == 0 {
             return ControlFlow::Break(());
         }
+        if labelled.is_some_and(|labelled| labelled.contains(row.id)) {
+            return ControlFlow::Continue(());
+        }
         left -= 1;
         match output.row(row) {
             Ok(()) if left > 0 => ControlFlow::Continue(()),
@@ -305,7 +390,9 @@ async fn rows(
             }
         }
     };
-    let end = respondent.source.rows(&inquiry.question, arguments.limit, interrupted(), &mut visit).await;
+    // How many of the first ones are left out is not known.
+    let limit = arguments.limit.filter(|_| labelled.is_none());
+    let end = respondent.source.rows(&inquiry.question, limit, interrupted(), &mut visit).await;
     let end = end.map_err(|error| could_not_ask(&error))?;
     Ok(match failed {
         Some(error) => Err(error),
@@ -318,10 +405,12 @@ async fn groups(
     inquiry: &Inquiry,
     respondent: &Respondent,
     field: &str,
+    labelled: Option<&HashSet<String>>,
 ) -> Result<io::Result<Answer>, Failure> {
     let (mut groups, mut space) = (Groups::new(field), Space::default());
     let mut too_many = None;
     let mut visit = |row: Row<'_>| match Record::parse(row.document, &mut space) {
+        _ if labelled.is_some_and(|labelled| labelled.contains(row.id)) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Continue(()),
         Ok(record) => match groups.add(&record) {
             Ok(()) => ControlFlow::Continue(()),

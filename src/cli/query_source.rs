@@ -11,6 +11,7 @@ use crate::elastic::client::Client;
 use crate::elastic::pages::{self, Refreshed};
 use crate::elastic::target::Target;
 use crate::enrich::{Action, Hash};
+use crate::flow::batch::Stream;
 use crate::flow::question::Question;
 use crate::judge::enrichment::host_name;
 use crate::kql::{Expression, Field, Pattern};
@@ -215,6 +216,13 @@ impl Respondent {
         }
         for gap in [accounts_visible, records_visible].into_iter().filter_map(Result::err) {
             completeness.withhold(gap);
+        }
+        if question.stream == Stream::Outcomes {
+            // What was just asked for is visible, and no account tells of labels that are still to come.
+            if let Err(gap) = self.refresh(Target::outcomes).await {
+                completeness.withhold(gap);
+            }
+            completeness.withhold("an outcome comes when its label does, and nobody knows which labels will".to_owned());
         }
         completeness
     }

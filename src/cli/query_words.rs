@@ -17,6 +17,8 @@ use crate::text::units::counted;
 
 /// Everything that is asked, ready to be put to a source.
 pub(super) struct Inquiry {
+    /// Only predictions of which no label is known.
+    pub(super) unlabelled: bool,
     pub(super) question: Question,
     /// As it was typed, or saved.
     pub(super) text: String,
@@ -92,6 +94,7 @@ impl Words<'_> {
             return Ok(());
         }
         let all = |from_ms, until_ms| Question {
+            stream: self.inquiry.question.stream,
             condition: Expression::all(),
             from_ms,
             until_ms,
@@ -111,8 +114,8 @@ impl Words<'_> {
     /// What can never match, and fields that no record has.
     pub(super) async fn say_doubts(&self) -> Result<(), AskError> {
         self.inquiry.doubts.iter().for_each(|doubt| say(&format!("note: {}", harmless(doubt))));
-        let Question { from_ms, until_ms, .. } = self.inquiry.question;
-        let absent = AbsentFields::of(&self.respondent.source, &self.inquiry.fields, from_ms, until_ms).await?;
+        let Question { stream, from_ms, until_ms, .. } = self.inquiry.question;
+        let absent = AbsentFields::of(&self.respondent.source, stream, &self.inquiry.fields, from_ms, until_ms).await?;
         for name in &absent.names {
             let records = match absent.looked_at {
                 Some(count) => format!("none of the newest {}", counted(count, "record")),

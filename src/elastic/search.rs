@@ -18,6 +18,7 @@ use super::pages::{self, Page, Pages};
 use super::target::Target;
 use super::whole;
 use crate::flow::answer::Trouble;
+use crate::flow::batch::Stream;
 use crate::flow::question::{Question, Row};
 use crate::kql::dsl::{self, FieldType, Types};
 
@@ -77,7 +78,12 @@ impl<'c> Search<'c> {
     /// # Errors
     /// When Elasticsearch does not answer, or refuses.
     pub async fn new(client: &'c Client, target: &Target, question: &'c Question) -> Result<Search<'c>, Trouble> {
-        let target = target.searched();
+        let target = match question.stream {
+            Stream::Records => target.searched(),
+            Stream::Accounts => target.accounts(),
+            Stream::Drift => target.drift(),
+            Stream::Outcomes => target.outcomes(),
+        };
         let mut names = dsl::field_names(question.condition.tree());
         // Without any name nothing would be answered, and the indices are wanted.
         names.push("@timestamp".to_owned());

@@ -5,11 +5,14 @@
 
 use std::ops::ControlFlow;
 
+use super::batch::Stream;
 use crate::kql::Expression;
 
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Question {
+    /// Which kind of documents: records or outcomes.
+    pub stream: Stream,
     /// What the records must meet; its date math has been given a time.
     pub condition: Expression,
     /// From when on, in milliseconds since 1970, which is what Elasticsearch keeps of a time.

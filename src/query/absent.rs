@@ -11,6 +11,7 @@ use super::ask::{AskError, Source};
 use crate::elastic::search::Search;
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, FieldKind, Fields};
+use crate::flow::batch::Stream;
 use crate::record::{Record, Space};
 
 /// The most records of a store that are looked at.
@@ -40,12 +41,13 @@ impl AbsentFields {
     /// When the source cannot be asked.
     pub async fn of(
         source: &Source,
+        stream: Stream,
         fields: &[String],
         from_ms: Option<i64>,
         until_ms: Option<i64>,
     ) -> Result<AbsentFields, AskError> {
         let fields = &fields[..fields.len().min(FIELDS_MAX)];
-        let question = |condition| Question { condition, from_ms, until_ms, order: Order::NEWEST_FIRST };
+        let question = |condition| Question { stream, condition, from_ms, until_ms, order: Order::NEWEST_FIRST };
         let conditions: Vec<(&String, Expression)> =
             fields.iter().filter_map(|field| Some((field, Expression::exists(field)?))).collect();
         match source {

@@ -7,6 +7,8 @@
 //! sort: latency_ms desc                        # `@timestamp`, `confidence` or `latency_ms`, then `asc` or `desc`
 //! columns: [latency_ms, "@timestamp"]          # of a table or CSV
 //! by: model_version                            # groups, as `--by`
+//! stream: outcomes                             # of labels and reviews, and not records
+//! unlabelled: true                             # of records those of which no label is known
 //! ```
 
 use std::path::Path;
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 
+use crate::flow::batch::Stream;
 use crate::flow::question::{Order, OrderBy};
 use crate::kql::{Expression, Purpose};
 use crate::text::units::parse_duration;
@@ -56,6 +59,10 @@ pub struct SavedQuery {
     pub columns: Vec<String>,
     /// The field that rows are grouped by.
     pub by: Option<String>,
+    /// Records, or outcomes of labels and reviews.
+    pub stream: Stream,
+    /// Only predictions of which no label is known.
+    pub unlabelled: bool,
 }
 
 /// Why there is no such query.
@@ -129,6 +136,8 @@ fn parse(name: &str, text: &str, reading: Purpose) -> Result<SavedQuery, String>
         order: Order::NEWEST_FIRST,
         columns: Vec::new(),
         by: None,
+        stream: Stream::Records,
+        unlabelled: false,
     };
     let mut kql = None;
     for (key, value) in map {
@@ -141,12 +150,20 @@ fn parse(name: &str, text: &str, reading: Purpose) -> Result<SavedQuery, String>
             Some("sort") => saved.order = order(&text()?)?,
             Some("by") => saved.by = Some(text()?),
             Some("columns") => saved.columns = list(value)?,
+            Some("stream") => saved.stream = stream(&text()?)?,
+            Some("unlabelled") => saved.unlabelled = value.as_bool().ok_or("`unlabelled` is neither true nor false")?,
             _ => return Err(format!("it has no key `{}`", key.as_str().unwrap_or("?"))),
         }
     }
     let kql = kql.ok_or("`kql` is missing")?;
     saved.condition = Expression::read(&kql, reading).map_err(|error| error.to_string())?;
     if saved.title.is_empty() { Err("`title` is missing".to_owned()) } else { Ok(saved) }
+}
+
+fn stream(text: &str) -> Result<Stream, String> {
+    let known = [Stream::Records, Stream::Outcomes];
+    let found = known.into_iter().find(|stream| stream.as_str() == text);
+    found.ok_or(format!("`stream: {text}` is not `records` or `outcomes`"))
 }
 
 fn list(value: &Yaml<'_>) -> Result<Vec<String>, String> {
@@ -193,6 +210,8 @@ mod tests {
             ("title: x\nkql: a\nlast: 1", "`last` is not a text"),
             ("title: x\nkql: a\nsort: model", "`sort: model` is not"),
             ("title: x\nkql: a\nsorted: x", "it has no key `sorted`"),
+            ("title: x\nkql: a\nstream: drift", "is not `records` or `outcomes`"),
+            ("title: x\nkql: a\nunlabelled: 1", "neither true nor false"),
             ("title: [x]\nkql: a", "`title` is not a text"),
         ] {
             let error = read("q", text, Purpose::Question).unwrap_err().to_string();

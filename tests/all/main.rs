@@ -41,6 +41,7 @@ mod operator;
 mod outbox;
 mod outcome_figures;
 mod outcome_metrics;
+mod outcomes;
 mod own_tests;
 mod place;
 mod power_loss;

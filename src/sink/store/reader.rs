@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::error::StoreError;
 use super::schema;
-use crate::flow::batch::{FileKey, Id};
+use crate::flow::batch::{FileKey, Id, Stream};
 
 /// A store opened for reading.
 #[derive(Debug)]
@@ -189,6 +189,12 @@ impl Reader {
 
     fn has_accounts(&self) -> Result<bool, StoreError> {
         self.has_table("accounts")
+    }
+
+    /// Whether the store has a table for a kind of documents.
+    pub(super) fn has_stream(&self, stream: Stream) -> rusqlite::Result<bool> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+        self.connection.query_row(sql, [stream.as_str()], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
     }
 
     /// A store of an older layout lacks tables until a newer inferlog writes into it.

@@ -15,7 +15,8 @@ use rusqlite::{Row as SqlRow, params_from_iter};
 
 use super::error::StoreError;
 use super::reader::Reader;
-use crate::flow::question::{Order, OrderBy, Question, Row, Visit};
+use crate::flow::batch::Stream;
+use crate::flow::question::{OrderBy, Question, Row, Visit};
 use crate::kql::{Comparison, Field, FieldKind, Literal, Node, Operator};
 use crate::record::{Record, Space};
 
@@ -53,10 +54,15 @@ impl Reader {
 
     fn try_search(&self, question: &Question, visit: &mut Visit<'_>) -> rusqlite::Result<()> {
         let filter = Filter::of(question);
-        let (key, order) = ordering(question.order);
+        if !self.has_stream(question.stream)? {
+            return Ok(());
+        }
+        let (key, order) = ordering(question);
         let sql = format!(
-            "SELECT {}, document, id, {key} AS key FROM records WHERE {} ORDER BY {order}",
-            filter.must, filter.may
+            "SELECT {}, document, id, {key} AS key FROM {} WHERE {} ORDER BY {order}",
+            filter.must,
+            table(question.stream),
+            filter.may
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(filter.parameters))?;
@@ -74,11 +80,16 @@ impl Reader {
     }
 
     fn try_count(&self, question: &Question) -> rusqlite::Result<u64> {
+        if !self.has_stream(question.stream)? {
+            return Ok(0);
+        }
         let filter = Filter::of(question);
         // A document is read only where it is asked: its pages are most of the file.
         let sql = format!(
-            "SELECT {0}, CASE WHEN {0} THEN NULL ELSE document END FROM records WHERE {1}",
-            filter.must, filter.may
+            "SELECT {0}, CASE WHEN {0} THEN NULL ELSE document END FROM {2} WHERE {1}",
+            filter.must,
+            filter.may,
+            table(question.stream)
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(filter.parameters))?;
@@ -87,6 +98,16 @@ impl Reader {
             count += u64::from(is_sure(row)? || decider.meets(row.get_ref(1)?.as_str()?));
         }
         Ok(count)
+    }
+}
+
+/// The table of a kind of documents.
+fn table(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Records => "records",
+        Stream::Accounts => "accounts",
+        Stream::Drift => "drift",
+        Stream::Outcomes => "outcomes",
     }
 }
 
@@ -139,7 +160,8 @@ fn needle(node: &Node) -> Option<&str> {
 }
 
 /// What rows are ordered by, and how SQLite says it.
-fn ordering(order: Order) -> (String, String) {
+fn ordering(question: &Question) -> (String, String) {
+    let order = question.order;
     let direction = if order.descending { "DESC" } else { "ASC" };
     match order.by {
         // The floor of a division, also before 1970.
@@ -148,7 +170,10 @@ fn ordering(order: Order) -> (String, String) {
             format!("timestamp_us {direction}"),
         ),
         OrderBy::Confidence | OrderBy::Latency => {
-            let column = order.by.field();
+            let column = match question.stream {
+                Stream::Records => order.by.field().to_owned(),
+                _ => format!("json_extract(document, '$.{}')", order.by.field()),
+            };
             let number =
                 format!("CASE typeof({column}) WHEN 'text' THEN CAST({column} AS REAL) ELSE {column} + 0.0 END");
             (number, format!("key {direction} NULLS LAST"))
@@ -172,7 +197,11 @@ struct ConditionBounds {
 impl Filter {
     fn of(question: &Question) -> Filter {
         let mut parameters = Vec::new();
-        let bounds = bounds(question.condition.tree(), &mut parameters);
+        // Only records have columns of their heart fields.
+        let bounds = match question.stream {
+            Stream::Records => bounds(question.condition.tree(), &mut parameters),
+            Stream::Accounts | Stream::Drift | Stream::Outcomes => ConditionBounds::unknown(),
+        };
         let mut may = bounds.may;
         let edges = [(">=", question.from_ms), ("<", question.until_ms)];
         for (sign, edge_ms) in edges.into_iter().filter_map(|(sign, edge)| edge.map(|edge| (sign, edge))) {
