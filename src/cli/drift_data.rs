@@ -249,7 +249,13 @@ fn shipped<'a>(arguments: &DataArguments, pipeline: &Path) -> Result<DataPlace<'
     let condition = condition.and(shadow).at(now);
     // As would what comes.
     let until_ms = until_ms.or(Some(now.timestamp_millis()));
-    let question = Question { stream: crate::flow::batch::Stream::Records, condition, from_ms, until_ms, order: Order::NEWEST_FIRST };
+    let question = Question {
+        stream: crate::flow::batch::Stream::Records,
+        condition,
+        from_ms,
+        until_ms,
+        order: Order::NEWEST_FIRST,
+    };
     let asked = if text.is_empty() { String::new() } else { format!(", `{text}`") };
     let name = format!("{}{asked}, {}", respondent.name, range_text(&question));
     Ok(DataPlace::Shipped { respondent: Box::new(respondent), question: Box::new(question), name })

@@ -51,17 +51,8 @@ const CSV_COLUMNS: [&str; 12] = [
 ];
 
 /// What a table or CSV of outcomes shows unless told otherwise.
-const OUTCOME_COLUMNS: [&str; 9] = [
-    "@timestamp",
-    "kind",
-    "request_id",
-    "model_version",
-    "prediction",
-    "confidence",
-    "label",
-    "correct",
-    "decision",
-];
+const OUTCOME_COLUMNS: [&str; 9] =
+    ["@timestamp", "kind", "request_id", "model_version", "prediction", "confidence", "label", "correct", "decision"];
 
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
@@ -346,11 +337,7 @@ async fn labelled(inquiry: &Inquiry, respondent: &Respondent) -> Result<Option<H
 }
 
 /// The number of records that are not among those.
-async fn count_others(
-    inquiry: &Inquiry,
-    respondent: &Respondent,
-    labelled: &HashSet<String>,
-) -> Result<u64, AskError> {
+async fn count_others(inquiry: &Inquiry, respondent: &Respondent, labelled: &HashSet<String>) -> Result<u64, AskError> {
     let mut count = 0;
     let mut visit = |row: Row<'_>| {
         count += u64::from(!labelled.contains(row.id));

@@ -222,7 +222,8 @@ impl Respondent {
             if let Err(gap) = self.refresh(Target::outcomes).await {
                 completeness.withhold(gap);
             }
-            completeness.withhold("an outcome comes when its label does, and nobody knows which labels will".to_owned());
+            completeness
+                .withhold("an outcome comes when its label does, and nobody knows which labels will".to_owned());
         }
         completeness
     }

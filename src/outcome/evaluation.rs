@@ -1,7 +1,8 @@
 //! The evaluation: what does the ledger say of each model version, over the window?
 //!
-//! The window is of predictions: those of the last so long, with the labels that are known of them by now. It is one walk through
-//! them, and one more in the order of scores where a class is looked for. A version with fewer labels than `min_labels` has no figures
+//! The window is of predictions: those of the last so long, with the labels that are known of them by now. What confidence is worth
+//! is learnt from all that are kept, since labels may come later than a window is long. It is one walk through them, and one more in
+//! the order of scores where a class is looked for. A version with fewer labels than `min_labels` has no figures
 //! that rest on labels.
 
 use std::time::Duration;
@@ -60,7 +61,7 @@ impl VersionEvaluation {
 pub struct Figure {
     /// Its name: that of the metric without `model_`.
     pub name: &'static str,
-    /// `label` and `prediction`, where there is one for each.
+    /// `label`, `prediction`, and `confidence`, where there is one for each.
     pub labels: Vec<(&'static str, String)>,
     /// The number.
     pub value: f64,
@@ -92,8 +93,12 @@ struct Sums {
 pub fn evaluate(ledger: &Ledger, measured: &Measured<'_>, now_us: i64) -> Result<Evaluation, LedgerError> {
     let from_us = now_us.saturating_sub(microseconds(measured.window));
     let mut sums: Vec<Sums> = ledger.versions().iter().map(|_| Sums::default()).collect();
-    ledger.each_in_window(from_us, |row| {
-        if let Some(sums) = sums.get_mut(row.version) {
+    ledger.each_prediction(|row| {
+        let Some(sums) = sums.get_mut(row.version) else { return };
+        if let Some(label) = row.label.filter(|_| !measured.is_regression) {
+            sums.learnt.add(row.confidence, row.prediction == label);
+        }
+        if row.time_us >= from_us {
             sums.add(&row, measured, now_us);
         }
     })?;
@@ -139,7 +144,6 @@ impl Sums {
         };
         self.labelled += 1;
         self.classification.add(row.prediction, label, row.confidence);
-        self.learnt.add(row.confidence, row.prediction == label);
         if let Some(positive) = measured.positive {
             self.positive.add(row.prediction, label, positive);
             self.provisional.add(row.prediction, label, positive);
@@ -173,6 +177,12 @@ impl Sums {
             figure("outcomes_in_window", Some(self.labelled as f64)),
             figure("label_coverage_ratio", self.coverage.ratio()),
         ];
+        for cell in self.coverage.cells() {
+            let [from, to] = cell.confidence.unwrap_or([f64::NAN; 2]);
+            let band = cell.confidence.map_or("none".to_owned(), |_| format!("{from:.1}-{to:.1}"));
+            let labels = vec![("prediction", cell.decision.to_owned()), ("confidence", band)];
+            figures.push(of_class("band_coverage_ratio", labels, cell.ratio()));
+        }
         if self.labelled >= measured.min_labels {
             match measured.is_regression {
                 true => self.add_regression(&mut figures),

@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 
 use super::ask::{AskError, Source};
 use crate::elastic::search::Search;
+use crate::flow::batch::Stream;
 use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, FieldKind, Fields};
-use crate::flow::batch::Stream;
 use crate::record::{Record, Space};
 
 /// The most records of a store that are looked at.

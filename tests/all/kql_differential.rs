@@ -50,7 +50,13 @@ fn batch_of(documents: &[Document], first: usize) -> Arc<Batch> {
 
 fn asked(text: &str) -> Question {
     let condition = Expression::parse(text).unwrap_or_else(|error| panic!("{error}")).at(now());
-    Question { stream: inferlog::flow::batch::Stream::Records, condition, from_ms: None, until_ms: None, order: Order::NEWEST_FIRST }
+    Question {
+        stream: inferlog::flow::batch::Stream::Records,
+        condition,
+        from_ms: None,
+        until_ms: None,
+        order: Order::NEWEST_FIRST,
+    }
 }
 
 /// Documents in a store; the folder must outlive the reader.

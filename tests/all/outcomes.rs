@@ -72,7 +72,8 @@ fn outcomes(place: &Place) -> BTreeMap<String, Vec<Value>> {
 /// Fails unless each of these requests has one outcome, and the right one.
 fn must_be_exact(place: &Place, requests: u64) {
     let found = outcomes(place);
-    let counts: Vec<u64> = (0..requests).map(|n| found.get(&format!("r-{n}")).map_or(0, |them| them.len() as u64)).collect();
+    let counts: Vec<u64> =
+        (0..requests).map(|n| found.get(&format!("r-{n}")).map_or(0, |them| them.len() as u64)).collect();
     let wrong: Vec<usize> = (0..counts.len()).filter(|n| counts[*n] != 1).collect();
     assert!(wrong.is_empty(), "requests without one outcome: {wrong:?}");
     assert_eq!(found.len() as u64, requests);
@@ -173,7 +174,8 @@ fn what_is_no_label_is_in_the_dead_letter_and_csv_has_the_names_of_its_first_lin
     append(&place.path("labels/l.csv"), "r-3,fraud\n");
     place.run_once();
     assert_eq!(outcomes(&place).len(), 4);
-    let queried = start(place.inferlog(&["query", "*", "--pipeline", "p.labels", "--data-dir", "data", "--count"])).wait();
+    let queried =
+        start(place.inferlog(&["query", "*", "--pipeline", "p.labels", "--data-dir", "data", "--count"])).wait();
     assert_eq!(queried.stdout.trim(), "4", "{queried:?}");
 }
 

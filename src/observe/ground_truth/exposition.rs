@@ -63,11 +63,15 @@ impl OutcomesToShow<'_> {
     }
 }
 
+/// The most series of a gauge: a confusion matrix of 100 classes has 10,000 cells. The documents and `inferlog outcomes` have all.
+const SERIES_MAX: usize = 1_000;
+
 /// The gauges, with their words.
-const GAUGES: [(&str, &str); 30] = [
+const GAUGES: [(&str, &str); 31] = [
     ("predictions_in_window", "Predictions of the window."),
     ("outcomes_in_window", "Predictions of the window whose label is known."),
     ("label_coverage_ratio", "Share of the predictions of the window whose label is known."),
+    ("band_coverage_ratio", "The same by what was predicted and by band of confidence."),
     ("accuracy", "Share of the labelled predictions of the window that were right."),
     ("precision", "Of the predictions of a class, the share that was right."),
     ("recall", "Of what was of a class, the share that was predicted."),
@@ -159,6 +163,9 @@ impl<'v> Series<'v> {
             for figure in &measured.figures {
                 let further: Vec<_> = figure.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 let series = self.gauges.entry(figure.name).or_default();
+                if series.len() >= SERIES_MAX {
+                    continue;
+                }
                 series.entry(with(labels.clone(), &further)).or_insert(figure.value);
             }
         }

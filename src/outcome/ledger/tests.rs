@@ -161,7 +161,7 @@ fn later_labels_correct_and_those_of_one_moment_contradict() {
         ]
     );
     let mut labels = Vec::new();
-    bench.ledger.each_in_window(0, |row| labels.push(row.label.map(str::to_owned))).unwrap();
+    bench.ledger.each_prediction(|row| labels.push(row.label.map(str::to_owned))).unwrap();
     assert_eq!(labels, [None], "of contradictory labels none counts");
 }
 
@@ -177,7 +177,7 @@ fn a_review_never_overwrites_the_truth() {
     bench.label(r#"{"request_id":"a","kind":"review","decision":"overridden","decided":1795428090}"#, 7);
     assert_eq!(bench.totals(), "1:false=1 1:review:corrected=1 1:review:joined=1 1:truth:joined=1");
     let mut rows = Vec::new();
-    bench.ledger.each_in_window(0, |row| rows.push(format!("{row:?}"))).unwrap();
+    bench.ledger.each_prediction(|row| rows.push(format!("{row:?}"))).unwrap();
     assert!(rows[0].contains("label: Some(\"ok\")") && rows[0].contains("decision: Some(\"overridden\")"), "{rows:?}");
     assert_eq!(bench.documents()[1], "1 joined fraud fraud upheld null");
 }
@@ -231,7 +231,7 @@ fn what_is_old_or_too_many_is_forgotten_from_the_first_on_and_counted() {
     while bench.ledger.forget(149 * SECOND_US).unwrap() {}
     let count = |bench: &Bench| {
         let mut seconds = Vec::new();
-        bench.ledger.each_in_window(0, |row| seconds.push(row.time_us / SECOND_US)).unwrap();
+        bench.ledger.each_prediction(|row| seconds.push(row.time_us / SECOND_US)).unwrap();
         (seconds.iter().min().copied(), seconds.len())
     };
     assert_eq!(count(&bench), (Some(50), 100));

@@ -1,4 +1,4 @@
-//! The window: the predictions of the time that is measured, one after the other, with what is known of each.
+//! Rows: the predictions that are measured, one after the other, with what is known of each.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{Ledger, LedgerError};
 /// The stage whose predictions are compared with those of [`crate::outcome::prediction::PRIMARY`].
 const SHADOW: &str = "shadow";
 
-/// A prediction of the window.
+/// A prediction with what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowRow<'r> {
     /// Where its version stands in [`Ledger::versions`].
@@ -31,7 +31,7 @@ pub struct WindowRow<'r> {
 }
 
 const ROWS: &str = "SELECT version, time_us, prediction, confidence, label, flagged, decision, decided_us - opened_us
-    FROM predictions WHERE time_us >= ?1";
+    FROM predictions";
 
 /// The same of those that have a label and a confidence, by version, those first that are most likely of a class.
 const ROWS_BY_SCORE: &str =
@@ -48,12 +48,12 @@ const AGREEMENT: &str = "SELECT shadow.version, count(*), sum(shadow.prediction 
     WHERE shadow.time_us >= ?1 GROUP BY shadow.version";
 
 impl Ledger {
-    /// Visits each prediction made from a moment on, in microseconds since 1970, in no particular order.
+    /// Visits each prediction that is kept, in no particular order.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn each_in_window(&self, from_us: i64, visit: impl FnMut(WindowRow<'_>)) -> Result<(), LedgerError> {
-        self.each(ROWS, [from_us], visit).map_err(|source| self.failed(source))
+    pub fn each_prediction(&self, visit: impl FnMut(WindowRow<'_>)) -> Result<(), LedgerError> {
+        self.each(ROWS, [], visit).map_err(|source| self.failed(source))
     }
 
     /// Visits each that has a label and a confidence, version by version, in falling order of how likely it is of the class

@@ -441,8 +441,13 @@ fn a_search_selects_what_the_evaluator_selects() {
         };
         let expected: Vec<&String> = documents.iter().rev().filter(meets).collect();
         let order = crate::flow::question::Order::NEWEST_FIRST;
-        let question =
-            crate::flow::question::Question { stream: crate::flow::batch::Stream::Records, condition: condition.clone(), from_ms: None, until_ms: None, order };
+        let question = crate::flow::question::Question {
+            stream: crate::flow::batch::Stream::Records,
+            condition: condition.clone(),
+            from_ms: None,
+            until_ms: None,
+            order,
+        };
         let mut found = Vec::new();
         let search = reader.search(&question, &mut |row| {
             assert_eq!(row.key.map(|key| key % 3_600_000.0), Some(1.0), "whole milliseconds");
@@ -464,6 +469,12 @@ fn a_list_of_a_thousand_values_is_not_too_deep() {
     let text = format!("status : ({})", (0..1_000).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" or "));
     let condition = crate::kql::Expression::parse(&text).expect("KQL");
     let order = crate::flow::question::Order::NEWEST_FIRST;
-    let question = crate::flow::question::Question { stream: crate::flow::batch::Stream::Records, condition, from_ms: Some(0), until_ms: Some(1), order };
+    let question = crate::flow::question::Question {
+        stream: crate::flow::batch::Stream::Records,
+        condition,
+        from_ms: Some(0),
+        until_ms: Some(1),
+        order,
+    };
     assert_eq!(place.reader().count_of(&question).expect("a count"), 1);
 }
