@@ -26,7 +26,6 @@ use crate::observe::ground_truth::options::GroundTruthOptions;
 use crate::observe::ground_truth::own_document;
 use crate::outcome::Subject;
 use crate::outcome::evaluation::{Evaluation, VersionEvaluation, evaluate};
-use crate::outcome::label::Label;
 use crate::outcome::ledger::{LabelLine, Ledger, LedgerError, Progress, Sought};
 use crate::outcome::prediction::Predictions;
 use crate::pipeline::build::{open_sink, store_path};
@@ -238,7 +237,7 @@ impl Work<'_> {
             let Some((number, id, ..)) = rows.last() else { return Ok(()) };
             progress = Progress { number: *number, id: id.clone() };
             let labels: Vec<LabelLine> =
-                rows.into_iter().filter_map(|(_, id, time_us, text)| label(id, time_us, &text)).collect();
+                rows.into_iter().filter_map(|(_, id, time_us, text)| LabelLine::read(id, time_us, &text)).collect();
             let now_us = Utc::now().timestamp_micros();
             let entered = self.ledger.enter(&self.predictions, &labels, Some(&progress), now_us);
             entered.map_err(|error| unusable(&error))?;
@@ -296,12 +295,6 @@ impl Work<'_> {
             say(&format!("{labels} found no prediction there: kept, and looked for again the next time"));
         }
     }
-}
-
-fn label(id: String, time_us: i64, document: &str) -> Option<LabelLine> {
-    let mut space = Space::default();
-    let record = Record::parse(document, &mut space).ok()?;
-    Some(LabelLine { id, time_us, label: Label::of(&record).ok()? })
 }
 
 /// Takes what a shipped record predicted, if it is an inference.

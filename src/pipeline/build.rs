@@ -31,7 +31,7 @@ use crate::observe::drift::{self, Drift};
 use crate::observe::ground_truth::GroundTruth;
 use crate::observe::{Observers, Published};
 use crate::outcome;
-use crate::outcome::ledger::{Ledger, LedgerError, Progress};
+use crate::outcome::ledger::{Ledger, LedgerError};
 use crate::proof::accounts::{Accounts, AccountsAtStart, Subject};
 use crate::queue::Queue;
 use crate::sink::Sink;
@@ -126,10 +126,7 @@ pub fn build(
     let (accounts, outbox, lanes) = own_documents(pipeline, checkpoint.as_ref(), &sinks, &wake, &counters);
     let (entries, observed) = checkpoint.map(|found| (found.files, found.observers)).unzip();
     let truth = ground_truth(pipeline, &folder, &counters)?;
-    let labels = match &truth {
-        Some(truth) => Some(labels(pipeline, data_dir, labels_run, truth.progress()?)),
-        None => None,
-    };
+    let labels = labels(pipeline, data_dir, labels_run, truth.as_ref())?;
     let observers = observers(pipeline, observed.unwrap_or_default(), truth, &counters);
     let shown = observers.shown();
     let dead_letter =
@@ -141,14 +138,8 @@ pub fn build(
     }
     let (queues, deliveries, health) =
         deliveries(pipeline, data_dir, &wake, &counters, &dead_letter, &spent_sender, lanes)?;
-    let stages = Stages::new(
-        Judge::new(pipeline, &host_name(), &counters),
-        observers,
-        Arc::clone(&dead_letter),
-        counters.clone(),
-        pipeline.batch,
-        spent,
-    );
+    let judge = Judge::new(pipeline, &host_name(), &counters);
+    let stages = Stages::new(judge, observers, Arc::clone(&dead_letter), counters.clone(), pipeline.batch, spent);
     let files = files::Options { salvage: Some(salvage_folder(&folder)), ..pipeline.source.files.clone() };
     let source = Files::new(files, entries, counters.clone(), wake.clone())?;
     let pulse = Arc::<Pulse>::default();
@@ -245,15 +236,16 @@ fn ground_truth(
     Ok(Some(GroundTruth::new(options.clone(), ledger, counters)))
 }
 
-/// The labels that the pipeline of labels has read and will read; `is_running`: whether it does.
+/// The labels that the pipeline of labels has read and will read, for the observer of outcomes; `is_running`: whether it does.
 fn labels(
     pipeline: &model::Pipeline,
     data_dir: &Path,
     is_running: Option<Arc<AtomicBool>>,
-    progress: Progress,
-) -> Labels {
+    truth: Option<&GroundTruth>,
+) -> Result<Option<Labels>, BuildError> {
+    let Some(truth) = truth else { return Ok(None) };
     let folder = state_folder(data_dir, &format!("{}{}", pipeline.name, model::LABELS_SUFFIX));
-    Labels::new(store_file(&folder), is_running.unwrap_or_default(), progress)
+    Ok(Some(Labels::new(store_file(&folder), is_running.unwrap_or_default(), truth.progress()?)))
 }
 
 /// The observers of a pipeline file, going on from what they had counted.
@@ -355,7 +347,11 @@ fn warn_of_new_stores(pipeline: &model::Pipeline, data_dir: &Path) {
     }
 }
 
-pub(crate) fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<NamedSink, BuildError> {
+/// Opens a sink as the file describes it, of a pipeline of this name.
+///
+/// # Errors
+/// When a certificate file cannot be read, or a store cannot be opened.
+pub fn open_sink(sink: &model::Sink, data_dir: &Path, pipeline: &str) -> Result<NamedSink, BuildError> {
     let opened: Arc<dyn Sink> = match &sink.options {
         SinkOptions::Elasticsearch(options) => Arc::new(Elasticsearch::new(options)?),
         SinkOptions::Store(options) => {

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::observe::Observers;
-use crate::outcome::label::Label;
 use crate::outcome::ledger::{LabelLine, Progress};
-use crate::record::{Record, Space};
 use crate::sink::store::{Reader, Store, StoreError};
 use crate::text::chain::chain;
 
@@ -97,7 +95,7 @@ impl Labels {
             self.read_to = Progress { number: *number, id: id.clone() };
         }
         self.reader = Some(reader);
-        Ok(rows.into_iter().map(|(_, id, time_us, document)| label(id, time_us, &document)).collect())
+        Ok(rows.into_iter().map(|(_, id, time_us, document)| LabelLine::read(id, time_us, &document)).collect())
     }
 
     /// Opens the store. One that was made anew is read from its beginning: labels that are known are found to be.
@@ -108,10 +106,4 @@ impl Labels {
         }
         Ok(reader)
     }
-}
-
-fn label(id: String, time_us: i64, document: &str) -> Option<LabelLine> {
-    let mut space = Space::default();
-    let record = Record::parse(document, &mut space).ok()?;
-    Some(LabelLine { id, time_us, label: Label::of(&record).ok()? })
 }

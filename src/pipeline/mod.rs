@@ -23,7 +23,7 @@ pub mod outbox;
 mod outlet;
 pub(crate) mod pace;
 pub mod pulse;
-pub(crate) mod settle;
+pub mod settle;
 #[cfg(test)]
 mod simulation_tests;
 mod stages;

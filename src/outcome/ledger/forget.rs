@@ -2,12 +2,10 @@
 
 use rusqlite::{Transaction, TransactionBehavior};
 
-use super::join::count;
-use super::{Ledger, LedgerError};
+use super::counts::{FORGOTTEN, count};
+use super::error::LedgerError;
+use super::file::Ledger;
 use crate::outcome::truth::LabelOutcome;
-
-/// The kind under which forgotten predictions are counted.
-pub(super) const FORGOTTEN: &str = "forgotten";
 
 /// The most rows of a kind that one step lets go, so that none takes long.
 const STEP_ROWS_MAX: i64 = 2_000;

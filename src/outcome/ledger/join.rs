@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 
-use super::{LabelLine, ModelVersion, OTHER, VERSIONS_MAX};
+use super::counts::{OUTCOME, count};
+use super::entry::{LabelLine, ModelVersion};
 use crate::outcome::document::{OutcomeDocument, Subject, outcome_id, rfc3339};
 use crate::outcome::figures::DelayHistogram;
 use crate::outcome::label::LabelKind;
@@ -12,8 +13,11 @@ use crate::outcome::prediction::Prediction;
 use crate::outcome::truth::{LabelOutcome, Said, Truth, outcome, truth};
 use crate::text::digest::sha256;
 
-/// The kind under which outcomes are counted beside labels.
-pub(super) const OUTCOME: &str = "outcome";
+/// The most versions that are told apart; further ones are kept as `other`.
+pub const VERSIONS_MAX: usize = 200;
+
+/// What a version is called beyond [`VERSIONS_MAX`].
+const OTHER: &str = "other";
 
 /// What a prediction's column `known` says.
 mod known {
@@ -377,20 +381,6 @@ impl Join<'_> {
         self.versions.push(ModelVersion { model_name, model_version, stage });
         Ok(number)
     }
-}
-
-/// Counts something of a version, or of none where it is 0.
-pub(super) fn count(
-    transaction: &Transaction<'_>,
-    version: i64,
-    kind: &str,
-    outcome: &str,
-    count: u64,
-) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO totals VALUES (?1, ?2, ?3, ?4) ON CONFLICT (version, kind, outcome) DO UPDATE SET count = count + ?4",
-    )?;
-    statement.execute((version, kind, outcome, count as i64)).map(|_| ())
 }
 
 fn seconds(time_us: i64) -> f64 {

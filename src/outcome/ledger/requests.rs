@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Ledger, LedgerError};
+use super::error::LedgerError;
+use super::file::Ledger;
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::LedgerError;
+use super::error::LedgerError;
 
 /// "info" in ASCII.
 const APPLICATION_ID: i64 = 0x696e_666f;

@@ -1,7 +1,14 @@
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
 
 use super::*;
-use crate::outcome::prediction::Prediction;
+use crate::flow::batch::Id;
+use crate::outcome::Subject;
+use crate::outcome::label::Label;
+use crate::outcome::prediction::{Prediction, Predictions};
 use crate::record::{Record, Space};
 
 const OPTIONS: LedgerOptions =

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::types::ValueRef;
 
-use super::{Ledger, LedgerError};
+use super::error::LedgerError;
+use super::file::Ledger;
 
 /// The stage whose predictions are compared with those of [`crate::outcome::prediction::PRIMARY`].
 const SHADOW: &str = "shadow";
