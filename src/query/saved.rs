@@ -34,9 +34,13 @@ carried!(
     "low-confidence-last-hour",
     "low-confidence-or-unknown",
     "new-model-version",
+    "one-request",
     "one-subject",
+    "overridden-by-reviewers",
     "shadow",
     "slow",
+    "unlabelled-and-flagged",
+    "wrong-and-sure",
 );
 
 /// The largest file of a query, in bytes.

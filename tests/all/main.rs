@@ -41,6 +41,7 @@ mod operator;
 mod outbox;
 mod outcome_figures;
 mod outcome_metrics;
+mod outcome_queries;
 mod outcomes;
 mod own_tests;
 mod place;
