@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::flow::batch::SourceFile;
+use crate::flow::reject::Stage;
 use crate::kql::Expression;
 use crate::record::Space;
 use crate::telemetry::Telemetry;
@@ -459,6 +460,22 @@ fn the_first_rule_that_drops_a_record_has_it() {
     ] {
         let outcome = check(&steps, line, Ok(document));
         assert_eq!(outcome.verdict.unwrap().dropped.as_deref(), rule, "{line}");
+    }
+}
+
+#[test]
+fn a_line_of_labels_is_a_label_or_is_turned_away_unless_a_rule_drops_it() {
+    let label = always(Action::Label(LabelCheck));
+    let drop = when("note : *", Action::Drop(Drop { rule: "notes".into() }));
+    for (line, reason) in [
+        (r#"{"request_id":"r-1","label":"fraud","by":"x"}"#, None),
+        (r#"{"request_id":"r-1","kind":"review","decision":"upheld"}"#, None),
+        (r#"{"request_id":"r-1","label":[1,2]}"#, Some("label_not_a_value")),
+        (r#"{"label":1}"#, Some("label_without_request_id")),
+        (r#"{"note":"label"}"#, None),
+    ] {
+        let outcome = check(&[drop.clone(), label.clone()], line, reason.map_or(Ok(line), Err));
+        assert_eq!(outcome.verdict.err().map(|reject| reject.stage), reason.map(|_| Stage::Enrich), "{line}");
     }
 }
 

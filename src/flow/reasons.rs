@@ -29,6 +29,12 @@ const FIX_WRITER: &str = "mend the program that writes the log, so that each lin
 const FIX_MAPPING: &str = "change the index template so that the field takes the value (or rename, redact or hash the \
     member in the pipeline file), roll the data stream over (`POST STREAM/_rollover`), then replay";
 
+const FIX_LABEL: &str = "give the members their names with `rename` in `labels: enrich`, or leave lines that are no labels out with \
+    `drop`, then replay";
+
+/// How reasons begin that only a line of labels has.
+const OF_LABELS: [&str; 3] = ["csv_", "label_", "review_"];
+
 /// Every reason that is known, by stage.
 pub const EXPLANATIONS: &[Explanation] = &[
     row(
@@ -83,6 +89,69 @@ pub const EXPLANATIONS: &[Explanation] = &[
         "the line is not UTF-8, as JSON has to be",
         "make the program that writes the log write UTF-8; what is not is mostly Latin-1 or Windows-1252, by the program's \
             locale (`LANG`, `PYTHONIOENCODING`, `-Dfile.encoding`)",
+    ),
+    row(
+        Stage::Decode,
+        "csv_too_many_cells",
+        "the row of this CSV has more cells than there are names of columns: a comma in a text without quotes is the usual cause",
+        "put texts with commas in quotes (`\"a, b\"`), or name all columns; a row that is already written can be written again, \
+            right, at the end of the file",
+    ),
+    row(
+        Stage::Decode,
+        "csv_open_quote",
+        "a cell of this CSV has no closing quote in its line; a row is one line, and a cell has no line end in it",
+        "leave line ends out of cells, double the quotes inside of one (`\"\"`), and write the row again at the end of the file",
+    ),
+    row(
+        Stage::Decode,
+        "csv_unreadable",
+        "the line is no row of cells",
+        "write rows as RFC 4180 has them, and this one again at the end of the file",
+    ),
+    row(
+        Stage::Decode,
+        "csv_columns_unknown",
+        "the first line of the file, which names the columns, cannot be read any more: the file was renamed, deleted or \
+            written anew before its end was read",
+        "name the columns in the pipeline file (`columns: [request_id, label]`), then replay",
+    ),
+    row(
+        Stage::Enrich,
+        "label_without_request_id",
+        "the line of labels does not say of which prediction it is: `request_id` has to be a text of 1 to 512 bytes, or a number",
+        FIX_LABEL,
+    ),
+    row(
+        Stage::Enrich,
+        "label_of_unknown_kind",
+        "the line of labels has a `kind` that is neither `truth` nor `review`",
+        "rename or redact that member in `labels: enrich`, then replay",
+    ),
+    row(
+        Stage::Enrich,
+        "label_missing",
+        "the line of labels says nothing of what was true: it has no `label`, and is no review",
+        FIX_LABEL,
+    ),
+    row(
+        Stage::Enrich,
+        "label_not_a_value",
+        "the `label` is an object, or a list of several: one prediction has one class or one number",
+        "name the member that holds the class with `rename` in `labels: enrich`, or write one line a row with `batch.index`, \
+            then replay",
+    ),
+    row(
+        Stage::Enrich,
+        "label_time_unreadable",
+        "`known_at`, `opened` or `decided` is neither an ISO 8601 date nor a number since 1970",
+        "mend the program that writes the labels, or rename the member in `labels: enrich`, then replay",
+    ),
+    row(
+        Stage::Enrich,
+        "review_undecided",
+        "the review has no `decision`, or another one than `upheld`, `overridden` or `escalated`",
+        "write a line when it is decided; other words are given these by `add` with `when` in `labels: enrich`, then replay",
     ),
     row(
         Stage::Enrich,
@@ -213,10 +282,12 @@ pub fn explain(stage: &str, reason: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// The reasons that a line can be turned away for before a sink sees it, once each.
+/// The reasons that a line, other than one of labels, can be turned away for before a sink sees it, once each.
 pub fn of_lines() -> Vec<&'static str> {
-    let mut reasons: Vec<_> =
-        EXPLANATIONS.iter().filter(|row| row.stage != Stage::Sink).map(|row| row.reason).collect();
+    let is_of_lines = |row: &&Explanation| {
+        row.stage != Stage::Sink && !OF_LABELS.iter().any(|beginning| row.reason.starts_with(beginning))
+    };
+    let mut reasons: Vec<_> = EXPLANATIONS.iter().filter(is_of_lines).map(|row| row.reason).collect();
     reasons.sort_unstable();
     reasons.dedup();
     reasons

@@ -257,3 +257,199 @@ fn of_class(name: &'static str, labels: Vec<(&'static str, String)>, value: Opti
 fn microseconds(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::batch::Id;
+    use crate::outcome::Subject;
+    use crate::outcome::ledger::{LabelLine, LedgerOptions};
+    use crate::outcome::prediction::{Prediction, Predictions};
+
+    const SECOND_US: i64 = 1_000_000;
+
+    /// The moment at which all is measured: the window is of the second 1,000 and those behind it.
+    const NOW_US: i64 = 2_000 * SECOND_US;
+
+    const MEASURED: Measured<'_> = Measured {
+        is_regression: false,
+        positive: None,
+        negative_after: None,
+        window: Duration::from_secs(1_000),
+        min_labels: 1,
+    };
+
+    /// What a ledger says of `second request version stage prediction confidence [flagged]` and of label lines.
+    fn evaluation(predictions: &[&str], labels: &[&str], measured: &Measured<'_>) -> Evaluation {
+        let folder = tempfile::tempdir().unwrap();
+        let long = Duration::from_secs(100_000);
+        let options = LedgerOptions { keep: long, predictions_max: 1_000, patience: long };
+        let mut ledger = Ledger::open(&folder.path().join("outcomes.sqlite"), options, Subject::default()).unwrap();
+        let mut taken = Predictions::default();
+        for (number, words) in predictions.iter().enumerate() {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            taken.push(&Prediction {
+                request_id: words[1],
+                batch_index: None,
+                model_name: "",
+                model_version: words[2],
+                stage: words[3],
+                time_us: words[0].parse::<i64>().unwrap() * SECOND_US,
+                record_id: Id::new(0, [number as u8; 16]),
+                prediction: words[4],
+                confidence: words[5].parse().ok(),
+                flagged: words.len() > 6,
+            });
+        }
+        let read = |(number, line): (usize, &&str)| LabelLine::read(number.to_string(), NOW_US, line).expect(line);
+        let labels: Vec<LabelLine> = labels.iter().enumerate().map(read).collect();
+        ledger.enter(&taken, &labels, None, NOW_US).unwrap();
+        evaluate(&ledger, measured, NOW_US).unwrap()
+    }
+
+    /// Checks figures of a version: each by its name and the values of its labels; `None` is one that is not shown.
+    fn check(evaluation: &Evaluation, version: &str, expected: &[(&str, Option<f64>)]) {
+        let is_it = |it: &&VersionEvaluation| it.version.model_version == version;
+        let found = evaluation.versions.iter().find(is_it).unwrap_or_else(|| panic!("no version {version}"));
+        for (name, expected) in expected {
+            let named = |figure: &&Figure| {
+                let values = figure.labels.iter().map(|(_, value)| value.as_str());
+                [figure.name].into_iter().chain(values).collect::<Vec<_>>().join(" ") == *name
+            };
+            let value = found.figures.iter().find(named).map(|figure| figure.value);
+            let is_close = match (value, expected) {
+                (Some(value), Some(expected)) => (value - expected).abs() < 1e-9,
+                (value, expected) => value == *expected,
+            };
+            assert!(is_close, "{name} is {value:?}, not {expected:?}: {:?}", found.figures);
+        }
+    }
+
+    /// One of each kind that is labelled, three that are not, one outside of the window, and two of a shadow.
+    const PREDICTIONS: [&str; 10] = [
+        "1500 a 1 primary fraud 0.9",
+        "1500 b 1 primary fraud 0.8",
+        "1500 c 1 primary ok 0.7",
+        "1500 d 1 primary ok 0.6 flagged",
+        "1500 e 1 primary ok 0.9 flagged",
+        "1900 f 1 primary fraud 0.9",
+        "1600 g 1 primary fraud 0.6",
+        "500 h 1 primary ok 0.9",
+        "1500 a 2 shadow fraud 0.9",
+        "1500 b 2 shadow ok -",
+    ];
+
+    const LABELS: [&str; 6] = [
+        r#"{"request_id":"a","label":"fraud"}"#,
+        r#"{"request_id":"b","label":"ok"}"#,
+        r#"{"request_id":"c","label":"ok"}"#,
+        r#"{"request_id":"d","label":"fraud"}"#,
+        r#"{"request_id":"h","label":"fraud"}"#,
+        r#"{"request_id":"d","kind":"review","decision":"overridden","opened":1795428000,"decided":1795428060}"#,
+    ];
+
+    #[test]
+    fn figures_of_classes_reviews_and_a_shadow_are_those_by_hand() {
+        let measured = Measured {
+            positive: Some("fraud"),
+            negative_after: Some(Duration::from_secs(300)),
+            min_labels: 4,
+            ..MEASURED
+        };
+        let evaluation = evaluation(&PREDICTIONS, &LABELS, &measured);
+        check(
+            &evaluation,
+            "1",
+            &[
+                ("predictions_in_window", Some(7.0)),
+                ("outcomes_in_window", Some(4.0)),
+                ("label_coverage_ratio", Some(4.0 / 7.0)),
+                ("band_coverage_ratio fraud 0.8-0.9", Some(0.5)),
+                ("band_coverage_ratio ok 0.5-0.6", Some(1.0)),
+                ("accuracy", Some(0.5)),
+                ("precision fraud", Some(0.5)),
+                ("recall ok", Some(0.5)),
+                ("f1 fraud", Some(0.5)),
+                ("confusion_outcomes fraud fraud", Some(1.0)),
+                ("confusion_outcomes ok fraud", Some(1.0)),
+                ("brier_score", Some((0.01 + 0.64 + 0.09 + 0.36) / 4.0)),
+                ("expected_calibration_error", Some((0.1 + 0.8 + 0.3 + 0.6) / 4.0)),
+                ("positive_precision", Some(0.5)),
+                ("positive_recall", Some(0.5)),
+                ("false_positive_rate", Some(0.5)),
+                ("average_precision", Some(0.5 * 1.0 + 0.5 * 2.0 / 3.0)),
+                ("provisional_negatives", Some(2.0)),
+                ("provisional_precision", Some(1.0 / 3.0)),
+                ("provisional_recall", Some(0.5)),
+                ("provisional_false_positive_rate", Some(0.5)),
+                ("review_coverage_ratio", Some(0.5)),
+                ("review_override_ratio", Some(1.0)),
+                ("review_oldest_open_seconds", Some(500.0)),
+                ("review_duration_median_seconds", Some(60.0)),
+                ("shadow_agreement_ratio", None),
+                ("mean_absolute_error", None),
+            ],
+        );
+        check(
+            &evaluation,
+            "2",
+            &[
+                ("outcomes_in_window", Some(2.0)),
+                ("band_coverage_ratio ok none", Some(1.0)),
+                ("shadow_agreement_ratio", Some(0.5)),
+                ("accuracy", None),
+                ("precision fraud", None),
+                ("average_precision", None),
+                ("review_coverage_ratio", None),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_rests_on_labels_is_withheld_with_too_few_and_what_is_not_asked_for_is_not_there() {
+        for (min_labels, accuracy) in [(4, Some(0.5)), (5, None)] {
+            let evaluation = evaluation(&PREDICTIONS, &LABELS, &Measured { min_labels, ..MEASURED });
+            let absent = ["positive_precision", "average_precision", "provisional_negatives", "provisional_recall"];
+            check(&evaluation, "1", &absent.map(|name| (name, None)));
+            check(&evaluation, "1", &[("outcomes_in_window", Some(4.0)), ("accuracy", accuracy), ("f1 ok", accuracy)]);
+        }
+    }
+
+    #[test]
+    fn figures_of_numbers_are_those_by_hand() {
+        let predictions = ["1500 a 1 primary 3 -", "1500 b 1 primary 5 -", "1500 c 1 primary 9 -"];
+        let labels = [r#"{"request_id":"a","label":2}"#, r#"{"request_id":"b","label":"7.0"}"#];
+        for (min_labels, shown) in [(2, true), (3, false)] {
+            let measured = Measured { is_regression: true, min_labels, ..MEASURED };
+            let figures = [
+                ("mean_absolute_error", 1.5),
+                ("root_mean_squared_error", 2.5_f64.sqrt()),
+                ("r2_score", 0.6),
+                ("prediction_bias", -0.5),
+            ];
+            let evaluation = evaluation(&predictions, &labels, &measured);
+            check(&evaluation, "1", &figures.map(|(name, value)| (name, shown.then_some(value))));
+            let absent = ["accuracy", "brier_score", "estimated_accuracy"].map(|name| (name, None));
+            check(&evaluation, "1", &absent);
+            check(&evaluation, "1", &[("label_coverage_ratio", Some(2.0 / 3.0))]);
+        }
+    }
+
+    #[test]
+    fn the_estimate_learns_from_labels_of_predictions_that_the_window_has_left() {
+        let old: Vec<String> = (0..10).map(|number| format!("500 old{number} 1 primary x 0.9")).collect();
+        let new: Vec<String> = (0..5).map(|number| format!("1500 new{number} 1 primary x 0.9")).collect();
+        let predictions: Vec<&str> = old.iter().chain(&new).map(String::as_str).collect();
+        let label = |number: usize| {
+            format!(r#"{{"request_id":"old{number}","label":"{}"}}"#, if number == 0 { "y" } else { "x" })
+        };
+        let labels: Vec<String> = (0..10).map(label).collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        for (min_labels, estimated, withheld) in [(10, Some(0.9), None), (11, None, Some("few_labels"))] {
+            let evaluation = evaluation(&predictions, &labels, &Measured { min_labels, ..MEASURED });
+            let expected = [("outcomes_in_window", Some(0.0)), ("accuracy", None), ("estimated_accuracy", estimated)];
+            check(&evaluation, "1", &expected);
+            assert_eq!(evaluation.versions[0].no_estimate.as_ref().map(Withheld::name), withheld);
+        }
+    }
+}

@@ -180,7 +180,7 @@ fn is_plain(name: &str) -> bool {
 
 fn number_name(name: Cow<'_, str>) -> Cow<'_, str> {
     match name.parse::<f64>() {
-        Ok(number) if number == 0.0 => Cow::Borrowed("0"),
+        Ok(0.0) => Cow::Borrowed("0"),
         Ok(number) if number.is_finite() => Cow::Owned(number.to_string()),
         _ => name,
     }

@@ -156,3 +156,45 @@ impl Predictions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Space;
+
+    #[test]
+    fn what_a_record_predicted_is_taken_where_a_label_could_find_it() {
+        let long = format!(r#"{{"request_id":"{}","prediction":"x"}}"#, "r".repeat(REQUEST_ID_BYTES_MAX + 1));
+        for (line, expected) in [
+            (
+                r#"{"request_id":"r","prediction":"x","model_name":"m","model_version":2,"stage":"shadow","confidence":0.5,"batch.index":3}"#,
+                Some(r#"r Some(3) "m" "2" shadow x Some(0.5)"#),
+            ),
+            (r#"{"request_id":7,"prediction":1.0}"#, Some(r#"7 None "" "" primary 1 None"#)),
+            (r#"{"request_id":"r","prediction":["x"],"stage":null}"#, Some(r#"r None "" "" primary x None"#)),
+            (r#"{"request_id":"r","prediction":"x","confidence":1.01}"#, Some(r#"r None "" "" primary x None"#)),
+            (r#"{"request_id":"r","prediction":"x","confidence":"0.9"}"#, Some(r#"r None "" "" primary x None"#)),
+            (r#"{"request_id":"r","prediction":"x","batch.index":"b"}"#, Some(r#"r None "" "" primary x None"#)),
+            (r#"{"prediction":"x"}"#, None),
+            (r#"{"request_id":"","prediction":"x"}"#, None),
+            (r#"{"request_id":["r"],"prediction":"x"}"#, None),
+            (&long, None),
+            (r#"{"request_id":"r"}"#, None),
+            (r#"{"request_id":"r","prediction":null}"#, None),
+            (r#"{"request_id":"r","prediction":["x","y"]}"#, None),
+            (r#"{"request_id":"r","prediction":{"x":1}}"#, None),
+        ] {
+            let (mut space, mut predictions) = (Space::default(), Predictions::default());
+            let record = Record::parse(line, &mut space).unwrap();
+            let is_taken = predictions.take(&record, Id::new(0, [0; 16]), 5, true);
+            let words = |it: Prediction<'_>| {
+                assert!((it.time_us, it.flagged) == (5, true), "{it:?}");
+                let (name, version) = (it.model_name, it.model_version);
+                let (row, sure) = (it.batch_index, it.confidence);
+                format!("{} {row:?} {name:?} {version:?} {} {} {sure:?}", it.request_id, it.stage, it.prediction)
+            };
+            assert_eq!(predictions.iter().map(words).next().as_deref(), expected, "{line}");
+            assert_eq!((is_taken, predictions.text.is_empty()), (expected.is_some(), expected.is_none()), "{line}");
+        }
+    }
+}

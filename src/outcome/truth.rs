@@ -68,6 +68,16 @@ impl LabelOutcome {
     }
 }
 
+impl<'l> Truth<'l> {
+    /// What was true, where one label counts.
+    pub fn value(self) -> Option<&'l str> {
+        match self {
+            Truth::Known(said) => Some(said.value),
+            Truth::Open | Truth::Contradictory(_) => None,
+        }
+    }
+}
+
 /// What counts of these labels.
 pub fn truth<'l>(labels: impl Iterator<Item = Said<'l>> + Clone) -> Truth<'l> {
     let Some(latest_us) = labels.clone().map(|said| said.known_us).max() else { return Truth::Open };
@@ -78,10 +88,13 @@ pub fn truth<'l>(labels: impl Iterator<Item = Said<'l>> + Clone) -> Truth<'l> {
     }
 }
 
-/// What a label is to those that came before it.
-pub fn outcome<'l>(earlier: impl Iterator<Item = Said<'l>> + Clone, label: Said<'_>) -> LabelOutcome {
+/// What a label is to those that came before it. One that repeats an earlier one and changes what counts is no duplicate.
+pub fn outcome<'l>(earlier: impl Iterator<Item = Said<'l>> + Clone, label: Said<'l>) -> LabelOutcome {
     let Some(latest_us) = earlier.clone().map(|said| said.known_us).max() else { return LabelOutcome::Joined };
-    if earlier.clone().any(|said| said.value == label.value) {
+    let is_said = earlier.clone().any(|said| said.value == label.value);
+    let counted = truth(earlier.clone()).value();
+    let counts = truth(earlier.chain([label])).value();
+    if is_said && counts == counted {
         LabelOutcome::Duplicate
     } else if label.known_us == latest_us {
         LabelOutcome::Contradictory
@@ -113,7 +126,10 @@ mod tests {
             ("a1 b1", "joined contradictory", "contradictory"),
             ("a1 b1 a1", "joined contradictory duplicate", "contradictory"),
             ("a1 b1 c2", "joined contradictory corrected", "c"),
-            ("a1 b2 a3", "joined corrected duplicate", "a"),
+            ("a1 b2 a1", "joined corrected duplicate", "b"),
+            ("a1 b2 a3", "joined corrected corrected", "a"),
+            ("a1 b2 a2", "joined corrected contradictory", "contradictory"),
+            ("a1 b1 a2", "joined contradictory corrected", "a"),
         ] {
             let labels = labels(text);
             let said =

@@ -268,4 +268,30 @@ mod tests {
         let Answer::Items(outcomes) = with_inserted(sent, &refused, &out_of_range()) else { panic!("not items") };
         assert!(matches!(outcomes[..], [Outcome::Indexed, Outcome::Rejected(_), Outcome::Duplicate]), "{outcomes:?}");
     }
+
+    #[tokio::test]
+    async fn an_outcome_of_an_erased_record_is_not_sent() {
+        // Nobody listens there: what is sent is waited for.
+        let client = ClientOptions::new(vec!["http://127.0.0.1:1".parse().unwrap()]);
+        let target = Target::DataStream("logs-m-default".to_owned());
+        let sink = Elasticsearch::new(&ElasticsearchOptions { client, target }).unwrap();
+        let (erased, other) =
+            (Id([b'e'; crate::flow::batch::ID_CHARACTERS]), Id([b'o'; crate::flow::batch::ID_CHARACTERS]));
+        sink.erased.write().unwrap().insert(erased);
+        for (predictions, places, is_sent) in
+            [(&[erased][..], &[0][..], false), (&[other, erased], &[1], true), (&[other], &[], true)]
+        {
+            let mut batch = Batch::of(Stream::Outcomes);
+            for (number, prediction) in predictions.iter().enumerate() {
+                let document = format!("{{\"prediction_id\":\"{}\"}}", prediction.as_str());
+                batch.push(Id::new(0, [number as u8; 16]), 0, None, |body| body.extend_from_slice(document.as_bytes()));
+            }
+            let request = Request { batch: Arc::new(batch), selection: None };
+            assert_eq!(sink.erased_places(&request), places);
+            match sink.deliver_once(&request).await {
+                Answer::Items(outcomes) => assert_eq!((outcomes, is_sent), (vec![Outcome::Erased], false)),
+                answer => assert!(is_sent, "{answer:?}"),
+            }
+        }
+    }
 }

@@ -461,7 +461,7 @@ fn every_processor_has_a_test_and_a_word_in_the_documents() {
 
 /// The reasons in a text: the words in quotes that follow where rejects are made.
 fn reasons_in(text: &str) -> Vec<String> {
-    let makers = ["Reject::new(", "reject(", "rejected(", "kind: "];
+    let makers = ["Reject::new(", "reject(", "rejected(", "(no(", " no(", "kind: "];
     let mut reasons = Vec::new();
     for maker in makers {
         for rest in text.split(maker).skip(1) {
@@ -479,7 +479,10 @@ fn reasons_in(text: &str) -> Vec<String> {
 
 #[test]
 fn every_reason_is_explained() {
-    assert_eq!(reasons_in("Reject::new(\n Stage::Source,\n \"a_b\",\n x); reject(\"c\", y)"), ["a_b", "c"]);
+    assert_eq!(
+        reasons_in("Reject::new(\n Stage::Source,\n \"a_b\",\n x); reject(\"c\", y); ok_or(no(\n \"d\"))"),
+        ["a_b", "c", "d"]
+    );
     let mut reasons = BTreeSet::new();
     for (path, text) in sources().iter().filter(|(path, _)| !["cli", "reasons", "reject"].contains(&module_of(path))) {
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();

@@ -216,3 +216,98 @@ impl<'v> Series<'v> {
         metric.encode_counter::<NoLabelSet, u64, f64>(&self.forgotten, None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{ModelSeries, Published};
+    use crate::outcome::evaluation::{Figure, VersionEvaluation};
+    use crate::outcome::label::LabelKind;
+    use crate::outcome::ledger::Totals;
+    use crate::outcome::truth::LabelOutcome;
+    use crate::telemetry::Telemetry;
+
+    /// One joined label of a version, one that waits, and these figures.
+    fn evaluation(figures: Vec<Figure>) -> Evaluation {
+        let version =
+            ModelVersion { model_name: "m".to_owned(), model_version: "1".to_owned(), stage: "primary".to_owned() };
+        let mut delays = DelayHistogram::default();
+        delays.add(std::time::Duration::from_secs(90));
+        let totals = Totals {
+            labels: vec![(version.clone(), LabelKind::Truth, LabelOutcome::Joined, 2)],
+            outcomes: vec![(version.clone(), true, 1), (version.clone(), false, 1)],
+            delays: vec![(version.clone(), delays)],
+            waiting: 3,
+            forgotten: 4,
+        };
+        Evaluation { totals, versions: vec![VersionEvaluation { version, figures, no_estimate: None }] }
+    }
+
+    fn figure(name: &'static str, labels: &[(&'static str, &str)], value: f64) -> Figure {
+        Figure { name, labels: labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), value }
+    }
+
+    fn text(shown: Vec<(&str, Evaluation)>) -> String {
+        let published = |(prefix, evaluation): (&str, Evaluation)| {
+            let options = GroundTruthOptions { prefix: prefix.to_owned(), ..GroundTruthOptions::default() };
+            let published = Published::of_outcomes(&options);
+            published.set_outcomes(evaluation);
+            published
+        };
+        let mut telemetry = Telemetry::default();
+        telemetry.register_collector(Box::new(ModelSeries(shown.into_iter().map(published).collect())));
+        telemetry.text()
+    }
+
+    #[test]
+    fn pipelines_of_one_prefix_add_up_and_the_text_is_exactly_this() {
+        let figures = |accuracy| vec![figure("accuracy", &[], accuracy), figure("recall", &[("label", "a\"b")], 0.5)];
+        let shown = text(vec![("", evaluation(figures(0.25))), ("", evaluation(figures(0.75)))]);
+        let mut expected = String::from(
+            r#"# HELP model_labels Labels and reviews by what each was to those before it.
+# TYPE model_labels counter
+model_labels_total{model_version="1",kind="truth",outcome="joined"} 4
+# HELP model_outcomes Predictions whose first label came, by whether it agreed.
+# TYPE model_outcomes counter
+model_outcomes_total{model_version="1",correct="false"} 2
+model_outcomes_total{model_version="1",correct="true"} 2
+# HELP model_label_delay_seconds Time from a prediction to its first label.
+# TYPE model_label_delay_seconds histogram
+model_label_delay_seconds_sum{model_version="1"} 180.0
+model_label_delay_seconds_count{model_version="1"} 2
+model_label_delay_seconds_bucket{le="60.0",model_version="1"} 0
+"#,
+        );
+        for bound in DELAY_BOUNDS_SECONDS.iter().skip(1).map(|bound| format!("{bound}.0")).chain(["+Inf".to_owned()]) {
+            expected += &format!("model_label_delay_seconds_bucket{{le=\"{bound}\",model_version=\"1\"}} 2\n");
+        }
+        expected += r#"# HELP model_labels_waiting Labels whose prediction is not known yet.
+# TYPE model_labels_waiting gauge
+model_labels_waiting 6
+# HELP model_forgotten_predictions Predictions that are too old or too many to wait for a label any longer.
+# TYPE model_forgotten_predictions counter
+model_forgotten_predictions_total 8
+# HELP model_accuracy Share of the labelled predictions of the window that were right.
+# TYPE model_accuracy gauge
+model_accuracy{model_version="1",stage="primary",window="30d"} 0.25
+# HELP model_recall Of what was of a class, the share that was predicted.
+# TYPE model_recall gauge
+model_recall{model_version="1",stage="primary",window="30d",label="a\"b"} 0.5
+# EOF
+"#;
+        assert_eq!(shown, expected);
+        let apart = text(vec![("", evaluation(Vec::new())), ("x_", evaluation(Vec::new()))]);
+        for line in ["model_labels_waiting 3", "x_model_labels_waiting 3", "x_model_forgotten_predictions_total 4"] {
+            assert!(apart.lines().any(|shown| shown == line), "{apart}");
+        }
+    }
+
+    #[test]
+    fn a_gauge_has_a_limit_of_series() {
+        let cell = |number: usize| figure("confusion_outcomes", &[("label", &number.to_string())], 1.0);
+        let cells: Vec<Figure> = (0..SERIES_MAX + 5).map(cell).chain([figure("accuracy", &[], 0.5)]).collect();
+        let shown = text(vec![("", evaluation(cells))]);
+        let count = |name: &str| shown.lines().filter(|line| line.starts_with(name)).count();
+        assert_eq!((count("model_confusion_outcomes{"), count("model_accuracy{")), (SERIES_MAX, 1));
+    }
+}

@@ -173,6 +173,29 @@ fn later_labels_correct_and_those_of_one_moment_contradict() {
 }
 
 #[test]
+fn what_counts_is_what_became_known_last_in_any_order() {
+    for (order, expected) in
+        [("a1 b2 a3", "a"), ("a1 a3 b2", "a"), ("a1 b2 a2", ""), ("a1 a2 b2", ""), ("a1 b1 a2", "a")]
+    {
+        let mut bench = Bench::new();
+        bench.predict("r 1 a 0.9", 1);
+        for word in order.split(' ') {
+            let (label, second) = word.split_at(1);
+            bench.label(
+                &format!(
+                    r#"{{"request_id":"r","label":"{label}","known_at":{}}}"#,
+                    1795428000 + second.parse::<i64>().unwrap()
+                ),
+                5,
+            );
+        }
+        let mut counted = String::new();
+        bench.ledger.each_prediction(|row| counted.push_str(row.label.unwrap_or_default())).unwrap();
+        assert_eq!(counted, expected, "{order}");
+    }
+}
+
+#[test]
 fn a_review_never_overwrites_the_truth() {
     let mut bench = Bench::new();
     bench.predict("a 1 fraud 0.4 primary flagged", 1);

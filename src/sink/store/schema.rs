@@ -146,7 +146,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     match kind {
         ColumnKind::Empty => create(&mut connection, &LAYOUTS).map_err(sqlite)?,
         ColumnKind::Store(layout @ 1..LAYOUT) => {
-            create(&mut connection, &LAYOUTS[layout as usize..]).map_err(sqlite)?
+            create(&mut connection, &LAYOUTS[layout as usize..]).map_err(sqlite)?;
         }
         ColumnKind::Store(_) | ColumnKind::Foreign => {}
     }

@@ -9,7 +9,7 @@ use rusqlite::types::Value;
 
 use super::*;
 use crate::flow::answer::Outcome;
-use crate::flow::batch::{Batch, Id, Origin, SourceFile};
+use crate::flow::batch::{Batch, Id, Origin, SourceFile, Stream};
 
 const HOUR_US: i64 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -308,6 +308,49 @@ fn strange_files_are_refused_with_a_hint_and_left_alone() {
         "No such file",
         "create its folder",
     );
+}
+
+fn outcome(number: usize, prediction: &Id) -> (usize, String) {
+    (number, format!(r#"{{"prediction_id":"{}","label":"x"}}"#, prediction.as_str()))
+}
+
+/// Documents of outcomes by the number of their id.
+fn outcome_request(documents: &[(usize, String)]) -> Request {
+    let mut batch = Batch::of(Stream::Outcomes);
+    for (number, document) in documents {
+        batch.push(id(*number), 5, None, |body| body.extend_from_slice(document.as_bytes()));
+    }
+    Request { batch: Arc::new(batch), selection: None }
+}
+
+#[test]
+fn an_outcome_of_an_erased_record_does_not_come_back() {
+    let place = Place::new();
+    let mut writer = place.writer(Retention::default());
+    outcomes(writer.deliver(&outcome_request(&[outcome(10, &id(1))]), 0));
+    let erase = "DELETE FROM outcomes; INSERT INTO tombstones VALUES (?1, 'd', 'o', 'r', 'b', 0, NULL, NULL, NULL)";
+    let (delete, tombstone) = erase.split_once(';').expect("two");
+    writer.connection().execute(delete, []).expect("deleted");
+    writer.connection().execute(tombstone, [id(1).as_str()]).expect("a tombstone");
+    let answer = outcomes(writer.deliver(&outcome_request(&[outcome(10, &id(1)), outcome(11, &id(2))]), 0));
+    assert_eq!(answer, [Outcome::Erased, Outcome::Indexed]);
+    let kept = place.reader().outcomes(0, 10).expect("outcomes");
+    assert_eq!(kept, [outcome(11, &id(2)).1]);
+}
+
+#[test]
+fn a_store_of_layout_3_is_given_a_table_of_outcomes() {
+    let place = Place::new();
+    outcomes(place.writer(Retention::default()).deliver(&hourly(0..3, 10), 0));
+    let older = "DROP TABLE outcomes; PRAGMA user_version = 3";
+    Connection::open(place.path()).expect("a database").execute_batch(older).expect("it is older");
+    let kept = outcome(10, &id(1));
+    let answer = outcomes(place.writer(Retention::default()).deliver(&outcome_request(std::slice::from_ref(&kept)), 0));
+    assert_eq!(answer, [Outcome::Indexed]);
+    let reader = place.reader();
+    assert_eq!((reader.outcomes(0, 10).expect("outcomes"), reader.count().expect("a count")), (vec![kept.1], 3));
+    let layout = reader.connection().query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    assert_eq!(layout.expect("a layout"), schema::LAYOUT);
 }
 
 #[test]

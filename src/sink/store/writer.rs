@@ -25,10 +25,13 @@ const INSERT_ACCOUNT: &str =
 const INSERT_DRIFT: &str =
     "INSERT INTO drift (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
 
-/// An outcome of a record that an order has erased does not come back.
-const INSERT_OUTCOME: &str = "INSERT INTO outcomes (id, timestamp_us, document) SELECT ?1, ?2, ?3
-    WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = json_extract(?3, '$.prediction_id'))
-    ON CONFLICT (id) DO NOTHING";
+const INSERT_OUTCOME: &str =
+    "INSERT INTO outcomes (id, timestamp_us, document) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
+
+const ERASED: &str = "SELECT 1 FROM tombstones WHERE id = ?1";
+
+/// An outcome goes with the record of its prediction.
+const ERASED_PREDICTION: &str = "SELECT 1 FROM tombstones WHERE id = json_extract(?1, '$.prediction_id')";
 
 /// Where the store is and how long it keeps what.
 #[derive(Clone, Debug)]
@@ -133,17 +136,23 @@ fn open(path: &Path) -> Result<Database, StoreError> {
 }
 
 fn insert_all(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Vec<Outcome>> {
-    let mut statement = transaction.prepare_cached(match request.batch.stream() {
-        Stream::Records => INSERT,
-        Stream::Accounts => INSERT_ACCOUNT,
-        Stream::Drift => INSERT_DRIFT,
-        Stream::Outcomes => INSERT_OUTCOME,
-    })?;
-    let mut erased = transaction.prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1")?;
+    let stream = request.batch.stream();
+    let (insert_sql, erased_sql) = match stream {
+        Stream::Records => (INSERT, ERASED),
+        Stream::Accounts => (INSERT_ACCOUNT, ERASED),
+        Stream::Drift => (INSERT_DRIFT, ERASED),
+        Stream::Outcomes => (INSERT_OUTCOME, ERASED_PREDICTION),
+    };
+    let mut statement = transaction.prepare_cached(insert_sql)?;
+    let mut erased = transaction.prepare_cached(erased_sql)?;
     let some_are_erased = transaction.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;
     let mut outcomes = Vec::with_capacity(request.len());
     for item in request.items() {
-        outcomes.push(match some_are_erased && erased.exists([item.id.as_str()])? {
+        let known_by = match stream {
+            Stream::Outcomes => std::str::from_utf8(request.batch.document(item)).unwrap_or("{}"),
+            Stream::Records | Stream::Accounts | Stream::Drift => item.id.as_str(),
+        };
+        outcomes.push(match some_are_erased && erased.exists([known_by])? {
             true => Outcome::Erased,
             false => insert(&mut statement, &request.batch, item)?,
         });
