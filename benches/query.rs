@@ -23,7 +23,7 @@ use inferlog::elastic::search::Search;
 use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use inferlog::flow::answer::{Answer, Outcome};
-use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin, SourceFile};
+use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin, SourceFile, Stream};
 use inferlog::flow::question::{Order, Question};
 use inferlog::kql::Expression;
 use inferlog::sink::elasticsearch::{Elasticsearch, ElasticsearchOptions};
@@ -77,6 +77,7 @@ fn question(hours: i64, text: &str) -> Question {
     let condition = Expression::parse(text).expect("KQL");
     let until_ms = DAY_MS + 24 * HOUR_MS;
     Question {
+        stream: Stream::Records,
         condition,
         from_ms: Some(until_ms - hours * HOUR_MS),
         until_ms: Some(until_ms),
