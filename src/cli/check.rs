@@ -14,6 +14,7 @@ use crate::judge::baseline_overlap::{BaselineOverlap, ComparedFeatures};
 use crate::judge::enrichment;
 use crate::judge::sample::{Flag, Group, Outcome, Place, Sample};
 use crate::pipeline::build;
+use crate::source::files::Options;
 use crate::source::files::discover::{self, WithoutFiles};
 use crate::source::framing::{Lines, is_utf16};
 use crate::text::harmless::harmless;
@@ -73,8 +74,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Warns of paths that find no file: they may be meant for later, or misspelled. Returns how many there are.
 fn warn_of_paths(pipeline: &Pipeline) -> usize {
-    let files = &pipeline.source.files;
-    let without_files = discover::without_files(&files.paths, &files.exclude).unwrap_or_default();
+    let labels = pipeline.ground_truth().map(|truth| &truth.labels.files);
+    let without = |files: &Options| discover::without_files(&files.paths, &files.exclude).unwrap_or_default();
+    let without_files: Vec<WithoutFiles> =
+        std::iter::once(&pipeline.source.files).chain(labels).flat_map(without).collect();
     for WithoutFiles { path, reason } in &without_files {
         say(&format!("warning: the path `{path}` finds no file now: {reason}"));
         say(

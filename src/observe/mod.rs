@@ -210,13 +210,13 @@ impl Observers {
         self.ground_truth.as_mut().map_or(Ok(()), GroundTruth::documents_kept)
     }
 
-    /// Measures what the ledger of outcomes holds, when it is time to or it `must_be` now, and shows it.
+    /// Measures what the ledger of outcomes holds, when it is time to, and shows it.
     ///
     /// # Errors
     /// When it cannot be read: what was measured before is shown on.
-    pub fn evaluate(&mut self, now_us: i64, must_be: bool) -> Result<(), LedgerError> {
+    pub fn evaluate(&mut self, now_us: i64) -> Result<(), LedgerError> {
         if let (Some(truth), Some(shown)) = (&mut self.ground_truth, &self.shown.outcomes)
-            && let Some(evaluation) = truth.evaluate(now_us, must_be)?
+            && let Some(evaluation) = truth.evaluate(now_us)?
         {
             shown.set(evaluation);
         }

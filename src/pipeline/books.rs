@@ -94,7 +94,7 @@ impl Books {
         let documents = observers.take_documents(self.outbox.has_room()).map_err(|error| chain(&error))?;
         self.put(documents);
         observers.set_room(self.outbox.has_room());
-        observers.evaluate(now_us, false).map_err(|error| chain(&error))
+        observers.evaluate(now_us).map_err(|error| chain(&error))
     }
 
     fn note_kept(&self, observers: &mut Observers) {

@@ -14,7 +14,7 @@ use crate::sink::store::{Reader, Store, StoreError};
 use crate::text::chain::chain;
 
 /// When there was nothing new, it is looked again after this long.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// So many labels are read at once.
 const LABELS_AT_ONCE: usize = 1_000;

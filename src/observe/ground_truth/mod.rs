@@ -37,6 +37,9 @@ const DOCUMENTS_BYTES: usize = 1024 * 1024;
 /// What is shown is measured at most this often.
 const EVALUATION_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What is shown is measured anew after this long, whatever has changed.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
 /// Measuring takes at most this part of the time: 1/50.
 const EVALUATION_SHARE: u32 = 50;
 
@@ -157,13 +160,14 @@ impl GroundTruth {
         self.ledger.taken(self.given_out)
     }
 
-    /// Measures, if something has changed and it is time to, or if it must be now.
+    /// Measures, if something has changed and it is time to; now and then even if nothing has, because ages grow.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn evaluate(&mut self, now_us: i64, must_be: bool) -> Result<Option<Evaluation>, LedgerError> {
+    pub fn evaluate(&mut self, now_us: i64) -> Result<Option<Evaluation>, LedgerError> {
         let started = Instant::now();
-        if !must_be && (!self.is_changed || started < self.next_evaluation) {
+        let is_due = if self.is_changed { self.next_evaluation } else { self.next_evaluation + STALE_AFTER };
+        if started < is_due {
             return Ok(None);
         }
         let evaluation = evaluate(&self.ledger, &self.options.measured(), now_us)?;
