@@ -26,14 +26,15 @@ use crate::observe::ground_truth::options::GroundTruthOptions;
 use crate::observe::ground_truth::own_document;
 use crate::outcome::Subject;
 use crate::outcome::evaluation::{Evaluation, VersionEvaluation, evaluate};
-use crate::outcome::ledger::{LabelLine, Ledger, LedgerError, Progress, Sought};
+use crate::outcome::ledger::{Ledger, LedgerError, Sought};
 use crate::outcome::prediction::Predictions;
 use crate::pipeline::build::{open_sink, store_path};
+use crate::pipeline::labels;
 use crate::pipeline::outbox::{Outbox, OutboxAtStart};
 use crate::pipeline::supervisor::Supervisor;
 use crate::query::predictions;
 use crate::record::{Record, Space};
-use crate::sink::store::{Reader, Store};
+use crate::sink::store::StoreError;
 use crate::state::checkpoint::JsonText;
 use crate::state::folder::{data_dir, outcomes_file, state_folder};
 use crate::state::lock::lock;
@@ -178,30 +179,39 @@ impl Work<'_> {
             SinkOptions::Elasticsearch(_) | SinkOptions::Stdout => unreachable!("BUG: labels go into a store"),
         };
         let mut mail = Mail::open(&self.pipeline, data_dir)?;
-        if !arguments.follow {
-            let ended = supervisor.ended().await;
-            self.take(&store, true).await?;
-            let left = self.send(&mut mail).await?;
-            let evaluation = self.evaluation()?;
-            show(&evaluation, &self.options, arguments.format);
-            self.sum_up(&evaluation);
-            return run::judge(&ended, true).and(if left { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) });
+        if arguments.follow {
+            return self.follow(&store, &mut mail, &shown, supervisor, arguments.format).await;
         }
+        let ended = supervisor.ended().await;
+        self.take(&store, true).await?;
+        let left = self.send(&mut mail).await?;
+        self.show(&self.evaluation()?, arguments.format);
+        run::judge(&ended, true).and(if left { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) })
+    }
+
+    /// Goes on until it is interrupted.
+    async fn follow(
+        mut self,
+        store: &Path,
+        mail: &mut Mail,
+        shown: &Published,
+        mut supervisor: Supervisor,
+        format: TableFormat,
+    ) -> Result<(), Failure> {
         let mut next_again = Instant::now();
         loop {
             let again = Instant::now() >= next_again;
             if again {
                 next_again = Instant::now() + LOOK_AGAIN_INTERVAL;
             }
-            self.take(&store, again).await?;
-            self.send(&mut mail).await?;
+            self.take(store, again).await?;
+            self.send(mail).await?;
             let evaluation = self.evaluation()?;
             shown.set_outcomes(evaluation.clone());
             tokio::select! {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
                 () = interrupted() => {
-                    show(&evaluation, &self.options, arguments.format);
-                    self.sum_up(&evaluation);
+                    self.show(&evaluation, format);
                     supervisor.stop();
                     return run::judge(&supervisor.ended().await, false);
                 }
@@ -213,8 +223,7 @@ impl Work<'_> {
     async fn take(&mut self, store: &Path, again: bool) -> Result<(), Failure> {
         let before = self.ledger.last_label().map_err(|error| unusable(&error))?;
         if store.exists() {
-            let reader = Store::open_read_only(store).map_err(|error| Failure::new(&error, None))?;
-            self.take_labels(&reader)?;
+            self.take_labels(store)?;
         }
         self.look_for(Sought::Waiting, if again { 0 } else { before }).await?;
         if again {
@@ -226,22 +235,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn take_labels(&mut self, reader: &Reader) -> Result<(), Failure> {
-        let failed = |error: crate::sink::store::StoreError| Failure::new(&error, None);
-        let mut progress = self.ledger.progress().map_err(|error| unusable(&error))?;
-        if progress.number > 0 && !reader.is_at(progress.number, &progress.id).map_err(failed)? {
-            progress = Progress::default();
-        }
-        loop {
-            let rows = reader.records_behind(progress.number, LABELS_AT_ONCE).map_err(failed)?;
-            let Some((number, id, ..)) = rows.last() else { return Ok(()) };
-            progress = Progress { number: *number, id: id.clone() };
-            let labels: Vec<LabelLine> =
-                rows.into_iter().filter_map(|(_, id, time_us, text)| LabelLine::read(id, time_us, &text)).collect();
+    fn take_labels(&mut self, store: &Path) -> Result<(), Failure> {
+        let failed = |error: StoreError| Failure::new(&error, None);
+        let mut read_to = self.ledger.progress().map_err(|error| unusable(&error))?;
+        let reader = labels::open(store, &mut read_to).map_err(failed)?;
+        while let Some(lines) = labels::labels_behind(&reader, &mut read_to, LABELS_AT_ONCE).map_err(failed)? {
             let now_us = Utc::now().timestamp_micros();
-            let entered = self.ledger.enter(&self.predictions, &labels, Some(&progress), now_us);
+            let entered = self.ledger.enter(&self.predictions, &lines, Some(&read_to), now_us);
             entered.map_err(|error| unusable(&error))?;
         }
+        Ok(())
     }
 
     /// Asks the sink for the predictions of labels behind a number, and joins what it has.
@@ -279,6 +282,12 @@ impl Work<'_> {
     fn evaluation(&self) -> Result<Evaluation, Failure> {
         let now_us = Utc::now().timestamp_micros();
         evaluate(&self.ledger, &self.options.measured(), now_us).map_err(|error| unusable(&error))
+    }
+
+    /// Prints the figures, and says what they are of.
+    fn show(&self, evaluation: &Evaluation, format: TableFormat) {
+        print_figures(evaluation, &self.options, format);
+        self.sum_up(evaluation);
     }
 
     /// What became of the labels, and where predictions were looked for.
@@ -346,8 +355,7 @@ impl Mail {
     }
 }
 
-/// Prints the figures.
-fn show(evaluation: &Evaluation, options: &GroundTruthOptions, format: TableFormat) {
+fn print_figures(evaluation: &Evaluation, options: &GroundTruthOptions, format: TableFormat) {
     if format == TableFormat::Json {
         evaluation.versions.iter().for_each(|version| print(&json_line(evaluation, version, options).to_string()));
         return;
@@ -389,17 +397,17 @@ fn json_line(evaluation: &Evaluation, measured: &VersionEvaluation, options: &Gr
         .map(|(_, kind, outcome, count)| json!({ "kind": kind.as_str(), "outcome": outcome.as_str(), "count": count }))
         .collect();
     line.insert("labels".to_owned(), labels.into());
+    let mut by_class: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for figure in &measured.figures {
         if figure.labels.is_empty() {
             line.insert(figure.name.to_owned(), json!(figure.value));
             continue;
         }
-        let mut entry: Map<String, Value> =
-            figure.labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        entry.insert("value".to_owned(), json!(figure.value));
-        let list = line.entry(figure.name).or_insert_with(|| Value::Array(Vec::new()));
-        list.as_array_mut().into_iter().for_each(|list| list.push(Value::Object(entry.clone())));
+        let labels = figure.labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+        let entry: Map<String, Value> = labels.chain([("value".to_owned(), json!(figure.value))]).collect();
+        by_class.entry(figure.name).or_default().push(entry.into());
     }
+    line.extend(by_class.into_iter().map(|(name, entries)| (name.to_owned(), entries.into())));
     if let Some(withheld) = &measured.no_estimate {
         line.insert("estimated_accuracy_withheld".to_owned(), json!(withheld.name()));
     }

@@ -28,7 +28,7 @@ pub struct Subject {
 }
 
 /// The members, in their order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct OutcomeDocument<'d> {
     #[serde(rename = "@timestamp")]
     pub(super) timestamp: String,

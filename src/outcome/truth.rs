@@ -76,6 +76,14 @@ impl<'l> Truth<'l> {
             Truth::Open | Truth::Contradictory(_) => None,
         }
     }
+
+    /// When the latest label became known, in microseconds since 1970 (UTC).
+    pub fn known_us(self) -> Option<i64> {
+        match self {
+            Truth::Open => None,
+            Truth::Known(Said { known_us, .. }) | Truth::Contradictory(known_us) => Some(known_us),
+        }
+    }
 }
 
 /// What counts of these labels.

@@ -3,7 +3,7 @@
 //! That pipeline has its own source, dead letter, checkpoint and accounts, as any other; what it has delivered is read here in
 //! the order in which it came. Up to where that was is kept in the ledger, with the labels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -60,12 +60,11 @@ impl Labels {
         match self.read(room) {
             Ok(labels) => {
                 self.is_trouble_said = false;
-                let is_news = !labels.is_empty();
+                let is_news = labels.is_some();
                 self.is_at_end = has_ended && !is_news;
-                if is_news {
-                    observers.take_labels(labels.into_iter().flatten().collect(), self.read_to.clone());
-                } else {
-                    self.next_look = Instant::now() + LOOK_INTERVAL;
+                match labels {
+                    Some(labels) => observers.take_labels(labels, self.read_to.clone()),
+                    None => self.next_look = Instant::now() + LOOK_INTERVAL,
                 }
                 is_news
             }
@@ -84,26 +83,44 @@ impl Labels {
         }
     }
 
-    /// What is new, in its order. A document that is no label, of an older pipeline file perhaps, is none.
-    fn read(&mut self, rows_max: usize) -> Result<Vec<Option<LabelLine>>, StoreError> {
+    /// What is new.
+    fn read(&mut self, rows_max: usize) -> Result<Option<Vec<LabelLine>>, StoreError> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => self.open()?,
+            None => open(&self.store, &mut self.read_to)?,
         };
-        let rows = reader.records_behind(self.read_to.number, rows_max)?;
-        if let Some((number, id, ..)) = rows.last() {
-            self.read_to = Progress { number: *number, id: id.clone() };
-        }
+        let labels = labels_behind(&reader, &mut self.read_to, rows_max)?;
         self.reader = Some(reader);
-        Ok(rows.into_iter().map(|(_, id, time_us, document)| LabelLine::read(id, time_us, &document)).collect())
+        Ok(labels)
     }
+}
 
-    /// Opens the store. One that was made anew is read from its beginning: labels that are known are found to be.
-    fn open(&mut self) -> Result<Reader, StoreError> {
-        let reader = Store::open_read_only(&self.store)?;
-        if self.read_to.number > 0 && !reader.is_at(self.read_to.number, &self.read_to.id)? {
-            self.read_to = Progress::default();
-        }
-        Ok(reader)
+/// Opens the store of labels that was read up to a place. One that was made anew is read from its beginning: labels that are known
+/// are found to be.
+///
+/// # Errors
+/// When it is not there or cannot be read.
+pub fn open(store: &Path, read_to: &mut Progress) -> Result<Reader, StoreError> {
+    let reader = Store::open_read_only(store)?;
+    if read_to.number > 0 && !reader.is_at(read_to.number, &read_to.id)? {
+        *read_to = Progress::default();
     }
+    Ok(reader)
+}
+
+/// Labels behind a place, in their order and of at most so many rows, and moves the place behind them. `None` when there is no row.
+/// A document that is no label, of an older pipeline file perhaps, is passed over.
+///
+/// # Errors
+/// When the store cannot be read: the place stays.
+pub fn labels_behind(
+    reader: &Reader,
+    read_to: &mut Progress,
+    rows_max: usize,
+) -> Result<Option<Vec<LabelLine>>, StoreError> {
+    let rows = reader.records_behind(read_to.number, rows_max)?;
+    let Some((number, id, ..)) = rows.last() else { return Ok(None) };
+    *read_to = Progress { number: *number, id: id.clone() };
+    let read = |(_, id, time_us, document): (i64, String, i64, String)| LabelLine::read(id, time_us, &document);
+    Ok(Some(rows.into_iter().filter_map(read).collect()))
 }

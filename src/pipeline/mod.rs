@@ -15,7 +15,7 @@ pub mod build;
 mod chunk_rest;
 pub mod delivery;
 pub mod health;
-mod labels;
+pub mod labels;
 pub mod lookout;
 #[cfg(test)]
 mod observe_tests;

@@ -19,13 +19,6 @@ pub const VERSIONS_MAX: usize = 200;
 /// What a version is called beyond [`VERSIONS_MAX`].
 const OTHER: &str = "other";
 
-/// What a prediction's column `known` says.
-mod known {
-    pub(super) const OPEN: i64 = 0;
-    pub(super) const LABELLED: i64 = 1;
-    pub(super) const CONTRADICTORY: i64 = 2;
-}
-
 const PREDICTIONS: &str = "SELECT number, version, time_us, record_id, prediction, confidence FROM predictions
     WHERE key = ?1 AND request_id = ?2 AND batch_index IS ?3 ORDER BY number";
 
@@ -231,15 +224,9 @@ impl Join<'_> {
         status: LabelOutcome,
         truth: Truth<'_>,
     ) -> rusqlite::Result<()> {
-        let (known, class, known_us) = match truth {
-            Truth::Open => (known::OPEN, None, None),
-            Truth::Known(said) => (known::LABELLED, Some(said.value), Some(said.known_us)),
-            Truth::Contradictory(known_us) => (known::CONTRADICTORY, None, Some(known_us)),
-        };
-        let mut update = self
-            .transaction
-            .prepare_cached("UPDATE predictions SET known = ?2, label = ?3, known_us = ?4 WHERE number = ?1")?;
-        update.execute((prediction.number, known, class, known_us))?;
+        let (class, known_us) = (truth.value(), truth.known_us());
+        let mut update = self.transaction.prepare_cached("UPDATE predictions SET label = ?2 WHERE number = ?1")?;
+        update.execute((prediction.number, class))?;
         let correct = class.map(|class| class == prediction.prediction);
         let delay_us = known_us.map(|known_us| known_us - prediction.time_us);
         if status == LabelOutcome::Joined {
@@ -314,17 +301,9 @@ impl Join<'_> {
             stage: &version.stage,
             prediction: &prediction.prediction,
             confidence: prediction.confidence,
-            label: None,
-            correct: None,
-            delay_s: None,
-            label_by: None,
-            reviewer: None,
-            decision: None,
-            opened: None,
-            decided: None,
-            duration_s: None,
             host: &self.subject.host,
             pipeline: &self.subject.pipeline,
+            ..OutcomeDocument::default()
         }
     }
 

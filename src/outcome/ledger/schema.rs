@@ -63,9 +63,7 @@ CREATE TABLE predictions (
     prediction  TEXT NOT NULL,
     confidence  REAL,
     flagged     INTEGER NOT NULL,
-    known       INTEGER NOT NULL DEFAULT 0,
     label       TEXT,
-    known_us    INTEGER,
     decision    TEXT,
     opened_us   INTEGER,
     decided_us  INTEGER
