@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::query::{could_not_ask, interrupted};
+use super::query::could_not_ask;
 use super::query_source::{self, Respondent};
-use super::run::{self, Listen};
+use super::run::{self, Listen, StopSignals};
 use super::{COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print, print_table, runtime, say, start_log};
 use crate::config::model::{self, Decode, GroundTruth, LabelSource, Pipeline, SinkOptions};
 use crate::elastic::target::Target;
@@ -170,6 +170,7 @@ impl Work<'_> {
             None => None,
             given => run::bind(given).await?,
         };
+        let signals = if arguments.follow { Some(StopSignals::listen()?) } else { None };
         let limits = run::limits(!arguments.follow);
         let started = Supervisor::start_beside(std::slice::from_ref(&labels), data_dir, limits, vec![shown.clone()]);
         let mut supervisor = started.map_err(|error| Failure::new(&error, error.hint()))?;
@@ -179,8 +180,8 @@ impl Work<'_> {
             SinkOptions::Elasticsearch(_) | SinkOptions::Stdout => unreachable!("BUG: labels go into a store"),
         };
         let mut mail = Mail::open(&self.pipeline, data_dir)?;
-        if arguments.follow {
-            return self.follow(&store, &mut mail, &shown, supervisor, arguments.format).await;
+        if let Some(signals) = signals {
+            return self.follow(&store, &mut mail, &shown, supervisor, signals, arguments.format).await;
         }
         let ended = supervisor.ended().await;
         self.take(&store, true).await?;
@@ -189,13 +190,14 @@ impl Work<'_> {
         run::judge(&ended, true).and(if left { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) })
     }
 
-    /// Goes on until it is interrupted.
+    /// Goes on until it is asked to stop.
     async fn follow(
         mut self,
         store: &Path,
         mail: &mut Mail,
         shown: &Published,
         mut supervisor: Supervisor,
+        mut signals: StopSignals,
         format: TableFormat,
     ) -> Result<(), Failure> {
         let mut next_again = Instant::now();
@@ -210,7 +212,7 @@ impl Work<'_> {
             shown.set_outcomes(evaluation.clone());
             tokio::select! {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = interrupted() => {
+                () = signals.next() => {
                     self.show(&evaluation, format);
                     supervisor.stop();
                     return run::judge(&supervisor.ended().await, false);

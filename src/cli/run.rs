@@ -192,9 +192,30 @@ pub(super) async fn bind(listen: Option<Listen>) -> Result<Option<tokio::net::Tc
     }
 }
 
+/// What asks for the end, heard from the moment on that this is made: Ctrl-C and SIGTERM.
+pub(super) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    pub(super) fn listen() -> Result<StopSignals, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(&error, None));
+        Ok(StopSignals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Comes with the next of them, also when it came before this was called.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// The signals that a run hears, from the moment on that this is made.
 struct Signals {
-    stop: [Signal; 2],
+    stop: StopSignals,
     ignored: [Signal; 3],
 }
 
@@ -203,7 +224,7 @@ impl Signals {
         let listen = |kind| signal(kind).map_err(|error| Failure::new(&error, None));
         let [user_1, user_2] = [SignalKind::user_defined1(), SignalKind::user_defined2()];
         Ok(Signals {
-            stop: [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?],
+            stop: StopSignals::listen()?,
             ignored: [listen(SignalKind::hangup())?, listen(user_1)?, listen(user_2)?],
         })
     }
@@ -211,13 +232,12 @@ impl Signals {
 
 /// Waits for the end: the first signal asks for it, the second one forces it.
 async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, RunEnd)> {
-    let Signals { stop: [interrupt, terminate], ignored: [hangup, user_1, user_2] } = signals;
+    let Signals { stop, ignored: [hangup, user_1, user_2] } = signals;
     let mut asked = false;
     loop {
         let ignored = tokio::select! {
             ended = supervisor.ended() => return ended,
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
+            () = stop.next() => None,
             _ = hangup.recv() => Some("SIGHUP"),
             _ = user_1.recv() => Some("SIGUSR1"),
             _ = user_2.recv() => Some("SIGUSR2"),

@@ -229,3 +229,30 @@ async fn labels_find_the_predictions_of_three_shippers_one_of_which_was_down() {
     let wrong = "{\"bool\":{\"filter\":[{\"term\":{\"correct\":false}}]}}";
     assert_eq!(node.count("logs-ml.outcome-three", wrong).await, 60);
 }
+
+#[test]
+fn labels_are_joined_with_what_a_store_holds_and_followed_while_they_come() {
+    let alone = pipeline("{ store: {} }");
+    let alone = alone.split("observe:").next().unwrap().to_owned() + "sink: { store: {} }\n";
+    let place = place(&alone);
+    (0..300).for_each(|number| place.append(prediction(number)));
+    place.run_once_to(0);
+    let labels = place.path("labels/l.ndjson");
+    append(&labels, (0..200).map(label).collect::<String>() + "{\"request_id\":\"nobody\",\"label\":\"ok\"}\n");
+    let verb = ["outcomes", "labels/l.ndjson", "--pipeline", "p.yaml", "--data-dir", "data"];
+    for _ in 0..2 {
+        let ended = start(place.inferlog(&verb)).wait();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        for said in ["200 joined", "1 label found no prediction", "the store `p`"] {
+            assert!(ended.stderr.contains(said), "no `{said}`: {ended:?}");
+        }
+        must_be_exact(&place, 200);
+    }
+    let following = start(place.inferlog(&[&verb[..], &["--follow"]].concat()));
+    append(&labels, (200..300).map(label).collect::<String>());
+    wait_for("outcomes of labels that came meanwhile", || (outcomes(&place).len() == 300).then_some(()));
+    let ended = following.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("300 joined"), "{ended:?}");
+    must_be_exact(&place, 300);
+}
