@@ -46,6 +46,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// With `--follow`: how often it is looked for the predictions of all labels that wait or came lately.
 const LOOK_AGAIN_INTERVAL: Duration = Duration::from_secs(60);
 
+/// With `--follow`: how long it waits when the sink could not be asked, or did not take what was found.
+const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// With `--follow`: measuring takes at most this part of the time: 1/50.
+const EVALUATION_SHARE: u32 = 50;
+
 /// So many labels are taken at once.
 const LABELS_AT_ONCE: usize = 10_000;
 
@@ -200,20 +206,26 @@ impl Work<'_> {
         mut signals: StopSignals,
         format: TableFormat,
     ) -> Result<(), Failure> {
-        let mut next_again = Instant::now();
+        let (mut next_again, mut next_evaluation) = (Instant::now(), Instant::now());
         loop {
             let again = Instant::now() >= next_again;
-            if again {
+            // What went wrong was said; nothing is lost by it.
+            let pause = match self.take(store, again).await.and(self.send(mail).await) {
+                Ok(_) => LOOK_INTERVAL,
+                Err(_) => TROUBLE_INTERVAL,
+            };
+            if again && pause == LOOK_INTERVAL {
                 next_again = Instant::now() + LOOK_AGAIN_INTERVAL;
             }
-            self.take(store, again).await?;
-            self.send(mail).await?;
-            let evaluation = self.evaluation()?;
-            shown.set_outcomes(evaluation.clone());
+            let started = Instant::now();
+            if started >= next_evaluation {
+                shown.set_outcomes(self.evaluation()?);
+                next_evaluation = Instant::now() + started.elapsed() * EVALUATION_SHARE;
+            }
             tokio::select! {
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = signals.next() => {
-                    self.show(&evaluation, format);
+                    self.show(&self.evaluation()?, format);
                     supervisor.stop();
                     return run::judge(&supervisor.ended().await, false);
                 }

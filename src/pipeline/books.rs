@@ -93,7 +93,7 @@ impl Books {
     fn write_down(&mut self, observers: &mut Observers) -> Result<(), String> {
         let now_us = chrono::Utc::now().timestamp_micros();
         observers.write_down(now_us).map_err(|error| chain(&error))?;
-        let documents = observers.take_documents(self.outbox.has_room()).map_err(|error| chain(&error))?;
+        let documents = observers.take_documents(self.outbox.is_half_empty()).map_err(|error| chain(&error))?;
         self.put(documents);
         observers.set_room(self.outbox.has_room());
         observers.evaluate(now_us).map_err(|error| chain(&error))
@@ -158,7 +158,7 @@ impl Books {
             tracing::warn!(
                 pipeline,
                 hint,
-                "{bytes} bytes of accounts and drift wait for `{sinks}`: no further one is written"
+                "{bytes} bytes of the pipeline's own documents wait for `{sinks}`: no further one is written"
             );
         }
         has_room

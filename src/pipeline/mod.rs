@@ -319,10 +319,14 @@ impl Pipeline {
         if !labels.is_at_end() {
             return false;
         }
-        let (waiting, is_dirty) = (self.books.outbox.len(), self.stages.observers.is_dirty());
-        self.save();
+        let waited = self.books.outbox.len();
         self.books.collect();
-        if is_dirty || self.books.outbox.len() != waiting {
+        let (waiting, is_dirty) = (self.books.outbox.len(), self.stages.observers.is_dirty());
+        // The checkpoint holds what waits: it is not written for each answer.
+        if is_dirty || waiting == 0 || self.books.is_save_due() {
+            self.save();
+        }
+        if is_dirty || waiting != waited {
             self.moved = Instant::now();
         }
         !is_dirty && waiting == 0 && self.books.outbox.is_empty()

@@ -213,7 +213,7 @@ async fn setup_can_be_repeated_and_overwrites_only_what_is_ours() {
     let target = Target::data_stream("logs-setup-test").unwrap();
     let template = "_index_template/inferlog-stream-logs-setup-test";
     let last = |steps: &[setup::SetupStep]| (steps.len(), steps[4].name.clone(), steps[4].action);
-    let expected = |action| (9, "inferlog-stream-logs-setup-test".to_owned(), action);
+    let expected = |action| (11, "inferlog-stream-logs-setup-test".to_owned(), action);
     node.ask(Method::Delete, template, "").await;
     assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
     assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Create));

@@ -9,7 +9,7 @@ use crate::support::provided;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Programs that every Linux has.
-const EVERYWHERE: [&str; 1] = ["sh"];
+const EVERYWHERE: [&str; 2] = ["mkfifo", "sh"];
 
 /// The programs that a Rust file calls by a name of their own.
 fn called(text: &str) -> Vec<&str> {

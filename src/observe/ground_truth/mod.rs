@@ -32,7 +32,7 @@ const PREDICTIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 const LABELS_MAX: usize = 10_000;
 
 /// Documents are given out so many bytes at a time.
-const DOCUMENTS_BYTES: usize = 4 * 1024 * 1024;
+const DOCUMENTS_BYTES: usize = 2 * 1024 * 1024;
 
 /// What is shown is measured at most this often.
 const EVALUATION_INTERVAL: Duration = Duration::from_secs(1);

@@ -142,6 +142,11 @@ impl Outbox {
         self.bytes < self.bytes_max
     }
 
+    /// Whether documents may be put of which there are as many as records: accounts have room besides.
+    pub fn is_half_empty(&self) -> bool {
+        self.bytes < self.bytes_max / 2
+    }
+
     /// Takes a document, to be sent when it is saved. It is taken whether there is room or not.
     pub fn put(&mut self, document: OwnDocument) {
         self.enter(document, Vec::new());
