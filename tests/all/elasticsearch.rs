@@ -1,6 +1,7 @@
 //! The Elasticsearch sink and setup against a real node: each outcome that one can be made to give, and every byte back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use inferlog::elastic::bulk;
 use inferlog::elastic::client::Body;
@@ -306,7 +307,7 @@ async fn a_request_over_the_content_limit_is_halved() {
             answer = deliver(&sink, &batch, Some(vec![half])).await;
         }
         let Answer::Items(outcomes) = answer else { panic!("{answer:?}") };
-        assert!(matches!(kinds(&outcomes).as_slice(), ["indexed" | "duplicate"]), "{outcomes:?}");
+        assert!(["indexed", "duplicate"].contains(&kinds(&outcomes)[0].as_str()), "{outcomes:?}");
     }
 }
 

@@ -5,7 +5,7 @@
 //! of the outcome is put down to be taken. All of it is one transaction, and each prediction and each label is known by the `_id` of
 //! its line: what is read again after a crash is found to be there, and changes nothing.
 //!
-//! A prediction takes about 200 bytes on disk, whatever the record holds; memory is the page cache of 16 MiB. What is older than
+//! A prediction takes about 235 bytes on disk, whatever the record holds; memory is the page cache of 16 MiB. What is older than
 //! `keep`, or more than `predictions_max`, is forgotten in the order of arrival.
 
 mod counts;
