@@ -108,20 +108,21 @@ impl Reader {
 
     /// Documents of drift with a time from one to before another, in microseconds since 1970, the oldest first, as JSON.
     pub fn drift(&self, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
-        self.documents_of("drift", from_us, to_us)
+        self.documents_of(Stream::Drift, from_us, to_us)
     }
 
     /// Documents of outcomes with a time from one to before another, in microseconds since 1970, the oldest first, as JSON.
     pub fn outcomes(&self, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
-        self.documents_of("outcomes", from_us, to_us)
+        self.documents_of(Stream::Outcomes, from_us, to_us)
     }
 
-    /// Documents of a table with a time from one to before another.
-    fn documents_of(&self, table: &'static str, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
-        if !self.has_table(table)? {
-            return Ok(Vec::new());
-        }
+    /// Documents of a kind with a time from one to before another.
+    fn documents_of(&self, stream: Stream, from_us: i64, to_us: i64) -> Result<Vec<String>, StoreError> {
         let read = || {
+            if !self.has_table(stream)? {
+                return Ok(Vec::new());
+            }
+            let table = stream.as_str();
             let sql = format!(
                 "SELECT document FROM {table} WHERE timestamp_us >= ?1 AND timestamp_us < ?2 ORDER BY timestamp_us, rowid"
             );
@@ -188,20 +189,14 @@ impl Reader {
     }
 
     fn has_accounts(&self) -> Result<bool, StoreError> {
-        self.has_table("accounts")
+        self.has_table(Stream::Accounts).map_err(|source| self.failed(source))
     }
 
-    /// Whether the store has a table for a kind of documents.
-    pub(super) fn has_stream(&self, stream: Stream) -> rusqlite::Result<bool> {
+    /// Whether the store has the table of a kind of documents, which is called as the kind is. A store of an older layout lacks tables
+    /// until a newer inferlog writes into it.
+    pub(super) fn has_table(&self, stream: Stream) -> rusqlite::Result<bool> {
         let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
         self.connection.query_row(sql, [stream.as_str()], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
-    }
-
-    /// A store of an older layout lacks tables until a newer inferlog writes into it.
-    fn has_table(&self, name: &str) -> Result<bool, StoreError> {
-        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
-        let tables = self.connection.query_row(sql, [name], |row| row.get::<_, i64>(0));
-        Ok(tables.map_err(|source| self.failed(source))? > 0)
     }
 
     /// Visits rows of inode, generation, offset and id; those without a place are passed over.

@@ -54,14 +54,14 @@ impl Reader {
 
     fn try_search(&self, question: &Question, visit: &mut Visit<'_>) -> rusqlite::Result<()> {
         let filter = Filter::of(question);
-        if !self.has_stream(question.stream)? {
+        if !self.has_table(question.stream)? {
             return Ok(());
         }
         let (key, order) = ordering(question);
         let sql = format!(
             "SELECT {}, document, id, {key} AS key FROM {} WHERE {} ORDER BY {order}",
             filter.must,
-            table(question.stream),
+            question.stream.as_str(),
             filter.may
         );
         let mut statement = self.connection.prepare(&sql)?;
@@ -80,7 +80,7 @@ impl Reader {
     }
 
     fn try_count(&self, question: &Question) -> rusqlite::Result<u64> {
-        if !self.has_stream(question.stream)? {
+        if !self.has_table(question.stream)? {
             return Ok(0);
         }
         let filter = Filter::of(question);
@@ -89,7 +89,7 @@ impl Reader {
             "SELECT {0}, CASE WHEN {0} THEN NULL ELSE document END FROM {2} WHERE {1}",
             filter.must,
             filter.may,
-            table(question.stream)
+            question.stream.as_str()
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(filter.parameters))?;
@@ -98,16 +98,6 @@ impl Reader {
             count += u64::from(is_sure(row)? || decider.meets(row.get_ref(1)?.as_str()?));
         }
         Ok(count)
-    }
-}
-
-/// The table of a kind of documents.
-fn table(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Records => "records",
-        Stream::Accounts => "accounts",
-        Stream::Drift => "drift",
-        Stream::Outcomes => "outcomes",
     }
 }
 
