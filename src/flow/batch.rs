@@ -17,6 +17,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Length of an [`Id`] in characters.
 pub const ID_CHARACTERS: usize = 28;
@@ -40,6 +41,19 @@ impl Id {
         let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
         debug_assert_eq!(written, Ok(ID_CHARACTERS));
         Id(id)
+    }
+
+    /// Makes an id of a time in seconds since 1970 and half of the SHA-256 of these texts, each behind its length.
+    pub fn of_parts(seconds: i64, parts: &[&str]) -> Id {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let digest: [u8; 32] = hasher.finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Id::new(seconds, half)
     }
 
     /// Reads an id; `None` when the text is none.

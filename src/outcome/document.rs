@@ -12,11 +12,7 @@
 //! `decision`, `opened`, `decided`, `duration_s`, and the class that the reviewer gave, where there is one, in `label`; it has no
 //! `correct`.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-
-use crate::flow::batch::Id;
 
 /// Whose outcomes they are.
 #[derive(Clone, Debug, Default)]
@@ -69,21 +65,4 @@ pub(super) struct OutcomeDocument<'d> {
     pub(super) host: &'d str,
     #[serde(rename = "inferlog.pipeline")]
     pub(super) pipeline: &'d str,
-}
-
-/// The `_id` of the outcome of a prediction and a label.
-pub(super) fn outcome_id(record_id: &str, label_id: &str, known_us: i64) -> Id {
-    let mut digest = Sha256::new();
-    for part in ["outcome", record_id, label_id] {
-        digest.update(part.as_bytes());
-        digest.update([0]);
-    }
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest.finalize()[..16]);
-    Id::new(known_us / 1_000_000, half)
-}
-
-/// A moment as documents have it.
-pub(super) fn rfc3339(time_us: i64) -> String {
-    DateTime::<Utc>::from_timestamp_micros(time_us).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
 }

@@ -43,7 +43,7 @@ use crate::flow::tally::{Delivered, Tally, Totals};
 use crate::state::checkpoint::{Checkpoint, JsonText};
 use crate::telemetry::Latency;
 pub use range::Range;
-use render::{Part, extend, id, milliseconds, own_document, parts, time};
+use render::{Part, extend, milliseconds, own_document, parts, time};
 
 /// How often an account is written.
 pub const INTERVAL: Duration = Duration::from_secs(60);
@@ -406,7 +406,7 @@ impl Accounts {
         });
         extend(&mut document, members);
         extend(&mut document, more);
-        let id = id(now.timestamp(), &["account", &self.state.state, &sequence.to_string()]);
+        let id = Id::of_parts(now.timestamp(), &["account", &self.state.state, &sequence.to_string()]);
         // The ranges are many: they are text from the beginning, and never a tree.
         let mut text = document.to_string();
         text.pop();
@@ -424,7 +424,7 @@ impl Accounts {
         let seed = ["configuration", &self.subject.host, &self.subject.pipeline, &self.subject.config];
         self.state.configuration.clone_from(&self.subject.config);
         // No time: whoever starts with this configuration again gives it the same id.
-        own_document(id(0, &seed), now, document.to_string())
+        own_document(Id::of_parts(0, &seed), now, document.to_string())
     }
 
     fn heading(&self, kind: &str, now: DateTime<Utc>) -> Value {

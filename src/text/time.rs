@@ -24,7 +24,7 @@
 //! This runs once for every record: nothing here allocates, and the calendar is integer arithmetic. chrono is asked only
 //! for the rules of named zones. Names of months, weeks and days of the year are not read.
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, SecondsFormat, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// A time as a log has it.
@@ -82,6 +82,12 @@ pub fn parse(reading: Reading<'_>, zone: Option<Tz>) -> Result<Timestamp, Unread
             }
         }
     }
+}
+
+/// A time in microseconds since 1970 as inferlog's own documents have it: `2026-11-23T10:00:00.123456Z`. One that the calendar cannot
+/// hold is 1970.
+pub fn rfc3339_microseconds(time_us: i64) -> String {
+    DateTime::<Utc>::from_timestamp_micros(time_us).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Appends the time as `2026-11-23T10:00:00.123Z`, with three digits of the second, or six or nine where fewer would

@@ -25,7 +25,6 @@ mod panes;
 
 pub(super) use exposition::{DriftToShow, PublishedDrift, encode};
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -39,6 +38,7 @@ use crate::flow::batch::{Id, Stream};
 use crate::flow::own_document::OwnDocument;
 use crate::record::Record;
 use crate::telemetry::{Counter, Counters};
+use crate::text::time::rfc3339_microseconds;
 use exposition::ShownVersion;
 use options::{DriftOptions, PaneLength};
 use panes::{Ended, Pane, Panes};
@@ -244,7 +244,7 @@ impl Drift {
         self.is_news = true;
         version.reports = measure(baseline, &window.counts, &self.options.thresholds);
         let chosen = Chosen { place: version.baseline, baseline, is_fallback: version.is_fallback };
-        let (window_start, window_end) = (rfc3339(window.start_us), rfc3339(window.end_us));
+        let (window_start, window_end) = (rfc3339_microseconds(window.start_us), rfc3339_microseconds(window.end_us));
         for report in &version.reports {
             let alarm = version.kept.alarms[report.place].step(report.level);
             let head = DocumentHead {
@@ -398,11 +398,6 @@ impl Version {
 
 fn floor(time_us: i64, pane_us: i64) -> i64 {
     time_us.div_euclid(pane_us) * pane_us
-}
-
-fn rfc3339(time_us: i64) -> String {
-    let time = DateTime::<Utc>::from_timestamp_micros(time_us).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// The id is that of the text: the same window, counted again after the folder of state was lost, is the same document.

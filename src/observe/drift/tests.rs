@@ -81,7 +81,7 @@ fn json(drift: &mut Drift) -> Vec<Value> {
 
 /// The documents of `amount` in words: `version start-end n records [buckets]`, times in seconds since 1970.
 fn words(drift: &mut Drift) -> Vec<String> {
-    let seconds = |time: &Value| DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp();
+    let seconds = |time: &Value| chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp();
     let of_amount = |document: Value| {
         (document["feature"] == "amount").then(|| {
             let window = &document["window"];

@@ -57,6 +57,8 @@ pub struct GroundTruth {
     progress: Option<Progress>,
     /// The number of the last document that was given out.
     given_out: i64,
+    /// Up to here they are kept by somebody else.
+    kept: i64,
     /// Something was written down since what is shown was measured.
     is_changed: bool,
     next_evaluation: Instant,
@@ -74,6 +76,7 @@ impl GroundTruth {
             labels: Vec::new(),
             progress: None,
             given_out: 0,
+            kept: 0,
             is_changed: true,
             next_evaluation: Instant::now(),
             next_forgetting: Instant::now(),
@@ -157,7 +160,11 @@ impl GroundTruth {
     /// # Errors
     /// When the ledger cannot be written: it is given out again after a restart, under the same ids.
     pub fn documents_kept(&mut self) -> Result<(), LedgerError> {
-        self.ledger.taken(self.given_out)
+        if self.kept < self.given_out {
+            self.ledger.taken(self.given_out)?;
+            self.kept = self.given_out;
+        }
+        Ok(())
     }
 
     /// Measures, if something has changed and it is time to; now and then even if nothing has, because ages grow.

@@ -1,5 +1,6 @@
 //! The ledger's writer: what goes in, and the documents that are to be taken out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,13 +80,15 @@ impl Ledger {
         now_us: i64,
     ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut join = Join { transaction: &transaction, subject: &self.subject, versions: &mut self.versions };
+        let (subject, versions) = (&self.subject, &mut self.versions);
+        let mut join = Join { transaction: &transaction, subject, versions, delays: BTreeMap::new() };
         for prediction in predictions.iter() {
             join.enter_prediction(&prediction)?;
         }
         for label in labels {
             join.enter_label(label, now_us)?;
         }
+        join.finish()?;
         if let Some(Progress { number, id }) = progress {
             transaction.execute("DELETE FROM progress", [])?;
             transaction.execute("INSERT INTO progress VALUES (?1, ?2)", (number, id))?;

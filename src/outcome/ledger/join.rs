@@ -1,17 +1,20 @@
 //! The join: a prediction meets its labels, whichever of them comes first.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 
 use super::counts::{OUTCOME, count};
 use super::entry::{LabelLine, ModelVersion};
-use crate::outcome::document::{OutcomeDocument, Subject, outcome_id, rfc3339};
+use crate::flow::batch::Id;
+use crate::outcome::document::{OutcomeDocument, Subject};
 use crate::outcome::figures::DelayHistogram;
 use crate::outcome::label::LabelKind;
 use crate::outcome::prediction::Prediction;
 use crate::outcome::truth::{LabelOutcome, Said, Truth, outcome, truth};
 use crate::text::digest::sha256;
+use crate::text::time::rfc3339_microseconds;
 
 /// The most versions that are told apart; further ones are kept as `other`.
 pub const VERSIONS_MAX: usize = 200;
@@ -22,7 +25,7 @@ const OTHER: &str = "other";
 const PREDICTIONS: &str = "SELECT number, version, time_us, record_id, prediction, confidence FROM predictions
     WHERE key = ?1 AND request_id = ?2 AND batch_index IS ?3 ORDER BY number";
 
-const LABELS: &str = "SELECT number, id, kind, label, known_us, said_by, decision, opened_us, decided_us FROM labels
+const LABELS: &str = "SELECT id, kind, label, known_us, said_by, decision, opened_us, decided_us FROM labels
     WHERE key = ?1 AND request_id = ?2 AND batch_index IS ?3 ORDER BY number";
 
 /// One transaction of it.
@@ -30,6 +33,8 @@ pub(super) struct Join<'j> {
     pub(super) transaction: &'j Transaction<'j>,
     pub(super) subject: &'j Subject,
     pub(super) versions: &'j mut Vec<ModelVersion>,
+    /// How long the first labels took that came in this transaction, by number of the version.
+    pub(super) delays: BTreeMap<i64, DelayHistogram>,
 }
 
 /// A prediction as it is kept.
@@ -56,17 +61,31 @@ struct KeptLabel {
 
 impl KeptLabel {
     fn read(row: &Row<'_>) -> rusqlite::Result<KeptLabel> {
-        let is_review = row.get_ref(2)?.as_str()? == LabelKind::Review.as_str();
+        let is_review = row.get_ref(1)?.as_str()? == LabelKind::Review.as_str();
         Ok(KeptLabel {
-            id: row.get(1)?,
+            id: row.get(0)?,
             kind: if is_review { LabelKind::Review } else { LabelKind::Truth },
-            label: row.get(3)?,
-            known_us: row.get(4)?,
-            by: row.get(5)?,
-            decision: row.get(6)?,
-            opened_us: row.get(7)?,
-            decided_us: row.get(8)?,
+            label: row.get(2)?,
+            known_us: row.get(3)?,
+            by: row.get(4)?,
+            decision: row.get(5)?,
+            opened_us: row.get(6)?,
+            decided_us: row.get(7)?,
         })
+    }
+
+    fn of(line: &LabelLine) -> KeptLabel {
+        let label = &line.label;
+        KeptLabel {
+            id: line.id.clone(),
+            kind: label.kind,
+            label: label.label.clone(),
+            known_us: label.known_us.unwrap_or(line.time_us),
+            by: label.by.clone(),
+            decision: label.decision.map(|decision| decision.name().to_owned()),
+            opened_us: label.opened_us,
+            decided_us: label.decided_us,
+        }
     }
 
     /// What it says: the class of a truth, the decision of a review.
@@ -145,12 +164,12 @@ impl Join<'_> {
     /// Writes down a label, unless it is there, and joins it with the predictions that are.
     pub(super) fn enter_label(&mut self, line: &LabelLine, now_us: i64) -> rusqlite::Result<()> {
         let key = Key::new(&line.label.request_id, line.label.batch_index);
-        let labels = self.labels(key)?;
+        let mut labels = self.labels(key)?;
         if labels.iter().any(|label| label.id == line.id) {
             return Ok(());
         }
         let predictions = self.predictions(key)?;
-        let label = &line.label;
+        let label = KeptLabel::of(line);
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO labels (key, request_id, batch_index, id, kind, label, known_us, said_by, decision, opened_us,
              decided_us, seen_us, waits) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -159,18 +178,18 @@ impl Join<'_> {
             key.number,
             key.request_id,
             key.batch_index,
-            line.id,
+            label.id,
             label.kind.as_str(),
             label.label,
-            label.known_us.unwrap_or(line.time_us),
+            label.known_us,
             label.by,
-            label.decision.map(|decision| decision.name()),
+            label.decision,
             label.opened_us,
             label.decided_us,
             now_us,
             predictions.is_empty(),
         ])?;
-        let labels = self.labels(key)?;
+        labels.push(label);
         for prediction in &predictions {
             self.join(key, prediction, &labels)?;
         }
@@ -201,7 +220,7 @@ impl Join<'_> {
     }
 
     /// Joins a prediction with the last of these labels; the others are joined already.
-    fn join(&self, key: Key<'_>, prediction: &KeptPrediction, labels: &[KeptLabel]) -> rusqlite::Result<()> {
+    fn join(&mut self, key: Key<'_>, prediction: &KeptPrediction, labels: &[KeptLabel]) -> rusqlite::Result<()> {
         let Some((label, before)) = labels.split_last() else { return Ok(()) };
         let earlier = before.iter().filter(|other| other.kind == label.kind).map(KeptLabel::said);
         let status = outcome(earlier, label.said());
@@ -217,7 +236,7 @@ impl Join<'_> {
     }
 
     fn join_truth(
-        &self,
+        &mut self,
         key: Key<'_>,
         prediction: &KeptPrediction,
         label: &KeptLabel,
@@ -232,7 +251,8 @@ impl Join<'_> {
         if status == LabelOutcome::Joined {
             let agrees = if correct == Some(true) { "true" } else { "false" };
             self.count(prediction.version, OUTCOME, agrees)?;
-            self.count_delay(prediction.version, delay_us.unwrap_or_default())?;
+            let delay = Duration::from_micros(delay_us.unwrap_or_default().max(0) as u64);
+            self.delays.entry(prediction.version).or_default().add(delay);
         }
         let document = OutcomeDocument {
             label: class,
@@ -271,8 +291,8 @@ impl Join<'_> {
             label: label.label.as_deref(),
             reviewer: label.by.as_deref(),
             decision: label.decision.as_deref(),
-            opened: label.opened_us.map(rfc3339),
-            decided: label.decided_us.map(rfc3339),
+            opened: label.opened_us.map(rfc3339_microseconds),
+            decided: label.decided_us.map(rfc3339_microseconds),
             duration_s: duration_us.map(seconds),
             ..self.document(key, prediction, label, status)
         };
@@ -289,11 +309,11 @@ impl Join<'_> {
     ) -> OutcomeDocument<'d> {
         let version = &self.versions[prediction.version as usize - 1];
         OutcomeDocument {
-            timestamp: rfc3339(label.known_us),
+            timestamp: rfc3339_microseconds(label.known_us),
             kind: label.kind.as_str(),
             status: status.as_str(),
             prediction_id: &prediction.record_id,
-            predicted_at: rfc3339(prediction.time_us),
+            predicted_at: rfc3339_microseconds(prediction.time_us),
             request_id: key.request_id,
             batch_index: key.batch_index,
             model_name: &version.model_name,
@@ -313,7 +333,7 @@ impl Join<'_> {
         label: &KeptLabel,
         document: &OutcomeDocument<'_>,
     ) -> rusqlite::Result<()> {
-        let id = outcome_id(&prediction.record_id, &label.id, label.known_us);
+        let id = Id::of_parts(label.known_us.div_euclid(1_000_000), &["outcome", &prediction.record_id, &label.id]);
         let text =
             serde_json::to_string(document).unwrap_or_else(|_| unreachable!("BUG: its members are texts and numbers"));
         let mut insert = self
@@ -326,14 +346,18 @@ impl Join<'_> {
         count(self.transaction, version, kind, outcome, 1)
     }
 
-    fn count_delay(&self, version: i64, delay_us: i64) -> rusqlite::Result<()> {
+    /// Adds the delays of this transaction to those before it.
+    pub(super) fn finish(self) -> rusqlite::Result<()> {
         let mut select = self.transaction.prepare_cached("SELECT delays FROM delays WHERE version = ?1")?;
-        let kept: Option<String> = select.query_row([version], |row| row.get(0)).optional()?;
-        let mut delays: DelayHistogram = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        delays.add(Duration::from_micros(delay_us.max(0) as u64));
-        let text = serde_json::to_string(&delays).unwrap_or_else(|_| unreachable!("BUG: a histogram is numbers"));
         let mut insert = self.transaction.prepare_cached("INSERT OR REPLACE INTO delays VALUES (?1, ?2)")?;
-        insert.execute((version, text)).map(|_| ())
+        for (version, new) in self.delays {
+            let kept: Option<String> = select.query_row([version], |row| row.get(0)).optional()?;
+            let mut delays: DelayHistogram = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            delays.merge(&new);
+            let text = serde_json::to_string(&delays).unwrap_or_else(|_| unreachable!("BUG: a histogram is numbers"));
+            insert.execute((version, text))?;
+        }
+        Ok(())
     }
 
     /// The number of a prediction's version, which is written down when it is new.

@@ -3,7 +3,6 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::range::Range;
 use crate::flow::batch::{Id, Stream};
@@ -67,17 +66,4 @@ pub(super) fn extend(document: &mut Value, members: Value) {
 
 pub(super) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-/// An id as documents have it: seconds, then half of a SHA-256 of the seed.
-pub(super) fn id(seconds: i64, seed: &[&str]) -> Id {
-    let mut hasher = Sha256::new();
-    for part in seed {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let digest: [u8; 32] = hasher.finalize().into();
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest[..16]);
-    Id::new(seconds, half)
 }
