@@ -2,6 +2,7 @@
 //! how many in the range had no confidence, and through which time the answer is complete.
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -13,10 +14,10 @@ use super::query_words::{self, Answer, Inquiry, Words};
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, print, runtime, say, start_log, terminal_width};
 use crate::flow::batch::Stream;
-use crate::flow::question::{Order, Question, Row};
+use crate::flow::question::{Order, Question, Row, Visit};
 use crate::kql::{Expression, Purpose};
 use crate::proof::completeness::Completeness;
-use crate::query::ask::AskError;
+use crate::query::ask::{AskError, SearchEnd};
 use crate::query::cell::ID_COLUMN;
 use crate::query::groups::Groups;
 use crate::query::output::{Format, Output};
@@ -289,11 +290,16 @@ impl Arguments {
 async fn answer(arguments: &Arguments, inquiry: &Inquiry, respondent: &Respondent) -> Result<Answer, Failure> {
     let labelled = labelled(inquiry, respondent).await?;
     if arguments.count {
-        let count = match &labelled {
-            None => respondent.source.count(&inquiry.question).await,
-            Some(labelled) => count_others(inquiry, respondent, labelled).await,
-        };
-        let count = count.map_err(|error| could_not_ask(&error))?;
+        let mut count = 0;
+        if labelled.is_none() {
+            count = respondent.source.count(&inquiry.question).await.map_err(|error| could_not_ask(&error))?;
+        } else {
+            let mut visit = |_: Row<'_>| {
+                count += 1;
+                ControlFlow::Continue(())
+            };
+            visit_rows(inquiry, respondent, labelled.as_ref(), None, std::future::pending(), &mut visit).await?;
+        }
         print(&count.to_string());
         return Ok(Answer::Count(count));
     }
@@ -336,15 +342,23 @@ async fn labelled(inquiry: &Inquiry, respondent: &Respondent) -> Result<Option<H
     Ok(Some(ids))
 }
 
-/// The number of records that are not among those.
-async fn count_others(inquiry: &Inquiry, respondent: &Respondent, labelled: &HashSet<String>) -> Result<u64, AskError> {
-    let mut count = 0;
-    let mut visit = |row: Row<'_>| {
-        count += u64::from(!labelled.contains(row.id));
-        ControlFlow::Continue(())
+/// Gives the rows that are asked for, but for the `labelled` ones.
+async fn visit_rows(
+    inquiry: &Inquiry,
+    respondent: &Respondent,
+    labelled: Option<&HashSet<String>>,
+    limit: Option<u64>,
+    stop: impl Future<Output = ()>,
+    visit: &mut Visit<'_>,
+) -> Result<SearchEnd, Failure> {
+    let mut unless_labelled = |row: Row<'_>| match labelled {
+        Some(labelled) if labelled.contains(row.id) => ControlFlow::Continue(()),
+        _ => visit(row),
     };
-    respondent.source.rows(&inquiry.question, None, std::future::pending(), &mut visit).await?;
-    Ok(count)
+    // How many of the first ones are left out is not known.
+    let limit = limit.filter(|_| labelled.is_none());
+    let end = respondent.source.rows(&inquiry.question, limit, stop, &mut unless_labelled).await;
+    end.map_err(|error| could_not_ask(&error))
 }
 
 async fn rows(
@@ -364,9 +378,6 @@ async fn rows(
         if left == 0 {
             return ControlFlow::Break(());
         }
-        if labelled.is_some_and(|labelled| labelled.contains(row.id)) {
-            return ControlFlow::Continue(());
-        }
         left -= 1;
         match output.row(row) {
             Ok(()) if left > 0 => ControlFlow::Continue(()),
@@ -377,10 +388,7 @@ async fn rows(
             }
         }
     };
-    // How many of the first ones are left out is not known.
-    let limit = arguments.limit.filter(|_| labelled.is_none());
-    let end = respondent.source.rows(&inquiry.question, limit, interrupted(), &mut visit).await;
-    let end = end.map_err(|error| could_not_ask(&error))?;
+    let end = visit_rows(inquiry, respondent, labelled, arguments.limit, interrupted(), &mut visit).await?;
     Ok(match failed {
         Some(error) => Err(error),
         None => output.finish().map(|summary| Answer::Rows(summary, end)),
@@ -397,7 +405,6 @@ async fn groups(
     let (mut groups, mut space) = (Groups::new(field), Space::default());
     let mut too_many = None;
     let mut visit = |row: Row<'_>| match Record::parse(row.document, &mut space) {
-        _ if labelled.is_some_and(|labelled| labelled.contains(row.id)) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Continue(()),
         Ok(record) => match groups.add(&record) {
             Ok(()) => ControlFlow::Continue(()),
@@ -407,8 +414,7 @@ async fn groups(
             }
         },
     };
-    let end = respondent.source.rows(&inquiry.question, None, interrupted(), &mut visit).await;
-    let end = end.map_err(|error| could_not_ask(&error))?;
+    let end = visit_rows(inquiry, respondent, labelled, None, interrupted(), &mut visit).await?;
     if let Some(error) = too_many {
         return Err(Failure::new(&error, Some("narrow the query or the range, or group by another field")));
     }

@@ -30,12 +30,11 @@ pub(super) fn options(mut section: Section<'_>) -> Option<GroundTruth> {
     let min_labels = section.optional("min_labels", |field| field.integer(1..=1_000_000_000));
     let flagged = section.optional("flagged", Field::condition);
     let keep = section.field("keep");
-    let keep_for =
-        keep.as_ref().map_or(Some(GroundTruthOptions::default().ledger.keep), |field| field.duration(span.clone()));
+    let defaults = GroundTruthOptions::default();
+    let keep_for = keep.as_ref().map_or(Some(defaults.ledger.keep), |field| field.duration(span.clone()));
     let predictions_max = section.optional("predictions_max", |field| field.integer(1_000..=1_000_000_000));
     let patience = section.optional("patience", |field| field.duration(span));
     section.finish();
-    let defaults = GroundTruthOptions::default();
     let (window, window_text) = window.unwrap_or((defaults.window, defaults.window_text.clone()));
     let keep_for = keep_for?;
     let needed = window.max(negative_after.unwrap_or_default());
