@@ -12,6 +12,7 @@ pub mod elastic;
 pub mod enrich;
 pub mod flow;
 pub mod judge;
+pub mod kibana;
 pub mod kql;
 pub mod observe;
 pub mod outcome;

@@ -16,7 +16,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// The rooms of `src` from the outside in: each may use those of the lines below it.
 const ORDER: [&[&str]; 6] = [
     &["cli", "server", "demo"],
-    &["pipeline", "replay", "proof", "query"],
+    &["pipeline", "replay", "proof", "query", "kibana"],
     &["judge", "config"],
     &["source", "decode", "enrich", "observe", "queue", "sink", "dead_letter", "elastic"],
     &["drift", "outcome"],
