@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
 use crate::config::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
@@ -52,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         });
         let steps = steps.map_err(|error: SetupError| Failure::new(&error, error.hint().as_deref()))?;
-        to_do |= steps.iter().any(|step| step.action != SetupAction::None);
+        to_do |= steps.iter().any(|step| step.action != SetupAction::Unchanged);
         steps.iter().for_each(|step| show(step, of.format));
     }
     if apply {
@@ -78,13 +76,8 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&ElasticsearchOptio
 }
 
 fn show(step: &SetupStep, format: TextFormat) {
-    match format {
-        TextFormat::Text => print(&format!("{:<8}{:<20}{}", step.action.to_string(), step.kind.to_string(), step.name)),
-        TextFormat::Json => {
-            let step = json!({
-                "kind": step.kind.to_string(), "name": step.name, "action": step.action.to_string(),
-            });
-            print(&step.to_string());
-        }
-    }
+    print(&match format {
+        TextFormat::Text => step.to_text(),
+        TextFormat::Json => step.to_json().to_string(),
+    });
 }

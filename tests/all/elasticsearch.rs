@@ -219,12 +219,12 @@ async fn setup_can_be_repeated_and_overwrites_only_what_is_ours() {
     assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
     assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
     for steps in [setup::plan(&node.client, &target).await, setup::apply(&node.client, &target).await] {
-        assert!(steps.unwrap().iter().all(|step| step.action == SetupAction::None));
+        assert!(steps.unwrap().iter().all(|step| step.action == SetupAction::Unchanged));
     }
     let older = |meta: &str| format!(r#"{{"index_patterns":["logs-setup-test"],"data_stream":{{}},"_meta":{meta}}}"#);
     node.ask(Method::Put, template, &older(r#"{"managed_by":"inferlog","digest":"0"}"#)).await;
     assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Update));
-    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::None));
+    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::Unchanged));
     node.ask(Method::Put, template, &older("{}")).await;
     let error = setup::apply(&node.client, &target).await.unwrap_err();
     assert!(matches!(error, SetupError::NotOurs { .. }) && error.hint().is_some(), "{error}");

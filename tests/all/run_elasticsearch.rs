@@ -284,7 +284,7 @@ async fn setup_plan_prints_a_line_for_each_step() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for line in ended.stdout.lines() {
         let step: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(step["action"], "none", "{step}");
+        assert_eq!(step["action"], "unchanged", "{step}");
         assert!(step["kind"].is_string() && step["name"].is_string(), "{step}");
     }
     let kinds: Vec<&RawValue> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -4,8 +4,6 @@
 //! what is missing or older. Both can be repeated. An asset of the same name that is not ours is never overwritten. An
 //! existing data stream takes a changed template at its next rollover; nothing here rolls over, deletes or reindexes.
 
-use std::fmt;
-
 use serde_json::Value;
 use thiserror::Error;
 
@@ -16,38 +14,9 @@ use super::describe;
 use super::target::Target;
 use crate::flow::answer::Trouble;
 
-/// What is to be done with an asset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetupAction {
-    /// It is not there.
-    Create,
-    /// Another version of it is there.
-    Update,
-    /// It is there.
-    None,
-}
+mod step;
 
-/// As in the output of `setup plan`: `create`, `update`, `none`.
-impl fmt::Display for SetupAction {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            SetupAction::Create => "create",
-            SetupAction::Update => "update",
-            SetupAction::None => "none",
-        })
-    }
-}
-
-/// One line of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetupStep {
-    /// What it is about.
-    pub kind: AssetKind,
-    /// Its name in Elasticsearch.
-    pub name: String,
-    /// What is to be done.
-    pub action: SetupAction,
-}
+pub use step::{SetupAction, SetupStep};
 
 /// Why setup cannot go on.
 #[derive(Debug, Error)]
@@ -113,7 +82,7 @@ pub async fn plan(client: &Client, target: &Target) -> Result<Vec<SetupStep>, Se
 pub async fn apply(client: &Client, target: &Target) -> Result<Vec<SetupStep>, SetupError> {
     let work = compare(client, target).await?;
     for (step, asset) in &work {
-        if step.action != SetupAction::None {
+        if step.action != SetupAction::Unchanged {
             put(client, asset).await?;
         }
     }
@@ -125,7 +94,8 @@ async fn compare(client: &Client, target: &Target) -> Result<Vec<(SetupStep, Ass
     let mut work = Vec::new();
     for asset in assets::for_target(target) {
         let action = action_for(client, &asset).await?;
-        work.push((SetupStep { kind: asset.kind, name: asset.name.clone(), action }, asset));
+        let (kind, name) = (asset.kind.to_string(), asset.name.clone());
+        work.push((SetupStep { kind, name, action, differences: Vec::new() }, asset));
     }
     Ok(work)
 }
@@ -161,7 +131,7 @@ async fn action_for(client: &Client, asset: &Asset) -> Result<SetupAction, Setup
     if meta["managed_by"] != MANAGED_BY {
         return Err(SetupError::NotOurs { kind: asset.kind, name: asset.name.clone() });
     }
-    Ok(if meta["digest"] == asset.digest { SetupAction::None } else { SetupAction::Update })
+    Ok(if meta["digest"] == asset.digest { SetupAction::Unchanged } else { SetupAction::Update })
 }
 
 async fn put(client: &Client, asset: &Asset) -> Result<(), SetupError> {
