@@ -1,7 +1,10 @@
 //! The data views: one for each kind of documents that inferlog ships.
 
+use serde::Deserialize;
+
 /// A data view of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DataView {
     /// Records.
     Inference,

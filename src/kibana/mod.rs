@@ -5,4 +5,5 @@
 //! are made from those sources when they are asked for, and the NDJSON in the tree is held to them by a test.
 
 pub mod data_view;
+pub mod fields;
 pub mod object;

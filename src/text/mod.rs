@@ -9,3 +9,4 @@ pub mod pattern_redaction;
 pub mod secret;
 pub mod time;
 pub mod units;
+pub mod yaml;

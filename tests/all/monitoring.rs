@@ -5,8 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
 use crate::place::{Running, free_address, http, start, wait_for};
@@ -28,24 +27,7 @@ pub(crate) fn project_files(folder: &str, end: &str) -> Vec<PathBuf> {
 /// A YAML file as JSON.
 pub(crate) fn yaml(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap();
-    let documents = Yaml::load_from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    as_json(&documents[0])
-}
-
-fn as_json(node: &Yaml<'_>) -> Value {
-    match node {
-        Yaml::Value(Scalar::Boolean(value)) => Value::from(*value),
-        Yaml::Value(Scalar::Integer(value)) => Value::from(*value),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Value::from(value.into_inner()),
-        Yaml::Value(Scalar::String(value)) => Value::from(value.to_string()),
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Sequence(items) => items.iter().map(as_json).collect(),
-        Yaml::Mapping(members) => {
-            let member = |(key, value): (&Yaml<'_>, &Yaml<'_>)| (key.as_str().unwrap().to_owned(), as_json(value));
-            Value::Object(members.iter().map(member).collect::<Map<String, Value>>())
-        }
-        other => panic!("not expected in a file of ours: {other:?}"),
-    }
+    inferlog::text::yaml::value(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The members of a list; none where there is none.
