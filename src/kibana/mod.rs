@@ -7,3 +7,4 @@
 pub mod data_view;
 pub mod fields;
 pub mod object;
+pub mod source;
