@@ -1,5 +1,6 @@
 //! Exchange: what is a server asked, and what does it answer?
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,19 @@ pub struct Reply {
     pub proxy: Option<String>,
     /// What became of reading the files of secrets again, where the server refused who we are.
     pub renewal: Option<String>,
+}
+
+impl Reply {
+    /// Whether the server has nothing under the path that was asked for.
+    pub(super) fn is_unknown_path(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Refusal<'a> {
+            #[serde(borrow)]
+            error: Cow<'a, str>,
+        }
+        let refusal = serde_json::from_slice::<Refusal<'_>>(&self.body);
+        self.status == 400 && refusal.is_ok_and(|refusal| refusal.error.starts_with("no handler found for uri"))
+    }
 }
 
 /// What is asked for.

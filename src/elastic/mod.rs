@@ -3,7 +3,7 @@
 //! `client` sends bytes and gives bytes as `options` say (`connection` to one host, perhaps through a `proxy`, with keys
 //! that `renewal` reads again, in the `encoding` of HTTP), `bulk` says what an answer means for each record, `target` names
 //! where records go, `readiness` whether they would be taken, `search` finds them again, `refusals` knows without a server what would be turned down, `assets` and `setup` install
-//! templates, `pages` reads what a query finds, `whole` refuses answers that are
+//! templates, `pages` reads what a query finds, in a `view` of one moment, `whole` refuses answers that are
 //! not about everything, `tombstones` what an order has erased, `describe` puts troubles into words.
 //! Nothing here knows of pipelines, files or retries.
 
@@ -24,4 +24,5 @@ pub mod search;
 pub mod setup;
 pub mod target;
 pub mod tombstones;
+mod view;
 mod whole;

@@ -1,9 +1,9 @@
 //! Pages: reading every document that a query finds, however many there are, in a bounded space.
 //!
 //! ```text
-//! POST INDEX/_pit              a view of this moment, whatever is indexed meanwhile       `Pages::open`
+//! a view of this moment        see `view`                                                 `Pages::open`
 //! POST _search … search_after  pages of it, in order, as many as are wanted               `Pages::next`
-//! DELETE _pit                  at the end, however it comes                               `Pages::close`
+//! its end                      however it comes                                           `Pages::close`
 //! ```
 //!
 //! A page has as many documents as are about [`PAGE_BYTES`], so that memory stays flat. A data stream or index that does
@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 
 use super::bulk;
 use super::client::{Body, Client, Method, Reply};
-use super::whole::{self, Extent, Shards};
+use super::view::{KEEP_ALIVE, View};
+use super::whole::{self, Extent};
 use crate::flow::answer::Trouble;
 
 /// How much of documents a page shall have, in bytes.
@@ -27,9 +28,6 @@ pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Fewest and most documents of a page, and those of the first one, when their size is not known.
 const PAGE_ITEMS: (usize, usize, usize) = (10, 10_000, 1_000);
-
-/// How long Elasticsearch keeps the view between two pages.
-const KEEP_ALIVE: &str = "5m";
 
 /// Elasticsearch shall rather fail than leave a shard out.
 const WHOLE: &str = "allow_partial_search_results=false";
@@ -55,7 +53,7 @@ pub struct Question {
 pub struct Pages<'c> {
     client: &'c Client,
     question: Question,
-    view: Option<String>,
+    view: Option<View>,
     after: Option<Box<RawValue>>,
     page_items: usize,
     ended: bool,
@@ -119,24 +117,9 @@ impl<'c> Pages<'c> {
     /// # Errors
     /// When Elasticsearch does not answer, refuses, or cannot answer for all of its shards.
     pub async fn open(client: &'c Client, question: Question) -> Result<Option<Pages<'c>>, Trouble> {
-        #[derive(Deserialize)]
-        struct Opened {
-            id: String,
-            #[serde(rename = "_shards")]
-            shards: Option<Shards>,
-        }
-        let path = format!("{}/_pit?keep_alive={KEEP_ALIVE}", question.index);
-        let reply = client.send(Method::Post, &path, &Body::None).await?;
-        if reply.status == 404 {
-            return Ok(None);
-        }
-        let opened: Opened = whole::read_plain(&reply)?;
-        // Older versions do not say it here; the first page does.
-        if let Some(shards) = opened.shards {
-            Extent::of(shards).check(&reply.host)?;
-        }
-        let (view, page_items) = (Some(opened.id), PAGE_ITEMS.2);
-        Ok(Some(Pages { client, question, view, after: None, page_items, ended: false }))
+        let Some(view) = View::open(client, &question.index).await? else { return Ok(None) };
+        let page_items = PAGE_ITEMS.2;
+        Ok(Some(Pages { client, question, view: Some(view), after: None, page_items, ended: false }))
     }
 
     /// Asks for no more than this at a time, where not all are wanted.
@@ -173,8 +156,8 @@ impl<'c> Pages<'c> {
     fn take(&mut self, page: &Page) -> Result<usize, Trouble> {
         let Found { pit_id, hits, extent } = page.found()?;
         extent.check(&page.host)?;
-        if let Some(view) = pit_id {
-            self.view = Some(view.into_owned());
+        if let (Some(view), Some(id)) = (&mut self.view, pit_id) {
+            view.id = id.into_owned();
         }
         let count = hits.hits.len();
         self.ended = count < self.page_items;
@@ -191,11 +174,12 @@ impl<'c> Pages<'c> {
     fn request(&self) -> Value {
         let Question { query, sort, source, .. } = &self.question;
         let mut sort = sort.clone();
-        sort.push(json!({ "_shard_doc": "asc" }));
+        let ties = self.view.as_ref().map_or(&[][..], View::ties);
+        sort.extend(ties.iter().map(|tie| json!({ *tie: "asc" })));
         let mut request = json!({
             "size": self.page_items,
             "query": query,
-            "pit": { "id": self.view, "keep_alive": KEEP_ALIVE },
+            "pit": { "id": self.view.as_ref().map(|view| &view.id), "keep_alive": KEEP_ALIVE },
             "sort": sort,
             "_source": source,
             "track_total_hits": false,
@@ -206,11 +190,11 @@ impl<'c> Pages<'c> {
         request
     }
 
-    /// Lets Elasticsearch forget the view. Its own clock does so after [`KEEP_ALIVE`] where this does not get through.
+    /// Lets the server forget the view.
     pub async fn close(&mut self) {
         self.ended = true;
         if let Some(view) = self.view.take() {
-            let _ = ask(self.client, Method::Delete, "_pit", &json!({ "id": view })).await;
+            view.close(self.client).await;
         }
     }
 }

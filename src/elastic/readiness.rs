@@ -198,9 +198,11 @@ async fn privileges(client: &Client, name: &str) -> Result<Permissions, Assessme
             Ok(Permissions { create, make: configure || make, map: configure || write })
         }
         // So answers Elasticsearch itself where security is switched off: everybody may everything.
-        (400, ..) if is_unknown_path(&answer) && reply.product.as_deref() == Some("Elasticsearch") => {
-            Ok(Permissions::ALL)
-        }
+        _ if reply.is_unknown_path() && reply.product.as_deref() == Some("Elasticsearch") => Ok(Permissions::ALL),
+        _ if reply.is_unknown_path() => Err(Assessment::NotShown(format!(
+            "`{name}`: what this user may do, and whether it is there (asked of \
+                                              Elasticsearch alone, and this server is none)"
+        ))),
         (401, ..) => Err(Assessment::NotSo(trouble_of(&reply))),
         _ => {
             let problem = format!(
@@ -211,10 +213,6 @@ async fn privileges(client: &Client, name: &str) -> Result<Permissions, Assessme
             Err(Assessment::CouldNotLook(Trouble { problem, hint: Some(hint) }))
         }
     }
-}
-
-fn is_unknown_path(answer: &Value) -> bool {
-    answer["error"].as_str().is_some_and(|words| words.starts_with("no handler found for uri"))
 }
 
 async fn presence(client: &Client, name: &str) -> Result<Presence, Assessment> {

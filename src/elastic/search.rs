@@ -3,7 +3,7 @@
 //! ```text
 //! POST TARGET/_field_caps      which types do the fields have that the condition means?   `Search::new`
 //! POST TARGET/_count           how many are there?                                        `Search::count`
-//! POST TARGET/_pit …           slices of them, in order: see `pages`                      `Search::rows`
+//! pages of a view              slices of them, in order: see `pages`                      `Search::rows`
 //! ```
 //!
 //! An answer in which a shard is missing is a failure: an incomplete answer must not look like a complete one.
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{Body, Client, Method};
+use super::client::{Body, Client, Method, Reply};
 use super::pages::{self, Page, Pages};
 use super::target::Target;
 use super::whole;
@@ -87,8 +87,7 @@ impl<'c> Search<'c> {
         let mut names = dsl::field_names(question.condition.tree());
         // Without any name nothing would be answered, and the indices are wanted.
         names.push("@timestamp".to_owned());
-        let body = Body::Json(json!({"fields": names}).to_string().into());
-        let reply = client.send(Method::Post, &format!("{target}/_field_caps"), &body).await?;
+        let reply = field_caps(client, &target, &names).await?;
         if !(200..300).contains(&reply.status) {
             return Err(pages::refused(&reply));
         }
@@ -180,6 +179,18 @@ impl Slice {
         }
         Ok(false)
     }
+}
+
+/// Asks for the types of fields by name. OpenSearch reads names in the address alone, where there is no room for many: it
+/// is asked for all.
+async fn field_caps(client: &Client, target: &str, names: &[String]) -> Result<Reply, Trouble> {
+    let path = format!("{target}/_field_caps");
+    let body = Body::Json(json!({"fields": names}).to_string().into());
+    let reply = client.send(Method::Post, &path, &body).await?;
+    if reply.status == 400 && reply.product.is_none() {
+        return client.send(Method::Get, &format!("{path}?fields=*"), &Body::None).await;
+    }
+    Ok(reply)
 }
 
 /// The types of fields that can be searched; what only Elasticsearch knows of a document is none of them.

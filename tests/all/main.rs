@@ -37,6 +37,7 @@ mod monitoring;
 mod numbered;
 mod observe_drift;
 mod odd_files;
+mod opensearch;
 mod operator;
 mod outbox;
 mod outcome_figures;

@@ -49,6 +49,12 @@ impl Node {
         Some(Node::new(ClientOptions::new(vec![Url::parse(&url).unwrap()])))
     }
 
+    /// A node of OpenSearch, without passwords.
+    pub(crate) fn opensearch(test: &str) -> Option<Node> {
+        let url = provided("INFERLOG_TEST_OPENSEARCH_URL", test)?;
+        Some(Node::new(ClientOptions::new(vec![Url::parse(&url).unwrap()])))
+    }
+
     /// A node with passwords, room for one waiting write request, and a limit of 200 kB a request.
     pub(crate) fn strict(test: &str) -> Option<Node> {
         let url = provided("INFERLOG_TEST_ES_STRICT_URL", test)?;
