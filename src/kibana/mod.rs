@@ -7,4 +7,21 @@
 pub mod data_view;
 pub mod fields;
 pub mod object;
+pub mod search;
 pub mod source;
+pub mod tag;
+
+use self::object::SavedObject;
+use self::source::SourceError;
+
+/// All saved objects, each after those that it needs. `records` names more indices of records, with commas between, for pipelines
+/// whose stream has a name of its own.
+///
+/// # Errors
+/// When a source is wrong, which a test would have shown.
+pub fn objects(records: Option<&str>) -> Result<Vec<SavedObject>, SourceError> {
+    let mut objects = vec![tag::object()];
+    objects.extend(data_view::objects(records)?);
+    objects.extend(search::objects()?);
+    Ok(objects)
+}
