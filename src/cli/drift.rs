@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::drift_data::{BadLines, Data, DataArguments};
 use super::drift_page::Page;
-use super::drift_report::{VersionReport, p_value_text, percent, shown_name};
+use super::drift_report::{VersionReport, p_value_text, percent};
 use super::query::could_not_ask;
 use super::query_source;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, runtime, say, start_log};
@@ -256,7 +256,7 @@ fn cells(report: &FeatureReport) -> Vec<String> {
         reasons => reasons.iter().map(|reason| reason.name().replace('_', " ")).collect::<Vec<_>>().join(", "),
     };
     vec![
-        shown_name(report),
+        report.shown_name(),
         of(|measures| measures.psi, 4),
         report.measures.map_or(String::new(), |measures| bar(measures.psi)),
         of(|measures| measures.psi_by_chance, 4),

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::drift_report::{VersionReport, p_value_text, percent, shown_name};
+use super::drift_report::{VersionReport, p_value_text, percent};
 use crate::drift::{Categorical, Distribution, FeatureCounts, FeatureReport, Numeric, PsiMode, Thresholds};
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
@@ -129,7 +129,7 @@ impl Page<'_> {
              <rect class=\"{class}\" x=\"0\" y=\"2\" width=\"{:.1}\" height=\"8\" rx=\"2\"/><line class=\"limit\" x1=\"90\" y1=\"0\" x2=\"90\" y2=\"12\"/></svg>\
              <td>{}<td>{}<td>{}{}{}{}<td>{}<td class=\"why\">{}</tr>",
             report.place,
-            escaped(&shown_name(report)),
+            escaped(&report.shown_name()),
             (psi / most).clamp(0.0, 1.0) * 180.0,
             of(report.measures.map(|measures| format!("{:.4}", measures.psi))),
             of(report.measures.map(|measures| format!("{:.4}", measures.psi_by_chance))),
@@ -180,7 +180,7 @@ fn card(number: usize, version: &VersionReport<'_>, report: &FeatureReport, page
         page,
         "<div class=\"card{class}\" id=\"f{number}-{}\"><div class=\"top\"><h3>{}</h3>{tag}</div><div class=\"numbers\">{numbers}</div>",
         report.place,
-        escaped(&shown_name(report)),
+        escaped(&report.shown_name()),
     );
     match &baseline.distribution {
         Distribution::Numeric(numeric) => histogram(&numeric_pairs(numeric, counts), numeric, page),

@@ -1,6 +1,6 @@
 //! What was measured of a model version, and how its numbers are written: on a terminal and on the page alike.
 
-use crate::drift::{Chosen, FeatureReport, Kind, WindowCounts};
+use crate::drift::{Chosen, FeatureReport, WindowCounts};
 use crate::text::units::counted;
 
 /// One model version, measured.
@@ -33,14 +33,6 @@ impl VersionReport<'_> {
             (true, Some(version)) => format!("the fallback, the baseline of version `{version}` of {rows}"),
             (true, None) => format!("the fallback of {rows}"),
         }
-    }
-}
-
-/// The name, and what it is of where a feature could be called so, too.
-pub(super) fn shown_name(report: &FeatureReport) -> String {
-    match report.kind {
-        Kind::Feature => report.feature.clone(),
-        Kind::Prediction | Kind::Confidence => format!("({})", report.feature),
     }
 }
 

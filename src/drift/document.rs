@@ -17,6 +17,22 @@
 //! ```
 //!
 //! A number that there is none of, because the window had no value, is `null`.
+//!
+//! Beside them stands one document a model version, which sums up the window for those who draw or watch it. It has no counts, and
+//! whoever adds documents up leaves it out by its `kind`:
+//!
+//! ```text
+//! { "@timestamp": "…", "window": {…}, "inferlog.pipeline": "inference", "host.name": "gpu-7", "ecs.version": "8.17.0",
+//!   "model_name": "fraud", "model_version": "3.2.1", "kind": "version", "baseline": {…},
+//!   "features": 7,                                     those with values enough to be judged, prediction and confidence among them
+//!   "features_over": 2, "psi_max": 0.43,               of these: with a PSI from `alert_psi` on, and the greatest PSI
+//!   "top_features": ["amount 0.43", "(prediction) 0.21", "age 0.1"],
+//!   "alarm": true, "records": 5010, "min_sample_reached": true }
+//! ```
+//!
+//! `psi_max` is left out where nothing could be judged.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -27,6 +43,12 @@ use super::counts::{FeatureCounts, WindowCounts};
 use super::measures::ZERO_TERM;
 use super::words::Kind;
 use crate::flow::ECS_VERSION;
+
+/// The `kind` of the document of a version.
+const VERSION: &str = "version";
+
+/// Features that the document of a version names.
+const TOP_FEATURES_MAX: usize = 5;
 
 /// What a document says beside the report.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +65,7 @@ pub struct DocumentHead<'h> {
     pub window_start: &'h str,
     /// When it ends.
     pub window_end: &'h str,
-    /// Whether the alarm is on, after [`super::Hysteresis`].
+    /// Whether the alarm is on, after [`super::Hysteresis`]: of the feature, or of any.
     pub alarm: bool,
 }
 
@@ -102,21 +124,81 @@ pub fn document(
     pane: &WindowCounts,
     thresholds: &Thresholds,
 ) -> String {
-    let DocumentHead { pipeline, host, model_name, model_version, window_start, window_end, alarm } = head;
-    let mut members = report.members(chosen, digest, pane, thresholds);
+    head.finish(report.members(chosen, digest, pane, thresholds))
+}
+
+/// The document of a version. `records` are those since the document before it, as in the documents of features; the head says whether
+/// any alarm is on.
+pub fn version_document(
+    head: &DocumentHead<'_>,
+    chosen: &Chosen<'_>,
+    digest: &str,
+    reports: &[FeatureReport],
+    records: u64,
+    thresholds: &Thresholds,
+) -> String {
+    let judged = reports.iter().filter(|report| !report.is_small());
+    let mut judged: Vec<(&FeatureReport, f64)> =
+        judged.filter_map(|report| Some((report, report.measures?.psi))).collect();
+    judged.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let top = judged.iter().take(TOP_FEATURES_MAX).map(|(report, psi)| format!("{} {psi:.2}", report.shown_name()));
+    let mut members = Map::new();
     let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
-    set("@timestamp", json!(window_end));
-    set("window", json!({ "start": window_start, "end": window_end }));
-    set("inferlog.pipeline", json!(pipeline));
-    set("host.name", json!(host));
-    set("ecs.version", json!(ECS_VERSION));
-    set("model_name", json!(model_name));
-    set("model_version", json!(model_version));
-    set("alarm", json!(alarm));
-    Value::Object(members).to_string()
+    set("kind", json!(VERSION));
+    set("baseline", chosen.json(digest));
+    set("features", json!(judged.len()));
+    set("features_over", json!(judged.iter().filter(|(_, psi)| *psi >= thresholds.alert_psi).count()));
+    if let Some((_, psi_max)) = judged.first() {
+        set("psi_max", json!(psi_max));
+    }
+    set("top_features", json!(top.collect::<Vec<String>>()));
+    set("records", json!(records));
+    set("min_sample_reached", json!(!judged.is_empty()));
+    head.finish(members)
+}
+
+impl DocumentHead<'_> {
+    /// A document with these members.
+    fn finish(&self, mut members: Map<String, Value>) -> String {
+        let DocumentHead { pipeline, host, model_name, model_version, window_start, window_end, alarm } = self;
+        let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        set("@timestamp", json!(window_end));
+        set("window", json!({ "start": window_start, "end": window_end }));
+        set("inferlog.pipeline", json!(pipeline));
+        set("host.name", json!(host));
+        set("ecs.version", json!(ECS_VERSION));
+        set("model_name", json!(model_name));
+        set("model_version", json!(model_version));
+        set("alarm", json!(alarm));
+        Value::Object(members).to_string()
+    }
+}
+
+impl Chosen<'_> {
+    fn json(&self, digest: &str) -> Value {
+        json!({ "digest": digest, "model_version": self.baseline.model_version, "fallback": self.is_fallback })
+    }
+}
+
+/// Whether a document sums a version up, and has no counts.
+pub(super) fn is_of_version(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct OfKind<'t> {
+        #[serde(borrow, default)]
+        kind: Cow<'t, str>,
+    }
+    serde_json::from_str(text).is_ok_and(|OfKind { kind }| kind == VERSION)
 }
 
 impl FeatureReport {
+    /// The name, and what it is of where a feature could be called so, too.
+    pub fn shown_name(&self) -> String {
+        match self.kind {
+            Kind::Feature => self.feature.clone(),
+            Kind::Prediction | Kind::Confidence => format!("({})", self.feature),
+        }
+    }
+
     /// The report as members of a JSON object, by the names that documents and `drift --format json` share. `digest` is that of
     /// the chosen baseline, `counts` are those that are told beside what was measured.
     pub fn members(
@@ -126,7 +208,6 @@ impl FeatureReport {
         counts: &WindowCounts,
         thresholds: &Thresholds,
     ) -> Map<String, Value> {
-        let of = &chosen.baseline.model_version;
         let feature = &chosen.baseline.features[self.place];
         let measures = self.measures;
         let members = json!({
@@ -152,7 +233,7 @@ impl FeatureReport {
             "min_sample": self.min_sample,
             "alarm": self.is_alarm(),
             "reasons": self.reasons,
-            "baseline": { "digest": digest, "model_version": of, "fallback": chosen.is_fallback },
+            "baseline": chosen.json(digest),
             "records": counts.records,
             "counts": counts.features.get(self.place),
         });
@@ -177,7 +258,7 @@ impl DriftDocument {
 mod tests {
     use super::*;
     use crate::drift::baseline::tests::baseline;
-    use crate::drift::{BaselineFile, measure};
+    use crate::drift::{BaselineFile, Measures, measure};
 
     #[test]
     fn a_document_says_what_was_measured_and_is_read_back() {
@@ -218,5 +299,53 @@ mod tests {
         assert_eq!((read.counts, read.records), (counts.features.remove(0), 10));
         assert_eq!((&*read.host, &*read.pipeline, &*read.model_version), ("h", "p", "2.0"));
         assert!(DriftDocument::read(r#"{"feature":"a"}"#).is_err());
+        assert!(!is_of_version(&text));
+    }
+
+    /// PSI and number of values of the four of the baseline, and what their version's document says: features, how many of them are
+    /// over, and the names.
+    fn check_version(window: [(f64, u64); 4], features: u64, over: u64, names: &[&str]) {
+        let file = BaselineFile::new(vec![baseline()]);
+        let chosen = file.choose("fraud", "1.0").unwrap();
+        let (counts, thresholds) = (WindowCounts::new(chosen.baseline), Thresholds::default());
+        let mut reports = measure(chosen.baseline, &counts, &thresholds);
+        let mut filled = WindowCounts::new(chosen.baseline);
+        filled.features[0].buckets = vec![1, 2, 3];
+        let some = measure(chosen.baseline, &filled, &thresholds).remove(0).measures;
+        for (report, (psi, n)) in reports.iter_mut().zip(window) {
+            (report.n, report.measures) = (n, some.map(|some| Measures { psi, ..some }).filter(|_| n > 0));
+        }
+        let (window_start, window_end) = ("2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z");
+        let (model_name, model_version, alarm) = ("fraud", "1.0", true);
+        let head =
+            DocumentHead { pipeline: "p", host: "h", model_name, model_version, window_start, window_end, alarm };
+        let text = version_document(&head, &chosen, "d", &reports, 10, &thresholds);
+        let json: Value = serde_json::from_str(&text).unwrap();
+        let psi_max = window.iter().filter(|(_, n)| *n >= 500).map(|(psi, _)| *psi).reduce(f64::max);
+        for (name, expected) in [
+            ("kind", json!("version")),
+            ("features", json!(features)),
+            ("features_over", json!(over)),
+            ("psi_max", json!(psi_max)),
+            ("top_features", json!(names)),
+            ("min_sample_reached", json!(features > 0)),
+            ("alarm", json!(true)),
+            ("records", json!(10)),
+            ("@timestamp", json!(window_end)),
+            ("feature", Value::Null),
+            ("counts", Value::Null),
+        ] {
+            assert_eq!(json[name], expected, "{name} of {text}");
+        }
+        assert!(is_of_version(&text) && DriftDocument::read(&text).is_err());
+    }
+
+    #[test]
+    fn a_version_names_the_worst_of_what_could_be_judged() {
+        let worst_first = ["country 0.43", "(confidence) 0.20", "amount 0.03", "(prediction) 0.00"];
+        check_version([(0.031, 500), (0.43, 600), (0.001, 500), (0.2, 500)], 4, 2, &worst_first);
+        // Too few values, or none.
+        check_version([(0.031, 500), (0.43, 499), (0.0, 0), (0.2, 500)], 2, 1, &["(confidence) 0.20", "amount 0.03"]);
+        check_version([(9.0, 499), (9.0, 1), (0.0, 0), (0.0, 0)], 0, 0, &[]);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::baseline::{BaselineFile, Chosen};
 use super::counts::WindowCounts;
-use super::document::DriftDocument;
+use super::document::{DriftDocument, is_of_version};
 use super::live::LiveCounts;
 use super::reading::Reader;
 use super::rows::{RowError, Versions};
@@ -61,9 +61,13 @@ impl<'f> Merge<'f> {
     /// # Errors
     /// When there are too many versions.
     pub fn add(&mut self, text: &str) -> Result<(), RowError> {
-        let Ok(document) = DriftDocument::read(text) else {
-            self.seen.unreadable += 1;
-            return Ok(());
+        let document = match DriftDocument::read(text) {
+            Ok(document) => document,
+            Err(_) if is_of_version(text) => return Ok(()),
+            Err(_) => {
+                self.seen.unreadable += 1;
+                return Ok(());
+            }
         };
         let file = self.file;
         let new = || {
@@ -181,6 +185,7 @@ mod tests {
         let mut merge = Merge::new(&file);
         documents(&other, "a", &counts).iter().for_each(|text| merge.add(text).unwrap());
         merge.add("{}").unwrap();
+        merge.add(r#"{"kind":"version","features":7,"records":5010}"#).unwrap();
         let (versions, seen) = merge.finish();
         assert_eq!((versions.len(), seen.added, seen.of_other_baseline, seen.unreadable), (0, 0, 4, 1));
     }

@@ -36,7 +36,7 @@ pub use baseline::{
     Distribution, FEATURES_MAX, FeatureBaseline, Numeric, SourceDigest,
 };
 pub use counts::{FeatureCounts, NotAlike, WindowCounts};
-pub use document::{DocumentBaseline, DocumentHead, DocumentWindow, DriftDocument, document};
+pub use document::{DocumentBaseline, DocumentHead, DocumentWindow, DriftDocument, document, version_document};
 pub use live::{Live, LiveCounts};
 pub use measures::ZERO_TERM;
 pub use merge::{Merge, MergedDocuments};

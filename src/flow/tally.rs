@@ -76,6 +76,12 @@ impl Counts {
         other.0.iter().for_each(|(name, count)| self.add(name, *count));
     }
 
+    /// The same with all of another.
+    pub fn joined(mut self, other: &Counts) -> Counts {
+        self.join(other);
+        self
+    }
+
     /// All names with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(name, count)| (name.as_str(), *count))

@@ -563,7 +563,7 @@ impl History {
         else {
             panic!("no checkpoint");
         };
-        let is_account = |account: &&Value| account["account.kind"] != "configuration";
+        let is_account = |account: &&Value| account["account.kind"].as_str().is_some_and(accounts::is_account);
         let mut in_sink = BTreeMap::new();
         for account in held.accounts.values().filter(is_account) {
             let account = serde_json::from_value::<Account>(account.clone()).unwrap();
@@ -584,6 +584,13 @@ impl History {
         held.documents.keys().chain(&self.dead_ids()).for_each(|id| ids.add(&Id::read(id).unwrap()));
         let expected = (self.due.len() as u64, of_fate(Fate::Dropped), kept, ids);
         assert_eq!((told.lines, told.dropped.total(), told.kept, told.ids), expected, "accounts");
+        let waiting: Vec<Value> = checkpoint.outbox.read().unwrap();
+        let id = |waiter: &Value| waiter["id"].as_str().unwrap().to_owned();
+        let mut written: BTreeMap<String, Value> =
+            waiting.into_iter().map(|waiter| (id(&waiter), waiter["document"].clone())).collect();
+        written.extend(held.accounts.iter().map(|(id, account)| (id.clone(), account.clone())));
+        let sum = |name: &str| written.values().filter_map(|document| document[name].as_u64()).sum::<u64>();
+        assert_eq!(sum("account.reason_count"), sum("account.dead_lettered"), "dead letters by reason");
     }
 
     fn dead_ids(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::accounts::is_account;
 use super::completeness::PipelineState;
 use crate::elastic::pages;
 use crate::elastic::search::in_range;
@@ -84,10 +85,10 @@ pub async fn states(
     };
     let found = match source {
         Source::Store(reader) => {
-            // Configurations are there, too.
+            // Configurations and others are there, too.
             let accounts = reader.accounts()?;
             let accounts = accounts.iter().filter_map(|text| serde_json::from_str::<Account>(text).ok());
-            of_store(accounts.filter(|account| account.kind != "configuration").collect(), is_in_range)
+            of_store(accounts.filter(|account| is_account(&account.kind)).collect(), is_in_range)
         }
         Source::Elasticsearch(client, target) => {
             let question = question(&target.searched(), from_ms, until_ms);
@@ -121,7 +122,10 @@ fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value 
                 "aggs": {
                     // At its start a pipeline has not looked yet what waits.
                     "heard": {
-                        "filter": { "bool": { "must_not": { "match": { "account.kind": "start" } } } },
+                        "filter": { "bool": { "should": [
+                            { "match": { "account.kind": "interval" } },
+                            { "match": { "account.kind": "stop" } },
+                        ] } },
                         "aggs": { "last": { "top_hits": { "size": 1, "sort": [{ "@timestamp": "desc" }] } } },
                     },
                     "in_range": {

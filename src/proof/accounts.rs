@@ -12,7 +12,16 @@
 //!  "account.dead_lettered":1,"account.dead_lettered_by":{"decode/invalid_json":1},
 //!  "account.sinks":{"elasticsearch":{"indexed":94,"duplicates":0,"erased":0}},
 //!  "account.files":[{"path":"/logs/a.ndjson","inode":7,"generation":0,"from_bytes":0,"to_bytes":4711,"lines":100,…}],
-//!  "account.waiting_bytes":0,"account.oldest_waiting_seconds":0.0,"account.sink_latency_ms":{"elasticsearch":{…}}}
+//!  "account.waiting_bytes":0,"account.oldest_waiting_seconds":0.0,"account.sink_latency_ms":{"elasticsearch":{…}},
+//!  "account.indexed":94,"account.duplicates":0,"account.sink_latency_mean_ms":2.1,"account.sink_latency_max_ms":8.9,
+//!  "account.dead_letter_reasons":["decode/invalid_json"]}
+//! ```
+//!
+//! The last five say again what stands in maps: what draws dashboards adds up plain members only. For the same reason each
+//! reason of dead letters has a small document of its own, which is no account and has neither a number nor targets:
+//!
+//! ```text
+//! {…,"account.kind":"dead_letter","account.since":"…","account.reason":"decode/invalid_json","account.reason_count":1}
 //! ```
 //!
 //! What is counted is what was committed, and it is saved in the checkpoint together with the offsets. Accounts are made
@@ -39,11 +48,11 @@ use crate::flow::ack::Mark;
 use crate::flow::batch::{ID_CHARACTERS, Id, Stream};
 use crate::flow::in_flight::Settlement;
 use crate::flow::own_document::OwnDocument;
-use crate::flow::tally::{Delivered, Tally, Totals};
+use crate::flow::tally::{Counts, Delivered, Tally, Totals};
 use crate::state::checkpoint::{Checkpoint, JsonText};
 use crate::telemetry::Latency;
 pub use range::Range;
-use render::{Part, extend, milliseconds, own_document, parts, time};
+use render::{Part, extend, flat, milliseconds, own_document, parts, reasons, time};
 
 /// How often an account is written.
 pub const INTERVAL: Duration = Duration::from_secs(60);
@@ -97,6 +106,12 @@ impl Occasion {
             Occasion::Stop => "stop",
         }
     }
+}
+
+/// Whether a document of this kind is an account; beside accounts there are configurations, reasons of dead letters,
+/// tombstones and verdicts.
+pub fn is_account(kind: &str) -> bool {
+    [Occasion::Start, Occasion::Interval, Occasion::Stop].iter().any(|occasion| occasion.as_str() == kind)
 }
 
 /// What waits at the moment.
@@ -347,9 +362,15 @@ impl Accounts {
         if kind == Occasion::Start && self.state.configuration != self.subject.config {
             documents.push(self.configuration(now));
         }
-        let mut parts = parts(std::mem::take(&mut self.ranges).into_values().map(|range| *range)).into_iter();
+        let parts = parts(std::mem::take(&mut self.ranges).into_values().map(|range| *range));
         self.ranges_bytes = 0;
         let (sinks, unlisted) = (std::mem::take(&mut self.state.sinks), std::mem::take(&mut self.state.unlisted));
+        let of_sinks = sinks.values().map(|delivered| &delivered.dead_lettered);
+        let of_lines = parts.iter().map(|part| &part.sum).chain([&unlisted.tally]).map(|tally| &tally.dead_lettered);
+        let dead_lettered = of_sinks.chain(of_lines).fold(Counts::default(), |sum, counts| sum.joined(counts));
+        // Before the account: whoever takes the last document of a moment for the account is right.
+        documents.extend(self.dead_letters(&dead_lettered, now));
+        let mut parts = parts.into_iter();
         // What the deliveries said and what is not listed is told once, in the first one.
         let first = Part { sum: unlisted.tally.clone(), ..Part::default() }.joined(parts.next().unwrap_or_default());
         let mut more = json!({ "account.previous_config": previous_config.filter(|previous| !previous.is_empty()) });
@@ -383,8 +404,8 @@ impl Accounts {
         let Part { sum, ranges } = part;
         let sequence = self.state.sequence;
         self.state.sequence += 1;
-        let mut dead_lettered = sum.dead_lettered.clone();
-        sinks.values().for_each(|delivered| dead_lettered.join(&delivered.dead_lettered));
+        let of_sinks = sinks.values().map(|delivered| &delivered.dead_lettered);
+        let dead_lettered = of_sinks.fold(sum.dead_lettered.clone(), Counts::joined);
         let mut document = self.heading(kind.as_str(), now);
         let latency = waiting.latency.iter().map(|(sink, latency)| (sink.to_string(), milliseconds(*latency)));
         let members = json!({
@@ -404,6 +425,7 @@ impl Accounts {
             "account.oldest_waiting_seconds": waiting.oldest.as_secs_f64(),
             "account.sink_latency_ms": latency.collect::<serde_json::Map<_, _>>(),
         });
+        extend(&mut document, flat(sinks, &waiting.latency, &reasons(&dead_lettered)));
         extend(&mut document, members);
         extend(&mut document, more);
         let id = Id::of_parts(now.timestamp(), &["account", &self.state.state, &sequence.to_string()]);
@@ -414,6 +436,21 @@ impl Accounts {
         text.push_str(&ranges);
         text.push_str("]}");
         own_document(id, now, text)
+    }
+
+    /// A document for each reason of dead letters.
+    fn dead_letters(&self, dead_lettered: &Counts, now: DateTime<Utc>) -> Vec<OwnDocument> {
+        let AccountsState { state, sequence, since, .. } = &self.state;
+        let document = |(reason, count): (&str, u64)| {
+            let mut document = self.heading("dead_letter", now);
+            let members = json!({
+                "account.since": time(*since), "account.reason": reason, "account.reason_count": count,
+            });
+            extend(&mut document, members);
+            let id = Id::of_parts(now.timestamp(), &["dead_letter", state, &sequence.to_string(), reason]);
+            own_document(id, now, document.to_string())
+        };
+        reasons(dead_lettered).into_iter().map(document).collect()
     }
 
     /// The configuration itself, once for each digest.
@@ -485,7 +522,10 @@ fn bytes_of(range: &Range) -> usize {
 /// What a checkpoint tells that may be in no sink yet: the accounts that wait, and what is in no account.
 pub fn of_checkpoint(checkpoint: &Checkpoint) -> Vec<Account> {
     let state = checkpoint.accounts.read::<AccountsState>().unwrap_or_default();
-    let read = |text: &RawValue| serde_json::from_str::<Account>(text.get()).ok();
+    let read = |text: &RawValue| {
+        let account = serde_json::from_str::<Account>(text.get()).ok();
+        account.filter(|account| is_account(&account.kind))
+    };
     let of_before = state.pending.iter().filter_map(|pending| read(&pending.document));
     let in_outbox = checkpoint.outbox.read::<Vec<Waiter<'_>>>().unwrap_or_default();
     let in_outbox = in_outbox.into_iter().filter_map(|waiter| read(waiter.document));

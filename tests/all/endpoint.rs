@@ -310,12 +310,12 @@ impl Endpoint {
 
     /// The pipelines' own accounts.
     pub(crate) fn accounts(&self) -> Vec<Value> {
-        self.own_documents(|document| document["feature"].is_null())
+        self.own_documents(|document| document["window"].is_null())
     }
 
     /// The pipelines' documents of drift.
     pub(crate) fn drift(&self) -> Vec<Value> {
-        self.own_documents(|document| !document["feature"].is_null())
+        self.own_documents(|document| !document["window"].is_null())
     }
 
     fn own_documents(&self, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {

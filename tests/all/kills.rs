@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::endpoint::Endpoint;
-use crate::numbered::{Fate, Found, Workshop, account_sums, expected_sums, fate, is_long, lines, report, seed};
+use crate::numbered::{
+    Fate, Found, Workshop, account_sums, expected_sums, fate, is_long, lines, reason_sum, report, seed,
+};
 use crate::observe_drift::BASELINE;
 
 /// Lines written in one go, to one file.
@@ -125,10 +127,10 @@ fn counted(workshop: &Workshop) -> u64 {
 fn drift_sums(documents: &[Value]) -> BTreeMap<String, [u64; 2]> {
     let mut sums: BTreeMap<String, [u64; 2]> = BTreeMap::new();
     for document in documents {
-        let sum = sums.entry(document["feature"].as_str().unwrap().to_owned()).or_default();
+        let sum = sums.entry(document["feature"].as_str().unwrap_or("(the version)").to_owned()).or_default();
         sum[0] += document["records"].as_u64().unwrap();
         let counts = &document["counts"];
-        let buckets = counts["buckets"].as_array().unwrap().iter().map(|bucket| bucket.as_u64().unwrap());
+        let buckets = counts["buckets"].as_array().into_iter().flatten().map(|bucket| bucket.as_u64().unwrap());
         sum[1] += buckets.sum::<u64>() + counts["unseen"].as_u64().unwrap_or(0);
     }
     sums
@@ -179,14 +181,18 @@ fn check(
     let expected = expected_sums(written, refusing);
     let inferences = (0..written).filter(|number| !matches!(fate(*number), Fate::Undecodable | Fate::Dropped)).count();
     let measured = ["amount", "prediction"].map(|feature| (feature.to_owned(), [inferences as u64; 2]));
-    let measured = BTreeMap::from(measured);
+    let mut measured = BTreeMap::from(measured);
+    measured.insert("(the version)".to_owned(), [inferences as u64, 0]);
     // An endpoint that fails may not have taken the last one at the first stop.
     let took_all = (0..5).any(|_| {
-        (account_sums(&accounts(&workshop)) == expected && drift_sums(&drift(&workshop)) == measured)
+        let accounts = accounts(&workshop);
+        let is_told = account_sums(&accounts) == expected && reason_sum(&accounts) == expected[3];
+        (is_told && drift_sums(&drift(&workshop)) == measured)
             || !matches!(workshop.start(&["--once"]).code(), Some(0 | 1))
     });
     assert!(took_all, "never added up, seed {seed}");
     assert_eq!(account_sums(&accounts(&workshop)), expected, "accounts through all kills, seed {seed}");
+    assert_eq!(reason_sum(&accounts(&workshop)), expected[3], "dead letters by reason through all kills, seed {seed}");
     assert_eq!(drift_sums(&drift(&workshop)), measured, "drift through all kills, seed {seed}");
     assert_eq!(counted(&workshop), inferences as u64, "counted through all kills, seed {seed}");
     report(&format!(

@@ -142,7 +142,13 @@ pub(crate) fn account_sums(accounts: &[Value]) -> [u64; 4] {
     let mut numbers: Vec<u64> = accounts.iter().filter_map(|account| account["account.sequence"].as_u64()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<u64>>(), "no account is missing or there twice");
+    assert_eq!(sum("account.indexed") + sum("account.duplicates"), indexed, "plain members agree with the maps");
     [sum("account.lines"), indexed, sum("account.dropped"), sum("account.dead_lettered")]
+}
+
+/// Dead letters by the documents of their reasons, which stand beside the accounts.
+pub(crate) fn reason_sum(accounts: &[Value]) -> u64 {
+    accounts.iter().map(|document| document["account.reason_count"].as_u64().unwrap_or(0)).sum()
 }
 
 /// What accounts must add up to.

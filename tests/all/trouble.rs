@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::numbered::{Workshop, account_sums, expected_sums, is_long, report, seed};
+use crate::numbered::{Workshop, account_sums, expected_sums, is_long, reason_sum, report, seed};
 use crate::place::http;
 use crate::proxy::Proxy;
 use crate::storm::{Naming, start_writer};
@@ -80,6 +80,7 @@ async fn check_accounts(node: &Node, expected: [u64; 4]) {
     let hits = answer["hits"]["hits"].as_array().unwrap();
     let accounts: Vec<Value> = hits.iter().map(|hit| hit["_source"].clone()).collect();
     assert_eq!(account_sums(&accounts), expected, "accounts");
+    assert_eq!(reason_sum(&accounts), expected[3], "dead letters by reason");
     assert!(accounts.iter().any(|account| account["account.kind"] == "configuration"));
 }
 

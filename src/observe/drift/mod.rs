@@ -33,6 +33,7 @@ use super::table::{LABEL_BYTES_MAX, OTHER};
 use super::value::label_text;
 use crate::drift::{
     Baseline, Chosen, DocumentHead, FeatureReport, Hysteresis, Reader, WindowCounts, document, measure,
+    version_document,
 };
 use crate::flow::batch::{Id, Stream};
 use crate::flow::own_document::OwnDocument;
@@ -245,21 +246,24 @@ impl Drift {
         version.reports = measure(baseline, &window.counts, &self.options.thresholds);
         let chosen = Chosen { place: version.baseline, baseline, is_fallback: version.is_fallback };
         let (window_start, window_end) = (rfc3339_microseconds(window.start_us), rfc3339_microseconds(window.end_us));
+        let mut head = DocumentHead {
+            pipeline: &self.subject.pipeline,
+            host: &self.subject.host,
+            model_name: &version.kept.model_name,
+            model_version: &version.kept.model_version,
+            window_start: &window_start,
+            window_end: &window_end,
+            alarm: false,
+        };
+        let (digest, thresholds) = (&self.digests[version.baseline], &self.options.thresholds);
         for report in &version.reports {
-            let alarm = version.kept.alarms[report.place].step(report.level);
-            let head = DocumentHead {
-                pipeline: &self.subject.pipeline,
-                host: &self.subject.host,
-                model_name: &version.kept.model_name,
-                model_version: &version.kept.model_version,
-                window_start: &window_start,
-                window_end: &window_end,
-                alarm,
-            };
-            let digest = &self.digests[version.baseline];
-            let text = document(&head, &chosen, digest, report, &pane.counts, &self.options.thresholds);
+            head.alarm = version.kept.alarms[report.place].step(report.level);
+            let text = document(&head, &chosen, digest, report, &pane.counts, thresholds);
             self.documents.extend(own_document(text, window.end_us));
         }
+        head.alarm = version.kept.alarms.iter().any(|alarm| alarm.is_on());
+        let text = version_document(&head, &chosen, digest, &version.reports, pane.counts.records, thresholds);
+        self.documents.extend(own_document(text, window.end_us));
         version.kept.last = Some(window);
     }
 

@@ -1,5 +1,8 @@
 //! How an account is written: its ranges as text in parts that are not too large, and the members beside them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -7,12 +10,18 @@ use serde_json::{Value, json};
 use super::range::Range;
 use crate::flow::batch::{Id, Stream};
 use crate::flow::own_document::OwnDocument;
-use crate::flow::tally::Tally;
+use crate::flow::tally::{Counts, Delivered, Tally};
 use crate::telemetry::Latency;
 
 /// The ranges of one account have at most so many bytes as JSON; what is over goes into a further one. With what stands
 /// beside them an account stays below 1 MiB, the least that servers and proxies are known to take as a request.
 pub(super) const ACCOUNT_BYTES_MAX: usize = 256 * 1024;
+
+/// Reasons of dead letters that are told one by one; what further ones have together is told as [`FURTHER_REASONS`].
+pub(super) const DEAD_LETTER_REASONS_MAX: usize = 50;
+
+/// Stands for the reasons that are not told one by one.
+pub(super) const FURTHER_REASONS: &str = "other";
 
 /// What one account tells of files.
 #[derive(Debug, Default)]
@@ -52,10 +61,45 @@ pub(super) fn own_document(id: Id, now: DateTime<Utc>, text: String) -> OwnDocum
     OwnDocument { stream: Stream::Accounts, id, timestamp_us: now.timestamp_micros(), text }
 }
 
+/// Reasons of dead letters with their counts, the most frequent first.
+pub(super) fn reasons(dead_lettered: &Counts) -> Vec<(&str, u64)> {
+    let mut reasons: Vec<_> = dead_lettered.iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    if reasons.len() > DEAD_LETTER_REASONS_MAX {
+        let further = reasons.split_off(DEAD_LETTER_REASONS_MAX - 1);
+        reasons.push((FURTHER_REASONS, further.iter().map(|(_, count)| count).sum()));
+    }
+    reasons
+}
+
+/// What stands in an account's maps, as plain members: sums over all sinks, and the latency of the slowest.
+pub(super) fn flat(
+    sinks: &BTreeMap<String, Delivered>,
+    latency: &BTreeMap<Arc<str>, Latency>,
+    reasons: &[(&str, u64)],
+) -> Value {
+    let slowest = |of: fn(Latency) -> f64| {
+        latency.values().filter(|latency| latency.requests > 0).map(|latency| of(*latency)).reduce(f64::max)
+    };
+    json!({
+        "account.indexed": sinks.values().map(|delivered| delivered.indexed).sum::<u64>(),
+        "account.duplicates": sinks.values().map(|delivered| delivered.duplicates).sum::<u64>(),
+        "account.sink_latency_mean_ms": slowest(mean_ms),
+        "account.sink_latency_max_ms": slowest(max_ms),
+        "account.dead_letter_reasons": reasons.iter().map(|(reason, _)| reason).collect::<Vec<_>>(),
+    })
+}
+
+fn mean_ms(latency: Latency) -> f64 {
+    latency.sum.as_secs_f64() * 1_000.0 / latency.requests.max(1) as f64
+}
+
+fn max_ms(latency: Latency) -> f64 {
+    latency.max.as_secs_f64() * 1_000.0
+}
+
 pub(super) fn milliseconds(latency: Latency) -> Value {
-    let Latency { requests, sum, max } = latency;
-    let mean = sum.as_secs_f64() * 1_000.0 / requests.max(1) as f64;
-    json!({ "requests": requests, "mean": mean, "max": max.as_secs_f64() * 1_000.0 })
+    json!({ "requests": latency.requests, "mean": mean_ms(latency), "max": max_ms(latency) })
 }
 
 pub(super) fn extend(document: &mut Value, members: Value) {

@@ -170,3 +170,83 @@ fn what_was_counted_under_a_kind_goes_on_under_the_name_of_its_first_sink() {
     let sinks: Vec<_> = accounts.totals().sinks.iter().map(|(name, delivered)| (&**name, delivered.indexed)).collect();
     assert_eq!(sinks, [("audit", 1)]);
 }
+
+/// Two sinks, of which the second answers slowly, and reasons from before and behind the sinks.
+#[test]
+fn plain_members_sum_up_what_stands_in_maps_and_each_reason_has_a_document() {
+    let mut accounts = started("one");
+    let mut settlement = settled(7, 1);
+    settlement.marks[0].tally.dead_lettered.add("decode/invalid_json", 2);
+    let mut delivered = Delivered { indexed: 5, duplicates: 3, ..Delivered::default() };
+    delivered.dead_lettered.add("sink/document_parsing_exception", 4);
+    settlement.delivered.push(("second".into(), delivered));
+    accounts.add(&settlement);
+    let milliseconds = |requests: u64, sum: u64, max: u64| {
+        let (sum, max) = (Duration::from_millis(sum), Duration::from_millis(max));
+        Latency { requests, sum, max }
+    };
+    let latency =
+        [("store", milliseconds(4, 20, 9)), ("second", milliseconds(2, 40, 30)), ("idle", milliseconds(0, 0, 0))];
+    let latency = latency.map(|(sink, latency)| (sink.into(), latency)).into();
+    let documents = accounts.close(Occasion::Interval, Utc::now(), &Backlog { latency, ..Backlog::default() });
+    let json: Vec<Value> =
+        documents.iter().map(|document| serde_json::from_str(document.text.get()).unwrap()).collect();
+    let account = &json[2];
+    let reasons = ["sink/document_parsing_exception", "decode/invalid_json"];
+    for (name, expected) in [
+        ("account.kind", json!("interval")),
+        ("account.indexed", json!(6)),
+        ("account.duplicates", json!(3)),
+        ("account.sink_latency_mean_ms", json!(20.0)),
+        ("account.sink_latency_max_ms", json!(30.0)),
+        ("account.dead_letter_reasons", json!(reasons)),
+        ("account.dead_lettered", json!(6)),
+    ] {
+        assert_eq!(account[name], expected, "{name} of {account}");
+    }
+    for (reason, (document, count)) in reasons.iter().zip(json.iter().zip([4, 2])) {
+        assert_eq!(document["account.kind"], "dead_letter");
+        assert_eq!((&document["account.reason"], &document["account.reason_count"]), (&json!(reason), &json!(count)));
+        assert_eq!(document["@timestamp"], account["@timestamp"]);
+        assert!(document["account.sequence"].is_null() && document["account.targets"].is_null());
+    }
+    assert_ne!(documents[0].id, documents[1].id);
+    // Told once, and of nothing there is no latency.
+    let next = accounts.close(Occasion::Stop, Utc::now(), &Backlog::default());
+    let account: Value = serde_json::from_str(next[0].text.get()).unwrap();
+    assert_eq!((next.len(), &account["account.indexed"]), (1, &json!(0)));
+    assert!(account["account.sink_latency_max_ms"].is_null());
+}
+
+#[test]
+fn of_many_reasons_the_rare_ones_are_told_in_sum() {
+    let mut accounts = started("one");
+    let mut settlement = settled(7, 1);
+    for reason in 0..60 {
+        settlement.marks[0].tally.dead_lettered.add(&format!("decode/{reason}"), reason + 1);
+    }
+    accounts.add(&settlement);
+    let documents = accounts.close(Occasion::Interval, Utc::now(), &Backlog::default());
+    let member =
+        |place: usize, name: &str| serde_json::from_str::<Value>(documents[place].text.get()).unwrap()[name].clone();
+    assert_eq!(documents.len(), 51);
+    assert_eq!((member(0, "account.reason"), member(0, "account.reason_count")), (json!("decode/59"), json!(60)));
+    assert_eq!((member(49, "account.reason"), member(49, "account.reason_count")), (json!("other"), json!(66)));
+    let told: u64 = (0..50).map(|place| member(place, "account.reason_count").as_u64().unwrap()).sum();
+    assert_eq!(json!(told), member(50, "account.dead_lettered"));
+}
+
+/// What stands beside accounts is no account for those who ask what waits.
+#[test]
+fn a_reason_of_dead_letters_is_no_account() {
+    let mut accounts = started("one");
+    let mut settlement = settled(7, 1);
+    settlement.marks[0].tally.dead_lettered.add("decode/invalid_json", 2);
+    accounts.add(&settlement);
+    let documents = accounts.close(Occasion::Stop, Utc::now(), &Backlog::default());
+    let entry = |document: &OwnDocument| json!({ "document": document.text });
+    let outbox = Value::Array(documents.iter().map(entry).collect()).to_string();
+    let read = of_checkpoint(&Checkpoint { outbox: kept_text(&outbox), ..Checkpoint::default() });
+    assert_eq!(read.iter().map(|account| &*account.kind).collect::<Vec<_>>(), ["stop"]);
+    assert_eq!(documents.len(), 2);
+}

@@ -131,10 +131,14 @@ impl Holdings {
             }
             Holdings::Elasticsearch(searched) => searched,
         };
-        let query = json!({ "bool": { "filter": [
-            { "match_phrase": { "inferlog.pipeline": searched.pipeline } },
-            { "match_phrase": { "host.name": searched.host } },
-        ] } });
+        let query = json!({ "bool": {
+            "filter": [
+                { "match_phrase": { "inferlog.pipeline": searched.pipeline } },
+                { "match_phrase": { "host.name": searched.host } },
+            ],
+            // They tell of no files.
+            "must_not": { "match": { "account.kind": "dead_letter" } },
+        } });
         let question =
             Question { index: searched.accounts.clone(), query, sort: Vec::new(), source: Value::Bool(true) };
         let mut accounts = Vec::new();
