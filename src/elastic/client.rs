@@ -38,6 +38,9 @@ pub const HOST_LEFT_OUT: Duration = Duration::from_secs(10);
 /// By this header, which it sends with every answer, Elasticsearch says what it is.
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 
+/// Without this header Kibana takes no request that changes something.
+const FORGERY: HeaderName = HeaderName::from_static("kbn-xsrf");
+
 /// A client for one cluster. It is cheap to share and opens connections as they are needed.
 #[derive(Debug)]
 pub struct Client {
@@ -46,6 +49,8 @@ pub struct Client {
     gzip: bool,
     request_timeout: Duration,
     renewal: Mutex<Renewal>,
+    /// Kibana takes only requests that a page of somebody else's could not make a browser send.
+    is_for_kibana: bool,
 }
 
 struct Host {
@@ -84,7 +89,14 @@ impl Client {
         let hosts = options.hosts.iter().map(host).collect::<Result<_, OptionsError>>()?;
         let request_timeout = options.request_timeout;
         let renewal = Mutex::new(renewal);
-        Ok(Client { hosts, turn: AtomicUsize::new(0), gzip: options.gzip, request_timeout, renewal })
+        let gzip = options.gzip;
+        Ok(Client { hosts, turn: AtomicUsize::new(0), gzip, request_timeout, renewal, is_for_kibana: false })
+    }
+
+    /// The same for Kibana, which is in front of Elasticsearch, knows the same users, and takes no compressed bodies.
+    #[must_use]
+    pub fn for_kibana(self) -> Client {
+        Client { is_for_kibana: true, gzip: false, ..self }
     }
 
     /// Sends one request and gives the answer, whatever its status. `path` is relative to the host's own path and may
@@ -264,6 +276,9 @@ impl Client {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("inferlog/", env!("CARGO_PKG_VERSION"))));
+        if self.is_for_kibana {
+            headers.insert(FORGERY, HeaderValue::from_static("inferlog"));
+        }
         let (bytes, content_type) = match body {
             Body::None => {
                 // Some proxies refuse a request that may have a body and says nothing of its length (411).
@@ -274,6 +289,7 @@ impl Client {
             }
             Body::Json(bytes) => (bytes, "application/json"),
             Body::Lines(bytes) => (bytes, "application/x-ndjson"),
+            Body::Form(bytes) => (bytes, "multipart/form-data; boundary=inferlog-c1f4a09be27d4a55"),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let packed = if self.gzip { encoding::pack(bytes).await } else { None };
@@ -397,6 +413,17 @@ mod tests {
         ] {
             assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_form_is_sent_with_what_divides_it_and_kibana_s_header() {
+        let client = Client::new(&ClientOptions::new(vec![url("http://kibana")])).unwrap();
+        let body = Body::Form(Bytes::from_static(b"x"));
+        assert!(!client.message(Method::Post, "x", &body).await.headers.contains_key(FORGERY));
+        let headers = client.for_kibana().message(Method::Post, "x", &body).await.headers;
+        let form = format!("multipart/form-data; boundary={}", crate::elastic::exchange::FORM_BOUNDARY);
+        assert_eq!(headers[CONTENT_TYPE], form);
+        assert_eq!(headers[FORGERY], "inferlog");
     }
 
     #[tokio::test]

@@ -9,6 +9,9 @@ use bytes::Bytes;
 /// where one failed.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// What divides the parts of a form. It must not occur in them: random digits that are nowhere else.
+pub const FORM_BOUNDARY: &str = "inferlog-c1f4a09be27d4a55";
+
 /// What a server answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -65,4 +68,6 @@ pub enum Body {
     Json(Bytes),
     /// Lines of JSON, as `_bulk` takes them.
     Lines(Bytes),
+    /// A form with a file, whose parts [`FORM_BOUNDARY`] divides, as Kibana takes what is imported.
+    Form(Bytes),
 }

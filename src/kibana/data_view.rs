@@ -226,7 +226,7 @@ mod tests {
                 assert!(seen.insert(name), "{}: twice", note.field);
             }
         }
-        assert!(seen.len() > 60, "{}", seen.len());
+        assert!(seen.len() > 90, "{}", seen.len());
     }
 
     #[test]

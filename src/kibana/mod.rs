@@ -6,10 +6,14 @@
 
 pub mod data_view;
 pub mod fields;
+
 pub mod object;
+pub mod rule;
 pub mod search;
 pub mod source;
 pub mod tag;
+
+use serde_json::Value;
 
 use self::object::SavedObject;
 use self::source::SourceError;
@@ -24,4 +28,19 @@ pub fn objects(records: Option<&str>) -> Result<Vec<SavedObject>, SourceError> {
     objects.extend(data_view::objects(records)?);
     objects.extend(search::objects()?);
     Ok(objects)
+}
+
+/// Everything as files, for people who install it by other means: paths relative to the folder of an export, and texts.
+///
+/// # Errors
+/// When a source is wrong, which a test would have shown.
+pub fn files(records: Option<&str>) -> Result<Vec<(String, String)>, SourceError> {
+    let lines: String = objects(records)?.iter().map(|object| object.to_line() + "\n").collect();
+    let mut files = vec![("kibana/inferlog.ndjson".to_owned(), lines)];
+    let pretty = |value: &Value| format!("{value:#}\n");
+    files.push((format!("kibana/connectors/{}.json", rule::CONNECTOR_ID), pretty(&rule::connector())));
+    for rule in rule::all()? {
+        files.push((format!("kibana/rules/{}.json", rule.id), pretty(&rule.create_body(false))));
+    }
+    Ok(files)
 }

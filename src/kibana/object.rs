@@ -79,6 +79,11 @@ pub struct SavedObject {
 impl SavedObject {
     /// As one line of an NDJSON file, without the line's end.
     pub fn to_line(&self) -> String {
+        self.to_json().to_string()
+    }
+
+    /// As Kibana imports and exports it.
+    pub fn to_json(&self) -> Value {
         let reference = |reference: &Reference| json!({ "type": reference.kind.as_str(), "id": reference.id, "name": reference.name });
         let references: Vec<Value> = self.references.iter().map(reference).collect();
         json!({
@@ -89,6 +94,5 @@ impl SavedObject {
             "references": references,
             "attributes": self.attributes,
         })
-        .to_string()
     }
 }
