@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::date::milliseconds;
 use super::decimal::Decimal;
 use super::literal::Literal;
-use super::mapped::FieldKind;
+use super::mapped::{FieldKind, SUB_FIELDS};
 use super::syntax::{Comparison, Field, Node, Operator, Pattern};
 
 /// A type that a field has.
@@ -63,9 +63,11 @@ impl FieldType {
 pub struct Types(BTreeMap<String, Vec<FieldType>>);
 
 impl Types {
-    /// Adds a type of a field.
+    /// Adds a type of a field; of one that records can have.
     pub fn add(&mut self, field: &str, field_type: FieldType) {
-        self.0.entry(field.to_owned()).or_default().push(field_type);
+        if !SUB_FIELDS.contains(&field) {
+            self.0.entry(field.to_owned()).or_default().push(field_type);
+        }
     }
 
     /// The fields that a pattern means, each with each of its types.
@@ -149,15 +151,32 @@ fn exists(field: &Field, types: &Types) -> Value {
     let Some(name) = field.path().plain() else {
         // Elasticsearch would take the pattern, and mean its own `_version` by `*_version` as well.
         let named = types.of(field.path()).map(|(name, _)| json!({"exists": {"field": name}}));
-        let ignored = json!({"wildcard": {"_ignored": {"value": escaped(field.path())}}});
-        return any_of(named.chain([ignored]).collect());
+        return any_of(named.chain([ignored(field.path())]).collect());
     };
+    if SUB_FIELDS.contains(&name) {
+        return none();
+    }
     any_of(vec![
         json!({"exists": {"field": name}}),
         json!({"exists": {"field": format!("{name}.*")}}),
         json!({"term": {"_ignored": name}}),
         json!({"prefix": {"_ignored": format!("{name}.")}}),
     ])
+}
+
+/// That a field which the pattern means is named in `_ignored`. There stand sub-fields as well, which it does not mean.
+fn ignored(path: &Pattern) -> Value {
+    if !SUB_FIELDS.iter().any(|name| path.matches(name)) {
+        return json!({"wildcard": {"_ignored": {"value": escaped(path)}}});
+    }
+    let literal = |text: &str| {
+        let escaped = |c: char| if c.is_alphanumeric() { c.to_string() } else { format!("\\{c}") };
+        text.chars().map(escaped).collect::<String>()
+    };
+    let pieces: Vec<String> = path.pieces().iter().map(|piece| literal(piece)).collect();
+    let but: String = SUB_FIELDS.iter().map(|name| format!("&~({})", literal(name))).collect();
+    let value = format!("({}){but}", pieces.join(".*"));
+    json!({"regexp": {"_ignored": {"value": value, "flags": "COMPLEMENT|INTERSECTION"}}})
 }
 
 fn is(name: &str, of: &FieldType, value: &Comparison) -> Option<Value> {

@@ -17,42 +17,90 @@ pub enum FieldKind {
 }
 
 /// The fields of our mappings that are not keywords, sorted by name.
-const OTHERS: [(&str, FieldKind); 5] = [
+const OTHERS: [(&str, FieldKind); 16] = [
     ("@timestamp", FieldKind::Date),
     ("confidence", FieldKind::Number),
+    ("gen_ai.request.choice.count", FieldKind::Number),
+    ("gen_ai.request.frequency_penalty", FieldKind::Number),
+    ("gen_ai.request.max_tokens", FieldKind::Number),
+    ("gen_ai.request.presence_penalty", FieldKind::Number),
+    ("gen_ai.request.seed", FieldKind::Number),
+    ("gen_ai.request.temperature", FieldKind::Number),
+    ("gen_ai.request.top_k", FieldKind::Number),
+    ("gen_ai.request.top_p", FieldKind::Number),
+    ("gen_ai.usage.input_tokens", FieldKind::Number),
+    ("gen_ai.usage.output_tokens", FieldKind::Number),
+    ("http.response.status_code", FieldKind::Number),
     ("latency_ms", FieldKind::Number),
     ("log.offset", FieldKind::Number),
     ("low_confidence", FieldKind::Boolean),
 ];
 
 /// Those that are, sorted by name.
-const KEYWORDS: [&str; 25] = [
+const KEYWORDS: [&str; 58] = [
     "agent.name",
     "agent.type",
     "agent.version",
+    "container.id",
     "data_stream.dataset",
     "data_stream.namespace",
     "data_stream.type",
     "ecs.version",
+    "error.code",
+    "error.message",
+    "error.type",
     "event",
+    "gen_ai.agent.id",
+    "gen_ai.agent.name",
+    "gen_ai.operation.name",
+    "gen_ai.output.type",
+    "gen_ai.provider.name",
+    "gen_ai.request.encoding_formats",
+    "gen_ai.request.model",
+    "gen_ai.request.stop_sequences",
+    "gen_ai.response.finish_reasons",
+    "gen_ai.response.id",
+    "gen_ai.response.model",
+    "gen_ai.system",
+    "gen_ai.token.type",
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.name",
+    "gen_ai.tool.type",
     "host.name",
+    "http.request.method",
     "inferlog.config",
     "inferlog.file",
     "inferlog.notes",
+    "inferlog.original_timestamp",
     "inferlog.pipeline",
     "input_hash",
+    "kubernetes.namespace",
+    "kubernetes.pod.name",
     "level",
     "log.file.path",
+    "message",
     "model_name",
     "model_version",
     "prediction",
     "request_id",
+    "service.environment",
     "service.name",
+    "service.version",
+    "span.id",
     "stage",
     "status",
     "subject",
     "timestamp",
+    "trace.id",
+    "transaction.id",
+    "url.path",
+    "user.id",
+    "user.name",
 ];
+
+/// Sub-fields of our mappings: the number in another field's text, indexed a second time for charts. To the language they
+/// are no fields, since no record has them.
+pub(super) const SUB_FIELDS: [&str; 2] = ["label.number", "prediction.number"];
 
 impl FieldKind {
     /// The fields that our mappings name.

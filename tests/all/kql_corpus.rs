@@ -321,7 +321,7 @@ const MOMENTS: [&str; 14] = [
 /// Date math of the clock, which Elasticsearch's own clock reads differently.
 const CLOCK: [&str; 4] = ["now-12h", "now-6h/h", "now/d", "now-1d/d"];
 
-const EXISTING: [&str; 16] = [
+const EXISTING: [&str; 19] = [
     "event",
     "prediction",
     "confidence",
@@ -337,10 +337,13 @@ const EXISTING: [&str; 16] = [
     "model",
     "feat*",
     "*_version",
+    "prediction.*",
+    "prediction.number",
+    "*.number",
     "nowhere",
 ];
 
-const WILD: [&str; 6] = ["features.*", "feat*ry", "*_version", "model*", "items.*", "*"];
+const WILD: [&str; 7] = ["features.*", "feat*ry", "*_version", "model*", "items.*", "pre*", "*"];
 
 const SIGNS: [&str; 4] = ["<", "<=", ">", ">="];
 

@@ -115,7 +115,7 @@ fn of_store(reader: &Reader, question: &Question, documents: &[Document]) -> Vec
 
 /// Whether Elasticsearch's own `kql` can be asked: it knows no braces but of `nested` fields and no objects, reads an escaped
 /// or quoted `*` and a `?` in a pattern as wildcards, takes 0 and -0.0 for two numbers, and its clock is not the one of the test. What does not exist for its mapping is
-/// not there for it, though it is in the record.
+/// not there for it, though it is in the record; and the number in a prediction is a field for it, where many are asked.
 fn is_judged(node: &Node) -> bool {
     let is_zero = |literal: &Literal| literal.text().parse() == Ok(0.0);
     let is_fixed = |literal: &Literal| !literal.text().starts_with("now") && !is_zero(literal);
@@ -131,7 +131,8 @@ fn is_judged(node: &Node) -> bool {
         Node::Exists(field) => {
             ["event", "confidence", "features.geo.city", "nowhere", "*_version"].contains(&field.path_text())
         }
-        Node::Is { field, value } => is_plain(value) && field.path_text() != "*",
+        Node::Is { field, value } => is_plain(value) && !["*", "pre*"].contains(&field.path_text()),
+        Node::Text(Comparison::Literal(literal)) if literal.number().is_some() => false,
         Node::Text(value) => is_plain(value),
         Node::Range { literal, .. } => is_fixed(literal),
     }
@@ -279,8 +280,8 @@ async fn where_the_mapping_decides_is_pinned() {
     let Some(node) = Server::plain("where the mapping decides") else { return };
     let long = "lng ".repeat(2_100);
     let lines = [
-        r#""x":5,"big":1.5,"prompt":"sh0rt","features":{"a":1}"#.to_owned(),
-        r#""x":"5.0","big":12345678901234567890"#.to_owned(),
+        r#""x":5,"big":1.5,"prompt":"sh0rt","features":{"a":1,"embedding":[0.5,1]}"#.to_owned(),
+        r#""x":"5.0","big":12345678901234567890,"prediction":{"number":7}"#.to_owned(),
         format!(r#""x":"n/a","big":12345678901234567891,"prompt":"{long}""#),
     ];
     let documents: Vec<Document> = lines
@@ -292,7 +293,7 @@ async fn where_the_mapping_decides_is_pinned() {
     let stream = "logs-ml.inference-kql-pinned";
     let (_folder, reader) = stored(&documents).await;
     type Numbers = &'static [usize];
-    let cases: [(&str, Numbers, Numbers, Numbers); 8] = [
+    let cases: [(&str, Numbers, Numbers, Numbers); 12] = [
         // The first value made `x` a number, and "5.0" is one there.
         ("x : 5", &[0], &[0, 1], &[0, 1]),
         // What is no number was left out of its index. It is there all the same, which `_ignored` knows and `kql` does not.
@@ -303,6 +304,12 @@ async fn where_the_mapping_decides_is_pinned() {
         // A text over 8,191 characters is not found by its content.
         ("prompt : lng*", &[2], &[], &[]),
         ("prompt : *", &[0, 2], &[0, 2], &[0]),
+        // A vector is kept and not indexed.
+        ("features.embedding > 0", &[0], &[], &[]),
+        ("features.embedding : *", &[0], &[0], &[]),
+        // What `prediction.number` is to Elasticsearch is for charts; a record's own member of that name is hidden by it.
+        ("prediction.number : 7", &[1], &[], &[]),
+        ("prediction : *", &[1], &[], &[]),
         // An object is no field with `subobjects: false`.
         ("features : *", &[0], &[0], &[]),
         ("feat* : *", &[0], &[0], &[0]),

@@ -32,6 +32,7 @@ mod kql_differential;
 mod label_shapes;
 mod lent_turns;
 mod many_files;
+mod mappings;
 mod model_server;
 mod monitoring;
 mod numbered;

@@ -98,6 +98,13 @@ fn texts_become_queries() {
                 wildcard("_ignored", "feat*"),
             ]),
         ),
+        (
+            "pre* : *",
+            json!({"regexp": {"_ignored": {
+                "value": r"(pre.*)&~(label\.number)&~(prediction\.number)", "flags": "COMPLEMENT|INTERSECTION"}}}),
+        ),
+        ("prediction.number : *", none()),
+        ("prediction.number > 5", none()),
         ("pl*e : *", any(vec![json!({"exists": {"field": "place"}}), wildcard("_ignored", "pl*e")])),
         (
             "features : { country : DE and not amount < 3 }",
