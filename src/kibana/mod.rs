@@ -4,9 +4,9 @@
 //! (named queries) and `mappings` (fields of data views). Nothing of it is stored in the binary a second time: the saved objects
 //! are made from those sources when they are asked for, and the NDJSON in the tree is held to them by a test.
 
+pub mod dashboard;
 pub mod data_view;
 pub mod fields;
-
 pub mod object;
 pub mod rule;
 pub mod search;
@@ -27,7 +27,16 @@ pub fn objects(records: Option<&str>) -> Result<Vec<SavedObject>, SourceError> {
     let mut objects = vec![tag::object()];
     objects.extend(data_view::objects(records)?);
     objects.extend(search::objects()?);
+    objects.extend(dashboard::objects()?);
     Ok(objects)
+}
+
+/// All saved objects as the file that Kibana imports: `dashboards/kibana/inferlog.ndjson`.
+///
+/// # Errors
+/// When a source is wrong, which a test would have shown.
+pub fn ndjson(records: Option<&str>) -> Result<String, SourceError> {
+    Ok(objects(records)?.iter().map(|object| format!("{}\n", object.to_line())).collect())
 }
 
 /// Everything as files, for people who install it by other means: paths relative to the folder of an export, and texts.
@@ -35,12 +44,30 @@ pub fn objects(records: Option<&str>) -> Result<Vec<SavedObject>, SourceError> {
 /// # Errors
 /// When a source is wrong, which a test would have shown.
 pub fn files(records: Option<&str>) -> Result<Vec<(String, String)>, SourceError> {
-    let lines: String = objects(records)?.iter().map(|object| object.to_line() + "\n").collect();
-    let mut files = vec![("kibana/inferlog.ndjson".to_owned(), lines)];
+    let mut files = vec![("kibana/inferlog.ndjson".to_owned(), ndjson(records)?)];
     let pretty = |value: &Value| format!("{value:#}\n");
     files.push((format!("kibana/connectors/{}.json", rule::CONNECTOR_ID), pretty(&rule::connector())));
     for rule in rule::all()? {
         files.push((format!("kibana/rules/{}.json", rule.id), pretty(&rule.create_body(false))));
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    /// Set, the file is written and not looked at.
+    const WRITE: &str = "INFERLOG_WRITE_GENERATED";
+
+    #[test]
+    fn the_file_in_the_tree_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/kibana/inferlog.ndjson");
+        let made = super::ndjson(None).unwrap_or_else(|error| panic!("{error}"));
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        let there = std::fs::read_to_string(path).unwrap_or_default();
+        let differs = made.lines().zip(there.lines()).position(|(made, there)| made != there);
+        let how = format!("{WRITE}=1 cargo test --lib kibana::");
+        assert!(made == there, "inferlog.ndjson is not made from its sources (line {differs:?}); write it anew: {how}");
+    }
 }

@@ -31,6 +31,7 @@ macro_rules! carried {
 
 carried!(
     "errors",
+    "flagged-with-features",
     "low-confidence-last-hour",
     "low-confidence-or-unknown",
     "new-model-version",
