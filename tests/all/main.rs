@@ -26,6 +26,8 @@ mod fresh_machine;
 mod fuzz_smoke;
 mod grafana;
 mod house_rules;
+mod kibana_lint;
+mod kibana_rules;
 mod kills;
 mod kql_corpus;
 mod kql_differential;
