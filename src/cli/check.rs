@@ -2,11 +2,12 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::Utc;
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, complain, load, print, runtime, say, start_log};
-use crate::config::model::{Pipeline, RawLine};
+use crate::config::model::{Pipeline, RawLine, SinkOptions};
 use crate::elastic::readiness::{Assessment, Matter, ReadinessFinding};
 use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal};
 use crate::flow::reasons;
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
 
 /// So many features are named.
 const FEATURES_NAMED_MAX: usize = 10;
+
+/// Somebody waits for the word that nothing answers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The most of a sample that is read, in bytes.
 const SAMPLE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -93,9 +97,12 @@ fn connect(pipelines: &[Pipeline]) -> Result<(), Failure> {
     let runtime = runtime()?;
     let mut counts = AssessmentCounts::default();
     for pipeline in pipelines {
-        for sink in &pipeline.sinks {
+        for mut sink in pipeline.sinks.clone() {
+            if let SinkOptions::Elasticsearch(options) = &mut sink.options {
+                options.client.connect_timeout = CONNECT_TIMEOUT;
+            }
             let place = format!("{}: sink `{}`", pipeline.path.display(), sink.name);
-            match build::elasticsearch(sink).map_err(|error| Failure::new(&error, None))? {
+            match build::elasticsearch(&sink).map_err(|error| Failure::new(&error, None))? {
                 Some(sink) => {
                     let mut findings = runtime.block_on(sink.examine());
                     let is_there = findings.iter().any(|finding| finding.matter == Matter::Records);

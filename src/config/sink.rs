@@ -10,7 +10,9 @@ use super::model::{ElasticsearchOptions, Policy, Sink, SinkOptions, Store};
 use super::report::Span;
 use super::section::Section;
 use super::yaml::Value;
+use crate::elastic::cloud_id;
 use crate::elastic::options::{Auth, ClientOptions, Proxy};
+use crate::elastic::pinning::Fingerprint;
 use crate::elastic::target::{Target, TargetError};
 use crate::sink::store::{BYTES_MAX_MIN, Retention};
 
@@ -109,9 +111,10 @@ fn policy(section: &mut Section<'_>) -> Policy {
 }
 
 fn client(section: &mut Section<'_>) -> Option<ClientOptions> {
-    let hosts = section.required("hosts", |field| field.list(host));
+    let hosts = hosts(section);
     let auth = auth(section);
     let ca_file = section.optional("ca_file", Field::existing_file);
+    let fingerprint = fingerprint(section, hosts.as_deref());
     let client_certificate = client_certificate(section);
     let proxy = section.optional("proxy", |field| Some(Proxy::new(&http_url(field)?)));
     let gzip = section.optional("gzip", Field::boolean);
@@ -121,12 +124,48 @@ fn client(section: &mut Section<'_>) -> Option<ClientOptions> {
     Some(ClientOptions {
         auth: auth?,
         ca_file,
+        fingerprint,
         client_certificate,
         proxy,
         gzip: gzip.unwrap_or(defaults.gzip),
         request_timeout: request_timeout.unwrap_or(defaults.request_timeout),
         ..defaults
     })
+}
+
+/// The hosts, or the one that a cloud id names.
+fn hosts(section: &mut Section<'_>) -> Option<Vec<Url>> {
+    let Some(cloud) = section.field("cloud_id") else { return section.required("hosts", |field| field.list(host)) };
+    if let Some(hosts) = section.field("hosts") {
+        return excludes(&hosts, "hosts", "cloud_id");
+    }
+    match cloud_id::cluster(cloud.text()?) {
+        Ok(url) => Some(vec![url]),
+        Err(problem) => {
+            let hint = "copy it whole: a name, a `:`, and a long word in base64".to_owned();
+            cloud.refuse_with(&format!("this is not a cloud id: {problem}"), Some(hint))
+        }
+    }
+}
+
+fn fingerprint(section: &mut Section<'_>, hosts: Option<&[Url]>) -> Option<Fingerprint> {
+    let field = section.field("fingerprint")?;
+    if section.field("ca_file").is_some() {
+        return excludes(&field, "fingerprint", "ca_file");
+    }
+    if hosts.is_some_and(|hosts| hosts.iter().any(|host| host.scheme() != "https")) {
+        return field.refuse("a host that is not asked by `https://` shows no certificate");
+    }
+    let hint = "as `openssl x509 -noout -fingerprint -sha256 -in CA.pem` prints it".to_owned();
+    let read = Fingerprint::read(field.text()?);
+    read.or_else(|| field.refuse_with("64 hexadecimal digits are needed, the SHA-256 of a certificate", Some(hint)))
+}
+
+/// Reports the first of two keys that cannot stand together.
+fn excludes<T>(field: &Field<'_>, key: &str, other: &str) -> Option<T> {
+    let hint = Some("keep one of the two".to_owned());
+    field.context.complain(&field.key_span, format!("`{key}` excludes `{other}`"), hint);
+    None
 }
 
 fn http_url(field: &Field<'_>) -> Option<Url> {
@@ -161,11 +200,7 @@ fn target(section: &mut Section<'_>) -> Option<Target> {
     match (data_stream, index) {
         (Some(field), None) => checked(&field, Target::data_stream),
         (None, Some(field)) => checked(&field, Target::index),
-        (Some(_), Some(index)) => {
-            let hint = "keep one of the two".to_owned();
-            section.context.complain(&index.key_span, "`index` excludes `data_stream`".to_owned(), Some(hint));
-            None
-        }
+        (Some(_), Some(index)) => excludes(&index, "index", "data_stream"),
         (None, None) => {
             let hint = "such as `data_stream: logs-ml.inference-default`, or `index: ml-{yyyy.MM.dd}`".to_owned();
             section.complain(format!("`{}` needs `data_stream` or `index`", section.name), Some(hint));

@@ -192,7 +192,7 @@ impl Client {
     ) -> Result<Reply, RequestFailure> {
         let name = host.name();
         let failed = |error: reqwest::Error| RequestFailure {
-            time_is_up: error.is_timeout(),
+            time_is_up: error.is_timeout() && !error.is_connect(),
             trouble: describe::no_answer(&name, connection.proxy(), error, self.request_timeout),
             too_long: false,
         };

@@ -13,6 +13,7 @@ use url::Url;
 use super::describe;
 use super::exchange::Method;
 use super::options::{Auth, ClientOptions, OptionsError, authorization, user_of, without_user};
+use super::pinning;
 use super::proxy::Route;
 use super::renewal::{Certificates, ClientKeys};
 
@@ -109,15 +110,23 @@ fn http_client(
     let build_error = |error: reqwest::Error| OptionsError::Build { problem: describe::deepest(&error) };
     let mut builder = reqwest::Client::builder()
         .use_rustls_tls()
+        .connect_timeout(options.connect_timeout)
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .timeout(options.request_timeout);
-    for certificate in authorities(options, certificates)? {
-        builder = builder.add_root_certificate(certificate);
-    }
-    if let Some(pem) = &certificates.identity {
-        builder = builder.identity(reqwest::Identity::from_pem(pem).map_err(build_error)?);
+    match options.fingerprint {
+        Some(fingerprint) => {
+            builder = builder.use_preconfigured_tls(pinning::tls(fingerprint, certificates.identity.as_deref())?);
+        }
+        None => {
+            for certificate in authorities(options, certificates)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+            if let Some(pem) = &certificates.identity {
+                builder = builder.identity(reqwest::Identity::from_pem(pem).map_err(build_error)?);
+            }
+        }
     }
     if let Some(route) = route {
         builder = builder.proxy(route.proxy().map_err(build_error)?);

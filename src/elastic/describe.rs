@@ -21,6 +21,14 @@ const QUOTE_CHARACTERS_MAX: usize = 300;
 pub(super) fn no_answer(host: &str, route: Option<&Route>, error: reqwest::Error, timeout: Duration) -> Trouble {
     let error = error.without_url();
     let through = route.map_or(String::new(), |route| format!(" through {route}"));
+    if error.is_timeout() && error.is_connect() {
+        return Trouble {
+            problem: format!("no connection to {host}{through} came about in time"),
+            hint: Some(
+                "nothing answers at that address: is it right, and does a firewall let this machine pass?".to_owned(),
+            ),
+        };
+    }
     if error.is_timeout() {
         return Trouble {
             problem: format!("no answer from {host}{through} within {} s", timeout.as_secs_f64()),
@@ -81,10 +89,19 @@ pub(crate) fn deepest(error: &(dyn Error + 'static)) -> String {
 fn hint_for_cause(error: &(dyn Error + 'static), cause: &str) -> Option<String> {
     let table = [
         ("UnknownIssuer", "the server's certificate is not signed by a known authority: name its CA in `ca_file`"),
+        (
+            "`fingerprint`",
+            "is that the right server? `openssl x509 -noout -fingerprint -sha256 -in CA.pem` prints what belongs there",
+        ),
+        ("CertificateRequired", "the server wants to see a certificate of ours: `client_certificate` and `client_key`"),
+        ("Expired", "the server's certificate has expired: renew it there; or is the clock of this machine wrong?"),
+        ("NotValidYet", "the server's certificate is of the future: is the clock of this machine wrong?"),
+        ("not valid for name", "the server's certificate is for another name: write that one into `hosts`"),
         ("certificate", "look at the server's certificate and at the host name in `hosts`"),
         ("corrupt message", "the server does not speak TLS there: is it `http://`?"),
         ("InvalidContentType", "the server does not speak TLS there: is it `http://`?"),
         ("lookup", "the host name is unknown: look at `hosts` and the name server"),
+        ("invalid HTTP", "what answers there does not speak HTTP: if it expects TLS, write `https://`"),
         ("closed before message completed", "if the server expects TLS, write `https://`"),
         ("proxy authorization required", "the proxy asks for a user and a password: write them into its URL"),
         ("unsuccessful", "the proxy does not open a connection to that address; its log says why"),

@@ -1,6 +1,6 @@
 //! Elasticsearch: how is it spoken to, and what is installed there?
 //!
-//! `client` sends bytes and gives bytes as `options` say (`connection` to one host, perhaps through a `proxy`, with keys
+//! `client` sends bytes and gives bytes as `options` say (`connection` to one host, perhaps through a `proxy` or `pinning` its certificate, with keys
 //! that `renewal` reads again, in the `encoding` of HTTP), `bulk` says what an answer means for each record, `target` names
 //! where records go, `readiness` whether they would be taken, `search` finds them again, `refusals` knows without a server what would be turned down, `assets` and `setup` install
 //! templates, `pages` reads what a query finds, in a `view` of one moment, `whole` refuses answers that are
@@ -10,12 +10,14 @@
 pub mod assets;
 pub mod bulk;
 pub mod client;
+pub mod cloud_id;
 mod connection;
 mod describe;
 mod encoding;
 pub mod exchange;
 pub mod options;
 pub mod pages;
+pub mod pinning;
 mod proxy;
 pub mod readiness;
 pub mod refusals;

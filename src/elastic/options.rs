@@ -13,7 +13,11 @@ use reqwest::header::HeaderValue;
 use thiserror::Error;
 use url::Url;
 
+use super::pinning::Fingerprint;
 use crate::text::secret::Secret;
+
+/// How long a server may take to be connected to, unless told otherwise: an address where nobody answers is left then.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who we are to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,12 +47,16 @@ pub struct ClientOptions {
     pub auth: Auth,
     /// PEM file of authorities to trust besides those built in; the operating system's store is not read.
     pub ca_file: Option<PathBuf>,
+    /// What alone is trusted, in place of authorities.
+    pub fingerprint: Option<Fingerprint>,
     /// PEM files of our certificate and its key.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// A proxy for all hosts; without one, the environment names it, as [`super::proxy`] says.
     pub proxy: Option<Proxy>,
     /// Whether bodies are compressed (gzip, level 1).
     pub gzip: bool,
+    /// Until a connection is there, TLS included.
+    pub connect_timeout: Duration,
     /// From the first byte of the connection to the last one of the answer.
     pub request_timeout: Duration,
 }
@@ -60,9 +68,11 @@ impl ClientOptions {
             hosts,
             auth: Auth::None,
             ca_file: None,
+            fingerprint: None,
             client_certificate: None,
             proxy: None,
             gzip: false,
+            connect_timeout: CONNECT_TIMEOUT,
             request_timeout: Duration::from_secs(60),
         }
     }
@@ -99,9 +109,11 @@ impl fmt::Debug for ClientOptions {
             .field("hosts", &hosts)
             .field("auth", &self.auth)
             .field("ca_file", &self.ca_file)
+            .field("fingerprint", &self.fingerprint)
             .field("client_certificate", &self.client_certificate)
             .field("proxy", &self.proxy)
             .field("gzip", &self.gzip)
+            .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
             .finish()
     }

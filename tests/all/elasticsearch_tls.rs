@@ -1,6 +1,7 @@
 //! TLS of the Elasticsearch client against `openssl s_server`: a private authority, a client certificate, and what is said
 //! when either is missing. The server answers every GET with a page.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use url::Url;
 
 use crate::support::provided;
 
-/// A folder with `ca.pem`, and certificate and key of `server` and `client`, both signed by it.
-fn certificates(openssl: &str) -> TempDir {
+/// A folder with `ca.pem`, and certificate and key of `server`, `client` and, whose time is over, `expired`, all signed by it.
+pub(crate) fn certificates(openssl: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     let make = |arguments: &str| {
         let output = Command::new(openssl).current_dir(&folder).args(arguments.split(' ')).output().unwrap();
@@ -26,6 +27,11 @@ fn certificates(openssl: &str) -> TempDir {
         let leaf = "-CA ca.pem -CAkey ca.key -addext basicConstraints=critical,CA:FALSE";
         make(&format!("{key} -subj /CN={name} {leaf}{extensions} -keyout {name}.key -out {name}.pem"));
     }
+    fs::write(folder.path().join("san"), "subjectAltName=IP:127.0.0.1").unwrap();
+    make(
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=expired -keyout expired.key -out expired.csr",
+    );
+    make("x509 -req -in expired.csr -CA ca.pem -CAkey ca.key -days -1 -extfile san -out expired.pem");
     folder
 }
 

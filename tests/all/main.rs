@@ -9,6 +9,7 @@ mod all_clear;
 mod check_connect;
 mod clock;
 mod conditions;
+mod connection;
 mod dead_letter;
 mod demo;
 mod disk;
