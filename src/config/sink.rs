@@ -11,8 +11,8 @@ use super::report::Span;
 use super::section::Section;
 use super::yaml::Value;
 use crate::elastic::cloud_id;
+use crate::elastic::fingerprint::Fingerprint;
 use crate::elastic::options::{Auth, ClientOptions, Proxy};
-use crate::elastic::pinning::Fingerprint;
 use crate::elastic::target::{Target, TargetError};
 use crate::sink::store::{BYTES_MAX_MIN, Retention};
 

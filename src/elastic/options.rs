@@ -13,7 +13,7 @@ use reqwest::header::HeaderValue;
 use thiserror::Error;
 use url::Url;
 
-use super::pinning::Fingerprint;
+use super::fingerprint::Fingerprint;
 use crate::text::secret::Secret;
 
 /// How long a server may take to be connected to, unless told otherwise: an address where nobody answers is left then.
