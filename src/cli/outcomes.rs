@@ -26,6 +26,7 @@ use crate::observe::ground_truth::options::GroundTruthOptions;
 use crate::observe::ground_truth::own_document;
 use crate::outcome::Subject;
 use crate::outcome::evaluation::{Evaluation, VersionEvaluation, evaluate};
+use crate::outcome::evaluation_document::{Hours, evaluation_documents, hour};
 use crate::outcome::ledger::{Ledger, LedgerError, Sought};
 use crate::outcome::prediction::Predictions;
 use crate::pipeline::build::{open_sink, store_path};
@@ -191,8 +192,11 @@ impl Work<'_> {
         }
         let ended = supervisor.ended().await;
         self.take(&store, true).await?;
-        let left = self.send(&mut mail).await?;
-        self.show(&self.evaluation()?, arguments.format);
+        let mut left = self.send(&mut mail).await?;
+        let now_us = Utc::now().timestamp_micros();
+        let evaluation = self.evaluation(now_us)?;
+        left |= !self.send_evaluation(&mut mail, &evaluation, hour(now_us), now_us).await;
+        self.show(&evaluation, arguments.format);
         run::judge(&ended, true).and(if left { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) })
     }
 
@@ -206,7 +210,7 @@ impl Work<'_> {
         mut signals: StopSignals,
         format: TableFormat,
     ) -> Result<(), Failure> {
-        let (mut next_again, mut next_evaluation) = (Instant::now(), Instant::now());
+        let (mut next_again, mut next_evaluation, mut hours) = (Instant::now(), Instant::now(), Hours::default());
         loop {
             let again = Instant::now() >= next_again;
             // What went wrong was said; nothing is lost by it.
@@ -219,13 +223,21 @@ impl Work<'_> {
             }
             let started = Instant::now();
             if started >= next_evaluation {
-                shown.set_outcomes(self.evaluation()?);
+                let now_us = Utc::now().timestamp_micros();
+                let evaluation = self.evaluation(now_us)?;
+                if let Some(hour) = hours.ended(now_us) {
+                    self.send_evaluation(mail, &evaluation, hour, now_us).await;
+                }
+                shown.set_outcomes(evaluation);
                 next_evaluation = Instant::now() + started.elapsed() * EVALUATION_SHARE;
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = signals.next() => {
-                    self.show(&self.evaluation()?, format);
+                    let now_us = Utc::now().timestamp_micros();
+                    let evaluation = self.evaluation(now_us)?;
+                    self.send_evaluation(mail, &evaluation, hour(now_us), now_us).await;
+                    self.show(&evaluation, format);
                     supervisor.stop();
                     return run::judge(&supervisor.ended().await, false);
                 }
@@ -293,8 +305,18 @@ impl Work<'_> {
         }
     }
 
-    fn evaluation(&self) -> Result<Evaluation, Failure> {
-        let now_us = Utc::now().timestamp_micros();
+    /// Brings the documents of an hour's evaluation to the sinks, and says whether these took them.
+    async fn send_evaluation(&self, mail: &mut Mail, evaluation: &Evaluation, hour: i64, now_us: i64) -> bool {
+        let measured = self.options.measured();
+        let documents = evaluation_documents(self.ledger.subject(), evaluation, &measured, hour, now_us);
+        let is_taken = mail.deliver(documents.into_iter()).await;
+        if !is_taken {
+            say("the sinks do not take the documents of the evaluation now; it is measured again the next time");
+        }
+        is_taken
+    }
+
+    fn evaluation(&self, now_us: i64) -> Result<Evaluation, Failure> {
         evaluate(&self.ledger, &self.options.measured(), now_us).map_err(|error| unusable(&error))
     }
 

@@ -55,6 +55,18 @@ const CSV_COLUMNS: [&str; 12] = [
 const OUTCOME_COLUMNS: [&str; 9] =
     ["@timestamp", "kind", "request_id", "model_version", "prediction", "confidence", "label", "correct", "decision"];
 
+/// What a table or CSV of evaluations shows unless told otherwise.
+const EVALUATION_COLUMNS: [&str; 8] = [
+    "@timestamp",
+    "model_version",
+    "stage",
+    "predictions",
+    "outcomes",
+    "accuracy",
+    "estimated_accuracy",
+    "label_coverage",
+];
+
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
 Examples:
@@ -103,7 +115,7 @@ pub(super) struct Arguments {
     /// Only predictions made on this input, a JSON value: it is hashed as the pipeline's `hash` does
     #[arg(long, value_name = "JSON")]
     input: Option<String>,
-    /// Ask outcomes, the documents of labels and reviews, and not records
+    /// Ask outcomes, the documents of labels and reviews, or hourly evaluations of these, and not records
     #[arg(long, value_enum, value_name = "STREAM")]
     stream: Option<StreamName>,
     /// Only predictions of which no label is known
@@ -129,6 +141,7 @@ pub(super) struct Arguments {
 enum StreamName {
     Records,
     Outcomes,
+    Evaluations,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -203,20 +216,23 @@ impl Inquiry {
         }
         match arguments.stream {
             Some(StreamName::Records) => stream = Stream::Records,
-            Some(StreamName::Outcomes) => stream = Stream::Outcomes,
+            Some(StreamName::Outcomes | StreamName::Evaluations) => stream = Stream::Outcomes,
             None => {}
         }
         if let Some(input) = &arguments.input {
             condition = condition.and(respondent.made_on(input)?);
         }
         let by = arguments.by.clone().or(by);
-        let text = condition.to_string();
         let fields = typed_fields(&condition, by.as_ref(), &arguments.columns);
         if !arguments.columns.is_empty() {
             columns.clone_from(&arguments.columns);
         } else if columns.is_empty() {
-            columns = usual_columns(arguments.format, stream, &condition);
+            columns = usual_columns(arguments.format, arguments.stream, stream, &condition);
         }
+        if stream == Stream::Outcomes {
+            condition = condition.and(of_kind(arguments.stream)?);
+        }
+        let text = condition.to_string();
         let shadow = match (condition.fields().contains(&"stage"), arguments.include_shadow) {
             (true, _) => "as asked",
             (false, true) => "included",
@@ -231,6 +247,12 @@ impl Inquiry {
         let question = Question { stream, condition, from_ms, until_ms, order };
         Ok(Inquiry { question, unlabelled, text, columns, by, shadow, now, doubts, fields })
     }
+}
+
+/// Evaluations where these are asked for, else outcomes: they are in one data stream.
+fn of_kind(stream: Option<StreamName>) -> Result<Expression, Failure> {
+    let evaluations = Expression::parse("kind : evaluation").map_err(|error| Failure::new(&error, None))?;
+    Ok(if stream == Some(StreamName::Evaluations) { evaluations } else { evaluations.negated() })
 }
 
 /// Records that are not of `stage : shadow`.
@@ -251,8 +273,9 @@ fn typed_fields(condition: &Expression, by: Option<&String>, columns: &[String])
 }
 
 /// The usual columns, and the fields that the query names.
-fn usual_columns(format: FormatName, stream: Stream, condition: &Expression) -> Vec<String> {
+fn usual_columns(format: FormatName, named: Option<StreamName>, stream: Stream, condition: &Expression) -> Vec<String> {
     let usual: &[&str] = match (stream, format) {
+        _ if named == Some(StreamName::Evaluations) => &EVALUATION_COLUMNS,
         (Stream::Outcomes, _) => &OUTCOME_COLUMNS,
         (_, FormatName::Csv) => &CSV_COLUMNS,
         (_, FormatName::Table | FormatName::Json) => &TABLE_COLUMNS,

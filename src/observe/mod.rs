@@ -228,6 +228,22 @@ impl Observers {
         Ok(())
     }
 
+    /// Measures at the stop, when everything is written down, and leaves the documents of it for [`Observers::take_documents`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn evaluate_last(&mut self, now_us: i64) -> Result<(), LedgerError> {
+        if let (Some(truth), Some(shown)) = (&mut self.ground_truth, &self.shown.outcomes) {
+            shown.set(truth.evaluate_last(now_us)?);
+        }
+        Ok(())
+    }
+
+    /// Whether there is something to measure at the stop, for which it may wait; `has_time`: however long it takes.
+    pub fn can_evaluate_last(&self, has_time: bool) -> bool {
+        self.ground_truth.as_ref().is_some_and(|truth| has_time || truth.is_quick())
+    }
+
     /// True when the counts have moved since they were published.
     pub fn is_dirty(&self) -> bool {
         self.moved || self.ground_truth.as_ref().is_some_and(GroundTruth::is_dirty)

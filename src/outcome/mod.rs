@@ -5,6 +5,7 @@
 
 mod document;
 pub mod evaluation;
+pub mod evaluation_document;
 pub mod figures;
 pub mod label;
 pub mod ledger;

@@ -42,6 +42,7 @@ use crate::proof::accounts::Backlog;
 use crate::source::files::discover::WithoutFiles;
 use crate::source::files::{Chunk, Files, Matched};
 use crate::telemetry::Counters;
+use crate::text::chain::chain;
 use books::Books;
 use chunk_rest::ChunkRest;
 use labels::Labels;
@@ -364,6 +365,13 @@ impl Pipeline {
         self.source.salvage(true);
         if self.limits.once && ended.drained {
             self.stages.observers.finish(Utc::now().timestamp_micros());
+        }
+        if self.stages.observers.can_evaluate_last(self.limits.once) && !self.stop.is_hopeless() {
+            // What is measured has to be written down.
+            self.save();
+            if let Err(error) = self.stages.observers.evaluate_last(Utc::now().timestamp_micros()) {
+                tracing::warn!(pipeline = self.name, "the stop has no evaluation of the outcomes: {}", chain(&error));
+            }
         }
         self.give_last_account(deadline);
         self.outlet.close();

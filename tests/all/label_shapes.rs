@@ -58,7 +58,7 @@ fn summary(document: &str) -> String {
 /// The outcomes in the store, sorted.
 fn outcomes(place: &Place) -> Vec<String> {
     let connection = place.store().open();
-    let mut statement = connection.prepare("SELECT document FROM outcomes").unwrap();
+    let mut statement = connection.prepare("SELECT document FROM outcomes WHERE prediction_id IS NOT NULL").unwrap();
     let documents = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let mut outcomes: Vec<String> = documents.map(|document| summary(&document.unwrap())).collect();
     outcomes.sort();

@@ -59,7 +59,8 @@ fn label(number: u64) -> String {
 /// The documents of outcomes in the store of `p`, by the request that they are of.
 fn outcomes(place: &Place) -> BTreeMap<String, Vec<Value>> {
     let connection = place.store().open();
-    let mut statement = connection.prepare("SELECT document FROM outcomes ORDER BY rowid").unwrap();
+    let mut statement =
+        connection.prepare("SELECT document FROM outcomes WHERE prediction_id IS NOT NULL ORDER BY rowid").unwrap();
     let documents = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let mut by_request: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for document in documents {
@@ -67,6 +68,39 @@ fn outcomes(place: &Place) -> BTreeMap<String, Vec<Value>> {
         by_request.entry(document["request_id"].as_str().unwrap().to_owned()).or_default().push(document);
     }
     by_request
+}
+
+/// What was measured of each version, as documents in the store of `p` say it: one an hour and version.
+fn evaluations(place: &Place) -> BTreeMap<(String, i64), Value> {
+    let connection = place.store().open();
+    let sql = "SELECT document, timestamp_us FROM outcomes WHERE document ->> '$.kind' = 'evaluation'";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let (text, time_us) = row.unwrap();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let version = document["model_version"].as_str().unwrap().to_owned();
+        assert_eq!(found.insert((version, time_us / 3_600_000_000), document), None, "twice in an hour: {text}");
+    }
+    found
+}
+
+/// Fails unless the newest evaluation of each version is that of so many requests.
+fn must_tell(place: &Place, requests: u64) {
+    let found = evaluations(place);
+    for version in 0..2 {
+        let name = format!("1.{version}");
+        let newest = found.range((name.clone(), 0)..(name, i64::MAX)).next_back().unwrap().1;
+        let own = (0..requests).filter(|number| number % 2 == version);
+        let right = own.clone().filter(|number| predicted(*number) == truth(*number)).count() as f64;
+        let all = own.count() as u64;
+        assert_eq!((&newest["predictions"], &newest["outcomes"]), (&all.into(), &all.into()), "{newest}");
+        assert!((newest["accuracy"].as_f64().unwrap() - right / all as f64).abs() < 1e-12, "{newest}");
+        assert_eq!((&newest["label_coverage"], &newest["stage"]), (&1.0.into(), &"primary".into()), "{newest}");
+        assert!(newest["label_delay_median_s"].as_f64().is_some_and(|median| median > 0.0), "{newest}");
+        assert_eq!((&newest["prediction_id"], &newest["review_coverage"]), (&Value::Null, &0.0.into()), "{newest}");
+    }
 }
 
 /// Fails unless each of these requests has one outcome, and the right one.
@@ -156,6 +190,33 @@ fn labels_before_and_after_predictions_are_joined_once_each_through_kills() {
     report(&format!("outcomes: {requests} predictions and as many labels, {KILLS} kills: each joined once"));
 }
 
+/// The second run of an hour measures what the first did not, and its documents are found to be there.
+#[test]
+fn an_evaluation_of_each_version_is_kept_at_the_stop_once_an_hour_and_is_no_outcome() {
+    let place = place(&pipeline("store"));
+    place.append((0..40).map(prediction).collect::<String>());
+    append(&place.path("labels/l.ndjson"), (0..40).map(label).collect::<String>());
+    place.run_once_to(0);
+    must_tell(&place, 40);
+    let hours = evaluations(&place).len();
+    place.run_once_to(0);
+    let again = evaluations(&place).len();
+    assert!(again == hours || again == hours + 2, "{again} documents of evaluations after {hours}");
+    must_be_exact(&place, 40);
+    let count = |stream: &str| {
+        let verb = ["query", "*", "--stream", stream, "--pipeline", "p.yaml", "--data-dir", "data", "--count"];
+        let ended = start(place.inferlog(&verb)).wait();
+        ended.stdout.trim().parse::<usize>().unwrap_or_else(|_| panic!("{ended:?}"))
+    };
+    assert_eq!((count("outcomes"), count("evaluations")), (40, again));
+    let verb = ["query", "*", "--stream", "evaluations", "--pipeline", "p.yaml", "--data-dir", "data"];
+    let shown = start(place.inferlog(&verb)).wait();
+    assert!(shown.stdout.contains("estimated_accuracy") && shown.stdout.contains("1.1"), "{shown:?}");
+    let verb = ["query", "--saved", "wrong-and-sure", "--pipeline", "p.yaml", "--data-dir", "data", "--count"];
+    let wrong = (0..40).filter(|n| predicted(*n) != truth(*n) && 50 + n % 50 >= 90).count();
+    assert_eq!(start(place.inferlog(&verb)).wait().stdout.trim(), wrong.to_string());
+}
+
 #[test]
 fn what_is_no_label_is_in_the_dead_letter_and_csv_has_the_names_of_its_first_line() {
     let place = place(&pipeline("store").replace("poll_interval: 20ms }\n      window", "format: csv }\n      window"));
@@ -208,14 +269,15 @@ async fn labels_find_the_predictions_of_three_shippers_one_of_which_was_down() {
     let first = ask();
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(first.stderr.contains("101 labels found no prediction"), "{first:?}");
-    assert_eq!(node.count("logs-ml.outcome-three", "{\"match_all\":{}}").await, 200);
+    let outcomes = "{\"exists\":{\"field\":\"prediction_id\"}}";
+    assert_eq!(node.count("logs-ml.outcome-three", outcomes).await, 200);
     // The third one comes up again; nothing is given twice, and nothing is missing.
     shippers[2].run_once_to(0);
     for _ in 0..2 {
         let again = ask();
         assert_eq!(again.code, Some(0), "{again:?}");
         assert!(again.stderr.contains("1 label found no prediction"), "{again:?}");
-        assert_eq!(node.count("logs-ml.outcome-three", "{\"match_all\":{}}").await, 300);
+        assert_eq!(node.count("logs-ml.outcome-three", outcomes).await, 300);
         let lines: Vec<Value> = again.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2, "{again:?}");
         for line in &lines {
@@ -228,6 +290,9 @@ async fn labels_find_the_predictions_of_three_shippers_one_of_which_was_down() {
     }
     let wrong = "{\"bool\":{\"filter\":[{\"term\":{\"correct\":false}}]}}";
     assert_eq!(node.count("logs-ml.outcome-three", wrong).await, 60);
+    let evaluations =
+        "{\"bool\":{\"filter\":[{\"term\":{\"kind\":\"evaluation\"}},{\"range\":{\"accuracy\":{\"gt\":0.7}}}]}}";
+    assert!(node.count("logs-ml.outcome-three", evaluations).await >= 2, "one of each version, an hour");
 }
 
 #[test]

@@ -5,7 +5,9 @@
 //! forgotten in the ledger when the checkpoint holds them. A crash between any two of these repeats what the ledger finds to be
 //! there.
 //!
-//! What is shown is measured anew from the ledger when something has changed, and takes at most a fiftieth of the time.
+//! What is shown is measured anew from the ledger when something has changed, and takes at most a fiftieth of the time. At the end
+//! of each hour, and at the stop, it becomes a document of each version ([`crate::outcome::evaluation_document`]). An hour that ends
+//! while nothing runs has none, unless there was one at the stop.
 
 mod exposition;
 pub mod options;
@@ -18,6 +20,7 @@ use crate::flow::batch::{Id, Stream};
 use crate::flow::own_document::OwnDocument;
 use crate::kql::Fields;
 use crate::outcome::evaluation::{Evaluation, evaluate};
+use crate::outcome::evaluation_document::{Hours, evaluation_documents, hour};
 use crate::outcome::ledger::{LabelLine, Ledger, LedgerError, PendingDocument, Progress};
 use crate::outcome::prediction::Predictions;
 use crate::record::Record;
@@ -43,6 +46,9 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 /// Measuring takes at most this part of the time: 1/50.
 const EVALUATION_SHARE: u32 = 50;
 
+/// Where measuring takes longer, a stop does not wait for it.
+const LAST_EVALUATION_MAX: Duration = Duration::from_secs(5);
+
 /// Old predictions are let go this often.
 const FORGET_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -62,6 +68,11 @@ pub struct GroundTruth {
     /// Something was written down since what is shown was measured.
     is_changed: bool,
     next_evaluation: Instant,
+    /// How long measuring took.
+    evaluation_took: Duration,
+    hours: Hours,
+    /// The documents of what was measured, until there is room for them: those of one hour.
+    evaluations: Vec<OwnDocument>,
     next_forgetting: Instant,
     unjoinable: Counter,
 }
@@ -79,6 +90,9 @@ impl GroundTruth {
             kept: 0,
             is_changed: true,
             next_evaluation: Instant::now(),
+            evaluation_took: Duration::ZERO,
+            hours: Hours::default(),
+            evaluations: Vec::new(),
             next_forgetting: Instant::now(),
             unjoinable: counters.observe_unjoinable_records_total.clone(),
         }
@@ -152,7 +166,8 @@ impl GroundTruth {
     pub fn documents(&mut self) -> Result<Vec<OwnDocument>, LedgerError> {
         let pending = self.ledger.documents(self.given_out, DOCUMENTS_BYTES)?;
         self.given_out = pending.last().map_or(self.given_out, |last| last.number);
-        Ok(pending.into_iter().filter_map(own_document).collect())
+        let evaluations = std::mem::take(&mut self.evaluations);
+        Ok(pending.into_iter().filter_map(own_document).chain(evaluations).collect())
     }
 
     /// What was given out is kept by somebody else.
@@ -177,10 +192,43 @@ impl GroundTruth {
         if started < is_due {
             return Ok(None);
         }
+        let evaluation = self.measure(now_us)?;
+        self.next_evaluation = Instant::now() + EVALUATION_INTERVAL.max(self.evaluation_took * EVALUATION_SHARE);
+        if let Some(hour) = self.hours.ended(now_us) {
+            self.put_down(&evaluation, hour, now_us);
+        }
+        Ok(Some(evaluation))
+    }
+
+    /// Measures at the stop, when all is written down: the documents of this hour.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn evaluate_last(&mut self, now_us: i64) -> Result<Evaluation, LedgerError> {
+        let evaluation = self.measure(now_us)?;
+        self.put_down(&evaluation, hour(now_us), now_us);
+        Ok(evaluation)
+    }
+
+    /// Whether a stop may wait for measuring.
+    pub fn is_quick(&self) -> bool {
+        self.evaluation_took <= LAST_EVALUATION_MAX
+    }
+
+    fn measure(&mut self, now_us: i64) -> Result<Evaluation, LedgerError> {
+        let started = Instant::now();
         let evaluation = evaluate(&self.ledger, &self.options.measured(), now_us)?;
         self.is_changed = false;
-        self.next_evaluation = Instant::now() + EVALUATION_INTERVAL.max(started.elapsed() * EVALUATION_SHARE);
-        Ok(Some(evaluation))
+        self.evaluation_took = started.elapsed();
+        Ok(evaluation)
+    }
+
+    /// Keeps the documents of an hour until there is room; those of further hours are left out meanwhile.
+    fn put_down(&mut self, evaluation: &Evaluation, hour: i64, now_us: i64) {
+        if self.evaluations.is_empty() {
+            let (subject, measured) = (self.ledger.subject(), self.options.measured());
+            self.evaluations = evaluation_documents(subject, evaluation, &measured, hour, now_us);
+        }
     }
 }
 

@@ -53,6 +53,23 @@ impl DelayHistogram {
         self.buckets.iter().sum()
     }
 
+    /// The median in seconds, as if the delays of a bucket were spread evenly in it; what took longer than all bounds counts as
+    /// the last one. `None` when there is none.
+    pub fn median_seconds(&self) -> Option<f64> {
+        let half = self.count() as f64 / 2.0;
+        let mut below = 0.0;
+        for (place, delays) in self.buckets.iter().enumerate().filter(|(_, delays)| **delays > 0) {
+            let bound = |place: usize| DELAY_BOUNDS_SECONDS[place.min(DELAY_BOUNDS_SECONDS.len() - 1)] as f64;
+            let from = place.checked_sub(1).map_or(0.0, bound);
+            let share = (half - below) / *delays as f64;
+            if share <= 1.0 {
+                return Some(from + share * (bound(place) - from));
+            }
+            below += *delays as f64;
+        }
+        None
+    }
+
     /// Their sum in seconds.
     pub fn sum_seconds(&self) -> f64 {
         self.sum_milliseconds as f64 / 1_000.0
@@ -77,6 +94,22 @@ mod tests {
             let mut histogram = DelayHistogram::default();
             histogram.add(Duration::from_millis(milliseconds));
             assert_eq!(histogram.buckets[bucket], 1, "{milliseconds}: {histogram:?}");
+        }
+    }
+
+    #[test]
+    fn the_median_is_within_its_bucket() {
+        for (seconds, median) in [
+            (&[][..], None),
+            (&[30], Some(30.0)),
+            (&[200, 200, 200, 200], Some(180.0)),
+            (&[30, 200, 200], Some(60.0 + 240.0 * 0.25)),
+            (&[30, 30, 86_000, 86_000], Some(60.0)),
+            (&[9_000_000], Some(7_776_000.0)),
+        ] {
+            let mut histogram = DelayHistogram::default();
+            seconds.iter().for_each(|seconds| histogram.add(Duration::from_secs(*seconds)));
+            assert_eq!(histogram.median_seconds(), median, "{seconds:?}");
         }
     }
 

@@ -48,6 +48,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Whose outcomes they are.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// The model versions that were seen; a [`super::WindowRow`] names one by its place.
     pub fn versions(&self) -> &[ModelVersion] {
         &self.versions
