@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -17,8 +16,6 @@ use super::run::{self, Listen, StopSignals};
 use super::{COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print, print_table, runtime, say, start_log};
 use crate::config::model::{self, Decode, GroundTruth, LabelSource, Pipeline, SinkOptions};
 use crate::elastic::target::Target;
-use crate::flow::own_document::OwnDocument;
-use crate::flow::wake::Wake;
 use crate::judge::enrichment::host_name;
 use crate::kql::Expression;
 use crate::observe::Published;
@@ -29,14 +26,13 @@ use crate::outcome::evaluation::{Evaluation, VersionEvaluation, evaluate};
 use crate::outcome::evaluation_document::{Hours, evaluation_documents, hour};
 use crate::outcome::ledger::{Ledger, LedgerError, Sought};
 use crate::outcome::prediction::Predictions;
-use crate::pipeline::build::{open_sink, store_path};
+use crate::pipeline::build::store_path;
 use crate::pipeline::labels;
-use crate::pipeline::outbox::{Outbox, OutboxAtStart};
+use crate::pipeline::mail::Mail;
 use crate::pipeline::supervisor::Supervisor;
 use crate::query::predictions;
 use crate::record::{Record, Space};
 use crate::sink::store::StoreError;
-use crate::state::checkpoint::JsonText;
 use crate::state::folder::{data_dir, outcomes_file, state_folder};
 use crate::state::lock::lock;
 use crate::text::units::counted;
@@ -186,7 +182,7 @@ impl Work<'_> {
             SinkOptions::Store(store) => store_path(data_dir, &labels.name, store),
             SinkOptions::Elasticsearch(_) | SinkOptions::Stdout => unreachable!("BUG: labels go into a store"),
         };
-        let mut mail = Mail::open(&self.pipeline, data_dir)?;
+        let mut mail = self.mail(data_dir)?;
         if let Some(signals) = signals {
             return self.follow(&store, &mut mail, &shown, supervisor, signals, arguments.format).await;
         }
@@ -198,6 +194,12 @@ impl Work<'_> {
         left |= !self.send_evaluation(&mut mail, &evaluation, hour(now_us), now_us).await;
         self.show(&evaluation, arguments.format);
         run::judge(&ended, true).and(if left { Err(Failure(COULD_NOT_LOOK)) } else { Ok(()) })
+    }
+
+    /// The way of documents into the pipeline's sinks. To be called within a runtime.
+    fn mail(&self, data_dir: &Path) -> Result<Mail, Failure> {
+        let name = self.pipeline.name.trim_end_matches(SUFFIX);
+        Mail::open(self.pipeline.sinks.iter(), data_dir, name).map_err(|error| Failure::new(&error, None))
     }
 
     /// Goes on until it is asked to stop.
@@ -297,7 +299,7 @@ impl Work<'_> {
         loop {
             let pending = self.ledger.documents(0, DOCUMENTS_BYTES).map_err(|error| unusable(&error))?;
             let Some(last) = pending.last().map(|last| last.number) else { return Ok(false) };
-            if !mail.deliver(pending.into_iter().filter_map(own_document)).await {
+            if !mail.deliver(pending.into_iter().filter_map(own_document), TAKEN_WITHIN).await {
                 say("the sinks do not take the documents of outcomes now; they are kept, and go the next time");
                 return Ok(true);
             }
@@ -309,7 +311,7 @@ impl Work<'_> {
     async fn send_evaluation(&self, mail: &mut Mail, evaluation: &Evaluation, hour: i64, now_us: i64) -> bool {
         let measured = self.options.measured();
         let documents = evaluation_documents(self.ledger.subject(), evaluation, &measured, hour, now_us);
-        let is_taken = mail.deliver(documents.into_iter()).await;
+        let is_taken = mail.deliver(documents.into_iter(), TAKEN_WITHIN).await;
         if !is_taken {
             say("the sinks do not take the documents of the evaluation now; it is measured again the next time");
         }
@@ -350,45 +352,6 @@ fn take_prediction(predictions: &mut Predictions, options: &GroundTruthOptions, 
     let (Some(id), true) = (crate::flow::batch::Id::read(id), is_inference) else { return };
     let time_us = record.first("@timestamp").and_then(crate::outcome::label::moment).unwrap_or_default();
     predictions.take(&record, id, time_us, options.flagged.matches(&record));
-}
-
-/// The way of documents into the pipeline's sinks.
-struct Mail {
-    outbox: Outbox,
-}
-
-impl Mail {
-    /// Opens the sinks that keep documents. To be called within a runtime.
-    fn open(pipeline: &Pipeline, data_dir: &Path) -> Result<Mail, Failure> {
-        let name = pipeline.name.trim_end_matches(SUFFIX);
-        let keeps = |sink: &&model::Sink| !matches!(sink.options, SinkOptions::Stdout);
-        let open = |sink| open_sink(sink, data_dir, name).map_err(|error| Failure::new(&error, None));
-        let sinks = pipeline.sinks.iter().filter(keeps).map(open).collect::<Result<Vec<_>, _>>()?;
-        let names: Vec<Arc<str>> = sinks.iter().map(|sink| Arc::clone(&sink.name)).collect();
-        let OutboxAtStart { outbox, lanes, .. } = Outbox::open(&JsonText::default(), &names, &Wake::default());
-        for (lane, sink) in lanes.into_iter().zip(sinks) {
-            tokio::spawn(lane.run(sink.sink, sink.policy));
-        }
-        Ok(Mail { outbox })
-    }
-
-    /// Whether every sink took all of them before its patience ended.
-    async fn deliver(&mut self, documents: impl Iterator<Item = OwnDocument>) -> bool {
-        documents.for_each(|document| self.outbox.put(document));
-        self.outbox.saved();
-        let (mut left, mut give_up) = (usize::MAX, Instant::now());
-        while !self.outbox.is_empty() {
-            if self.outbox.len() < left {
-                (left, give_up) = (self.outbox.len(), Instant::now() + TAKEN_WITHIN);
-            }
-            if Instant::now() >= give_up {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            self.outbox.collect();
-        }
-        true
-    }
 }
 
 fn print_figures(evaluation: &Evaluation, options: &GroundTruthOptions, format: TableFormat) {

@@ -1,22 +1,30 @@
 //! `inferlog reconcile`: is everything that is there read, and everything that was read accounted for?
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    Failure, NOT_SO, StateFolder, TableFormat, load_with_labels, named, print, print_table, runtime, say, start_log,
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load_with_labels, named, print, print_table,
+    runtime, say, start_log,
 };
-use crate::config::model::SinkOptions;
-use crate::proof::reconcile::{Proof, ReconcileError, Report, Row, Scope, reconcile};
+use crate::config::model::{Pipeline, SinkOptions};
+use crate::judge::enrichment::host_name;
+use crate::pipeline::mail::Mail;
+use crate::proof::reconcile::{Judged, Proof, ReconcileError, Report, Row, Scope, reconcile};
 use crate::state::folder::data_dir;
+use crate::text::chain::chain;
 use crate::text::harmless::harmless;
-use crate::text::units::{counted, format_bytes};
+use crate::text::units::{counted, format_bytes, format_duration};
 
 /// Findings that a table lists; `--format json` lists all.
 const FINDINGS_LISTED_MAX: usize = 100;
+
+/// With `--record`: a sink that does not take the verdict for so long is given up.
+const RECORDED_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -29,6 +37,9 @@ pub(super) struct Arguments {
     /// Judge only what was read: what waits behind the committed offsets, or was never met, is no failure
     #[arg(long)]
     up_to_committed: bool,
+    /// Write the verdict into each sink, too, as a document beside the pipeline's accounts
+    #[arg(long)]
+    record: bool,
     #[command(flatten)]
     state: StateFolder,
 }
@@ -39,7 +50,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let pipelines = load_with_labels(&named::pipeline_files(&arguments.paths, &data_dir)?)?;
     let runtime = runtime()?;
     let scope = if arguments.up_to_committed { Scope::Committed } else { Scope::Matching };
-    let mut is_complete = true;
+    let (mut is_complete, mut is_recorded) = (true, true);
     for pipeline in &pipelines {
         let bar = progress_bar();
         let mut progress = |done, whole| {
@@ -60,9 +71,38 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
                 TableFormat::Table => show(&pipeline.name, &report),
                 TableFormat::Json => print(&json(&pipeline.name, &report)),
             }
+            if arguments.record {
+                is_recorded &= runtime.block_on(record(pipeline, &report, &data_dir));
+            }
         }
     }
-    if is_complete { Ok(()) } else { Err(Failure(NOT_SO)) }
+    match (is_recorded, is_complete) {
+        (false, _) => Err(Failure(COULD_NOT_LOOK)),
+        (true, false) => Err(Failure(NOT_SO)),
+        (true, true) => Ok(()),
+    }
+}
+
+/// Writes the verdict on a sink into it, beside whoever else writes there, and says whether it is there.
+async fn record(pipeline: &Pipeline, report: &Report, data_dir: &Path) -> bool {
+    let judged = Judged { pipeline: &pipeline.name, host: &host_name(), config: &pipeline.digest };
+    let document = report.document(&judged, Utc::now());
+    let sinks = pipeline.sinks.iter().filter(|sink| sink.name == report.sink);
+    let place = format!("pipeline `{}`, sink `{}`", pipeline.name, report.sink);
+    let problem = match Mail::open(sinks, data_dir, &pipeline.name) {
+        Ok(mut mail) => match mail.deliver(std::iter::once(document), RECORDED_WITHIN).await {
+            true => {
+                say(&format!("{place}: the verdict `{}` is written there", report.verdict().as_str()));
+                return true;
+            }
+            false => format!("it did not take it within {}", format_duration(RECORDED_WITHIN)),
+        },
+        Err(error) => chain(&error),
+    };
+    let hint = "the verdict above holds all the same; a sink has to take documents beside the pipeline's accounts \
+                (`metrics-ml.pipeline-*`, in a store the table `accounts`), then run it again";
+    complain(&format!("{place}: the verdict could not be written there: {problem}"), Some(hint));
+    false
 }
 
 fn hint(error: &ReconcileError) -> Option<&str> {

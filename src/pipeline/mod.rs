@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod health;
 pub mod labels;
 pub mod lookout;
+pub mod mail;
 #[cfg(test)]
 mod observe_tests;
 pub mod outbox;

@@ -85,10 +85,9 @@ pub async fn states(
     };
     let found = match source {
         Source::Store(reader) => {
-            // Configurations and others are there, too.
             let accounts = reader.accounts()?;
             let accounts = accounts.iter().filter_map(|text| serde_json::from_str::<Account>(text).ok());
-            of_store(accounts.filter(|account| is_account(&account.kind)).collect(), is_in_range)
+            of_store(accounts.collect(), is_in_range)
         }
         Source::Elasticsearch(client, target) => {
             let question = question(&target.searched(), from_ms, until_ms);
@@ -101,7 +100,9 @@ pub async fn states(
 }
 
 /// A store is that of one pipeline.
-fn of_store(accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> bool) -> Vec<PipelineAccount> {
+fn of_store(mut accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> bool) -> Vec<PipelineAccount> {
+    // Configurations, verdicts and others are there, too.
+    accounts.retain(|account| is_account(&account.kind));
     let dead_letters = accounts.iter().filter(|account| is_in_range(account.time)).map(|a| a.dead_lettered).sum();
     let Some(Account { pipeline, host, .. }) = accounts.first() else { return Vec::new() };
     let (pipeline, host) = (pipeline.clone(), host.clone());
@@ -181,6 +182,28 @@ fn is_cut(terms: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A verdict that has seen nothing wait, or a reason of dead letters, says nothing of what waits.
+    #[test]
+    fn only_accounts_tell_what_waits() {
+        let account = |kind: &str, second: u32, waiting_bytes: u64| {
+            let time = format!("2026-11-26T10:00:{second:02}Z");
+            let json = json!({
+                "@timestamp": time, "host.name": "h", "inferlog.pipeline": "p", "account.kind": kind,
+                "account.waiting_bytes": waiting_bytes, "account.dead_lettered": 1,
+            });
+            serde_json::from_value::<Account>(json).unwrap()
+        };
+        let accounts = vec![
+            account("configuration", 0, 0),
+            account("interval", 1, 4_711),
+            account("dead_letter", 1, 0),
+            account("reconcile", 2, 0),
+            account("start", 3, 0),
+        ];
+        let state = of_store(accounts, |_| true).remove(0).state();
+        assert_eq!((state.lag_bytes, state.dead_letters), (4_711, 2));
+    }
 
     #[test]
     fn a_pipeline_that_is_not_told_of_makes_the_answer_none() {

@@ -68,3 +68,4 @@ mod simulation;
 mod storm;
 mod support;
 mod trouble;
+mod verdicts;

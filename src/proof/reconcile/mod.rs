@@ -28,6 +28,7 @@ mod file_account;
 mod holdings;
 mod lines;
 mod report;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
@@ -61,6 +62,7 @@ use file_account::{
 use holdings::{Bounds, ElasticHoldings, Holdings};
 use lines::{FileJudge, LineFate, LineJudgement};
 pub use report::{Finding, Frontier, Proof, Report, Row, Scope};
+pub use verdict::{Judged, Verdict};
 
 /// Ids that are looked up at a time.
 const LOOKED_UP: usize = 5_000;
