@@ -5,9 +5,11 @@
 //! fails once, on objects that were changed for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use inferlog::kibana::data_view::{DataView, MODEL_FIELD};
-use inferlog::kibana::{self, fields, rule};
+use inferlog::kibana::fields::{self, Fields};
+use inferlog::kibana::{self, rule};
 use inferlog::kql::{Expression, FieldKind};
 use serde_json::{Value, json};
 
@@ -118,8 +120,10 @@ fn view(id: &str) -> Option<DataView> {
 
 /// The kind of a field, where one of the data views has it.
 fn kind(views: &[DataView], field: &str) -> Option<FieldKind> {
+    static FIELDS: OnceLock<BTreeMap<DataView, Fields>> = OnceLock::new();
+    let fields = FIELDS.get_or_init(|| DataView::ALL.into_iter().map(|view| (view, fields::of(view))).collect());
     let computed = (views.contains(&DataView::Drift) && field == MODEL_FIELD).then_some(FieldKind::Keyword);
-    views.iter().find_map(|view| fields::of(*view).get(field).copied()).or(computed)
+    views.iter().find_map(|view| fields[view].get(field).copied()).or(computed)
 }
 
 /// Everything that is wrong with the lines of a file.
@@ -407,7 +411,7 @@ fn everything_that_is_imported_is_right() {
     let findings = lint(&lines);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
     let of_type = |kind: &str| lines.matches(&format!("\"type\":\"{kind}\",\"typeMigrationVersion\"")).count();
-    for kind in ["index-pattern", "query", "search", "tag"] {
+    for (kind, _, _) in TYPES {
         assert!(of_type(kind) > 0, "no {kind}: does the test still see them?");
     }
     let is_uuid = |id: &str| {
