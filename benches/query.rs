@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use inferlog::elastic::client::{Body, Client, Method};
+use inferlog::elastic::installation::Installation;
 use inferlog::elastic::options::ClientOptions;
 use inferlog::elastic::search::Search;
 use inferlog::elastic::setup;
@@ -124,9 +125,9 @@ async fn ask_elasticsearch(url: &str, records: u64, counts: &[u64]) {
     let client_options = ClientOptions::new(vec![url::Url::parse(url).expect("a URL")]);
     let client = Client::new(&client_options).expect("a client");
     let target = Target::data_stream(STREAM).expect("a name");
-    setup::apply(&client, &target).await.expect("the templates");
-    let sink =
-        Elasticsearch::new(&ElasticsearchOptions { client: client_options, target: target.clone() }).expect("a sink");
+    let installation = Installation::new(&target);
+    setup::apply(&client, &installation, setup::Conflicts::Overwrite).await.expect("the templates");
+    let sink = Elasticsearch::new(&ElasticsearchOptions::new(client_options, target.clone())).expect("a sink");
     let started = Instant::now();
     deliver_all(&sink, records).await;
     println!("{records} records in Elasticsearch after {:.1} s", started.elapsed().as_secs_f64());

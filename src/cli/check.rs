@@ -62,6 +62,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             );
             say("  it may hold a part of what the pipeline hides, which nothing can find in it");
         }
+        if is_kept_without_an_upper_bound(pipeline) {
+            say(
+                "  nothing is deleted from Elasticsearch; records about people are kept no longer than they are needed: \
+                 `retention: { at_most: 400d }`",
+            );
+        }
         if pipeline.sinks.len() > 1 {
             say("  every sink must take a batch before it is committed: the slowest one sets the pace");
         }
@@ -74,6 +80,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if arguments.connect { connect(&pipelines) } else { Ok(()) }
+}
+
+fn is_kept_without_an_upper_bound(pipeline: &Pipeline) -> bool {
+    pipeline.sinks.iter().any(|sink| match &sink.options {
+        SinkOptions::Elasticsearch(options) => options.retention.at_most.is_none(),
+        SinkOptions::Store(_) | SinkOptions::Stdout => false,
+    })
 }
 
 /// Warns of paths that find no file: they may be meant for later, or misspelled. Returns how many there are.

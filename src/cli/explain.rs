@@ -1,6 +1,6 @@
 //! `inferlog explain`: what does a pipeline do with a record, stage by stage? Reads lines from standard input.
 //!
-//! What a `redact` of the pipeline hides is never shown, neither before nor after, whatever its condition; the document
+//! What a `redact` or `remove` of the pipeline hides is never shown, neither before nor after, whatever its condition; the document
 //! at the end is the one that would be shipped.
 
 use std::io::{BufRead as _, Read as _};

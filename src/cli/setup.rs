@@ -1,11 +1,16 @@
 //! `inferlog setup`: what Elasticsearch needs, shown and installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
 use crate::config::model::{ElasticsearchOptions, Pipeline, SinkOptions};
+use crate::elastic::assets;
+use crate::elastic::capabilities::Capabilities;
 use crate::elastic::client::Client;
-use crate::elastic::setup::{self, SetupAction, SetupError, SetupStep};
+use crate::elastic::installation::{Beside, Installation};
+use crate::elastic::setup::export::{self, ExportFile};
+use crate::elastic::setup::privileges::{PipelineStreams, roles};
+use crate::elastic::setup::{self, Conflicts, SetupAction, SetupError, SetupOutcome, SetupResult, SetupStep};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -15,10 +20,29 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Show what would be done; exits 0 when nothing is to do, 1 when there is
+    /// Show what would be done, object by object; exits 0 when nothing is to do, 1 when there is
     Plan(Scope),
-    /// Install or update what is missing or different
-    Apply(Scope),
+    /// Create what is missing, update what is older; what somebody else has changed is kept, and exits 1
+    Apply {
+        #[command(flatten)]
+        scope: Scope,
+        /// Replace what somebody else has made or changed, too
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Exit 0 if all of it is in force as it should be, 1 if not
+    Check(Scope),
+    /// Write all of it as files, for a cluster that is managed by others; asks no server
+    Export {
+        /// The pipeline file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The folder to write into; files there that somebody else has made or changed are not written over
+        #[arg(long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Print the roles and API keys for set-up, shipper, operator, analyst and officer, ready to be pasted
+    Privileges(Scope),
 }
 
 #[derive(Debug, clap::Args)]
@@ -33,38 +57,167 @@ struct Scope {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
-    let (of, apply) = match &arguments.what {
-        Command::Plan(of) => (of, false),
-        Command::Apply(of) => (of, true),
-    };
-    let pipelines = load(std::slice::from_ref(&of.file))?;
-    let runtime = runtime()?;
-    let mut to_do = false;
-    for options in elasticsearch_sinks(&pipelines)? {
-        let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
-        let steps = runtime.block_on(async {
-            if apply {
-                setup::apply(&client, &options.target).await
-            } else {
-                setup::plan(&client, &options.target).await
-            }
-        });
-        let steps = steps.map_err(|error: SetupError| Failure::new(&error, error.hint().as_deref()))?;
-        to_do |= steps.iter().any(|step| step.action != SetupAction::Unchanged);
-        steps.iter().for_each(|step| show(step, of.format));
+    match &arguments.what {
+        Command::Plan(scope) => plan(scope),
+        Command::Check(scope) => check(scope),
+        Command::Export { file, output } => export(file, output),
+        Command::Privileges(scope) => privileges(scope),
+        Command::Apply { scope, overwrite } => {
+            apply(scope, if *overwrite { Conflicts::Overwrite } else { Conflicts::Keep })
+        }
     }
-    if apply {
-        say(if to_do { "done" } else { "nothing to do: all of it is there" });
-    }
-    if to_do && !apply { Err(Failure(NOT_SO)) } else { Ok(()) }
 }
 
-fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&ElasticsearchOptions>, Failure> {
-    let sinks: Vec<&ElasticsearchOptions> = pipelines
+fn plan(scope: &Scope) -> Result<(), Failure> {
+    let steps = looked_at(scope)?;
+    let count = |action| steps.iter().filter(|step| step.action == action).count();
+    let [create, update, conflict] = [SetupAction::Create, SetupAction::Update, SetupAction::Conflict].map(count);
+    if create + update + conflict == 0 {
+        say("nothing to do");
+        return Ok(());
+    }
+    say(&format!("{create} to create, {update} to update, {}", counted_conflicts(conflict)));
+    Err(Failure(NOT_SO))
+}
+
+fn check(scope: &Scope) -> Result<(), Failure> {
+    let steps = looked_at(scope)?;
+    let differing = steps.iter().filter(|step| step.action != SetupAction::Unchanged).count();
+    if differing == 0 {
+        say("all of it is in force");
+        return Ok(());
+    }
+    say(&format!("{differing} of {} differ; `inferlog setup apply FILE` creates and updates", steps.len()));
+    Err(Failure(NOT_SO))
+}
+
+/// The steps of all sinks, printed.
+fn looked_at(scope: &Scope) -> Result<Vec<SetupStep>, Failure> {
+    let pipelines = load(std::slice::from_ref(&scope.file))?;
+    let runtime = runtime()?;
+    let mut all = Vec::new();
+    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+        let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
+        let plan = runtime.block_on(setup::plan(&client, &installation(pipeline, options))).map_err(could_not_look)?;
+        plan.remarks.iter().for_each(|remark| say(remark));
+        plan.steps.iter().for_each(|step| show(scope.format, || step.to_text(), || step.to_json().to_string()));
+        all.extend(plan.steps);
+    }
+    Ok(all)
+}
+
+fn apply(scope: &Scope, conflicts: Conflicts) -> Result<(), Failure> {
+    let pipelines = load(std::slice::from_ref(&scope.file))?;
+    let runtime = runtime()?;
+    let mut results = Vec::new();
+    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+        let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
+        let installation = installation(pipeline, options);
+        let applied = runtime.block_on(setup::apply(&client, &installation, conflicts)).map_err(could_not_look)?;
+        applied.remarks.iter().for_each(|remark| say(remark));
+        applied.results.iter().for_each(|it| show(scope.format, || it.to_text(), || it.to_json().to_string()));
+        results.extend(applied.results);
+    }
+    sum_up(&results)
+}
+
+/// Says what became of all steps, and what to do where it is not as hoped.
+fn sum_up(results: &[SetupResult]) -> Result<(), Failure> {
+    let count = |name: &str| results.iter().filter(|result| result.outcome.name() == name).count();
+    let [done, kept, refused, blocked, unreached] = ["done", "kept", "refused", "blocked", "unreached"].map(count);
+    if done + kept + refused + blocked + unreached == 0 {
+        say("nothing to do: all of it is there");
+        return Ok(());
+    }
+    say(&format!("done: {done}; {} unchanged", count("unchanged")));
+    if kept > 0 {
+        say(&format!(
+            "kept: {}, which somebody else has made or changed: `--overwrite` replaces objects; a data stream is \
+             changed by the request that is named",
+            counted_conflicts(kept)
+        ));
+    }
+    if refused + blocked > 0 {
+        complain(
+            &format!("{refused} refused, {blocked} not tried for that"),
+            Some("mend what is named; then run it again"),
+        );
+    }
+    if unreached > 0 {
+        let lost = results.iter().find(|result| matches!(result.outcome, SetupOutcome::Unreached(_)));
+        let problem = lost.and_then(|result| result.outcome.problem()).unwrap_or_default();
+        complain(&format!("{unreached} not done: {problem}"), Some("run it again: it goes on with what is missing"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    if kept + refused + blocked > 0 { Err(Failure(NOT_SO)) } else { Ok(()) }
+}
+
+/// Writes every file, or none where one of them is somebody else's.
+fn export(file: &Path, output: &Path) -> Result<(), Failure> {
+    let pipelines = load(&[file.to_owned()])?;
+    let mut files: Vec<ExportFile> = Vec::new();
+    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+        files.extend(export::files(&assets::of(&installation(pipeline, options), &Capabilities::all())));
+    }
+    let is_foreign = |file: &&ExportFile| {
+        fs_err::read_to_string(output.join(&file.path)).map_or_else(
+            |error| error.kind() != std::io::ErrorKind::NotFound,
+            |content| !export::is_as_exported(&file.path, &content),
+        )
+    };
+    let foreign: Vec<&str> = files.iter().filter(is_foreign).map(|file| file.path.as_str()).collect();
+    if !foreign.is_empty() {
+        let problem = format!("somebody has made or changed these in `{}`: {}", output.display(), foreign.join(", "));
+        complain(&problem, Some("nothing was written: name another folder, or take them away"));
+        return Err(Failure(NOT_SO));
+    }
+    for ExportFile { path, content } in &files {
+        let path = output.join(path);
+        let folder = path.parent().unwrap_or(output);
+        let written = fs_err::create_dir_all(folder).and_then(|()| fs_err::write(&path, content));
+        written.map_err(|error| Failure::new(&error, None))?;
+        print(&path.display().to_string());
+    }
+    say(&format!("{} files; `{}` installs them", files.len(), output.join("install.sh").display()));
+    Ok(())
+}
+
+fn privileges(scope: &Scope) -> Result<(), Failure> {
+    let pipelines = load(std::slice::from_ref(&scope.file))?;
+    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+        for role in roles(&PipelineStreams::new(&installation(pipeline, options))) {
+            let name = &pipeline.name;
+            show(scope.format, || role.to_text(name), || role.to_json(name).to_string());
+        }
+    }
+    Ok(())
+}
+
+fn counted_conflicts(count: usize) -> String {
+    if count == 1 { "1 conflict".to_owned() } else { format!("{count} conflicts") }
+}
+
+fn installation<'p>(pipeline: &Pipeline, options: &'p ElasticsearchOptions) -> Installation<'p> {
+    Installation {
+        target: &options.target,
+        retention: options.retention,
+        failure_store: options.failure_store,
+        outcomes: Beside::of(pipeline.ground_truth()),
+        drift: Beside::of(pipeline.drift()),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn could_not_look(error: SetupError) -> Failure {
+    Failure::new(&error, error.hint().as_deref())
+}
+
+fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<(&Pipeline, &ElasticsearchOptions)>, Failure> {
+    let sinks: Vec<(&Pipeline, &ElasticsearchOptions)> = pipelines
         .iter()
-        .flat_map(|pipeline| &pipeline.sinks)
-        .filter_map(|sink| match &sink.options {
-            SinkOptions::Elasticsearch(options) => Some(options.as_ref()),
+        .flat_map(|pipeline| pipeline.sinks.iter().map(move |sink| (pipeline, sink)))
+        .filter_map(|(pipeline, sink)| match &sink.options {
+            SinkOptions::Elasticsearch(options) => Some((pipeline, options.as_ref())),
             SinkOptions::Store(_) | SinkOptions::Stdout => None,
         })
         .collect();
@@ -75,9 +228,9 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<&ElasticsearchOptio
     Ok(sinks)
 }
 
-fn show(step: &SetupStep, format: TextFormat) {
-    print(&match format {
-        TextFormat::Text => step.to_text(),
-        TextFormat::Json => step.to_json().to_string(),
-    });
+fn show(format: TextFormat, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
+    match format {
+        TextFormat::Text => print(&text()),
+        TextFormat::Json => print(&json()),
+    }
 }

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use super::field::{Choice, Field};
 use super::section::{Section, nearest};
 use super::yaml::{Kind, Scalar};
-use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Rename, Step, Timestamp};
+use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Remove, Rename, Step, Timestamp};
 use crate::kql::Expression;
 use crate::record::{Path, json};
 
@@ -18,6 +18,7 @@ const PROCESSORS: &[(&str, Reader)] = &[
     ("hash", hash),
     ("flag", flag),
     ("redact", redact),
+    ("remove", remove),
     ("add", add),
     ("rename", rename),
     ("drop", drop_step),
@@ -118,6 +119,11 @@ fn redact(section: &mut Section<'_>) -> Option<Step> {
     let mut text = String::new();
     json::write_string(with.as_deref().unwrap_or("[redacted]"), &mut text);
     made(section, fields.map(|fields| Action::Redact(Redact { fields, with: text })))
+}
+
+fn remove(section: &mut Section<'_>) -> Option<Step> {
+    let fields = section.required("fields", paths);
+    made(section, fields.map(|fields| Action::Remove(Remove { fields })))
 }
 
 fn add(section: &mut Section<'_>) -> Option<Step> {

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::elastic::target::Target;
 use crate::observe::options::Kind;
 use crate::text::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
-use super::model::{Pipeline, SinkOptions};
+use super::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use super::report::{Problem, Report, SourceText, Span};
 use super::section::{Context, Section};
 use super::system::words;
@@ -50,6 +51,7 @@ pub fn load_with(paths: &[PathBuf], environment: &Environment<'_>) -> Result<Vec
     check_labels(&pipelines, &mut problems);
     check_stores(&pipelines, &mut problems);
     check_value_buckets(&pipelines, &mut problems);
+    check_retentions(&pipelines, &mut problems);
     match problems.is_empty() {
         true => Ok(pipelines),
         false => Err(Report { problems }),
@@ -221,6 +223,41 @@ fn check_value_buckets(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
             problems.push(Problem::of_path(&pipeline.path, message, Some(hint)));
         }
     }
+}
+
+/// What is kept in one stream of a cluster is kept alike, or each set-up would undo the other's.
+fn check_retentions(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
+    let mut seen: Vec<(Vec<&str>, String, String, &Pipeline)> = Vec::new();
+    for pipeline in pipelines {
+        for sink in &pipeline.sinks {
+            let SinkOptions::Elasticsearch(options) = &sink.options else { continue };
+            let mut hosts: Vec<&str> = options.client.hosts.iter().map(|host| host.as_str()).collect();
+            hosts.sort_unstable();
+            for (stream, kept) in streams_kept(pipeline, options) {
+                let other = seen.iter().find(|(its_hosts, its_stream, its_kept, _)| {
+                    *its_hosts == hosts && *its_stream == stream && *its_kept != kept
+                });
+                if let Some((.., other)) = other {
+                    let other = other.path.display();
+                    let message = format!("documents of `{stream}` are kept otherwise than by `{other}`");
+                    let hint = "write the same `retention` and `failure_store` in both, or ship into another stream";
+                    problems.push(Problem::of_path(&pipeline.path, message, Some(hint.to_owned())));
+                }
+                seen.push((hosts.clone(), stream, kept, pipeline));
+            }
+        }
+    }
+}
+
+/// The data streams of which a sink says how long documents are kept, and how.
+fn streams_kept(pipeline: &Pipeline, options: &ElasticsearchOptions) -> Vec<(String, String)> {
+    let kept = options.retention.name().unwrap_or_default();
+    let records = match &options.target {
+        Target::DataStream(stream) => Some((stream.clone(), format!("{kept} {:?}", options.failure_store))),
+        Target::Index(_) => None,
+    };
+    let outcomes = pipeline.ground_truth().map(|_| (options.target.outcomes(), kept));
+    records.into_iter().chain(outcomes).collect()
 }
 
 fn check_names(files: &[PathBuf], problems: &mut Vec<Problem>) {

@@ -12,9 +12,12 @@ use super::section::Section;
 use super::yaml::Value;
 use crate::elastic::cloud_id;
 use crate::elastic::fingerprint::Fingerprint;
+use crate::elastic::installation::FailureStore;
 use crate::elastic::options::{Auth, ClientOptions, Proxy};
+use crate::elastic::retention::{self as elastic, AT_LEAST_DEFAULT, SPAN_MIN};
 use crate::elastic::target::{Target, TargetError};
 use crate::sink::store::{BYTES_MAX_MIN, Retention};
+use crate::text::units::format_duration;
 
 const SINKS: [&str; 3] = ["elasticsearch", "store", "stdout"];
 
@@ -95,7 +98,15 @@ fn elasticsearch(section: &mut Section<'_>) -> Option<(SinkOptions, Policy)> {
     let target = target(section);
     let client = client(section);
     let policy = policy(section);
-    let options = ElasticsearchOptions { client: client?, target: target? };
+    let kept = section.field("retention");
+    let failure_store = section.optional("failure_store", |field| field.word(&["off", "on"]));
+    let target = target?;
+    let retention = match kept {
+        Some(field) => elasticsearch_retention(&field, &target)?,
+        None => elastic::Retention::default(),
+    };
+    let failure_store = if failure_store == Some("on") { FailureStore::On } else { FailureStore::Off };
+    let options = ElasticsearchOptions { client: client?, target, retention, failure_store };
     Some((SinkOptions::Elasticsearch(Box::new(options)), policy))
 }
 
@@ -275,11 +286,48 @@ fn store(section: &mut Section<'_>) -> SinkOptions {
     SinkOptions::Store(Store { path, retention: retention.unwrap_or_default() })
 }
 
+/// How old documents get: at least, at most.
+fn ages(section: &mut Section<'_>) -> (Option<Duration>, Option<Duration>) {
+    let range = || Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
+    let at_least = section.optional("at_least", |field| field.duration(range()));
+    (at_least, section.optional("at_most", |field| field.duration(range())))
+}
+
+/// How long records are kept in Elasticsearch.
+fn elasticsearch_retention(field: &Field<'_>, target: &Target) -> Option<elastic::Retention> {
+    let mut section = field.section()?;
+    let (at_least, at_most) = ages(&mut section);
+    let at_least = at_least.unwrap_or(AT_LEAST_DEFAULT);
+    let least = format_duration(at_least);
+    let problem = match at_most {
+        Some(_) if matches!(target, Target::Index(_)) => {
+            let hint = "delete dated indices by a lifecycle policy of your own, or ship into a data stream";
+            Some((format!("`{}.at_most` is for data streams", section.name), hint.to_owned()))
+        }
+        Some(at_most) if at_most < at_least + SPAN_MIN => {
+            let message = format!("`{0}.at_most` is not a day longer than `{0}.at_least`, {least}", section.name);
+            let hint = "what is kept is deleted in pieces, and the difference is how long one is filled: 30d is usual";
+            Some((message, hint.to_owned()))
+        }
+        _ => None,
+    };
+    if at_least < AT_LEAST_DEFAULT {
+        let message = format!("records are kept for {least} only: less than six months");
+        let hint = "where a system is high-risk by the EU AI Act, its logs are kept for six months at least (Articles \
+                    19 and 26): `at_least: 180d` helps to meet that";
+        section.context.remark(&section.key_span, message, Some(hint.to_owned()));
+    }
+    let is_wrong = problem.is_some();
+    if let Some((message, hint)) = problem {
+        section.complain(message, Some(hint));
+    }
+    section.finish();
+    (!is_wrong).then_some(elastic::Retention { at_least, at_most })
+}
+
 fn retention(field: &Field<'_>) -> Option<Retention> {
     let mut section = field.section()?;
-    let ages = || Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
-    let at_least = section.optional("at_least", |field| field.duration(ages()));
-    let at_most = section.optional("at_most", |field| field.duration(ages()));
+    let (at_least, at_most) = ages(&mut section);
     let bytes_max = section.optional("max_bytes", |field| field.bytes(BYTES_MAX_MIN..=1 << 50));
     let retention = Retention { at_least, at_most, bytes_max };
     if retention.check().is_err() {

@@ -96,11 +96,12 @@ fn every_case_gives_what_its_snapshot_says() {
 
 #[test]
 fn sets_of_files_give_what_their_snapshots_say() {
-    let sets: [(&str, &[&str]); 7] = [
+    let sets: [(&str, &[&str]); 8] = [
         ("all-good", &["tests/config/sets/good"]),
         ("same-name", &["tests/config/sets/good", "tests/config/sets/same-name"]),
         ("shared-store", &["tests/config/sets/shared-store"]),
         ("value-buckets", &["tests/config/sets/value-buckets"]),
+        ("retention", &["tests/config/sets/retention"]),
         ("nothing-there", &["tests/config/sets/missing", "tests/config/sets/missing.yaml"]),
         ("empty-folder", &["tests/config/sets/no-yaml"]),
         ("bad-name", &["tests/config/sets/bad name.yaml"]),

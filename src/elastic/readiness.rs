@@ -268,7 +268,7 @@ fn not_so(problem: String, hint: &str) -> Assessment {
 
 impl Target {
     /// The name that a record of now goes to.
-    fn name_now(&self) -> String {
+    pub(super) fn name_now(&self) -> String {
         match self {
             Target::DataStream(stream) => stream.clone(),
             Target::Index(pattern) => pattern.name(Utc::now().timestamp_micros()).unwrap_or_default(),

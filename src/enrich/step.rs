@@ -8,6 +8,7 @@ use super::id::IdFrom;
 use super::label::LabelCheck;
 use super::processor::Processor;
 use super::redact::Redact;
+use super::remove::Remove;
 use super::rename::Rename;
 use super::timestamp::Timestamp;
 use crate::kql::Expression;
@@ -50,6 +51,8 @@ pub enum Action {
     Label(LabelCheck),
     /// Hides members.
     Redact(Redact),
+    /// Takes members away.
+    Remove(Remove),
     /// Renames members.
     Rename(Rename),
     /// Reads the record's time.
@@ -67,6 +70,7 @@ impl Action {
             Action::Id(it) => it,
             Action::Label(it) => it,
             Action::Redact(it) => it,
+            Action::Remove(it) => it,
             Action::Rename(it) => it,
             Action::Timestamp(it) => it,
         }

@@ -388,6 +388,22 @@ fn redactions_meet_every_spelling() {
 }
 
 #[test]
+fn what_is_removed_is_gone_in_every_spelling_and_nothing_else_moves() {
+    let remove = [always(Action::Remove(Remove { fields: paths(&["features", "gen_ai.prompt"]) }))];
+    for (line, expected) in [
+        (r#"{"a":1, "features":{"x":"CANARY"},"b":2.50}"#, r#"{"a":1,"b":2.50}"#),
+        (r#"{"features.x":"CANARY","feature":1}"#, r#"{"feature":1}"#),
+        (r#"{"gen_ai":{"prompt":"CANARY","model":"m"}}"#, r#"{"gen_ai":{"model":"m"}}"#),
+        (r#"{"gen_ai.prompt.0":"CANARY","gen_ai":[{"prompt":"CANARY"},7]}"#, r#"{"gen_ai":[{},7]}"#),
+        (r#"{"a":1}"#, r#"{"a":1}"#),
+    ] {
+        check(&remove, line, Ok(expected));
+    }
+    let outcome = check(&remove, r#"{"gen_ai":{"prompt":"CANARY","prompt":"CANARY"}}"#, Err("repeated_name"));
+    assert_eq!(outcome.hidden, None, "what cannot be taken away is not kept");
+}
+
+#[test]
 fn a_record_that_was_turned_away_keeps_no_secret() {
     let redact = |field: &str| always(Action::Redact(Redact { fields: paths(&[field]), with: "0".into() }));
     let rename = |from: &str, to: &str| always(Action::Rename(Rename { fields: vec![(path(from), path(to))] }));
@@ -401,7 +417,8 @@ fn a_record_that_was_turned_away_keeps_no_secret() {
         vec![rename("user", "person"), reject.clone(), redact("person.email")],
         vec![rename("user", "a"), reject.clone(), rename("a", "b"), rename("b", "c"), redact("c")],
         vec![reject.clone(), rename("user.email", "private.email"), redact("private")],
-        vec![reject, when("level : x", redact("user.email").action)],
+        vec![reject.clone(), when("level : x", redact("user.email").action)],
+        vec![reject, always(Action::Remove(Remove { fields: paths(&["user.email"]) }))],
     ] {
         let outcome = check(&steps, line, Err("repeated_name"));
         let hidden = outcome.hidden.unwrap();

@@ -248,7 +248,7 @@ mod tests {
         let elasticsearch = |host: &str, stream: &str| {
             let client = ClientOptions::new(vec![Url::parse(host).unwrap()]);
             let target = Target::data_stream(stream).unwrap();
-            SinkOptions::Elasticsearch(Box::new(ElasticsearchOptions { client, target }))
+            SinkOptions::Elasticsearch(Box::new(ElasticsearchOptions::new(client, target)))
         };
         let store =
             |path: &str| SinkOptions::Store(model::Store { path: Some(path.into()), retention: Retention::default() });

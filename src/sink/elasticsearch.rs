@@ -12,8 +12,10 @@ use bytes::Bytes;
 use super::{Request, Sink, SinkFuture};
 use crate::elastic::bulk;
 use crate::elastic::client::{Body, Client, Method};
+use crate::elastic::installation::FailureStore;
 use crate::elastic::options::{ClientOptions, OptionsError};
 use crate::elastic::readiness::{self, Assessment, Matter, ReadinessFinding};
+use crate::elastic::retention::Retention;
 use crate::elastic::target::{IndexPattern, Target};
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
@@ -26,6 +28,18 @@ pub struct ElasticsearchOptions {
     pub client: ClientOptions,
     /// What documents are written into.
     pub target: Target,
+    /// How long records are kept there, which `setup` sees to.
+    pub retention: Retention,
+    /// What becomes there of records that cannot be indexed.
+    pub failure_store: FailureStore,
+}
+
+impl ElasticsearchOptions {
+    /// With the defaults of a pipeline file.
+    pub fn new(client: ClientOptions, target: Target) -> ElasticsearchOptions {
+        let (retention, failure_store) = (Retention::default(), FailureStore::default());
+        ElasticsearchOptions { client, target, retention, failure_store }
+    }
 }
 
 /// A sink that ships into a data stream or into indices by time.
@@ -274,7 +288,7 @@ mod tests {
         // Nobody listens there: what is sent is waited for.
         let client = ClientOptions::new(vec!["http://127.0.0.1:1".parse().unwrap()]);
         let target = Target::DataStream("logs-m-default".to_owned());
-        let sink = Elasticsearch::new(&ElasticsearchOptions { client, target }).unwrap();
+        let sink = Elasticsearch::new(&ElasticsearchOptions::new(client, target)).unwrap();
         let (erased, other) =
             (Id([b'e'; crate::flow::batch::ID_CHARACTERS]), Id([b'o'; crate::flow::batch::ID_CHARACTERS]));
         sink.erased.write().unwrap().insert(erased);

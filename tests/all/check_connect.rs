@@ -1,6 +1,5 @@
 //! `check --connect`: it says what it looked at, and never that records are taken where that is not so or nobody knows.
 
-use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use serde_json::json;
 
@@ -90,7 +89,7 @@ async fn a_user_is_told_what_it_may_not_do() {
     let (missing, there, blocked) = ("logs-checked.missing-x", "logs-checked.there-x", "logs-checked.blocked-x");
     for stream in [missing, there, blocked] {
         node.forget(stream).await;
-        setup::apply(&node.client, &Target::data_stream(stream).unwrap()).await.unwrap();
+        node.set_up(&Target::data_stream(stream).unwrap()).await;
     }
     for stream in [there, blocked] {
         assert_eq!(node.ask(Method::Put, &format!("_data_stream/{stream}"), "").await.0, 200);

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use inferlog::elastic::bulk;
 use inferlog::elastic::client::Body;
+use inferlog::elastic::installation::Installation;
 use inferlog::elastic::options::{Auth, ClientOptions};
-use inferlog::elastic::setup::{self, SetupAction, SetupError};
+use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use inferlog::flow::answer::{Answer, Outcome, Trouble};
 use inferlog::sink::Sink;
@@ -24,7 +25,7 @@ fn stream(name: &str) -> Target {
 async fn prepared(node: &Node, name: &str) -> (Target, String) {
     let (target, name) = (stream(name), format!("logs-ml.inference-{name}"));
     node.forget(&name).await;
-    setup::apply(&node.client, &target).await.unwrap();
+    node.set_up(&target).await;
     (target, name)
 }
 
@@ -125,36 +126,11 @@ async fn without_a_template_the_probe_warns_and_shipping_goes_on() {
 }
 
 #[tokio::test]
-async fn setup_can_be_repeated_and_overwrites_only_what_is_ours() {
-    let Some(node) = Node::plain("setup") else { return };
-    let target = Target::data_stream("logs-setup-test").unwrap();
-    let template = "_index_template/inferlog-stream-logs-setup-test";
-    let last = |steps: &[setup::SetupStep]| (steps.len(), steps[4].name.clone(), steps[4].action);
-    let expected = |action| (11, "inferlog-stream-logs-setup-test".to_owned(), action);
-    node.ask(Method::Delete, template, "").await;
-    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
-    assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Create));
-    for steps in [setup::plan(&node.client, &target).await, setup::apply(&node.client, &target).await] {
-        assert!(steps.unwrap().iter().all(|step| step.action == SetupAction::Unchanged));
-    }
-    let older = |meta: &str| format!(r#"{{"index_patterns":["logs-setup-test"],"data_stream":{{}},"_meta":{meta}}}"#);
-    node.ask(Method::Put, template, &older(r#"{"managed_by":"inferlog","digest":"0"}"#)).await;
-    assert_eq!(last(&setup::apply(&node.client, &target).await.unwrap()), expected(SetupAction::Update));
-    assert_eq!(last(&setup::plan(&node.client, &target).await.unwrap()), expected(SetupAction::Unchanged));
-    node.ask(Method::Put, template, &older("{}")).await;
-    let error = setup::apply(&node.client, &target).await.unwrap_err();
-    assert!(matches!(error, SetupError::NotOurs { .. }) && error.hint().is_some(), "{error}");
-    let (_, kept) = node.ask(Method::Get, template, "").await;
-    assert_eq!(kept["index_templates"][0]["index_template"].get("priority"), None, "it was overwritten");
-    node.ask(Method::Delete, template, "").await;
-}
-
-#[tokio::test]
 async fn dated_indices_follow_the_records_own_time() {
     let Some(node) = Node::plain("dated indices") else { return };
     let target = Target::index("ml-dated-{yyyy.MM.dd}").unwrap();
     node.forget("ml-dated-2026.11.23").await;
-    setup::apply(&node.client, &target).await.unwrap();
+    node.set_up(&target).await;
     let sink = node.sink(&target);
     sink.probe().await.unwrap();
     let batch = batch(&[("a", r#""confidence":0.5,"n":1"#)]);
@@ -303,7 +279,7 @@ async fn every_way_to_say_who_we_are_is_accepted_and_a_wrong_one_is_waited_for()
         let sink = node.sink(&target);
         let found = trouble(deliver(&sink, &batch(&[("x", r#""n":1"#)]), None).await);
         assert!(found.problem.contains("401") && found.hint.is_some(), "{found:?}");
-        let error = setup::plan(&node.client, &target).await.unwrap_err();
+        let error = setup::plan(&node.client, &Installation::new(&target)).await.unwrap_err();
         let all = format!("{found:?} {:?} {sink:?} {error:?} {error}", sink.probe().await.unwrap_err());
         assert!(!all.contains("wr0ng-s3cret"), "{all}");
     }
@@ -324,6 +300,6 @@ async fn a_missing_privilege_is_the_targets_trouble_and_reading_is_not_needed() 
     assert_eq!(kinds(&outcomes_in_the_end(&sink, &batch).await), ["indexed"]);
     let elsewhere = shipper.sink(&stream("forbidden"));
     assert_eq!(kinds(&outcomes_in_the_end(&elsewhere, &batch).await), ["target security_exception"]);
-    let error = setup::plan(&shipper.client, &allowed).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("manage_ilm"), "{error}");
+    let error = setup::plan(&shipper.client, &Installation::new(&allowed)).await.unwrap_err();
+    assert!(error.to_string().contains("`manage_index_templates`"), "{error}");
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use inferlog::elastic::bulk;
 use inferlog::elastic::client::{Body, Client, Method};
+use inferlog::elastic::installation::Installation;
 use inferlog::elastic::options::{ClientOptions, Proxy};
-use inferlog::elastic::setup;
+use inferlog::elastic::setup::{self, Conflicts};
 use inferlog::elastic::target::Target;
 use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::sink::Sink;
@@ -79,7 +80,7 @@ fn response(status: &str, body: &str) -> Script {
 
 fn sink(hosts: Vec<Url>, request_timeout: Duration) -> Elasticsearch {
     let client = ClientOptions { request_timeout, ..ClientOptions::new(hosts) };
-    Elasticsearch::new(&ElasticsearchOptions { client, target: Target::data_stream("logs-faults").unwrap() }).unwrap()
+    Elasticsearch::new(&ElasticsearchOptions::new(client, Target::data_stream("logs-faults").unwrap())).unwrap()
 }
 
 const GOOD: &str = r#"{"took":1,"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}}]}"#;
@@ -164,15 +165,15 @@ async fn silence_and_an_answer_without_end_stop_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn setup_says_plainly_that_a_server_has_no_lifecycle_policies() {
-    let opensearch = r#"{"version":{"distribution":"opensearch","number":"3.8.0"}}"#;
-    let no_handler = r#"{"error":"no handler found for uri [/_ilm/policy/x] and method [GET]"}"#;
-    let table = [("200 OK", opensearch, "(opensearch) knows no"), ("400 Bad Request", no_handler, "knows no")];
-    for (status, body, words) in table {
+async fn setup_says_plainly_that_a_server_is_another_one() {
+    let no_handler = r#"{"error":"no handler found for uri [/_index_template/_simulate] and method [POST]"}"#;
+    let page = "<!doctype html><title>Sign in</title>";
+    for (status, body) in [("200 OK", page), ("400 Bad Request", no_handler), ("405 Method Not Allowed", "")] {
         let (url, _) = serve(response(status, body));
         let client = Client::new(&ClientOptions::new(vec![url])).unwrap();
-        let error = setup::plan(&client, &Target::data_stream("logs-faults").unwrap()).await.unwrap_err();
-        assert!(error.to_string().contains(words) && error.hint().is_some(), "{error}");
+        let target = Target::data_stream("logs-faults").unwrap();
+        let error = setup::plan(&client, &Installation::new(&target)).await.unwrap_err();
+        assert!(error.to_string().contains("as Elasticsearch does") && error.hint().is_some(), "{error}");
     }
 }
 
@@ -222,7 +223,7 @@ async fn no_redirect_is_followed_whatever_is_asked() {
         // What sets up, and what asks, goes the same way.
         let client = Client::new(&ClientOptions::new(vec![url])).unwrap();
         let target = Target::data_stream("logs-faults").unwrap();
-        let error = setup::apply(&client, &target).await.unwrap_err();
+        let error = setup::apply(&client, &Installation::new(&target), Conflicts::Keep).await.unwrap_err();
         assert!(error.to_string().contains("a redirect to"), "{error}");
         for method in [Method::Get, Method::Put, Method::Post, Method::Delete] {
             assert_eq!(
@@ -303,7 +304,7 @@ async fn a_proxy_that_does_not_answer_or_does_not_let_through_is_named_without_i
         let options =
             ClientOptions { proxy: Some(Proxy::new(&with_user(proxy.clone()))), ..ClientOptions::new(vec![host]) };
         let target = Target::data_stream("logs-faults").unwrap();
-        let sink = Elasticsearch::new(&ElasticsearchOptions { client: options, target }).unwrap();
+        let sink = Elasticsearch::new(&ElasticsearchOptions::new(options, target)).unwrap();
         let Answer::Wait(trouble) = ship(&sink).await else { panic!("{words}") };
         let problem = trouble.problem.replace(proxy.as_str().trim_end_matches('/'), "P");
         let problem = problem.replace(&format!("{scheme}://es.invalid:9243"), "H");
@@ -320,7 +321,7 @@ async fn a_proxy_and_a_path_before_elasticsearch_are_used() {
     let hosts = vec![Url::parse("http://es.invalid:9200/search/cluster").unwrap()];
     let client = ClientOptions { proxy: Some(Proxy::new(&proxy)), ..ClientOptions::new(hosts) };
     let target = Target::data_stream("logs-faults").unwrap();
-    let sink = Elasticsearch::new(&ElasticsearchOptions { client, target }).unwrap();
+    let sink = Elasticsearch::new(&ElasticsearchOptions::new(client, target)).unwrap();
     assert_eq!(ship(&sink).await, Answer::Items(vec![Outcome::Indexed, Outcome::Indexed]));
     let head = heads.lock().unwrap()[0].clone();
     assert!(head.starts_with("post http://es.invalid:9200/search/cluster/logs-faults/_bulk?filter_path="), "{head}");

@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use inferlog::elastic::options::ClientOptions;
-use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use serde_json::value::RawValue;
 use url::Url;
@@ -39,7 +38,7 @@ fn write(log: &Path, burst: u64, stop: &Arc<AtomicBool>) -> JoinHandle<u64> {
 async fn prepared(node: &Node, name: &str) -> String {
     let stream = format!("logs-ml.inference-{name}");
     node.forget(&stream).await;
-    setup::apply(&node.client, &Target::data_stream(&stream).unwrap()).await.unwrap();
+    node.set_up(&Target::data_stream(&stream).unwrap()).await;
     stream
 }
 

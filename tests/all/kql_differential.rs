@@ -12,7 +12,6 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use inferlog::elastic::client::Body;
 use inferlog::elastic::search::Search;
-use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use inferlog::flow::batch::{Batch, Origin, SourceFile};
 use inferlog::flow::question::{Order, Question};
@@ -74,7 +73,7 @@ async fn indexed(node: &Server, name: &str, documents: &[Document]) -> Target {
     let stream = format!("logs-ml.inference-{name}");
     node.forget(&stream).await;
     let target = Target::data_stream(&stream).unwrap();
-    setup::apply(&node.client, &target).await.unwrap();
+    node.set_up(&target).await;
     let sink = node.sink(&target);
     // The first one alone, so that it gives the fields their types.
     for (first, part) in [(0, &documents[..1]), (1, &documents[1..])] {

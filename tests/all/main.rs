@@ -64,6 +64,8 @@ mod sample;
 mod scripted;
 mod secrets;
 mod served;
+mod setup;
+mod setup_roles;
 mod simulation;
 mod storm;
 mod support;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use inferlog::drift::DriftDocument;
-use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 use serde_json::Value;
 
@@ -111,7 +110,7 @@ async fn documents_arrive_once_through_a_kill_in_every_window() {
     for stream in [records, drift, "metrics-ml.pipeline-driftkill"] {
         node.forget(stream).await;
     }
-    setup::apply(&node.client, &Target::data_stream(records).unwrap()).await.unwrap();
+    node.set_up(&Target::data_stream(records).unwrap()).await;
     let url = std::env::var("INFERLOG_TEST_ES_URL").unwrap();
     let sink = format!("[store, {{ elasticsearch: {{ hosts: [\"{url}\"], data_stream: {records} }} }}]");
     let place = place(&sink, &format!(", window: {{ records: {RECORDS} }}"));

@@ -9,9 +9,10 @@ use crate::support::{Method, Node};
 const COUNT: u64 = 2_500;
 
 /// A place whose pipeline ships into a stream or index of the test's own, which is not there yet.
-async fn place(node: &Node, name: &str) -> (Place, String) {
-    let stream = format!("logs-ml.inference-{name}");
-    for stream in [&stream, &format!("metrics-ml.pipeline-{name}")] {
+async fn place(node: &Node, stream: &str) -> (Place, String) {
+    let stream = stream.to_owned();
+    let namespace = stream.splitn(3, '-').nth(2).unwrap();
+    for stream in [&stream, &format!("metrics-ml.pipeline-{namespace}")] {
         node.forget(stream).await;
     }
     let host = node.options.hosts[0].as_str();
@@ -21,7 +22,7 @@ async fn place(node: &Node, name: &str) -> (Place, String) {
 #[tokio::test]
 async fn records_are_shipped_found_and_proven() {
     let Some(node) = Node::opensearch("records in OpenSearch") else { return };
-    let (place, stream) = place(&node, "opensearch").await;
+    let (place, stream) = place(&node, "logs-ml.inference-opensearch").await;
     place.append(records(0..COUNT));
     place.run_once_to(0);
     assert_eq!(node.count(&stream, r#"{"match_all":{}}"#).await, COUNT);
@@ -47,7 +48,7 @@ async fn records_are_shipped_found_and_proven() {
 #[tokio::test]
 async fn what_cannot_be_asked_there_is_said() {
     let Some(node) = Node::opensearch("readiness of OpenSearch") else { return };
-    let (place, stream) = place(&node, "opensearch-ready").await;
+    let (place, stream) = place(&node, "logs-opensearch-ready").await;
     let checked = start(place.inferlog(&["check", "--connect", "p.yaml"])).wait();
     for words in [
         "which is not Elasticsearch",

@@ -1,6 +1,5 @@
 //! `check --sample`: what a pipeline would make of a log, in words; and what Elasticsearch would refuse, held to a real one.
 
-use inferlog::elastic::setup;
 use inferlog::elastic::target::Target;
 
 use crate::observe_drift::BASELINE;
@@ -147,7 +146,7 @@ async fn a_real_elasticsearch_refuses_what_is_said_to_be_refused_and_takes_the_r
     let Some(node) = Node::plain("refusals") else { return };
     let stream = "logs-ml.inference-refusals";
     node.forget(stream).await;
-    setup::apply(&node.client, &Target::DataStream(stream.to_owned())).await.unwrap();
+    node.set_up(&Target::DataStream(stream.to_owned())).await;
     for line in REFUSALS.lines().filter(|line| !line.starts_with('#')) {
         let (expected, members) = line.split_once('\t').unwrap();
         let document = format!("{{\"@timestamp\":\"2026-11-23T10:00:00Z\",{}", &members[1..]);

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use inferlog::elastic::client::{Body, Client};
+use inferlog::elastic::installation::Installation;
 use inferlog::elastic::options::{Auth, ClientOptions};
+use inferlog::elastic::setup::{self, Conflicts, SetupResult};
 use inferlog::elastic::target::Target;
 use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::flow::batch::{Batch, ID_CHARACTERS, Id, Origin};
@@ -76,8 +78,15 @@ impl Node {
         (reply.status, String::from_utf8(reply.body.to_vec()).unwrap())
     }
 
+    /// Puts our templates in force for a target, whatever an earlier run has left of them.
+    pub(crate) async fn set_up(&self, target: &Target) {
+        let applied = setup::apply(&self.client, &Installation::new(target), Conflicts::Overwrite).await.unwrap();
+        let is_there = |result: &SetupResult| result.outcome.problem().is_none();
+        assert!(applied.results.iter().all(is_there), "{applied:?}");
+    }
+
     pub(crate) fn sink(&self, target: &Target) -> Elasticsearch {
-        Elasticsearch::new(&ElasticsearchOptions { client: self.options.clone(), target: target.clone() }).unwrap()
+        Elasticsearch::new(&ElasticsearchOptions::new(self.options.clone(), target.clone())).unwrap()
     }
 
     /// Removes what an earlier run on the same node left behind.

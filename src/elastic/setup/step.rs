@@ -62,6 +62,87 @@ impl SetupStep {
     }
 }
 
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupOutcome {
+    /// It is in force now: created, or replaced.
+    Done,
+    /// It was in force before.
+    Unchanged,
+    /// A conflict: what somebody else made of it was kept.
+    Kept,
+    /// The server did not take it, for this reason.
+    Refused(String),
+    /// It was not tried: what it builds on is not there.
+    Blocked(String),
+    /// It was not tried, or nobody knows what became of it: there was no answer.
+    Unreached(String),
+}
+
+impl SetupOutcome {
+    /// As in the output of `setup apply`: `done`, `unchanged`, `kept`, `refused`, `blocked`, `unreached`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            SetupOutcome::Done => "done",
+            SetupOutcome::Unchanged => "unchanged",
+            SetupOutcome::Kept => "kept",
+            SetupOutcome::Refused(_) => "refused",
+            SetupOutcome::Blocked(_) => "blocked",
+            SetupOutcome::Unreached(_) => "unreached",
+        }
+    }
+
+    /// Why it is not as hoped, where that is to be said.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            SetupOutcome::Refused(problem) | SetupOutcome::Blocked(problem) | SetupOutcome::Unreached(problem) => {
+                Some(problem)
+            }
+            SetupOutcome::Done | SetupOutcome::Unchanged | SetupOutcome::Kept => None,
+        }
+    }
+}
+
+/// A step that was carried out, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetupResult {
+    /// What was to be done.
+    pub step: SetupStep,
+    /// What became of it.
+    pub outcome: SetupOutcome,
+}
+
+impl SetupResult {
+    /// As lines for people: where it is as hoped, the step alone.
+    pub fn to_text(&self) -> String {
+        let SetupResult { step, outcome } = self;
+        match (outcome, outcome.problem()) {
+            (SetupOutcome::Done | SetupOutcome::Unchanged, _) => step.to_text(),
+            (_, None) => format!("{}\n    {}", step.to_text(), outcome.name()),
+            (_, Some(problem)) => format!("{}\n    {}: {problem}", step.to_text(), outcome.name()),
+        }
+    }
+
+    /// As one JSON object: the step's, with `outcome` and, where there is one, `problem`.
+    pub fn to_json(&self) -> Value {
+        let mut result = self.step.to_json();
+        result["outcome"] = json!(self.outcome.name());
+        if let Some(problem) = self.outcome.problem() {
+            result["problem"] = json!(problem);
+        }
+        result
+    }
+}
+
+/// What becomes of a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflicts {
+    /// What is there is kept.
+    Keep,
+    /// It is replaced.
+    Overwrite,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +162,8 @@ mod tests {
         assert_eq!(step.to_json(), json);
         let unchanged = SetupStep { action: SetupAction::Unchanged, differences: Vec::new(), ..step };
         assert_eq!(unchanged.to_json(), json!({ "kind": "index_template", "name": "x", "action": "unchanged" }));
+        let refused = SetupResult { step: unchanged, outcome: SetupOutcome::Refused("no".to_owned()) };
+        assert!(refused.to_text().ends_with("x\n    refused: no"), "{}", refused.to_text());
+        assert_eq!((&refused.to_json()["outcome"], &refused.to_json()["problem"]), (&json!("refused"), &json!("no")));
     }
 }

@@ -1,0 +1,31 @@
+//! `remove`: members that are not to be shipped.
+
+use super::processor::{Processor, Run, count_one};
+use crate::flow::reject::Reject;
+use crate::record::{Path, Record};
+
+/// Takes members away, in every spelling of their paths and with everything below them. They are hidden: a record that is
+/// turned away holds nothing of them either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remove {
+    /// The members.
+    pub fields: Vec<Path>,
+}
+
+impl Processor for Remove {
+    fn name(&self) -> &'static str {
+        "remove"
+    }
+
+    fn hides(&self) -> &[Path] {
+        &self.fields
+    }
+
+    fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
+        for (position, field) in run.hidden.iter().enumerate() {
+            let count = record.remove(&field.path)?;
+            count_one(field, position, count > 0, &mut run.context.missed);
+        }
+        Ok(())
+    }
+}
