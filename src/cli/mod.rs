@@ -22,6 +22,7 @@ mod range;
 mod reconcile;
 mod run;
 mod setup;
+mod setup_kibana;
 mod test;
 
 use std::io::IsTerminal as _;

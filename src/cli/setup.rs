@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::setup_kibana::{self, KibanaArguments};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
 use crate::config::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use crate::elastic::assets;
@@ -10,7 +11,10 @@ use crate::elastic::client::Client;
 use crate::elastic::installation::{Beside, Installation};
 use crate::elastic::setup::export::{self, ExportFile};
 use crate::elastic::setup::privileges::{PipelineStreams, roles};
-use crate::elastic::setup::{self, Conflicts, SetupAction, SetupError, SetupOutcome, SetupResult, SetupStep};
+use crate::elastic::setup::{
+    self, Applied, Conflicts, Plan, SetupAction, SetupError, SetupOutcome, SetupResult, SetupStep,
+};
+use crate::kibana::export as kibana_export;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,17 +25,17 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Show what would be done, object by object; exits 0 when nothing is to do, 1 when there is
-    Plan(Scope),
+    Plan(Looking),
     /// Create what is missing, update what is older; what somebody else has changed is kept, and exits 1
     Apply {
         #[command(flatten)]
-        scope: Scope,
+        looking: Looking,
         /// Replace what somebody else has made or changed, too
         #[arg(long)]
         overwrite: bool,
     },
     /// Exit 0 if all of it is in force as it should be, 1 if not
-    Check(Scope),
+    Check(Looking),
     /// Write all of it as files, for a cluster that is managed by others; asks no server
     Export {
         /// The pipeline file
@@ -55,21 +59,30 @@ struct Scope {
     format: TextFormat,
 }
 
+/// What is looked at, Kibana too where one is named.
+#[derive(Debug, clap::Args)]
+struct Looking {
+    #[command(flatten)]
+    scope: Scope,
+    #[command(flatten)]
+    kibana: KibanaArguments,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("warn");
     match &arguments.what {
-        Command::Plan(scope) => plan(scope),
-        Command::Check(scope) => check(scope),
+        Command::Plan(looking) => plan(looking),
+        Command::Check(looking) => check(looking),
         Command::Export { file, output } => export(file, output),
         Command::Privileges(scope) => privileges(scope),
-        Command::Apply { scope, overwrite } => {
-            apply(scope, if *overwrite { Conflicts::Overwrite } else { Conflicts::Keep })
+        Command::Apply { looking, overwrite } => {
+            apply(looking, if *overwrite { Conflicts::Overwrite } else { Conflicts::Keep })
         }
     }
 }
 
-fn plan(scope: &Scope) -> Result<(), Failure> {
-    let steps = looked_at(scope)?;
+fn plan(looking: &Looking) -> Result<(), Failure> {
+    let steps = looked_at(looking)?;
     let count = |action| steps.iter().filter(|step| step.action == action).count();
     let [create, update, conflict] = [SetupAction::Create, SetupAction::Update, SetupAction::Conflict].map(count);
     if create + update + conflict == 0 {
@@ -80,8 +93,8 @@ fn plan(scope: &Scope) -> Result<(), Failure> {
     Err(Failure(NOT_SO))
 }
 
-fn check(scope: &Scope) -> Result<(), Failure> {
-    let steps = looked_at(scope)?;
+fn check(looking: &Looking) -> Result<(), Failure> {
+    let steps = looked_at(looking)?;
     let differing = steps.iter().filter(|step| step.action != SetupAction::Unchanged).count();
     if differing == 0 {
         say("all of it is in force");
@@ -91,34 +104,52 @@ fn check(scope: &Scope) -> Result<(), Failure> {
     Err(Failure(NOT_SO))
 }
 
-/// The steps of all sinks, printed.
-fn looked_at(scope: &Scope) -> Result<Vec<SetupStep>, Failure> {
+/// The steps of all sinks, then of Kibana, printed.
+fn looked_at(Looking { scope, kibana }: &Looking) -> Result<Vec<SetupStep>, Failure> {
     let pipelines = load(std::slice::from_ref(&scope.file))?;
+    let sinks = elasticsearch_sinks(&pipelines)?;
     let runtime = runtime()?;
-    let mut all = Vec::new();
-    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+    let mut plans = Vec::new();
+    for (pipeline, options) in &sinks {
         let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
         let plan = runtime.block_on(setup::plan(&client, &installation(pipeline, options))).map_err(could_not_look)?;
-        plan.remarks.iter().for_each(|remark| say(remark));
-        plan.steps.iter().for_each(|step| show(scope.format, || step.to_text(), || step.to_json().to_string()));
-        all.extend(plan.steps);
+        show_plan(scope, &plan);
+        plans.push(plan);
     }
-    Ok(all)
+    if let Some(plan) = runtime.block_on(kibana.plan(&options_of(&sinks)))? {
+        show_plan(scope, &plan);
+        plans.push(plan);
+    }
+    Ok(plans.into_iter().flat_map(|plan| plan.steps).collect())
 }
 
-fn apply(scope: &Scope, conflicts: Conflicts) -> Result<(), Failure> {
+fn show_plan(scope: &Scope, plan: &Plan) {
+    plan.remarks.iter().for_each(|remark| say(remark));
+    plan.steps.iter().for_each(|step| show(scope.format, || step.to_text(), || step.to_json().to_string()));
+}
+
+fn apply(Looking { scope, kibana }: &Looking, conflicts: Conflicts) -> Result<(), Failure> {
     let pipelines = load(std::slice::from_ref(&scope.file))?;
+    let sinks = elasticsearch_sinks(&pipelines)?;
     let runtime = runtime()?;
     let mut results = Vec::new();
-    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+    for (pipeline, options) in &sinks {
         let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
         let installation = installation(pipeline, options);
         let applied = runtime.block_on(setup::apply(&client, &installation, conflicts)).map_err(could_not_look)?;
-        applied.remarks.iter().for_each(|remark| say(remark));
-        applied.results.iter().for_each(|it| show(scope.format, || it.to_text(), || it.to_json().to_string()));
-        results.extend(applied.results);
+        results.extend(shown(scope, applied));
+    }
+    if let Some(applied) = runtime.block_on(kibana.apply(&options_of(&sinks), conflicts))? {
+        results.extend(shown(scope, applied));
     }
     sum_up(&results)
+}
+
+/// What was done, printed.
+fn shown(scope: &Scope, applied: Applied) -> Vec<SetupResult> {
+    applied.remarks.iter().for_each(|remark| say(remark));
+    applied.results.iter().for_each(|it| show(scope.format, || it.to_text(), || it.to_json().to_string()));
+    applied.results
 }
 
 /// Says what became of all steps, and what to do where it is not as hoped.
@@ -155,14 +186,21 @@ fn sum_up(results: &[SetupResult]) -> Result<(), Failure> {
 /// Writes every file, or none where one of them is somebody else's.
 fn export(file: &Path, output: &Path) -> Result<(), Failure> {
     let pipelines = load(&[file.to_owned()])?;
+    let sinks = elasticsearch_sinks(&pipelines)?;
     let mut files: Vec<ExportFile> = Vec::new();
-    for (pipeline, options) in elasticsearch_sinks(&pipelines)? {
+    for (pipeline, options) in &sinks {
         files.extend(export::files(&assets::of(&installation(pipeline, options), &Capabilities::all())));
     }
+    let for_kibana = setup_kibana::files(&options_of(&sinks))?;
+    files.extend(for_kibana.into_iter().map(|(path, content)| ExportFile { path, content }));
+    let is_as_exported = |path: &str, content: &str| match path.starts_with(kibana_export::FOLDER) {
+        true => kibana_export::is_as_exported(path, content),
+        false => export::is_as_exported(path, content),
+    };
     let is_foreign = |file: &&ExportFile| {
         fs_err::read_to_string(output.join(&file.path)).map_or_else(
             |error| error.kind() != std::io::ErrorKind::NotFound,
-            |content| !export::is_as_exported(&file.path, &content),
+            |content| !is_as_exported(&file.path, &content),
         )
     };
     let foreign: Vec<&str> = files.iter().filter(is_foreign).map(|file| file.path.as_str()).collect();
@@ -178,7 +216,13 @@ fn export(file: &Path, output: &Path) -> Result<(), Failure> {
         written.map_err(|error| Failure::new(&error, None))?;
         print(&path.display().to_string());
     }
-    say(&format!("{} files; `{}` installs them", files.len(), output.join("install.sh").display()));
+    let (script, folder) = (output.join("install.sh"), output.join(kibana_export::FOLDER));
+    say(&format!(
+        "{} files; `{}` installs them, but for those in `{}`, which are Kibana's to import",
+        files.len(),
+        script.display(),
+        folder.display()
+    ));
     Ok(())
 }
 
@@ -226,6 +270,11 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<(&Pipeline, &Elasti
         return Err(Failure(COULD_NOT_LOOK));
     }
     Ok(sinks)
+}
+
+/// The sinks alone.
+fn options_of<'o>(sinks: &[(&Pipeline, &'o ElasticsearchOptions)]) -> Vec<&'o ElasticsearchOptions> {
+    sinks.iter().map(|(_, options)| *options).collect()
 }
 
 fn show(format: TextFormat, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {

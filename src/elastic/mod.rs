@@ -15,7 +15,7 @@ pub mod capabilities;
 pub mod client;
 pub mod cloud_id;
 mod connection;
-mod describe;
+pub(crate) mod describe;
 mod encoding;
 pub mod exchange;
 pub mod fingerprint;

@@ -6,14 +6,14 @@
 
 pub mod dashboard;
 pub mod data_view;
+pub mod export;
 pub mod fields;
+pub mod import;
 pub mod object;
 pub mod rule;
 pub mod search;
 pub mod source;
 pub mod tag;
-
-use serde_json::Value;
 
 use self::object::SavedObject;
 use self::source::SourceError;
@@ -37,20 +37,6 @@ pub fn objects(records: Option<&str>) -> Result<Vec<SavedObject>, SourceError> {
 /// When a source is wrong, which a test would have shown.
 pub fn ndjson(records: Option<&str>) -> Result<String, SourceError> {
     Ok(objects(records)?.iter().map(|object| format!("{}\n", object.to_line())).collect())
-}
-
-/// Everything as files, for people who install it by other means: paths relative to the folder of an export, and texts.
-///
-/// # Errors
-/// When a source is wrong, which a test would have shown.
-pub fn files(records: Option<&str>) -> Result<Vec<(String, String)>, SourceError> {
-    let mut files = vec![("kibana/inferlog.ndjson".to_owned(), ndjson(records)?)];
-    let pretty = |value: &Value| format!("{value:#}\n");
-    files.push((format!("kibana/connectors/{}.json", rule::CONNECTOR_ID), pretty(&rule::connector())));
-    for rule in rule::all()? {
-        files.push((format!("kibana/rules/{}.json", rule.id), pretty(&rule.create_body(false))));
-    }
-    Ok(files)
 }
 
 #[cfg(test)]

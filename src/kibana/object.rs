@@ -31,6 +31,16 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// All of them.
+    pub const ALL: [ObjectKind; 6] = [
+        ObjectKind::DataView,
+        ObjectKind::Lens,
+        ObjectKind::Dashboard,
+        ObjectKind::Search,
+        ObjectKind::Query,
+        ObjectKind::Tag,
+    ];
+
     /// Its name in Kibana's own words.
     pub fn as_str(self) -> &'static str {
         match self {
