@@ -65,9 +65,11 @@ fn test_says_otherwise() {
 }
 
 #[test]
-fn setup_plan_says_otherwise() {
-    check("setup plan p.yaml", |place| place.set_pipeline(&pipeline(&dead_sink())), 2, "error:");
-    check("setup plan p.yaml", |_| {}, 2, "no `elasticsearch` sink");
+fn setup_says_otherwise() {
+    for what in ["plan", "apply", "check"] {
+        check(&format!("setup {what} p.yaml"), |place| place.set_pipeline(&pipeline(&dead_sink())), 2, "error:");
+        check(&format!("setup {what} p.yaml"), |_| {}, 2, "no `elasticsearch` sink");
+    }
 }
 
 #[test]
@@ -144,6 +146,8 @@ fn the_document_has_a_row_for_each() {
         "`check --sample LOG`",
         "`test`",
         "`setup plan`",
+        "`setup check`",
+        "exit 0 of `setup apply`",
         "`query`",
         "`reconcile`",
         "`dead-letter list`",

@@ -64,6 +64,7 @@ mod run_live;
 mod sample;
 mod scripted;
 mod secrets;
+mod separation;
 mod served;
 mod setup;
 mod setup_roles;

@@ -113,7 +113,7 @@ fn the_servers_own_tests_pass() {
 fn the_pipelines_that_we_give_to_users_pass_check() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let place = Place::new("");
-    for given in ["examples/model_server/pipeline.yaml", "pipelines"] {
+    for given in ["examples/model_server/pipeline.yaml", "examples/separation", "pipelines"] {
         let ended = start(place.inferlog(&["check", root.join(given).to_str().unwrap()])).wait();
         assert_eq!(ended.code, Some(0), "{given}: {ended:?}");
     }

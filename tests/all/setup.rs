@@ -257,6 +257,35 @@ fn a_server_that_goes_away_half_way_is_said_with_what_is_not_done() {
     said(&ended, "run it again: it goes on with what is missing");
 }
 
+#[test]
+fn a_server_that_knows_only_data_stream_lifecycles_gets_those() {
+    for (status, is_known, words) in [
+        (410, true, "does not know lifecycle policies: data stream lifecycles are used in their place"),
+        (400, false, "does not know lifecycle policies, nor data stream lifecycles"),
+    ] {
+        let host = scripted(move |asked: &Asked| {
+            let is_lifecycle = String::from_utf8_lossy(&asked.body).contains("\"lifecycle\":{}");
+            let missing = r#"{"error":{"type":"resource_not_found_exception","reason":"not found"},"status":404}"#;
+            let unknown = r#"{"error":{"type":"x_content_parse_exception","reason":"unknown field"},"status":400}"#;
+            let gone = r#"{"error":{"type":"api_not_available_exception","reason":"not available"}}"#;
+            match (asked.line.split(' ').next().unwrap(), asked.path.as_str()) {
+                ("GET", path) if path.starts_with("/_ilm/") => Answer::new(status, &[], gone),
+                ("POST", _) if is_lifecycle && !is_known => Answer::new(400, &[], unknown),
+                ("POST", _) => Answer::new(200, &[], r#"{"template":{}}"#),
+                _ => Answer::new(404, &[], missing),
+            }
+        });
+        let options = format!("hosts: [\"{host}\"], data_stream: logs-x-y, retention: {{ at_most: 190d }}");
+        let place = Place::new(&pipeline(&format!("{{ elasticsearch: {{ {options} }} }}")));
+        let planned = setup(&place, "plan p.yaml");
+        assert_eq!(planned.code, Some(1), "{planned:?}");
+        said(&planned, words);
+        assert!(!planned.stdout.contains("lifecycle_policy"), "{planned:?}");
+        assert_eq!(planned.stdout.contains("inferlog-keep-180d-190d"), is_known, "{planned:?}");
+        said(&planned, if is_known { "documents may get 210d old" } else { "`retention.at_most` is not carried out" });
+    }
+}
+
 #[tokio::test]
 async fn an_export_installs_the_same_and_what_others_have_changed_is_not_written_over() {
     const STREAM: &str = "logs-setup-export";

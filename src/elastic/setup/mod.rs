@@ -159,9 +159,7 @@ fn judge(asset: &Asset, installed: Option<&Value>) -> SetupStep {
             .insert(0, format!("_meta.version: {version}, newer than this inferlog, {}", env!("CARGO_PKG_VERSION")));
         return step(SetupAction::Conflict, differences);
     }
-    // Before there was a normal form, a digest had 16 digits.
-    let is_as_written =
-        meta["digest"] == content_digest(&there) || meta["digest"].as_str().is_some_and(|digest| digest.len() == 16);
+    let is_as_written = meta["digest"] == content_digest(&there);
     step(if is_as_written { SetupAction::Update } else { SetupAction::Conflict }, differences)
 }
 
