@@ -54,8 +54,8 @@ impl KibanaArguments {
     pub(super) async fn plan(&self, sinks: &[&ElasticsearchOptions]) -> Result<Option<Plan>, Failure> {
         let (Some(url), [sink, ..]) = (&self.kibana, sinks) else { return Ok(None) };
         let objects = objects(sinks)?;
-        let kibana = self.connect(url, sink).await.map_err(could_not_look)?;
-        import::plan(&kibana, &objects, self.rules()).await.map(Some).map_err(could_not_look)
+        let kibana = self.connect(url, sink).await.map_err(|error| could_not_look(&error))?;
+        import::plan(&kibana, &objects, self.rules()).await.map(Some).map_err(|error| could_not_look(&error))
     }
 
     /// Does it; nothing where no Kibana is named.
@@ -66,18 +66,21 @@ impl KibanaArguments {
     ) -> Result<Option<Applied>, Failure> {
         let (Some(url), [sink, ..]) = (&self.kibana, sinks) else { return Ok(None) };
         let objects = objects(sinks)?;
-        let kibana = self.connect(url, sink).await.map_err(could_not_look)?;
-        import::apply(&kibana, &objects, self.rules(), conflicts).await.map(Some).map_err(could_not_look)
+        let kibana = self.connect(url, sink).await.map_err(|error| could_not_look(&error))?;
+        import::apply(&kibana, &objects, self.rules(), conflicts)
+            .await
+            .map(Some)
+            .map_err(|error| could_not_look(&error))
     }
 }
 
 /// Kibana's side as files: paths below the folder of an export, and texts.
 pub(super) fn files(sinks: &[&ElasticsearchOptions]) -> Result<Vec<(String, String)>, Failure> {
-    kibana::export::files(records(sinks).as_deref()).map_err(wrong_source)
+    kibana::export::files(records(sinks).as_deref()).map_err(|error| wrong_source(&error))
 }
 
 fn objects(sinks: &[&ElasticsearchOptions]) -> Result<Vec<SavedObject>, Failure> {
-    kibana::objects(records(sinks).as_deref()).map_err(wrong_source)
+    kibana::objects(records(sinks).as_deref()).map_err(|error| wrong_source(&error))
 }
 
 /// Where records go that the data view would not show, with commas between.
@@ -92,10 +95,10 @@ fn records(sinks: &[&ElasticsearchOptions]) -> Option<String> {
     (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(","))
 }
 
-fn could_not_look(error: KibanaError) -> Failure {
-    Failure::new(&error, Some(&error.hint))
+fn could_not_look(error: &KibanaError) -> Failure {
+    Failure::new(error, Some(&error.hint))
 }
 
-fn wrong_source(error: SourceError) -> Failure {
-    Failure::new(&error, Some("please report it"))
+fn wrong_source(error: &SourceError) -> Failure {
+    Failure::new(error, Some("please report it"))
 }

@@ -22,7 +22,7 @@ const INDEX_NAME: &str = "kibanaSavedObjectMeta.searchSourceJSON.index";
 /// # Errors
 /// When a named query is wrong, which a test would have shown.
 pub fn objects() -> Result<Vec<SavedObject>, SourceError> {
-    let queries = saved::all().map_err(|error| SourceError::new("dashboards/queries", error))?;
+    let queries = saved::all().map_err(|error| SourceError::new("dashboards/queries", error.to_string()))?;
     Ok(queries.iter().flat_map(|query| [search(query), search_bar_query(query)]).collect())
 }
 
@@ -57,7 +57,10 @@ fn time_range(query: &SavedQuery) -> Option<Value> {
 /// A duration in one unit, as date math wants it.
 fn date_math(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    match [("d", 86_400), ("h", 3_600), ("m", 60)].iter().find(|(_, unit)| seconds > *unit && seconds % unit == 0) {
+    match [("d", 86_400), ("h", 3_600), ("m", 60)]
+        .iter()
+        .find(|(_, unit)| seconds > *unit && seconds.is_multiple_of(*unit))
+    {
         Some((name, unit)) => format!("{}{name}", seconds / unit),
         None => format!("{seconds}s"),
     }

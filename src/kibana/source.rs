@@ -16,8 +16,8 @@ pub struct SourceError {
 
 impl SourceError {
     /// Says what is wrong with a source.
-    pub fn new(name: &str, problem: impl ToString) -> SourceError {
-        SourceError { name: name.to_owned(), problem: problem.to_string() }
+    pub fn new(name: &str, problem: impl Into<String>) -> SourceError {
+        SourceError { name: name.to_owned(), problem: problem.into() }
     }
 }
 
@@ -27,7 +27,7 @@ impl SourceError {
 /// When it is no YAML, not one document, or not what is to be read.
 pub fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, SourceError> {
     let value = yaml::value(text).map_err(|problem| SourceError::new(name, problem))?;
-    serde_json::from_value(value).map_err(|error| SourceError::new(name, error))
+    serde_json::from_value(value).map_err(|error| SourceError::new(name, error.to_string()))
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl State {
             "/api/alerting/rule_types" => self.rule_types(),
             path => match (path.strip_prefix("/api/alerting/rule/"), path.strip_prefix("/api/actions/connector/")) {
                 (Some(rest), _) => self.rule(method, rest, body),
-                (_, Some(id)) => self.connector(method, id, body),
+                (_, Some(id)) => self.connector(method, id, &body),
                 _ => problem(404, "Not Found"),
             },
         }
@@ -266,14 +266,14 @@ impl State {
         }
     }
 
-    fn connector(&mut self, method: &str, id: &str, body: Value) -> Answer {
+    fn connector(&mut self, method: &str, id: &str, body: &Value) -> Answer {
         match (method, self.connectors.get(id)) {
             ("GET", Some(connector)) => answer(200, connector),
             ("GET", None) => problem(404, "Saved object [action] not found"),
             ("POST", None) if self.fault == Fault::NoConnectors => problem(403, "Unauthorized to create a connector"),
             ("POST", None) => {
                 self.connectors.insert(id.to_owned(), body.clone());
-                answer(200, &body)
+                answer(200, body)
             }
             _ => problem(409, "it is there"),
         }

@@ -550,10 +550,10 @@ fn each_check_fails_once() {
             });
         }),
         ("column y: `percentile` of `latency`, which is unknown", |o| {
-            layer(o)["columns"]["y"]["sourceField"] = json!("latency")
+            layer(o)["columns"]["y"]["sourceField"] = json!("latency");
         }),
         ("column x: `date_histogram` of `latency_ms`", |o| {
-            layer(o)["columns"]["x"]["sourceField"] = json!("latency_ms")
+            layer(o)["columns"]["x"]["sourceField"] = json!("latency_ms");
         }),
         ("columnOrder is not its columns", |o| drop(layer(o)["columnOrder"].as_array_mut().unwrap().pop())),
         ("the column `w` is drawn, and not there", |o| {
@@ -564,7 +564,7 @@ fn each_check_fails_once() {
         }),
         ("a formula without columns of its own", |o| layer(o)["columns"]["f"]["references"] = json!([])),
         ("it needs the column `fX9`, which is not there", |o| {
-            layer(o)["columns"]["fX1"]["references"] = json!(["fX9"])
+            layer(o)["columns"]["fX1"]["references"] = json!(["fX9"]);
         }),
         ("a calculation without its tree", |o| layer(o)["columns"]["fX1"]["params"] = json!({})),
         ("it is ordered by `w`, which is not there", |o| {
@@ -572,7 +572,7 @@ fn each_check_fails_once() {
         }),
         ("`confidence <` is no KQL", |o| layer(o)["columns"]["z"]["filter"]["query"] = json!("confidence <")),
         ("`label : x` asks for `label`, which is unknown", |o| {
-            o[2]["attributes"]["state"]["query"]["query"] = json!("label : x")
+            o[2]["attributes"]["state"]["query"]["query"] = json!("label : x");
         }),
         ("a query is not in KQL", |o| o[5]["attributes"]["query"]["language"] = json!("lucene")),
     ];
