@@ -15,7 +15,7 @@ use crate::elastic::fingerprint::Fingerprint;
 use crate::elastic::installation::FailureStore;
 use crate::elastic::options::{Auth, ClientOptions, Proxy};
 use crate::elastic::retention::{self as elastic, AT_LEAST_DEFAULT, SPAN_MIN};
-use crate::elastic::target::{Target, TargetError};
+use crate::elastic::target::{Target, TargetError, TemplateCare};
 use crate::sink::store::{BYTES_MAX_MIN, Retention};
 use crate::text::units::format_duration;
 
@@ -98,6 +98,7 @@ fn elasticsearch(section: &mut Section<'_>) -> Option<(SinkOptions, Policy)> {
     let target = target(section);
     let client = client(section);
     let policy = policy(section);
+    let template = template(section);
     let kept = section.field("retention");
     let failure_store = section.optional("failure_store", |field| field.word(&["off", "on"]));
     let target = target?;
@@ -106,8 +107,20 @@ fn elasticsearch(section: &mut Section<'_>) -> Option<(SinkOptions, Policy)> {
         None => elastic::Retention::default(),
     };
     let failure_store = if failure_store == Some("on") { FailureStore::On } else { FailureStore::Off };
-    let options = ElasticsearchOptions { client: client?, target, retention, failure_store };
+    let options = ElasticsearchOptions { client: client?, target, retention, failure_store, template };
     Some((SinkOptions::Elasticsearch(Box::new(options)), policy))
+}
+
+fn template(section: &mut Section<'_>) -> TemplateCare {
+    let read = |field: &Field<'_>| match field.text()? {
+        "managed" => Some(TemplateCare::Managed),
+        "unmanaged" => Some(TemplateCare::Unmanaged),
+        _ => {
+            let hint = "`unmanaged` for templates that others see to: nothing is installed, and nobody looks at them";
+            field.refuse_with("`managed` or `unmanaged` is needed", Some(hint.to_owned()))
+        }
+    };
+    section.optional("template", read).unwrap_or_default()
 }
 
 fn policy(section: &mut Section<'_>) -> Policy {

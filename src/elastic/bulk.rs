@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::describe;
-use super::exchange::Reply;
+use super::exchange::{Reply, Unready};
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 
 /// The parts of a bulk answer that are read; Elasticsearch leaves out the rest, which cuts the answer from about 150 to
@@ -26,9 +26,11 @@ use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 pub const FILTER_PATH: &str =
     "took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store";
 
-/// Words of an item's reason that tell of a wrong target where the type alone does not.
-const TARGET_WORDS: [(&str, &str); 4] = [
+/// How an item's reason begins that tells of a wrong target where the type alone does not. Further on it may quote a record.
+const TARGET_WORDS: [(&str, &str); 6] = [
+    ("validation_exception", "Validation Failed: 1: this action would add"),
     ("validation_exception", "this action would add"),
+    ("illegal_argument_exception", "Validation Failed: 1: this action would add"),
     ("illegal_argument_exception", "this action would add"),
     ("illegal_argument_exception", "pipeline with id ["),
     ("illegal_argument_exception", "no write index is defined"),
@@ -130,6 +132,17 @@ pub fn trouble_of(reply: &Reply) -> Trouble {
     describe::refused(reply, whole_reason(&reply.body).as_ref())
 }
 
+/// An answer to a question, unless the server, or what is between, is not ready for any.
+///
+/// # Errors
+/// When it is not.
+pub fn ready(reply: Reply) -> Result<Reply, Unready> {
+    match reply.status {
+        401 | 407 | 408 | 429 | 500..=599 => Err(Unready { trouble: trouble_of(&reply), wait: reply.retry_after }),
+        _ => Ok(reply),
+    }
+}
+
 /// What Elasticsearch says of a request as a whole; `None` where it is not Elasticsearch that speaks.
 pub fn whole_reason(body: &[u8]) -> Option<Reason> {
     serde_json::from_slice::<WholeError<'_>>(body).ok().map(|whole| whole.error.into_reason())
@@ -158,7 +171,7 @@ fn outcome(item: ItemAnswer<'_>) -> Outcome {
 fn is_of_target(reason: &Reason) -> bool {
     let kinds = ["cluster_block_exception", "index_closed_exception", "invalid_index_name_exception"];
     kinds.contains(&reason.kind.as_str())
-        || TARGET_WORDS.iter().any(|(kind, words)| reason.kind == *kind && reason.detail.contains(words))
+        || TARGET_WORDS.iter().any(|(kind, words)| reason.kind == *kind && reason.detail.starts_with(words))
 }
 
 #[cfg(test)]

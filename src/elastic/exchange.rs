@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::flow::answer::Trouble;
+
 /// Longest answer that is taken, in bytes, packed or unpacked. A bulk answer has 26 bytes an item, and some hundreds
 /// where one failed.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -43,6 +45,21 @@ impl Reply {
         }
         let refusal = serde_json::from_slice::<Refusal<'_>>(&self.body);
         self.status == 400 && refusal.is_ok_and(|refusal| refusal.error.starts_with("no handler found for uri"))
+    }
+}
+
+/// A server that is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Why.
+    pub trouble: Trouble,
+    /// For how long it wants to be left alone, if it says so.
+    pub wait: Option<Duration>,
+}
+
+impl From<Trouble> for Unready {
+    fn from(trouble: Trouble) -> Unready {
+        Unready { trouble, wait: None }
     }
 }
 

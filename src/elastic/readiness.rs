@@ -5,17 +5,20 @@
 //!
 //! - each host by itself: is it there, and is it Elasticsearch, by what it says and by its `X-elastic-product`;
 //! - for the records, and for the pipelines' own accounts: what this user may do (`_security/user/_has_privileges`, which
-//!   every user may ask), whether the target is there and may be written to, and whether inferlog's template is in force.
+//!   every user may ask), whether the target is there and may be written to, and whether inferlog's template is in force;
+//! - for the records: whether they would be kept as they are sent ([`in_force`]), and whether a failure store takes some.
 //!
 //! Shipping needs `create_doc` and `auto_configure` alone. What only a user with more privileges is shown is no fault.
 
-use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::assets::MANAGED_BY;
 use super::bulk::{trouble_of, whole_reason};
 use super::client::{Body, Client, Method, Reply};
 use super::describe;
+use super::exchange::Unready;
+use super::in_force::{self, InForce};
+use super::installation::FailureStore;
 use super::target::Target;
 use crate::flow::answer::Trouble;
 
@@ -66,11 +69,58 @@ pub async fn examine(client: &Client, target: &Target) -> Vec<ReadinessFinding> 
     if !is_there {
         return findings;
     }
-    let names = [(Matter::Records, target.name_now()), (Matter::Accounts, target.accounts())];
-    for (matter, name) in names {
+    let records = target.names_now().into_iter().map(|name| (Matter::Records, name));
+    for (matter, name) in records.chain([(Matter::Accounts, target.accounts())]) {
         findings.extend(examine_stream(client, matter, &name).await);
     }
     findings
+}
+
+/// Looks whether records would be kept as they are sent, of a server that is known to be there.
+pub async fn examine_keeping(client: &Client, target: &Target, wanted: FailureStore) -> Vec<ReadinessFinding> {
+    let name = target.searched();
+    let kept = match in_force::look(client, target).await {
+        Ok(InForce::Kept) => {
+            Assessment::Good(format!("`{name}`: what is in force there keeps records as they are sent"))
+        }
+        Ok(InForce::Altered(trouble)) => Assessment::NotSo(trouble),
+        Ok(InForce::NotShown) => Assessment::NotShown(format!(
+            "`{name}`: whether it keeps records as they are sent (needs the privileges `view_index_metadata` and \
+             `manage_index_templates`)"
+        )),
+        Err(Unready { trouble, .. }) => Assessment::CouldNotLook(trouble),
+    };
+    let mut verdicts = vec![kept];
+    if !matches!(target, Target::Index(_)) && !wanted.is_on() {
+        verdicts.push(failure_store(client, &name).await);
+    }
+    verdicts.into_iter().map(|verdict| ReadinessFinding { matter: Matter::Records, verdict }).collect()
+}
+
+/// Looks whether a failure store takes what does not fit.
+async fn failure_store(client: &Client, name: &str) -> Assessment {
+    let path = format!("_data_stream/{name}?filter_path=data_streams.name,data_streams.failure_store.enabled");
+    let reply = match ask(client, Method::Get, &path, &Body::None).await {
+        Ok(reply) => reply,
+        Err(verdict) => return verdict,
+    };
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let streams = answer["data_streams"].as_array();
+    let is_on = streams.into_iter().flatten().any(|stream| stream["failure_store"]["enabled"] == true);
+    match reply.status {
+        200 if is_on => not_so(
+            format!(
+                "the failure store of `{name}` is on: a document that does not fit gets a new id there each time it is sent, \
+                 and is not searched with the others"
+            ),
+            "`inferlog setup apply FILE` and then a rollover switch it off; or say `failure_store: on` in the sink",
+        ),
+        200 | 404 => Assessment::Good(format!("`{name}`: no failure store takes what does not fit")),
+        403 => Assessment::NotShown(format!(
+            "`{name}`: whether its failure store is on (needs the privilege `view_index_metadata`)"
+        )),
+        _ => Assessment::CouldNotLook(trouble_of(&reply)),
+    }
 }
 
 /// Looks at one data stream, of a server that is known to be there.
@@ -236,7 +286,7 @@ async fn presence(client: &Client, name: &str) -> Result<Presence, Assessment> {
 
 /// Asks which mappings a new index of this name would get.
 async fn template(client: &Client, name: &str) -> Assessment {
-    let path = format!("_index_template/_simulate_index/{name}?filter_path=template.mappings._meta");
+    let path = format!("_index_template/_simulate_index/{name}");
     let reply = match ask(client, Method::Post, &path, &Body::None).await {
         Ok(reply) => reply,
         Err(verdict) => return verdict,
@@ -247,6 +297,10 @@ async fn template(client: &Client, name: &str) -> Assessment {
         (200, Some(managed_by)) if managed_by == MANAGED_BY => {
             Assessment::Good(format!("`{name}`: inferlog's template is in force for it"))
         }
+        (200, Some(_)) if simulated.as_ref().is_some_and(|simulated| simulated["template"].is_null()) => not_so(
+            format!("no template is in force for `{name}`: a data stream cannot be made without one"),
+            "`inferlog setup apply FILE` installs inferlog's; until then records wait in their files",
+        ),
         (200, Some(_)) => not_so(
             format!("no template of inferlog's is in force for `{name}`: Elasticsearch will guess field types"),
             "`inferlog setup apply FILE` installs it; records are shipped with or without it",
@@ -264,16 +318,6 @@ async fn ask(client: &Client, method: Method, path: &str, body: &Body) -> Result
 
 fn not_so(problem: String, hint: &str) -> Assessment {
     Assessment::NotSo(Trouble { problem, hint: Some(hint.to_owned()) })
-}
-
-impl Target {
-    /// The name that a record of now goes to.
-    pub(super) fn name_now(&self) -> String {
-        match self {
-            Target::DataStream(stream) => stream.clone(),
-            Target::Index(pattern) => pattern.name(Utc::now().timestamp_micros()).unwrap_or_default(),
-        }
-    }
 }
 
 #[cfg(test)]

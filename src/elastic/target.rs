@@ -50,6 +50,22 @@ impl Target {
         format!("{DRIFT_PREFIX}{}", self.namespace())
     }
 
+    /// The names that records of now go to.
+    pub fn names_now(&self) -> Vec<String> {
+        match self {
+            Target::DataStream(stream) => vec![stream.clone()],
+            Target::Index(pattern) => vec![pattern.name(Utc::now().timestamp_micros()).unwrap_or_default()],
+        }
+    }
+
+    /// The one name that all records go to, where they have one.
+    pub fn written_to(&self) -> Option<String> {
+        match self {
+            Target::DataStream(stream) => Some(stream.clone()),
+            Target::Index(_) => None,
+        }
+    }
+
     fn namespace(&self) -> &str {
         let namespace = match self {
             Target::DataStream(stream) => stream.splitn(3, '-').nth(2),
@@ -62,6 +78,16 @@ impl Target {
     pub fn index(pattern: &str) -> Result<Target, TargetError> {
         Ok(Target::Index(IndexPattern::parse(pattern)?))
     }
+}
+
+/// Who sees to the template of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TemplateCare {
+    /// inferlog: `setup` installs it, and `run` holds records back where another one would alter them.
+    #[default]
+    Managed,
+    /// Somebody who knows: inferlog installs nothing, and does not look.
+    Unmanaged,
 }
 
 /// What is wrong with a target's name.

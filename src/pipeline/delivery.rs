@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -17,6 +18,7 @@ use crate::dead_letter::DeadLetter;
 use crate::flow::answer::Trouble;
 use crate::flow::batch::Batch;
 use crate::queue::{Parcel, Queue};
+use crate::sink::Sink;
 use crate::telemetry::Counters;
 
 /// Why delivery ended before its queue did: the sink is gone for good.
@@ -66,7 +68,7 @@ impl Delivery {
 
     /// The same into another sink.
     #[cfg(test)]
-    pub(super) fn with_sink(self, sink: Arc<dyn crate::sink::Sink>) -> Delivery {
+    pub(super) fn with_sink(self, sink: Arc<dyn Sink>) -> Delivery {
         Delivery { sink: PacedSink { sink, ..self.sink }, ..self }
     }
 
@@ -97,6 +99,7 @@ impl Delivery {
         if let Some(lane) = self.lane.take() {
             beside.spawn(lane.run(Arc::clone(&self.sink.sink), self.sink.policy));
         }
+        beside.spawn(watch_hold(Arc::clone(&self.sink.sink), Arc::clone(&self.health), self.sink.policy.retry_max));
         let this = Arc::new(self);
         let mut under_way = JoinSet::new();
         let mut open = true;
@@ -129,6 +132,21 @@ impl Delivery {
         ack.delivered(Arc::clone(&self.sink.name), delivered);
         Ok(())
     }
+}
+
+/// Says at the start, with no record at hand, that something is in force in which the sink takes none, until it is put
+/// right; later, records that wait are what says it.
+async fn watch_hold(sink: Arc<dyn Sink>, health: Arc<Health>, look_again_after: Duration) {
+    let mut is_held = false;
+    while let Some(trouble) = sink.hold().await {
+        is_held = true;
+        health.trouble(trouble);
+        tokio::time::sleep(look_again_after).await;
+    }
+    if is_held {
+        health.good();
+    }
+    health.remark(sink.remark());
 }
 
 /// Endless patience ends with the sink alone.

@@ -33,6 +33,8 @@ struct State {
     said: HashMap<String, Instant>,
     /// The log's last word is that there is trouble.
     is_said: bool,
+    /// What is to be known of it while it takes records.
+    remark: Option<Trouble>,
     /// Requests that have no answer yet.
     owed: u32,
     /// When the oldest of them was sent, or the last answer came, whichever is later.
@@ -78,6 +80,22 @@ impl Health {
         self.counters.ready.set(0);
         let since = state.trouble.as_ref().map_or(now, |standing| standing.since);
         state.trouble = Some(Standing { trouble, since });
+    }
+
+    /// Notes what is to be known of the sink, and says it when it is new.
+    pub fn remark(&self, remark: Option<Trouble>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Trouble { problem, hint }) = remark.as_ref().filter(|remark| state.remark.as_ref() != Some(remark))
+        {
+            let hint = hint.as_deref().unwrap_or_default();
+            tracing::info!(pipeline = self.pipeline, sink = &*self.sink, hint, "{problem}");
+        }
+        state.remark = remark;
+    }
+
+    /// What is to be known of the sink though it takes records.
+    pub fn remarked(&self) -> Option<Trouble> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).remark.clone()
     }
 
     /// Takes note that the sink is asked.

@@ -233,6 +233,7 @@ impl Settlement<'_, '_> {
         tracing::debug!(sink = &**name, documents, bytes, took = ?asked.elapsed(), "the sink answered");
         if let Patience::Endless(health) = self.patience {
             health.answered();
+            health.remark(sink.remark());
         }
         sink_counters.in_flight.dec();
         sink_counters.observe_request(asked.elapsed());

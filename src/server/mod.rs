@@ -1,7 +1,8 @@
 //! The server: what does the process say of itself over HTTP?
 //!
 //! `/metrics` in the format that its reader asks for, `/healthz` (every pipeline's thread comes round; else 503, and a restart helps),
-//! `/readyz` (every pipeline runs and gets on, and every sink answers; else 503 with the reasons). On loopback unless told
+//! `/readyz` (every pipeline runs and gets on, and every sink answers; else 503 with the reasons; in either case with what
+//! could not be looked at). On loopback unless told
 //! otherwise; it shows no record data, no paths and no secrets.
 
 mod connections;
@@ -68,6 +69,16 @@ impl PipelineStatus {
     }
 }
 
+impl PipelineStatus {
+    /// What is to be known of its sinks though they take records.
+    fn remarks(&self) -> impl Iterator<Item = Value> {
+        self.health.iter().filter_map(|health| {
+            let Trouble { problem, hint } = health.remarked()?;
+            Some(json!({ "pipeline": self.name, "sink": health.sink(), "problem": problem, "hint": hint }))
+        })
+    }
+}
+
 /// Binds the address.
 ///
 /// # Errors
@@ -107,7 +118,8 @@ async fn alive(State(served): State<ProcessStatus>) -> impl IntoResponse {
 async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
     let reasons: Vec<Value> = served.pipelines.iter().flat_map(PipelineStatus::reasons).collect();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
+    let remarks: Vec<Value> = served.pipelines.iter().flat_map(PipelineStatus::remarks).collect();
+    let body = json!({ "ready": reasons.is_empty(), "reasons": reasons, "remarks": remarks }).to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body)
 }
 

@@ -5,21 +5,28 @@
 //! by [`bulk`] alone. This module does not retry, wait or install anything.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::{Request, Sink, SinkFuture};
 use crate::elastic::bulk;
 use crate::elastic::client::{Body, Client, Method};
+use crate::elastic::exchange::Unready;
+use crate::elastic::in_force::{self, InForce};
 use crate::elastic::installation::FailureStore;
 use crate::elastic::options::{ClientOptions, OptionsError};
+use crate::elastic::parameters::{BulkParameters, Place};
 use crate::elastic::readiness::{self, Assessment, Matter, ReadinessFinding};
 use crate::elastic::retention::Retention;
-use crate::elastic::target::{IndexPattern, Target};
+use crate::elastic::target::{IndexPattern, Target, TemplateCare};
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::{Batch, Id, Item, Stream};
+
+/// How long what was seen of the server is believed: a stream may be rolled over into an index of another kind.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// Where to ship, and how to get there.
 #[derive(Clone, Debug)]
@@ -32,13 +39,15 @@ pub struct ElasticsearchOptions {
     pub retention: Retention,
     /// What becomes there of records that cannot be indexed.
     pub failure_store: FailureStore,
+    /// Who sees to the target's template.
+    pub template: TemplateCare,
 }
 
 impl ElasticsearchOptions {
     /// With the defaults of a pipeline file.
     pub fn new(client: ClientOptions, target: Target) -> ElasticsearchOptions {
         let (retention, failure_store) = (Retention::default(), FailureStore::default());
-        ElasticsearchOptions { client, target, retention, failure_store }
+        ElasticsearchOptions { client, target, retention, failure_store, template: TemplateCare::default() }
     }
 }
 
@@ -47,59 +56,144 @@ impl ElasticsearchOptions {
 pub struct Elasticsearch {
     client: Client,
     target: Target,
-    bulk_path: String,
-    accounts_path: String,
-    drift_path: String,
-    outcomes_path: String,
+    template: TemplateCare,
+    failure_store: FailureStore,
+    /// What was seen last of the server.
+    seen: Mutex<Option<ServerSeen>>,
+    /// Only one looks at a time.
+    looks: tokio::sync::Mutex<()>,
     /// What orders have erased, as far as it could be asked for.
     erased: RwLock<HashSet<Id>>,
+}
+
+/// What was seen of a server.
+#[derive(Clone, Debug)]
+struct ServerSeen {
+    at: Instant,
+    parameters: BulkParameters,
+    /// `None` where nobody is to look.
+    in_force: Option<InForce>,
 }
 
 impl Elasticsearch {
     /// Makes the sink; reads certificate files, connects to nothing.
     pub fn new(options: &ElasticsearchOptions) -> Result<Elasticsearch, OptionsError> {
-        let (client, target) = (Client::new(&options.client)?, options.target.clone());
-        let bulk_path = match &target {
-            Target::DataStream(stream) => format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH),
-            Target::Index(_) => format!("_bulk?filter_path={}", bulk::FILTER_PATH),
-        };
-        let path_of = |stream: String| format!("{stream}/_bulk?filter_path={}", bulk::FILTER_PATH);
-        let (accounts_path, drift_path) = (path_of(target.accounts()), path_of(target.drift()));
-        let outcomes_path = path_of(target.outcomes());
-        let erased = RwLock::default();
-        Ok(Elasticsearch { client, target, bulk_path, accounts_path, drift_path, outcomes_path, erased })
+        let client = Client::new(&options.client)?;
+        let (target, template, failure_store) = (options.target.clone(), options.template, options.failure_store);
+        let (seen, looks, erased) = (Mutex::default(), tokio::sync::Mutex::default(), RwLock::default());
+        Ok(Elasticsearch { client, target, template, failure_store, seen, looks, erased })
     }
 
     async fn deliver_once(&self, request: &Request) -> Answer {
+        let seen = match self.see(Some(LOOKED_AGAIN_AFTER)).await {
+            Ok(ServerSeen { in_force: Some(InForce::Altered(trouble)), .. })
+                if request.batch.stream() == Stream::Records =>
+            {
+                return Answer::Wait(trouble);
+            }
+            Ok(seen) => seen,
+            Err(Unready { trouble, wait: None }) => return Answer::Wait(trouble),
+            Err(Unready { trouble, wait: Some(wait) }) => return Answer::WaitAtLeast(wait, trouble),
+        };
         let erased = self.erased_places(request);
         if erased.is_empty() {
-            return self.send(request).await;
+            return self.send(request, seen.parameters).await;
         }
         let selection = request.selection.clone().unwrap_or_else(|| (0..request.len() as u32).collect());
         let is_left = |place: &usize| erased.binary_search(place).is_err();
         let left = (0..selection.len()).filter(is_left).map(|place| selection[place]).collect();
         let left = Request { batch: Arc::clone(&request.batch), selection: Some(left) };
-        with_inserted(self.send(&left).await, &erased, &Outcome::Erased)
+        with_inserted(self.send(&left, seen.parameters).await, &erased, &Outcome::Erased)
     }
 
-    async fn send(&self, request: &Request) -> Answer {
-        let (path, BulkBody { body, refused }) = match (request.batch.stream(), &self.target) {
-            (Stream::Accounts, _) => (&self.accounts_path, BulkBody::whole(request)),
-            (Stream::Drift, _) => (&self.drift_path, BulkBody::whole(request)),
-            (Stream::Outcomes, _) => (&self.outcomes_path, BulkBody::whole(request)),
-            (Stream::Records, Target::DataStream(_)) => (&self.bulk_path, BulkBody::whole(request)),
-            (Stream::Records, Target::Index(pattern)) => (&self.bulk_path, index_body(request, pattern)),
+    async fn send(&self, request: &Request, parameters: BulkParameters) -> Answer {
+        let (name, BulkBody { body, refused }) = match (request.batch.stream(), &self.target) {
+            (Stream::Accounts, target) => (Some(target.accounts()), BulkBody::whole(request)),
+            (Stream::Drift, target) => (Some(target.drift()), BulkBody::whole(request)),
+            (Stream::Outcomes, target) => (Some(target.outcomes()), BulkBody::whole(request)),
+            (Stream::Records, Target::DataStream(stream)) => (Some(stream.clone()), BulkBody::whole(request)),
+            (Stream::Records, Target::Index(pattern)) => (None, index_body(request, pattern)),
         };
         let sent = request.len() - refused.len();
-        let answer = if sent == 0 {
-            Answer::Items(Vec::new())
-        } else {
-            match self.client.send(Method::Post, path, &Body::Lines(body)).await {
-                Ok(reply) => bulk::read_answer(&reply, sent),
-                Err(trouble) => Answer::Wait(trouble),
-            }
+        let place = if name.is_some() { Place::DataStream } else { Place::Index };
+        let answer = match sent {
+            0 => Answer::Items(Vec::new()),
+            _ => self.post(parameters, name.as_deref(), place, body, sent).await,
         };
         with_inserted(answer, &refused, &out_of_range())
+    }
+
+    /// Posts a body of so many items; again at once where the server does not know a parameter after all.
+    async fn post(
+        &self,
+        mut parameters: BulkParameters,
+        name: Option<&str>,
+        place: Place,
+        body: Bytes,
+        items: usize,
+    ) -> Answer {
+        let body = Body::Lines(body);
+        loop {
+            let reply = match self.client.send(Method::Post, &parameters.path(name, place), &body).await {
+                Ok(reply) => reply,
+                Err(trouble) => return Answer::Wait(trouble),
+            };
+            let Some(known) = parameters.refused_by(&reply) else { return bulk::read_answer(&reply, items) };
+            parameters = known.clone();
+            if let Some(seen) = &mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
+                seen.parameters = known;
+            }
+        }
+    }
+
+    /// What there is to be seen of the server: what was seen last, where that is not older and does not stand against
+    /// shipping; else it is looked at anew.
+    async fn see(&self, not_older: Option<Duration>) -> Result<ServerSeen, Unready> {
+        let _one_at_a_time = self.looks.lock().await;
+        let last = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_fresh = |seen: &ServerSeen| not_older.is_some_and(|age| seen.at.elapsed() < age);
+        let is_good = |seen: &ServerSeen| !matches!(seen.in_force, Some(InForce::Altered(_)));
+        if let Some(seen) = last.filter(|seen| is_fresh(seen) && is_good(seen)) {
+            return Ok(seen);
+        }
+        let parameters = BulkParameters::ask(&self.client, &self.target).await?;
+        let in_force = match self.template {
+            TemplateCare::Managed => Some(in_force::look(&self.client, &self.target).await?),
+            TemplateCare::Unmanaged => None,
+        };
+        let seen = ServerSeen { at: Instant::now(), parameters, in_force };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
+        Ok(seen)
+    }
+
+    /// What stands against shipping records by what is in force, looked at anew.
+    async fn look_for_hold(&self) -> Option<Trouble> {
+        match self.see(None).await {
+            Ok(ServerSeen { in_force: Some(InForce::Altered(trouble)), .. }) => Some(trouble),
+            // Whoever does not answer is heard of when records are sent.
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// What is to be known of a sink that ships.
+    fn what_is_not_looked_at(&self) -> Option<Trouble> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.target.searched();
+        let (problem, hint) = match seen.as_ref()?.in_force.as_ref() {
+            None => (
+                format!("`template: unmanaged`: nobody looks whether `{name}` keeps records as they are sent"),
+                "take it out of the sink to have that looked at",
+            ),
+            Some(InForce::NotShown) => (
+                format!(
+                    "it could not be looked at whether `{name}` keeps records as they are sent: this user is not shown it; \
+                     they are shipped"
+                ),
+                "`inferlog check --connect` looks, as a user with `view_index_metadata` and `manage_index_templates`",
+            ),
+            Some(InForce::Kept | InForce::Altered(_)) => return None,
+        };
+        Some(Trouble { problem, hint: Some(hint.to_owned()) })
     }
 
     /// The places of items that must not come back, ascending.
@@ -125,9 +219,13 @@ impl Elasticsearch {
         }
     }
 
-    /// Looks at all that says whether records would be taken; writes nothing.
+    /// Looks at all that says whether records would be taken, and kept as they are sent; writes nothing.
     pub async fn examine(&self) -> Vec<ReadinessFinding> {
-        readiness::examine(&self.client, &self.target).await
+        let mut findings = readiness::examine(&self.client, &self.target).await;
+        if findings.iter().any(|finding| finding.matter == Matter::Records) && self.template == TemplateCare::Managed {
+            findings.extend(readiness::examine_keeping(&self.client, &self.target, self.failure_store).await);
+        }
+        findings
     }
 
     /// Looks at what says whether documents of outcomes would be taken.
@@ -143,12 +241,12 @@ impl Elasticsearch {
     /// The first thing that is known to stand against shipping records. Accounts wait for nothing, and are warned of when
     /// they wait; and what could not be looked at at a server that is there will show.
     async fn look(&self) -> Result<(), Trouble> {
-        let mut troubles =
-            self.examine().await.into_iter().filter_map(|finding| match (finding.matter, finding.verdict) {
-                (Matter::Server | Matter::Records, Assessment::NotSo(trouble)) => Some(trouble),
-                (Matter::Server, Assessment::CouldNotLook(trouble)) => Some(trouble),
-                _ => None,
-            });
+        let findings = readiness::examine(&self.client, &self.target).await;
+        let mut troubles = findings.into_iter().filter_map(|finding| match (finding.matter, finding.verdict) {
+            (Matter::Server | Matter::Records, Assessment::NotSo(trouble)) => Some(trouble),
+            (Matter::Server, Assessment::CouldNotLook(trouble)) => Some(trouble),
+            _ => None,
+        });
         troubles.next().map_or(Ok(()), Err)
     }
 }
@@ -173,6 +271,14 @@ impl Sink for Elasticsearch {
             self.learn_erased().await;
             looked
         })
+    }
+
+    fn hold(&self) -> SinkFuture<'_, Option<Trouble>> {
+        Box::pin(self.look_for_hold())
+    }
+
+    fn remark(&self) -> Option<Trouble> {
+        self.what_is_not_looked_at()
     }
 }
 
@@ -288,7 +394,10 @@ mod tests {
         // Nobody listens there: what is sent is waited for.
         let client = ClientOptions::new(vec!["http://127.0.0.1:1".parse().unwrap()]);
         let target = Target::DataStream("logs-m-default".to_owned());
-        let sink = Elasticsearch::new(&ElasticsearchOptions::new(client, target)).unwrap();
+        let options = ElasticsearchOptions::new(client, target);
+        let sink = Elasticsearch::new(&options).unwrap();
+        let parameters = BulkParameters::default();
+        *sink.seen.lock().unwrap() = Some(ServerSeen { at: Instant::now(), parameters, in_force: None });
         let (erased, other) =
             (Id([b'e'; crate::flow::batch::ID_CHARACTERS]), Id([b'o'; crate::flow::batch::ID_CHARACTERS]));
         sink.erased.write().unwrap().insert(erased);

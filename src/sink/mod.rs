@@ -66,4 +66,15 @@ pub trait Sink: Send + Sync {
     /// Looks whether deliveries can be expected to succeed, and tells what to do if not. Asked at the start and by
     /// `check --connect`; `run` only warns.
     fn probe(&self) -> SinkFuture<'_, Result<(), Trouble>>;
+
+    /// Looks whether something is in force in which records must not be brought there: they are held back until it is put
+    /// right. Nothing, unless the sink knows of such a thing.
+    fn hold(&self) -> SinkFuture<'_, Option<Trouble>> {
+        Box::pin(async { None })
+    }
+
+    /// What people have to know of a sink that takes records, as of the last look.
+    fn remark(&self) -> Option<Trouble> {
+        None
+    }
 }

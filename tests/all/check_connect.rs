@@ -125,6 +125,6 @@ async fn a_user_is_told_what_it_may_not_do() {
     }
     // A missing template is seen by who may look.
     let untemplated = "logs-checked.untemplated-x";
-    expect(&check(&sink(&host, untemplated, &seeing)), 1, &["no template of inferlog's is in force"]);
+    expect(&check(&sink(&host, untemplated, &seeing)), 1, &["no template is in force"]);
     node.forget(blocked).await;
 }

@@ -116,13 +116,15 @@ async fn a_new_stream_is_made_from_our_template() {
 }
 
 #[tokio::test]
-async fn without_a_template_the_probe_warns_and_shipping_goes_on() {
+async fn without_a_template_the_probe_warns_and_no_plain_index_is_made() {
     let Some(node) = Node::plain("missing template") else { return };
     node.forget("no-template-of-ours").await;
     let sink = node.sink(&Target::data_stream("no-template-of-ours").unwrap());
     let trouble = sink.probe().await.unwrap_err();
     assert!(trouble.hint.unwrap().contains("setup apply"), "{}", trouble.problem);
-    assert_eq!(kinds(&outcomes(&sink, &batch(&[("a", r#""n":1"#)])).await), ["indexed"]);
+    let found = outcomes(&sink, &batch(&[("a", r#""n":1"#)])).await;
+    assert_eq!(kinds(&found), ["target index_not_found_exception"]);
+    assert_eq!(node.ask(Method::Get, "no-template-of-ours", "").await.0, 404);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod fresh_machine;
 mod fuzz_smoke;
 mod grafana;
 mod house_rules;
+mod in_force;
 mod kibana_import;
 mod kibana_lint;
 mod kibana_rules;

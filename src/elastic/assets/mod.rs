@@ -125,10 +125,9 @@ pub fn streams(installation: &Installation<'_>) -> Vec<StreamTemplate> {
         false => "inferlog-outcome".to_owned(),
     };
     let stream = |stream: String, template: &str| StreamTemplate { stream, template: template.to_owned() };
-    let mut streams = vec![
-        StreamTemplate { stream: target.name_now(), template: records_template(installation) },
-        stream(target.accounts(), "inferlog-pipeline"),
-    ];
+    let of_records = records_template(installation);
+    let mut streams: Vec<_> = target.names_now().into_iter().map(|name| stream(name, &of_records)).collect();
+    streams.push(stream(target.accounts(), "inferlog-pipeline"));
     if installation.drift == Beside::Shipped {
         streams.push(stream(target.drift(), "inferlog-drift"));
     }

@@ -67,7 +67,9 @@ impl Remainder {
 
 fn unready(reason: &Reason) -> Trouble {
     let problem = format!("the target does not take documents now ({}): {}", reason.kind, reason.detail);
-    let hint = if reason.kind == "cluster_block_exception" {
+    let hint = if reason.detail.contains("data stream") && reason.detail.contains("require") {
+        "no template makes a data stream of that name: `inferlog setup apply FILE` installs one, and records go on by themselves"
+    } else if reason.kind == "cluster_block_exception" {
         "it is read-only: Elasticsearch sets that when a disk is nearly full, and takes it back when there is room; else \
          somebody set `index.blocks`. Nothing is lost, records wait in their files"
     } else {
