@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! kibana/inferlog.ndjson             Stack Management > Saved Objects > Import, or POST /api/saved_objects/_import
+//! kibana/dashboards/ID.json          the body of PUT /api/dashboards/ID, from Kibana 9.5 on, in place of an imported dashboard
 //! kibana/connectors/UUID.json        the body of POST /api/actions/connector/UUID
 //! kibana/rules/UUID.json             … POST /api/alerting/rule/UUID, for rules that do not run
 //! ```
 //!
-//! Objects and rules carry their markers, by which a file tells whether it is still as it was exported.
+//! Objects and rules carry their markers, by which a file tells whether it is still as it was exported; a dashboard for the API is
+//! compared as a whole.
 
 use serde_json::Value;
 
+use super::dashboard::source::dashboard_id;
+use super::dashboard::{self, api};
 use super::import::marker::Marker;
 use super::import::{objects, rules};
 use super::rule;
@@ -30,6 +34,10 @@ pub fn files(records: Option<&str>) -> Result<Vec<(String, String)>, SourceError
         (format!("{FOLDER}inferlog.ndjson"), lines),
         (format!("{FOLDER}connectors/{}.json", rule::CONNECTOR_ID), pretty(&rule::connector())),
     ];
+    for dashboard in dashboard::all()? {
+        let body = api::body(&dashboard.source);
+        files.push((format!("{FOLDER}dashboards/{}.json", dashboard_id(&dashboard.name)), pretty(&body)));
+    }
     for rule in rule::all()? {
         files.push((format!("{FOLDER}rules/{}.json", rule.id), pretty(&rules::tagged(rule.create_body(false), None))));
     }
@@ -41,6 +49,9 @@ pub fn is_as_exported(path: &str, content: &str) -> bool {
     let is_marked = |value: &Value| match path.strip_prefix(FOLDER).and_then(|path| path.split('/').next()) {
         Some("rules") => Marker::of_tags(&value["tags"]).is_some_and(|marker| marker.ours == rules::digest_of(value)),
         Some("connectors") => *value == rule::connector(),
+        Some("dashboards") => {
+            dashboard::all().is_ok_and(|all| all.iter().any(|dashboard| api::body(&dashboard.source) == *value))
+        }
         _ => objects::is_as_marked(value),
     };
     let mut values = serde_json::Deserializer::from_str(content).into_iter::<Value>().peekable();
@@ -54,7 +65,7 @@ mod tests {
     #[test]
     fn a_file_tells_whether_somebody_has_changed_it() {
         let files = files(None).unwrap();
-        assert_eq!(files.len(), 2 + rule::all().unwrap().len());
+        assert_eq!(files.len(), 2 + dashboard::all().unwrap().len() + rule::all().unwrap().len());
         for (path, content) in &files {
             assert!(is_as_exported(path, content), "{path}");
             let word = if path.ends_with(".ndjson") { "latency_ms > 1000" } else { "inferlog: " };

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::dimension::{Bucket, Direction, Filter, Format, Metric, Operation, Range, Ranges, RankBy, Terms};
 use super::formula::{self, Call};
-use super::source::{Bucket, Direction, Format, Metric, Operation, Ranges, RankBy, Terms};
 use crate::kibana::fields::Fields;
 use crate::kql::{Expression, FieldKind};
 
@@ -61,9 +61,6 @@ pub(super) fn metric(fields: &Fields, id: &str, metric: &Metric) -> Result<Colum
         percentile: metric.percentile,
     };
     let mut column = operation(fields, &call, &metric.label, false)?;
-    if metric.show_array_values {
-        column["params"]["showArrayValues"] = json!(true);
-    }
     set_format(&mut column, metric.format.as_ref());
     Ok(vec![(id.to_owned(), column)])
 }
@@ -119,6 +116,9 @@ fn operation(fields: &Fields, call: &Call, label: &str, is_part: bool) -> Result
         (Operation::Count | Operation::Formula, _) | (_, None) => false,
         (_, Some(kind)) => kind == FieldKind::Number,
     };
+    if is_part && *operation == Operation::LastValue {
+        return Err(format!("`{label}`: a formula cannot have the last value, as Lens asks for a list of values"));
+    }
     if !fits || (*operation == Operation::Percentile) != percentile.is_some() {
         return Err(format!("`{label}`: `{name}` does not go with {field:?}, percentile {percentile:?}"));
     }
@@ -128,7 +128,8 @@ fn operation(fields: &Fields, call: &Call, label: &str, is_part: bool) -> Result
     let params = match operation {
         Operation::Count | Operation::Sum | Operation::UniqueCount => json!({ "emptyAsNull": false }),
         Operation::Percentile => json!({ "percentile": percentile }),
-        Operation::LastValue => json!({ "sortField": TIME, "showArrayValues": false }),
+        // Else it is asked for with an aggregation that not every Elasticsearch has.
+        Operation::LastValue => json!({ "sortField": TIME, "showArrayValues": true }),
         _ => json!({ "emptyAsNull": !is_part }),
     };
     let mut column = json!({
@@ -160,8 +161,7 @@ pub(super) fn bucket(fields: &Fields, bucket: &Bucket, metrics: &[(String, &Metr
         Bucket::Terms(one) => terms(fields, one, metrics),
         Bucket::Range(one) => ranges(fields, one),
         Bucket::Filters(one) => {
-            let filter =
-                |one: &super::source::Filter| Ok(json!({ "input": kql(fields, &one.filter)?, "label": one.label }));
+            let filter = |one: &Filter| Ok(json!({ "input": kql(fields, &one.filter)?, "label": one.label }));
             let filters: Vec<Value> = one.filters.iter().map(filter).collect::<Result<_, String>>()?;
             Ok(json!({
                 "label": one.label, "customLabel": true, "dataType": "string", "operationType": "filters",
@@ -221,7 +221,7 @@ fn ranges(fields: &Fields, ranges: &Ranges) -> Result<Value, String> {
     if kind(fields, &ranges.field)? != FieldKind::Number {
         return Err(format!("`{}` is not a number, and has no ranges", ranges.field));
     }
-    let range = |range: &super::source::Range| json!({ "from": range.gt, "to": range.lte, "label": range.label });
+    let range = |range: &Range| json!({ "from": range.gt, "to": range.lte, "label": range.label });
     let parent = json!({ "id": "range", "params": { "template": "arrow_right", "replaceInfinity": true } });
     Ok(json!({
         "label": ranges.label, "customLabel": true, "dataType": "string", "operationType": "range", "isBucketed": true,

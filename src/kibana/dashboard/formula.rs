@@ -13,7 +13,7 @@
 
 use serde_json::{Value, json};
 
-use super::source::Operation;
+use super::dimension::Operation;
 
 /// An operation within a formula.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,17 +6,11 @@
 use serde_json::{Map, Value, json};
 
 use super::columns::{self, Columns};
-use super::source::{
-    Axes, Bucket, Chart, ColorThresholds, DataLayer, DataTable, Heatmap, Legend, Metric, ReferenceLines, Series, Vis,
-    Xy, XyLayer,
-};
+use super::dimension::{Bucket, ColorThresholds, Metric, RED};
+use super::source::{Axes, Chart, DataLayer, DataTable, Heatmap, Legend, ReferenceLines, Series, Vis, Xy, XyLayer};
 use crate::kibana::data_view::DataView;
 use crate::kibana::fields::{self, Fields};
 use crate::kibana::object::{ObjectKind, Reference, SavedObject};
-
-const GREEN: &str = "#209280";
-const YELLOW: &str = "#d6bf57";
-const RED: &str = "#cc5642";
 
 /// The Lens of a visualisation, under this id.
 ///
@@ -200,9 +194,8 @@ fn draw_metric(fields: &Fields, metric: &Metric) -> Result<Drawing, String> {
 }
 
 /// Green, yellow and red by value.
-fn palette(ColorThresholds { warning, critical }: ColorThresholds) -> Value {
-    let (low, high) = (warning.min(critical), warning.max(critical));
-    let colors = if warning <= critical { [GREEN, YELLOW, RED] } else { [RED, YELLOW, GREEN] };
+fn palette(thresholds: ColorThresholds) -> Value {
+    let (colors, [low, high]) = thresholds.colors();
     let step = |color: &str, stop: Option<f64>| json!({ "color": color, "stop": stop });
     // Where a colour ends; what the last one says is of no account, as it goes on.
     let stops = [step(colors[0], Some(low)), step(colors[1], Some(high)), step(colors[2], Some(high + (high - low)))];

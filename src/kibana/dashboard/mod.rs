@@ -4,7 +4,9 @@
 //! What Kibana would import and then not draw is an error here: fields that are not mapped, conditions that are not KQL, formulas
 //! that Lens would not read, panels that lie on each other.
 
+pub mod api;
 mod columns;
+pub mod dimension;
 mod formula;
 mod lens;
 pub mod source;
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use self::source::{Control, DashboardSource, Drilldown, Grid, Panel, PanelContent, TimeRange, Vis};
+use self::source::{Control, DashboardSource, Drilldown, Grid, Panel, PanelContent, TimeRange, Vis, dashboard_id};
 use super::data_view::DataView;
 use super::object::{ObjectKind, Reference, SavedObject};
 use super::source::{SourceError, read};
@@ -65,11 +67,6 @@ pub fn objects() -> Result<Vec<SavedObject>, SourceError> {
     }
     shown.extend(showing);
     Ok(shown)
-}
-
-/// The id of a dashboard.
-fn dashboard_id(name: &str) -> String {
-    format!("inferlog-dashboard-{name}")
 }
 
 impl Dashboard {

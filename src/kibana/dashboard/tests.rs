@@ -207,6 +207,7 @@ fn what_kibana_would_import_and_not_draw_is_refused() {
         (metric("operation: count, filter: \"state : x\""), "the data view has no field `state`"),
         (metric("operation: formula, formula: sum(nowhere)"), "the data view has no field `nowhere`"),
         (metric("operation: formula, formula: count("), "in the formula `count(`"),
+        (metric("operation: formula, formula: last_value(status)"), "cannot have the last value"),
         (metric("operation: formula"), "lacks its `formula`"),
         (metric("operation: count, formula: count()"), "has a formula, and is none"),
         (metric("operation: formula, formula: count(), filter: x"), "fields and filters stand in it"),
@@ -254,4 +255,115 @@ fn panels_lie_on_the_grid_and_not_on_each_other() {
         let said = lies_well(&panels).err().unwrap_or_default();
         assert!(said.contains(problem) && said.is_empty() == problem.is_empty(), "{said}");
     }
+}
+
+/// What the API knows of an operation beside its name, as its schema has it; it refuses the rest.
+const OPERATIONS: [(&str, &str); 15] = [
+    ("count", METRIC),
+    ("sum", METRIC),
+    ("average", METRIC),
+    ("median", METRIC),
+    ("min", METRIC),
+    ("max", METRIC),
+    ("unique_count", METRIC),
+    ("percentile", "percentile operation field label format filter color width apply_color_to type"),
+    ("last_value", "time_field multi_value operation field label format filter color width apply_color_to type"),
+    ("formula", "formula operation label format color width apply_color_to type"),
+    ("static_value", "operation value label axis stroke_width stroke_dash text color"),
+    ("date_histogram", "operation field include_empty_rows"),
+    ("terms", "operation fields limit rank_by label other_bucket width aggregate_first"),
+    ("range", "operation field ranges label"),
+    ("filters", "operation filters label aggregate_first"),
+];
+const METRIC: &str = "operation field label format filter color width apply_color_to type";
+
+/// The same of the objects that are told by their type.
+const TYPES: [(&str, &str); 16] = [
+    ("xy", "type layers legend axis styling title description query time_range drilldowns"),
+    (
+        "metric",
+        "type hide_title metrics data_source ignore_global_filters title description query time_range drilldowns",
+    ),
+    (
+        "data_table",
+        "type rows metrics styling data_source ignore_global_filters title description query time_range drilldowns",
+    ),
+    (
+        "heatmap",
+        "type x y metric legend data_source ignore_global_filters title description query time_range drilldowns",
+    ),
+    ("line", LAYER),
+    ("bar", LAYER),
+    ("bar_stacked", LAYER),
+    ("area_percentage", LAYER),
+    ("reference_lines", "type thresholds data_source ignore_global_filters"),
+    ("data_view_reference", "type ref_id"),
+    ("dashboard_drilldown", "type dashboard_id label trigger use_filters use_time_range open_in_new_tab"),
+    ("discover_drilldown", "type label trigger open_in_new_tab"),
+    ("options_list_control", "type width grow config"),
+    ("vis", PANEL),
+    ("markdown", PANEL),
+    ("discover_session", PANEL),
+];
+const LAYER: &str = "type x y breakdown_by data_source ignore_global_filters";
+const PANEL: &str = "id type grid config";
+
+/// Fails at a member that the API would refuse.
+fn is_known_to_the_api(node: &Value, seen: &mut BTreeSet<String>) {
+    match node {
+        Value::Array(items) => items.iter().for_each(|item| is_known_to_the_api(item, seen)),
+        Value::Object(members) => {
+            let named = |table: &[(&str, &'static str)], member: &str| {
+                let name = members.get(member).and_then(Value::as_str)?;
+                table.iter().find(|(known, _)| *known == name).map(|(_, members)| (name.to_owned(), *members))
+            };
+            if let Some((name, known)) = named(&OPERATIONS, "operation").or_else(|| named(&TYPES, "type")) {
+                let known: Vec<&str> = known.split(' ').collect();
+                // What ranks by a count names an operation, too.
+                let is_ranking = members.contains_key("direction");
+                assert!(is_ranking || members.keys().all(|member| known.contains(&&**member)), "{name}: {node}");
+                seen.insert(name);
+            }
+            members.values().for_each(|member| is_known_to_the_api(member, seen));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_dashboards_api_knows_all_that_it_is_given() {
+    let mut seen = BTreeSet::new();
+    for dashboard in dashboards() {
+        let body = api::body(&dashboard.source);
+        assert_eq!(body["panels"].as_array().unwrap().len(), dashboard.source.panels.len());
+        assert_eq!(body["pinned_panels"].as_array().unwrap().len(), dashboard.source.pinned_panels.len());
+        is_known_to_the_api(&body, &mut seen);
+    }
+    let known: BTreeSet<String> = OPERATIONS.iter().chain(&TYPES).map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(seen, known, "everything that is known is used");
+}
+
+#[test]
+fn a_panel_for_the_api_says_the_same_in_full() {
+    let text = "title: t\ndescription: d\ndata_view: drift\ntime_range: { from: now-1d, to: now }\npinned_panels: []\n\
+                panels:\n  - { id: p, type: vis, grid: { x: 0, y: 0, w: 8, h: 6 }, config: { type: metric, title: t, description: d, \
+                query: \"psi : *\", metrics: [{ operation: last_value, field: psi, label: PSI, filter: \"alarm : true\", \
+                format: { type: number, decimals: 3 }, thresholds: { warning: 0.1, critical: 0.2 } }] } }\n";
+    let dashboard = Dashboard::read("test", text).unwrap();
+    let expected = json!({
+        "id": "p", "type": "vis", "grid": { "x": 0, "y": 0, "w": 8, "h": 6 },
+        "config": {
+            "type": "metric", "title": "t", "description": "d", "hide_title": true, "ignore_global_filters": false,
+            "data_source": { "type": "data_view_reference", "ref_id": "inferlog-drift" },
+            "query": { "expression": "psi : *" },
+            "metrics": [{
+                "type": "primary", "operation": "last_value", "field": "psi", "label": "PSI", "time_field": "@timestamp",
+                "multi_value": true, "filter": { "expression": "alarm : true" }, "format": { "type": "number", "decimals": 3 },
+                "color": { "type": "dynamic", "range": "absolute", "steps": [
+                    { "lt": 0.1, "color": "#209280" }, { "gte": 0.1, "lt": 0.2, "color": "#d6bf57" }, { "gte": 0.2, "color": "#cc5642" },
+                ] },
+            }],
+        },
+    });
+    assert_eq!(api::body(&dashboard.source)["panels"][0], expected);
 }
