@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod all_clear;
+mod browser;
 mod check_connect;
 mod clock;
 mod conditions;
@@ -30,7 +31,10 @@ mod house_rules;
 mod in_force;
 mod kibana_import;
 mod kibana_lint;
+mod kibana_queries;
+mod kibana_render;
 mod kibana_rules;
+mod kibana_sample;
 mod kills;
 mod kql_corpus;
 mod kql_differential;
