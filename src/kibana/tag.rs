@@ -9,7 +9,7 @@ pub const NAME: &str = "inferlog";
 
 /// The tag.
 pub fn object() -> SavedObject {
-    let description = "Installed by `inferlog setup`, from dashboards/kibana and dashboards/queries";
+    let description = "Installed by `inferlog setup`";
     SavedObject {
         kind: ObjectKind::Tag,
         id: NAME.to_owned(),

@@ -30,6 +30,12 @@ enum Fault {
     ReadOnly,
     /// No object may be seen.
     Blind,
+    /// None any more once one was imported.
+    BlindLater,
+    /// It is Kibana, and too old.
+    Old,
+    /// It is a fork that knows neither Lens nor tags.
+    OpenSearch,
     /// An import does not take this object.
     Refuses(&'static str),
     /// An import that does nothing, and says neither what nor why.
@@ -146,10 +152,7 @@ impl State {
         }
         let body = serde_json::from_slice(&asked.body).unwrap_or_default();
         match path.split('?').next().unwrap() {
-            "/api/status" => answer(
-                200,
-                &json!({ "version": { "number": "8.12.2" }, "status": { "overall": { "level": "available" } } }),
-            ),
+            "/api/status" => answer(200, &self.status()),
             "/api/spaces/space/team" => answer(200, &json!({ "id": "team" })),
             "/api/saved_objects/_export" => self.export(&space, &body),
             "/api/saved_objects/_import" => self.import(&space, asked),
@@ -165,8 +168,17 @@ impl State {
         }
     }
 
+    fn status(&self) -> Value {
+        let (number, overall) = match self.fault {
+            Fault::Old => ("8.11.4", json!({ "level": "available" })),
+            Fault::OpenSearch => ("2.8.0", json!({ "state": "green" })),
+            _ => ("8.12.2", json!({ "level": "available" })),
+        };
+        json!({ "version": { "number": number }, "status": { "overall": overall } })
+    }
+
     fn export(&self, space: &str, body: &Value) -> Answer {
-        if self.fault == Fault::Blind {
+        if self.fault == Fault::Blind || (self.fault == Fault::BlindLater && !self.objects.is_empty()) {
             return problem(403, "Unable to bulk_get dashboard");
         }
         let asked: Vec<_> = list(&body["objects"]).collect();
@@ -426,6 +438,25 @@ async fn a_refusal_of_everything_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_kibana_made_of_objects_that_cannot_be_read_again_is_told_and_costs_a_conflict_later() {
+    let fake = Fake::new(Fault::BlindLater);
+    let mut older = objects();
+    for object in older.iter_mut().filter(|object| object.id == "inferlog-search-slow") {
+        object.attributes["title"] = json!("Older");
+    }
+    let applied = fake.apply_all(&older, RuleState::None, Conflicts::Keep).await;
+    assert!(applied.results.iter().all(|result| result.outcome == SetupOutcome::Done), "{applied:?}");
+    assert!(
+        applied.remarks.iter().any(|remark| remark.contains("could not be noted in them")),
+        "{:?}",
+        applied.remarks
+    );
+    fake.state().fault = Fault::None;
+    let plan = import::plan(&fake.kibana().await, &objects(), RuleState::None).await.unwrap();
+    assert_eq!(counts(&plan), [0, 0, objects().len() - 1, 1], "nobody knows whether somebody has changed it");
+}
+
+#[tokio::test]
 async fn objects_go_into_the_space_that_is_named() {
     let fake = Fake::new(Fault::None);
     let kibana = fake.connect(Some("team")).await.unwrap();
@@ -535,6 +566,8 @@ fn the_verbs_set_up_kibana_too_and_exit_by_both() {
         (Fault::Unauthorized, "plan p.yaml", 2, "it does not know the user of the sink"),
         (Fault::Unauthorized, "apply p.yaml", 2, "it does not know the user of the sink"),
         (Fault::ReadOnly, "apply p.yaml", 1, "the role needs `All` of Discover"),
+        (Fault::Old, "plan p.yaml", 2, "is Kibana 8.11.4, and the objects are written for 8.12 and later"),
+        (Fault::OpenSearch, "plan p.yaml", 2, "is OpenSearch Dashboards 2.8.0, which knows neither Lens nor tags"),
     ] {
         let ended = setup(&place, &Fake::new(fault), verb);
         assert_eq!(ended.code, Some(code), "{ended:?}");
