@@ -1,7 +1,8 @@
 //! `inferlog demo`: the whole product at work on sample logs, with nothing installed.
 //!
 //! Two sample model servers write logs into a folder; a real pipeline, written out as a file to look at, ships them into
-//! the embedded store. A live line shows what happens, and at the end there is a summary with commands to try.
+//! the embedded store. A live line shows what happens, and at the end there is a summary with commands to try. Into a real
+//! Elasticsearch it is [`super::demo_elasticsearch`].
 
 use std::io::IsTerminal as _;
 use std::ops::RangeInclusive;
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use url::Url;
 
+use super::demo_elasticsearch::{self, Wanted};
 use super::run::{Listen, bind, limits, listen, serve};
 use super::{
     COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, print, print_table, runtime, say,
@@ -67,8 +70,24 @@ pub(super) struct Arguments {
     /// Address of /metrics, /healthz and /readyz, or `off` [default: off; with --episode 127.0.0.1:9614]
     #[arg(long, value_name = "ADDR|off", value_parser = listen)]
     listen: Option<Listen>,
+    /// Ship into this Elasticsearch, and not into the store: the last six hours, with drift, labels and reviews, for dashboards
+    #[arg(long, value_name = "URL", value_parser = address, conflicts_with_all = ["episode", "listen"])]
+    elasticsearch: Option<Url>,
+    /// Where Kibana is, for the words about it
+    #[arg(long, value_name = "URL", value_parser = address, requires = "elasticsearch")]
+    kibana: Option<Url>,
     #[command(flatten)]
     state: StateFolder,
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    let address = Url::parse(text).map_err(|error| error.to_string())?;
+    let is_of_web = matches!(address.scheme(), "http" | "https");
+    match (is_of_web, address.username().is_empty() && address.password().is_none()) {
+        (false, _) => Err("expected an address such as `http://localhost:9200`".to_owned()),
+        (true, false) => Err("who asks is told by $ES_USERNAME and $ES_PASSWORD, or by $ES_API_KEY".to_owned()),
+        (true, true) => Ok(address),
+    }
 }
 
 fn episode(text: &str) -> Result<Duration, String> {
@@ -109,10 +128,10 @@ fn records_per_second(traffic: Traffic) -> u32 {
 }
 
 /// Where the demo keeps what it makes; both are begun anew each time.
-struct Folders {
-    data_dir: PathBuf,
+pub(super) struct Folders {
+    pub(super) data_dir: PathBuf,
     /// The pipeline file, and below it the logs.
-    files: PathBuf,
+    pub(super) files: PathBuf,
 }
 
 /// What the live line shows.
@@ -139,9 +158,17 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     // Held while what an earlier demo left is removed: one that still runs must not lose its files.
     let lock = lock(&state_folder(&data_dir, "demo")).map_err(|error| Failure::new(&error, None))?;
-    let folders = Folders::new(data_dir, traffic).map_err(|error| Failure::new(&error, None))?;
+    let text = match &arguments.elasticsearch {
+        Some(elasticsearch) => demo_elasticsearch::pipeline_text(elasticsearch),
+        None => PIPELINE.replace("window: 60s", &format!("window: {}s", window_seconds(traffic))),
+    };
+    let folders = Folders::new(data_dir, &text).map_err(|error| Failure::new(&error, None))?;
     drop(lock);
     let pipelines = load_with_labels(&[folders.files.join("demo.yaml")])?;
+    if arguments.elasticsearch.is_some() {
+        let wanted = Wanted { records: arguments.records, kibana: arguments.kibana.as_ref() };
+        return demo_elasticsearch::run(wanted, &folders, &pipelines);
+    }
     let runtime = runtime()?;
     let started = Instant::now();
     let shown = runtime.block_on(show(&pipelines, &folders, traffic, listen));
@@ -151,19 +178,27 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 impl Folders {
-    fn new(data_dir: PathBuf, traffic: Traffic) -> std::io::Result<Folders> {
+    /// Begins them anew, with this text of the pipeline file.
+    fn new(data_dir: PathBuf, pipeline: &str) -> std::io::Result<Folders> {
         let files = data_dir.join(FILES);
-        for folder in [state_folder(&data_dir, "demo"), files.clone()] {
+        for folder in [state_folder(&data_dir, "demo"), state_folder(&data_dir, "demo.labels"), files.clone()] {
             match fs_err::remove_dir_all(folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         fs_err::create_dir_all(files.join("logs"))?;
-        let window = format!("window: {}s", window_seconds(traffic));
-        fs_err::write(files.join("demo.yaml"), PIPELINE.replace("window: 60s", &window))?;
+        fs_err::write(files.join("demo.yaml"), pipeline)?;
         fs_err::write(files.join("baseline.json"), BASELINE)?;
         Ok(Folders { data_dir, files })
+    }
+
+    /// How the folder of state is named to another command, if it has to be.
+    pub(super) fn data_dir_words(&self) -> Vec<String> {
+        match self.data_dir == data_dir(None) {
+            true => Vec::new(),
+            false => vec!["--data-dir".to_owned(), in_shell(&self.data_dir)],
+        }
     }
 
     fn store(&self) -> PathBuf {
@@ -347,10 +382,7 @@ fn what_to_try(folders: &Folders, pipelines: &[Pipeline]) -> String {
     let file = pipelines.first().map_or_else(PathBuf::new, |pipeline| pipeline.path.clone());
     let file = in_shell(&file);
     let logs = folders.files.join("logs");
-    let data_dir = match folders.data_dir == data_dir(None) {
-        true => Vec::new(),
-        false => vec!["--data-dir".to_owned(), in_shell(&folders.data_dir)],
-    };
+    let data_dir = folders.data_dir_words();
     let command = |words: &[&str], tail: &[String]| {
         let words = std::iter::once(program.as_str()).chain(words.iter().copied());
         in_lines(&words.map(str::to_owned).chain(tail.iter().cloned()).collect::<Vec<_>>())
@@ -369,7 +401,7 @@ fn what_to_try(folders: &Folders, pipelines: &[Pipeline]) -> String {
 }
 
 /// A path as it is typed: below the home folder it begins with `~`.
-fn in_shell(path: &Path) -> String {
+pub(super) fn in_shell(path: &Path) -> String {
     let plain = |path: &str| path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
     let below_home = std::env::home_dir().and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned));
     match below_home.as_deref().and_then(Path::to_str) {
@@ -382,7 +414,7 @@ fn in_shell(path: &Path) -> String {
 }
 
 /// A command in lines that fit a terminal of 80 columns, as far as its words do.
-fn in_lines(words: &[String]) -> String {
+pub(super) fn in_lines(words: &[String]) -> String {
     const COLUMNS: usize = 78;
     let mut text = "   ".to_owned();
     let mut column = text.len();

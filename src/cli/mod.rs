@@ -7,6 +7,7 @@ mod baseline;
 mod check;
 mod dead_letter;
 mod demo;
+mod demo_elasticsearch;
 mod drift;
 mod drift_data;
 mod drift_page;

@@ -83,6 +83,21 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Proves that all of a pipeline is there, says so, and writes it down.
+pub(super) async fn prove_and_record(pipeline: &Pipeline, data_dir: &Path) -> Result<(), Failure> {
+    let reports = reconcile(pipeline, data_dir, Scope::Matching, &mut |_, _| ()).await;
+    for report in reports.map_err(|error| Failure::new(&error, hint(&error)))? {
+        say(&verdict(&pipeline.name, &report, &sum(&report.rows)));
+        if !record(pipeline, &report, data_dir).await {
+            return Err(Failure(COULD_NOT_LOOK));
+        }
+        if !report.is_complete() {
+            return Err(Failure(NOT_SO));
+        }
+    }
+    Ok(())
+}
+
 /// Writes the verdict on a sink into it, beside whoever else writes there, and says whether it is there.
 async fn record(pipeline: &Pipeline, report: &Report, data_dir: &Path) -> bool {
     let judged = Judged { pipeline: &pipeline.name, host: &host_name(), config: &pipeline.digest };

@@ -33,7 +33,7 @@ pub(super) struct Model {
     /// Versions with their share; the last one is the new one of an episode.
     versions: &'static [(&'static str, u32)],
     /// What is predicted, with its share.
-    labels: &'static [(&'static str, u32)],
+    pub(super) labels: &'static [(&'static str, u32)],
     /// The usual latency.
     latency_ms: f64,
     /// Writes the members that are the model's input; true in an episode.

@@ -9,6 +9,8 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use crate::place::{Ended, Place, Running, Signal, Store, free_address, start, wait_for};
+use crate::scripted::{Answer, scripted};
+use crate::support::{Method, Node};
 
 /// What `--records` must reach at least, in records a second of the whole run.
 const RECORDS_PER_SECOND_MIN: f64 = 1_000.0;
@@ -174,4 +176,86 @@ fn a_demo_on_the_state_of_a_running_one_is_refused_and_does_not_harm_it() {
     running.must_run();
     running.signal(Signal::INT);
     must_be_complete(&place, &running.wait());
+}
+
+fn demo_into(place: &Place, elasticsearch: &str, more: &[&str]) -> Ended {
+    demo(place, &[&["--elasticsearch", elasticsearch], more].concat()).wait()
+}
+
+/// Nothing is written where it would wait for a template, and what to do is said as a command.
+#[test]
+fn a_demo_into_an_elasticsearch_that_is_not_set_up_says_how_to() {
+    let place = Place::new("");
+    let empty = scripted(|_| Answer::new(404, &[("x-elastic-product", "Elasticsearch")], "{}"));
+    let ended = demo_into(&place, &empty, &["--kibana", "http://kibana.example:5601"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let said = ended.stderr.replace("\\\n", " ");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["there is no `inferlog-", "setup apply ", "demo-files/demo.yaml --kibana http://kibana.example:5601"]
+    {
+        assert!(said.contains(words), "no `{words}`: {ended:?}");
+    }
+    assert!(!place.path("data/demo-files/logs/models.ndjson").exists());
+    for (address, words) in [("localhost:9200", "such as `http://localhost:9200`"), ("http://a:b@c", "$ES_PASSWORD")] {
+        let ended = demo_into(&place, address, &[]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(words), "{ended:?}");
+    }
+}
+
+/// Two commands on a real node: what each of the four dashboards asks for is there.
+#[tokio::test]
+async fn a_demo_into_elasticsearch_has_something_for_every_dashboard() {
+    let Some(node) = Node::plain("the demo into Elasticsearch") else { return };
+    let streams =
+        ["logs-ml.inference-demo", "logs-ml.outcome-demo", "metrics-ml.drift-demo", "metrics-ml.pipeline-demo"];
+    for stream in streams {
+        node.forget(stream).await;
+    }
+    let place = Place::new(&format!(
+        "source: {{ files: {{ paths: [\"logs/*\"] }} }}\ndecode: json\n\
+         sink: {{ elasticsearch: {{ hosts: [\"{}\"], data_stream: logs-ml.inference-default }} }}\n",
+        node.options.hosts[0]
+    ));
+    let applied = start(place.inferlog(&["setup", "apply", "p.yaml"])).wait();
+    assert_eq!(applied.code, Some(0), "{applied:?}");
+    let ended = demo_into(&place, node.options.hosts[0].as_str(), &["--records", "16000"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("all 16000 lines are accounted for"), "{ended:?}");
+    let [records, outcomes, drift, accounts] = streams;
+    for (stream, query, at_least) in [
+        (records, r#"[{"exists":{"field":"model_version"}}]"#, 16_000),
+        (records, r#"[{"term":{"low_confidence":true}},{"range":{"@timestamp":{"lt":"now-2h"}}}]"#, 500),
+        (records, r#"[{"range":{"@timestamp":{"lt":"now-5h"}}}]"#, 2_000),
+        (outcomes, r#"[{"term":{"correct":false}}]"#, 500),
+        (outcomes, r#"[{"term":{"decision":"overridden"}}]"#, 300),
+        (
+            outcomes,
+            r#"[{"term":{"kind":"evaluation"}},{"exists":{"field":"accuracy"}},{"range":{"review_coverage":{"gt":0}}}]"#,
+            4,
+        ),
+        (outcomes, r#"[{"term":{"kind":"evaluation"}},{"exists":{"field":"estimated_accuracy_lower"}}]"#, 2),
+        (drift, r#"[{"exists":{"field":"feature"}},{"range":{"psi":{"gt":0.2}}}]"#, 2),
+        (drift, r#"[{"term":{"kind":"version"}},{"range":{"features_over":{"gt":0}}},{"term":{"alarm":true}}]"#, 1),
+        (accounts, r#"[{"term":{"account.kind":"stop"}},{"range":{"account.indexed":{"gt":0}}}]"#, 1),
+        (accounts, r#"[{"term":{"account.verdict":"complete"}},{"term":{"account.lines":16000}}]"#, 1),
+    ] {
+        node.ask(Method::Post, &format!("{stream}/_refresh"), "").await;
+        let found = node.count(stream, &format!("{{\"bool\":{{\"filter\":{query}}}}}")).await;
+        assert!(found >= at_least, "{found} in {stream}: {query}");
+    }
+    assert_eq!(node.count(records, "{\"match_all\":{}}").await, 16_000, "each once");
+    // What it says to try works.
+    let text = ended.stdout.replace("\\\n", " ");
+    let commands = text.lines().map(str::trim).filter(|line| line.starts_with(env!("CARGO_BIN_EXE_inferlog")));
+    let codes: Vec<Option<i32>> = commands
+        .map(|command| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", command]).current_dir(place.path(""));
+            start(shell).wait().code
+        })
+        .collect();
+    assert_eq!(codes, [Some(0), Some(0), Some(1)], "the drift of the episode alarms: {text}");
+    for stream in streams {
+        node.forget(stream).await;
+    }
 }
