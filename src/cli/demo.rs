@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
 
 use super::demo_elasticsearch::{self, Wanted};
+use super::demo_folders::{FILES, Folders, in_lines, in_shell};
 use super::run::{Listen, bind, limits, listen, serve};
 use super::{
     COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, print, print_table, runtime, say,
@@ -24,18 +25,12 @@ use crate::demo::writers::{Traffic, Writers};
 use crate::pipeline::RunEnd;
 use crate::pipeline::supervisor::Supervisor;
 use crate::sink::store::{Reader, Store};
-use crate::state::folder::{data_dir, state_folder, store_file};
+use crate::state::folder::{data_dir, state_folder};
 use crate::state::lock::lock;
 use crate::text::units::{format_duration, parse_duration};
 
 /// The pipeline of the demo, as a user would write it.
 const PIPELINE: &str = include_str!("demo.yaml");
-
-/// What `inferlog baseline` made of the quiet traffic of both model servers.
-const BASELINE: &str = include_str!("demo-baseline.json");
-
-/// The demo's own folder below the folder of state; what is beside it under the name `demo` is an earlier demo's.
-const FILES: &str = "demo-files";
 
 /// How often the live line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -127,13 +122,6 @@ fn records_per_second(traffic: Traffic) -> u32 {
     }
 }
 
-/// Where the demo keeps what it makes; both are begun anew each time.
-pub(super) struct Folders {
-    pub(super) data_dir: PathBuf,
-    /// The pipeline file, and below it the logs.
-    pub(super) files: PathBuf,
-}
-
 /// What the live line shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
@@ -148,8 +136,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("warn");
     let (traffic, listen) = (arguments.traffic(), arguments.listen());
     let data_dir = data_dir(arguments.state.data_dir);
-    let folder = state_folder(&data_dir, "demo");
-    if folder.exists() && !data_dir.join(FILES).exists() {
+    let mut folders = ["demo", "demo.labels"].map(|name| state_folder(&data_dir, name)).into_iter();
+    if let Some(folder) = folders.find(|folder| folder.exists())
+        && !data_dir.join(FILES).exists()
+    {
         complain(
             &format!("`{}` is there, and is not of an earlier demo", folder.display()),
             Some("a pipeline of yours may be called `demo`: give the demo its own `--data-dir`"),
@@ -175,35 +165,6 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     runtime.shutdown_background();
     let (written, ended) = shown?;
     summarise(&folders, &pipelines, written, started.elapsed(), &ended)
-}
-
-impl Folders {
-    /// Begins them anew, with this text of the pipeline file.
-    fn new(data_dir: PathBuf, pipeline: &str) -> std::io::Result<Folders> {
-        let files = data_dir.join(FILES);
-        for folder in [state_folder(&data_dir, "demo"), state_folder(&data_dir, "demo.labels"), files.clone()] {
-            match fs_err::remove_dir_all(folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs_err::create_dir_all(files.join("logs"))?;
-        fs_err::write(files.join("demo.yaml"), pipeline)?;
-        fs_err::write(files.join("baseline.json"), BASELINE)?;
-        Ok(Folders { data_dir, files })
-    }
-
-    /// How the folder of state is named to another command, if it has to be.
-    pub(super) fn data_dir_words(&self) -> Vec<String> {
-        match self.data_dir == data_dir(None) {
-            true => Vec::new(),
-            false => vec!["--data-dir".to_owned(), in_shell(&self.data_dir)],
-        }
-    }
-
-    fn store(&self) -> PathBuf {
-        store_file(&state_folder(&self.data_dir, "demo"))
-    }
 }
 
 /// Writes and ships until all is done or Ctrl-C comes; gives how many lines were written, and how the pipeline ended.
@@ -400,36 +361,6 @@ fn what_to_try(folders: &Folders, pipelines: &[Pipeline]) -> String {
     )
 }
 
-/// A path as it is typed: below the home folder it begins with `~`.
-pub(super) fn in_shell(path: &Path) -> String {
-    let plain = |path: &str| path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
-    let below_home = std::env::home_dir().and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned));
-    match below_home.as_deref().and_then(Path::to_str) {
-        Some(rest) if plain(rest) => format!("~/{rest}"),
-        _ => {
-            let path = path.display().to_string();
-            if plain(&path) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
-        }
-    }
-}
-
-/// A command in lines that fit a terminal of 80 columns, as far as its words do.
-pub(super) fn in_lines(words: &[String]) -> String {
-    const COLUMNS: usize = 78;
-    let mut text = "   ".to_owned();
-    let mut column = text.len();
-    for word in words {
-        if column + 1 + word.len() > COLUMNS && column > 3 {
-            text.push_str(" \\\n     ");
-            column = 5;
-        }
-        text.push(' ');
-        text.push_str(word);
-        column += 1 + word.len();
-    }
-    text
-}
-
 const BY_MODEL: [&str; 6] = ["model version", "records", "errors", "low confidence", "confidence", "latency ms"];
 
 /// What the store holds, by model version; confidence and latency are means.
@@ -455,17 +386,6 @@ fn by_model(reader: &Reader) -> rusqlite::Result<Vec<Vec<String>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn commands_fit_a_terminal_and_are_one_command() {
-        let words =
-            ["inferlog", "check", "~/.local/state/inferlog/demo-files/demo.yaml", "--sample", "~/x/chatbot.ndjson"];
-        let text = in_lines(&words.map(str::to_owned));
-        assert!(text.lines().count() > 1 && text.lines().all(|line| line.len() <= 80), "{text}");
-        let joined = text.replace("\\\n", " ");
-        assert_eq!(joined.split_whitespace().collect::<Vec<_>>(), words);
-        assert_eq!(in_shell(Path::new("/a b/it's")), "'/a b/it'\\''s'");
-    }
 
     #[test]
     fn the_live_line_fits_a_terminal() {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use chrono::Utc;
 use url::Url;
 
-use super::demo::{Folders, in_lines, in_shell};
+use super::demo_folders::{Folders, in_lines, in_shell};
 use super::run::{self, StopSignals, limits};
+use super::setup::installation;
 use super::{COULD_NOT_LOOK, Failure, complain, print, reconcile, runtime, say};
 use crate::config::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use crate::demo::history;
@@ -78,7 +79,7 @@ pub(super) fn run(wanted: Wanted<'_>, folders: &Folders, pipelines: &[Pipeline])
     let found = pipelines.iter().find_map(|pipeline| Some((pipeline, of_elasticsearch(pipeline)?)));
     let Some((pipeline, options)) = found else { unreachable!("BUG: the demo ships into Elasticsearch") };
     let runtime = runtime()?;
-    runtime.block_on(must_be_set_up(&options, &pipeline.path, wanted.kibana))?;
+    runtime.block_on(must_be_set_up(pipeline, &options, wanted.kibana))?;
     let records = wanted.records.unwrap_or(RECORDS);
     history::write(&folders.files, records, HISTORY, Utc::now()).map_err(|error| Failure::new(&error, None))?;
     let hours = HISTORY.as_secs() / 3_600;
@@ -95,16 +96,20 @@ pub(super) fn run(wanted: Wanted<'_>, folders: &Folders, pipelines: &[Pipeline])
 }
 
 /// Fails unless the templates are there: documents would wait for them.
-async fn must_be_set_up(options: &ElasticsearchOptions, file: &Path, kibana: Option<&Url>) -> Result<(), Failure> {
+async fn must_be_set_up(
+    pipeline: &Pipeline,
+    options: &ElasticsearchOptions,
+    kibana: Option<&Url>,
+) -> Result<(), Failure> {
     let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
-    let plan = setup::plan(&client, &options.target).await;
+    let plan = setup::plan(&client, &installation(pipeline, options)).await;
     let plan = plan.map_err(|error| Failure::new(&error, error.hint().as_deref()))?;
     let missing: Vec<&str> =
-        plan.iter().filter(|step| step.action == SetupAction::Create).map(|step| step.name.as_str()).collect();
+        plan.steps.iter().filter(|step| step.action == SetupAction::Create).map(|step| step.name.as_str()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let mut words = vec![program(), "setup".to_owned(), "apply".to_owned(), in_shell(file)];
+    let mut words = vec![program(), "setup".to_owned(), "apply".to_owned(), in_shell(&pipeline.path)];
     let kibana = kibana.map_or_else(|| "http://localhost:5601".to_owned(), Url::to_string);
     words.extend(["--kibana".to_owned(), kibana]);
     let hint = format!("install it, and the dashboards with it, then run the demo again:\n\n{}\n", in_lines(&words));

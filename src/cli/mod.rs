@@ -8,6 +8,7 @@ mod check;
 mod dead_letter;
 mod demo;
 mod demo_elasticsearch;
+mod demo_folders;
 mod drift;
 mod drift_data;
 mod drift_page;

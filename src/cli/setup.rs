@@ -241,7 +241,7 @@ fn counted_conflicts(count: usize) -> String {
     if count == 1 { "1 conflict".to_owned() } else { format!("{count} conflicts") }
 }
 
-fn installation<'p>(pipeline: &Pipeline, options: &'p ElasticsearchOptions) -> Installation<'p> {
+pub(super) fn installation<'p>(pipeline: &Pipeline, options: &'p ElasticsearchOptions) -> Installation<'p> {
     Installation {
         target: &options.target,
         retention: options.retention,

@@ -186,7 +186,15 @@ fn demo_into(place: &Place, elasticsearch: &str, more: &[&str]) -> Ended {
 #[test]
 fn a_demo_into_an_elasticsearch_that_is_not_set_up_says_how_to() {
     let place = Place::new("");
-    let empty = scripted(|_| Answer::new(404, &[("x-elastic-product", "Elasticsearch")], "{}"));
+    let empty = scripted(|asked| {
+        let missing = r#"{"error":{"type":"resource_not_found_exception","reason":"it is not there"},"status":404}"#;
+        let (status, body) = match asked.path.as_str() {
+            "/" => (200, r#"{"version":{"number":"8.19.0"}}"#),
+            "/_index_template/_simulate" => (200, r#"{"template":{}}"#),
+            _ => (404, missing),
+        };
+        Answer::new(status, &[("x-elastic-product", "Elasticsearch")], body)
+    });
     let ended = demo_into(&place, &empty, &["--kibana", "http://kibana.example:5601"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     let said = ended.stderr.replace("\\\n", " ");
