@@ -152,6 +152,7 @@ async fn from_nothing_to_records_and_what_a_person_changes_is_shown_and_kept() {
 async fn a_stream_that_was_made_before_is_held_against_how_it_would_be_made() {
     const STREAM: &str = "logs-setup-before";
     let Some(node) = Node::plain("streams that are there") else { return };
+    node.ask(Method::Delete, "_index_template/setup-before", "").await;
     let place = place(&node, STREAM, "").await;
     let theirs = json!({ "index_patterns": [STREAM], "priority": 400, "data_stream": {},
         "template": { "data_stream_options": { "failure_store": { "enabled": true } } } });
@@ -190,6 +191,7 @@ async fn a_stream_that_was_made_before_is_held_against_how_it_would_be_made() {
 async fn what_is_refused_is_named_and_running_again_goes_on() {
     const STREAM: &str = "logs-setup-refused";
     let Some(node) = Node::plain("a set-up that is refused in part") else { return };
+    node.ask(Method::Delete, "_index_template/setup-refused", "").await;
     let place = place(&node, STREAM, "").await;
     // Two templates of one priority must not match the same names.
     let theirs = json!({ "index_patterns": [STREAM], "priority": 300, "data_stream": {} });

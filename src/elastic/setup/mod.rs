@@ -75,20 +75,36 @@ pub async fn apply(
 ) -> Result<Applied, SetupError> {
     let Comparison { work, mut remarks } = compare(client, installation).await?;
     let assets: Vec<Asset> = work.iter().map(|(_, asset)| asset.clone()).collect();
+    let streams = assets::streams(installation);
+    let before = streams::look(client, &streams, &assets).await?;
     let mut results = carry_out(client, work, conflicts).await;
-    let of_stream = |step: SetupStep| {
-        let outcome = match step.action {
-            SetupAction::Conflict => SetupOutcome::Kept,
-            _ => SetupOutcome::Unchanged,
-        };
-        SetupResult { step, outcome }
+    let objects = results.len();
+    let lost = results.iter().find_map(|result| match &result.outcome {
+        SetupOutcome::Unreached(problem) => Some(problem.clone()),
+        _ => None,
+    });
+    // What was written may have changed which template is in force for them.
+    let after = match lost {
+        Some(problem) => Err(problem),
+        None => streams::look(client, &streams, &assets).await.map_err(|error| error.to_string()),
     };
-    if !results.iter().any(|result| matches!(result.outcome, SetupOutcome::Unreached(_))) {
-        let found = streams::look(client, &assets::streams(installation), &assets).await?;
-        remarks.push(looked_at(results.len(), &found));
-        results.extend(found.steps.into_iter().map(of_stream));
+    match after {
+        Ok(found) => {
+            remarks.push(looked_at(objects, &found));
+            results.extend(found.steps.into_iter().map(of_stream));
+        }
+        Err(problem) => {
+            let unreached = |step| SetupResult { step, outcome: SetupOutcome::Unreached(problem.clone()) };
+            results.extend(before.steps.into_iter().map(unreached));
+        }
     }
     Ok(Applied { results, remarks })
+}
+
+/// A data stream is never changed.
+fn of_stream(step: SetupStep) -> SetupResult {
+    let is_conflict = step.action == SetupAction::Conflict;
+    SetupResult { step, outcome: if is_conflict { SetupOutcome::Kept } else { SetupOutcome::Unchanged } }
 }
 
 struct Comparison {

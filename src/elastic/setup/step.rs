@@ -117,6 +117,9 @@ impl SetupResult {
     pub fn to_text(&self) -> String {
         let SetupResult { step, outcome } = self;
         match (outcome, outcome.problem()) {
+            (SetupOutcome::Done, _) if step.action == SetupAction::Conflict => {
+                format!("{}\n    replaced", step.to_text())
+            }
             (SetupOutcome::Done | SetupOutcome::Unchanged, _) => step.to_text(),
             (_, None) => format!("{}\n    {}", step.to_text(), outcome.name()),
             (_, Some(problem)) => format!("{}\n    {}: {problem}", step.to_text(), outcome.name()),
