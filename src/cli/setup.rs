@@ -14,6 +14,7 @@ use crate::elastic::setup::privileges::{PipelineStreams, roles};
 use crate::elastic::setup::{
     self, Applied, Conflicts, Plan, SetupAction, SetupError, SetupOutcome, SetupResult, SetupStep,
 };
+use crate::elastic::target::TemplateCare;
 use crate::kibana::export as kibana_export;
 
 #[derive(Debug, clap::Args)]
@@ -97,7 +98,7 @@ fn check(looking: &Looking) -> Result<(), Failure> {
     let steps = looked_at(looking)?;
     let differing = steps.iter().filter(|step| step.action != SetupAction::Unchanged).count();
     if differing == 0 {
-        say("all of it is in force");
+        say(if steps.is_empty() { "nothing was looked at" } else { "all of it is in force" });
         return Ok(());
     }
     say(&format!("{differing} of {} differ; `inferlog setup apply FILE` creates and updates", steps.len()));
@@ -110,7 +111,7 @@ fn looked_at(Looking { scope, kibana }: &Looking) -> Result<Vec<SetupStep>, Fail
     let sinks = elasticsearch_sinks(&pipelines)?;
     let runtime = runtime()?;
     let mut plans = Vec::new();
-    for (pipeline, options) in &sinks {
+    for (pipeline, options) in managed(&sinks) {
         let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
         let plan = runtime.block_on(setup::plan(&client, &installation(pipeline, options))).map_err(could_not_look)?;
         show_plan(scope, &plan);
@@ -133,7 +134,7 @@ fn apply(Looking { scope, kibana }: &Looking, conflicts: Conflicts) -> Result<()
     let sinks = elasticsearch_sinks(&pipelines)?;
     let runtime = runtime()?;
     let mut results = Vec::new();
-    for (pipeline, options) in &sinks {
+    for (pipeline, options) in managed(&sinks) {
         let client = Client::new(&options.client).map_err(|error| Failure::new(&error, None))?;
         let installation = installation(pipeline, options);
         let applied = runtime.block_on(setup::apply(&client, &installation, conflicts)).map_err(could_not_look)?;
@@ -157,7 +158,7 @@ fn sum_up(results: &[SetupResult]) -> Result<(), Failure> {
     let count = |name: &str| results.iter().filter(|result| result.outcome.name() == name).count();
     let [done, kept, refused, blocked, unreached] = ["done", "kept", "refused", "blocked", "unreached"].map(count);
     if done + kept + refused + blocked + unreached == 0 {
-        say("nothing to do: all of it is there");
+        say(if results.is_empty() { "nothing was looked at" } else { "nothing to do: all of it is there" });
         return Ok(());
     }
     say(&format!("done: {done}; {} unchanged", count("unchanged")));
@@ -188,7 +189,7 @@ fn export(file: &Path, output: &Path) -> Result<(), Failure> {
     let pipelines = load(&[file.to_owned()])?;
     let sinks = elasticsearch_sinks(&pipelines)?;
     let mut files: Vec<ExportFile> = Vec::new();
-    for (pipeline, options) in &sinks {
+    for (pipeline, options) in managed(&sinks) {
         files.extend(export::files(&assets::of(&installation(pipeline, options), &Capabilities::all())));
     }
     let for_kibana = setup_kibana::files(&options_of(&sinks))?;
@@ -270,6 +271,21 @@ fn elasticsearch_sinks(pipelines: &[Pipeline]) -> Result<Vec<(&Pipeline, &Elasti
         return Err(Failure(COULD_NOT_LOOK));
     }
     Ok(sinks)
+}
+
+/// The sinks whose templates inferlog sees to; says which are left out.
+fn managed<'s>(
+    sinks: &'s [(&'s Pipeline, &'s ElasticsearchOptions)],
+) -> impl Iterator<Item = (&'s Pipeline, &'s ElasticsearchOptions)> {
+    let is_managed = |(_, options): &(&Pipeline, &ElasticsearchOptions)| match options.template {
+        TemplateCare::Managed => true,
+        TemplateCare::Unmanaged => {
+            let name = options.target.searched();
+            say(&format!("`template: unmanaged`: nothing is installed for `{name}`, and nobody looks at it"));
+            false
+        }
+    };
+    sinks.iter().copied().filter(is_managed)
 }
 
 /// The sinks alone.

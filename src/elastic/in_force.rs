@@ -77,6 +77,9 @@ async fn seen(
     part: impl Fn(&Value) -> Value,
 ) -> Result<Seen, Unready> {
     let reply = client.send(method, &format!("{path}?filter_path={kept}"), &Body::None).await?;
+    if is_refused_for_an_existing_stream(&reply) {
+        return Ok(Seen::NotShown);
+    }
     let Reply { status, body, .. } = bulk::ready(reply)?;
     let answer = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
     Ok(match (status, answer) {
@@ -84,6 +87,12 @@ async fn seen(
         (404, Some(_)) => Seen::Missing,
         _ => Seen::NotShown,
     })
+}
+
+/// OpenSearch does not say what the next index of a stream that is there would have: it takes the name for a second one.
+fn is_refused_for_an_existing_stream(reply: &Reply) -> bool {
+    let reason = bulk::whole_reason(&reply.body);
+    reply.status == 500 && reason.is_some_and(|reason| reason.kind == "illegal_state_exception")
 }
 
 /// Of a stream's indexes the one with the highest generation, at the end of its name, is written to.

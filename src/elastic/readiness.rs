@@ -113,7 +113,7 @@ async fn failure_store(client: &Client, name: &str) -> Assessment {
                 "the failure store of `{name}` is on: a document that does not fit gets a new id there each time it is sent, \
                  and is not searched with the others"
             ),
-            "`inferlog setup apply FILE` and then a rollover switch it off; or say `failure_store: on` in the sink",
+            "`inferlog setup plan FILE` prints the request that switches it off; or say `failure_store: on` in the sink",
         ),
         200 | 404 => Assessment::Good(format!("`{name}`: no failure store takes what does not fit")),
         403 => Assessment::NotShown(format!(

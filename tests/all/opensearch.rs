@@ -43,6 +43,11 @@ async fn records_are_shipped_found_and_proven() {
     assert_eq!(status, 200);
     let missing = start(place.inferlog(&["reconcile", "--data-dir", "data", "p.yaml"])).wait();
     assert_eq!(missing.code, Some(1), "one is missing: {missing:?}");
+
+    // A stream that is there is shipped into by the next run as well.
+    place.append(records(COUNT..COUNT + 10));
+    place.run_once_to(0);
+    assert_eq!(node.count(&stream, r#"{"match_all":{}}"#).await, COUNT - 1 + 10);
 }
 
 #[tokio::test]

@@ -359,6 +359,19 @@ async fn opensearch_gets_what_it_knows_and_what_is_missing_is_named() {
     assert_eq!(steps(&place, "apply --overwrite").0, Some(0));
 }
 
+#[test]
+fn what_others_see_to_is_left_to_them_and_said() {
+    let host = "http://127.0.0.1:1";
+    let options = format!("hosts: [\"{host}\"], data_stream: logs-theirs-default, template: unmanaged");
+    let place = Place::new(&pipeline(&format!("{{ elasticsearch: {{ {options} }} }}")));
+    for what in ["plan", "apply", "check"] {
+        let ended = setup(&place, &format!("{what} p.yaml"));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended:?}");
+        said(&ended, "`template: unmanaged`: nothing is installed for `logs-theirs-default`, and nobody looks at it");
+        assert!(!ended.stderr.contains("all of it"), "{ended:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_elasticsearch_of_today_lacks_nothing() {
     let Some(node) = Node::plain("capabilities") else { return };
