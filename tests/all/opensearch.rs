@@ -58,7 +58,7 @@ async fn what_cannot_be_asked_there_is_said() {
     for words in [
         "which is not Elasticsearch",
         &format!("not shown to this user: `{stream}`: what this user may do"),
-        &format!("no template of inferlog's is in force for `{stream}`"),
+        &format!("no template is in force for `{stream}`"),
     ] {
         assert!(checked.stderr.contains(words), "no `{words}` in {checked:?}");
     }
