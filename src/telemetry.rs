@@ -117,6 +117,7 @@ pub struct Latency {
 #[derive(Clone, Debug)]
 struct LabelledFamilies {
     dropped: CounterFamily,
+    without_namespace: CounterFamily,
     hidden: CounterFamily,
     dead_lettered: CounterFamily,
     replayed: CounterFamily,
@@ -199,6 +200,11 @@ impl Counters {
     /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
         self.labelled.dropped.get_or_create_owned(&self.labels("rule", rule))
+    }
+
+    /// Counts the records that name no namespace of the pipeline, and go to the one for all else.
+    pub fn without_namespace(&self, reason: &str) -> Counter {
+        self.labelled.without_namespace.get_or_create_owned(&self.labels("reason", reason))
     }
 
     /// Counts the records in which a rule that hides a field has found it. The series is there from the start, at 0.
@@ -414,6 +420,10 @@ impl Telemetry {
     fn labelled_families(&mut self) -> LabelledFamilies {
         LabelledFamilies {
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
+            without_namespace: self.counts(
+                "inferlog_enrich_without_namespace_records",
+                "Records that name no namespace of the pipeline, shipped to the one for all else",
+            ),
             hidden: self.counts("inferlog_enrich_hidden_records", "Records in which a hiding rule found its field"),
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
             replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),

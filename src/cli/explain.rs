@@ -207,6 +207,9 @@ impl Journey<'_> {
         let target = |sink: &Sink| match &sink.options {
             SinkOptions::Elasticsearch(options) => match &options.target {
                 Target::DataStream(name) => format!("the data stream `{name}` of Elasticsearch"),
+                Target::Tenants(tenants) => {
+                    format!("the data stream `{}` of Elasticsearch", tenants.stream(tried.verdict.namespace.number()))
+                }
                 Target::Index(pattern) => {
                     let name = pattern.name(tried.verdict.timestamp_us).unwrap_or_else(|| pattern.wildcard());
                     format!("the index `{name}` of Elasticsearch")

@@ -89,6 +89,7 @@ fn records(sinks: &[&ElasticsearchOptions]) -> Option<String> {
     let name = |sink: &&ElasticsearchOptions| match &sink.target {
         Target::DataStream(stream) => stream.clone(),
         Target::Index(pattern) => pattern.wildcard(),
+        Target::Tenants(tenants) => tenants.wildcard(),
     };
     let names: std::collections::BTreeSet<String> =
         sinks.iter().map(name).filter(|name| !name.starts_with(shown)).collect();

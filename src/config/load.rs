@@ -255,6 +255,7 @@ fn streams_kept(pipeline: &Pipeline, options: &ElasticsearchOptions) -> Vec<(Str
     let records = match &options.target {
         Target::DataStream(stream) => Some((stream.clone(), format!("{kept} {:?}", options.failure_store))),
         Target::Index(_) => None,
+        Target::Tenants(tenants) => Some((tenants.wildcard(), format!("{kept} {:?}", options.failure_store))),
     };
     let outcomes = pipeline.ground_truth().map(|_| (options.target.outcomes(), kept));
     records.into_iter().chain(outcomes).collect()

@@ -12,6 +12,8 @@ use regex::Regex;
 use super::report::{Position, Problem};
 pub use crate::dead_letter::WhenFull;
 pub use crate::decode::Decode;
+use crate::elastic::target::Target;
+use crate::elastic::tenants::NamespaceRule;
 pub use crate::enrich::Step;
 use crate::enrich::{Action, Drop, LabelCheck};
 pub use crate::flow::batch::BatchLimits;
@@ -90,6 +92,26 @@ impl Pipeline {
             Observer::Drift(options) => Some(options),
             Observer::ModelMetrics(_) | Observer::GroundTruth(_) => None,
         })
+    }
+}
+
+impl Pipeline {
+    /// Which namespace records go to, where a sink has some. All sinks of a pipeline that have some have the same.
+    pub fn namespaces(&self) -> Option<&NamespaceRule> {
+        self.sinks.iter().find_map(Sink::namespaces)
+    }
+}
+
+impl Sink {
+    /// The rule of its namespaces, if it has some.
+    pub fn namespaces(&self) -> Option<&NamespaceRule> {
+        match &self.options {
+            SinkOptions::Elasticsearch(options) => match &options.target {
+                Target::Tenants(tenants) => Some(tenants.rule()),
+                Target::DataStream(_) | Target::Index(_) => None,
+            },
+            SinkOptions::Store(_) | SinkOptions::Stdout => None,
+        }
     }
 }
 

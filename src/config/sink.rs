@@ -16,6 +16,7 @@ use crate::elastic::installation::FailureStore;
 use crate::elastic::options::{Auth, ClientOptions, Proxy};
 use crate::elastic::retention::{self as elastic, AT_LEAST_DEFAULT, SPAN_MIN};
 use crate::elastic::target::{Target, TargetError, TemplateCare};
+use crate::elastic::tenants::{NAMESPACES_MAX, NamespaceRule, Tenants};
 use crate::sink::store::{BYTES_MAX_MIN, Retention};
 use crate::text::units::format_duration;
 
@@ -47,7 +48,16 @@ pub(super) fn sinks(field: &Field<'_>) -> Option<Vec<Sink>> {
             field.context.complain(&span, message, Some("give one of them another `name`".to_owned()));
             return None;
         }
-        sinks.push(Sink { name, options, policy });
+        let sink = Sink { name, options, policy };
+        let other = sinks.iter().find_map(Sink::namespaces).zip(sink.namespaces()).filter(|(one, other)| one != other);
+        if other.is_some() {
+            let message =
+                "the sinks of this list have different rules of namespaces: a record has one namespace".to_owned();
+            let hint = "write the same `namespace` in each, or another pipeline file for one of them".to_owned();
+            field.context.complain(&span, message, Some(hint));
+            return None;
+        }
+        sinks.push(sink);
     }
     Some(sinks)
 }
@@ -222,7 +232,10 @@ fn target(section: &mut Section<'_>) -> Option<Target> {
     let data_stream = section.field("data_stream");
     let index = section.field("index");
     match (data_stream, index) {
-        (Some(field), None) => checked(&field, Target::data_stream),
+        (Some(field), None) => match field.node.value {
+            Value::Map(_) => tenants(&field),
+            _ => checked(&field, Target::data_stream),
+        },
         (None, Some(field)) => checked(&field, Target::index),
         (Some(_), Some(index)) => excludes(&index, "index", "data_stream"),
         (None, None) => {
@@ -231,6 +244,32 @@ fn target(section: &mut Section<'_>) -> Option<Target> {
             None
         }
     }
+}
+
+/// A data stream for each of some namespaces.
+fn tenants(field: &Field<'_>) -> Option<Target> {
+    let mut section = field.section()?;
+    let dataset = section.required("dataset", |field| field.text().map(str::to_owned));
+    let rule = section.required("namespace", namespace_rule);
+    section.finish();
+    let tenants = Tenants::new(&dataset?, rule?);
+    tenants.map_or_else(|error| field.refuse(&error.to_string()), |tenants| Some(Target::Tenants(Box::new(tenants))))
+}
+
+fn namespace_rule(field: &Field<'_>) -> Option<NamespaceRule> {
+    let mut section = field.section()?;
+    let from = section.required("from", Field::field_path);
+    let allow = section.required("allow", |field| {
+        let names = field.list(|field| field.text().map(str::to_owned))?;
+        match names.len() {
+            0..=NAMESPACES_MAX => Some(names),
+            _ => field.refuse(&format!("at most {NAMESPACES_MAX} namespaces are taken")),
+        }
+    });
+    let otherwise = section.required("else", |field| field.text().map(str::to_owned));
+    section.finish();
+    let rule = NamespaceRule::new(from?, allow?, otherwise?);
+    rule.map_or_else(|error| field.refuse(&error.to_string()), Some)
 }
 
 fn checked(field: &Field<'_>, read: fn(&str) -> Result<Target, TargetError>) -> Option<Target> {

@@ -2,7 +2,7 @@
 //!
 //! `client` sends bytes and gives bytes as `options` say (`connection` to one host, perhaps through a `proxy` or `pinning`
 //! its certificate, with keys that `renewal` reads again, in the `encoding` of HTTP), `bulk` says what an answer means for
-//! each record, `target` names where records go, `installation` and `retention` what is needed for that, `capabilities`
+//! each record, `target` and `tenants` name where records go, `installation` and `retention` what is needed for that, `capabilities`
 //! what a server knows, `assets` and `setup` install it; `readiness` says whether records would be taken, `in_force`
 //! whether they would be kept as they are, `parameters` what of a bulk request a server knows, `search` finds
 //! them again, `refusals` knows without a server what would be turned down, `pages` reads what a query finds, in a `view`
@@ -22,6 +22,7 @@ pub mod exchange;
 pub mod fingerprint;
 pub mod in_force;
 pub mod installation;
+mod names;
 pub mod options;
 pub mod pages;
 pub mod parameters;
@@ -34,6 +35,7 @@ pub mod retention;
 pub mod search;
 pub mod setup;
 pub mod target;
+pub mod tenants;
 pub mod tombstones;
 mod view;
 mod whole;

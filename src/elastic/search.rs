@@ -68,6 +68,7 @@ impl Target {
         match self {
             Target::DataStream(name) => name.clone(),
             Target::Index(pattern) => pattern.wildcard(),
+            Target::Tenants(tenants) => tenants.wildcard(),
         }
     }
 }

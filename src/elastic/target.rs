@@ -4,7 +4,10 @@
 //! document an index by its own time (UTC), so that a document sent again always meets its own `_id`.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
-use thiserror::Error;
+
+pub use super::names::TargetError;
+use super::names::check_name;
+use super::tenants::Tenants;
 
 /// The data streams of accounts begin with this.
 pub const ACCOUNTS_PREFIX: &str = "metrics-ml.pipeline-";
@@ -15,9 +18,6 @@ pub const DRIFT_PREFIX: &str = "metrics-ml.drift-";
 /// The data streams of outcomes begin with this.
 pub const OUTCOME_PREFIX: &str = "logs-ml.outcome-";
 
-/// Longest name that Elasticsearch takes, in bytes.
-const NAME_BYTES_MAX: usize = 255;
-
 /// Where documents go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -25,6 +25,8 @@ pub enum Target {
     DataStream(String),
     /// An index by each document's own time.
     Index(IndexPattern),
+    /// A data stream by the namespace that each record names.
+    Tenants(Box<Tenants>),
 }
 
 impl Target {
@@ -55,6 +57,7 @@ impl Target {
         match self {
             Target::DataStream(stream) => vec![stream.clone()],
             Target::Index(pattern) => vec![pattern.name(Utc::now().timestamp_micros()).unwrap_or_default()],
+            Target::Tenants(tenants) => tenants.streams().to_vec(),
         }
     }
 
@@ -62,14 +65,21 @@ impl Target {
     pub fn written_to(&self) -> Option<String> {
         match self {
             Target::DataStream(stream) => Some(stream.clone()),
-            Target::Index(_) => None,
+            Target::Index(_) | Target::Tenants(_) => None,
         }
+    }
+
+    /// What accounts call it, so that whoever asks for a part of it finds them.
+    pub fn account_names(&self) -> Vec<String> {
+        let parts = if let Target::Tenants(tenants) = self { tenants.streams() } else { &[] };
+        std::iter::once(self.searched()).chain(parts.iter().cloned()).collect()
     }
 
     fn namespace(&self) -> &str {
         let namespace = match self {
             Target::DataStream(stream) => stream.splitn(3, '-').nth(2),
             Target::Index(_) => None,
+            Target::Tenants(tenants) => Some(tenants.rule().name(0)),
         };
         namespace.unwrap_or("default")
     }
@@ -88,27 +98,6 @@ pub enum TemplateCare {
     Managed,
     /// Somebody who knows: inferlog installs nothing, and does not look.
     Unmanaged,
-}
-
-/// What is wrong with a target's name.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum TargetError {
-    /// Elasticsearch refuses such a name.
-    #[error("`{name}` cannot be the name of an index or data stream: {problem}")]
-    Name {
-        /// The name, or an example of it.
-        name: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// The braces of a pattern are wrong.
-    #[error("`{pattern}` cannot be an index pattern: {problem}")]
-    Pattern {
-        /// The pattern as written.
-        pattern: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
 }
 
 /// An index name with parts of a time in braces: `yyyy`, `MM`, `dd`, `HH`, between them `.`, `-` or `_` as they are.
@@ -209,23 +198,6 @@ fn parse_braces(mut inside: &str, parts: &mut Vec<NamePart>) -> Result<(), &'sta
         }
     }
     Ok(())
-}
-
-fn check_name(name: &str) -> Result<(), TargetError> {
-    let problem = if name.is_empty() || name == "." || name == ".." {
-        "it is empty or only dots"
-    } else if name.len() > NAME_BYTES_MAX {
-        "it has more than 255 bytes"
-    } else if name.starts_with(['-', '_', '+', '.']) {
-        "it begins with `-`, `_`, `+` or `.`"
-    } else if name.contains(['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':', '%', '{', '}']) {
-        "it holds one of \\ / * ? \" < > | , # : % { } or a space"
-    } else if name.chars().any(|character| character.is_uppercase() || character.is_control()) {
-        "it holds a capital letter or a control character"
-    } else {
-        return Ok(());
-    };
-    Err(TargetError::Name { name: name.to_owned(), problem })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub use step::{Action, Step};
 pub use timestamp::Timestamp;
 pub use watch::{Decided, Nobody, Watch};
 
-use crate::flow::batch::Id;
+use crate::flow::batch::{Id, Namespace};
 use crate::flow::reject::Reject;
 use crate::kql::Fields;
 use crate::record::{Path, Record};
@@ -62,6 +62,8 @@ pub struct Verdict {
     pub timed: bool,
     /// The rule that keeps it from being shipped.
     pub dropped: Option<Arc<str>>,
+    /// Which of the pipeline's namespaces it goes to, where the pipeline has some.
+    pub namespace: Namespace,
 }
 
 /// The processors of one pipeline.
@@ -130,7 +132,8 @@ impl Enrichment {
         let id = self.identity.id(record.line(), source, &self.context);
         let left_out = self.metadata.add(record, source, &self.context.notes);
         self.counters.enrich_left_out_members_total.inc_by(left_out);
-        Ok(Verdict { id, timestamp_us, timed: self.context.timed, dropped: self.context.dropped.take() })
+        let (timed, dropped) = (self.context.timed, self.context.dropped.take());
+        Ok(Verdict { id, timestamp_us, timed, dropped, namespace: Namespace::Unknown })
     }
 
     /// Asks a question of the record that [`Enrichment::apply`] was given last, as the document is, for a condition that

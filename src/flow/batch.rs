@@ -150,6 +150,28 @@ impl Stream {
     }
 }
 
+/// Which of the namespaces of its pipeline a document goes to. Only sinks that have some look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Namespace {
+    /// The pipeline knows none.
+    #[default]
+    Unknown,
+    /// The one of this number, which the record names.
+    Named(u8),
+    /// The one for all else, number 0, for this reason: `missing` or `not_allowed`.
+    Else(&'static str),
+}
+
+impl Namespace {
+    /// Its number in the pipeline's rule.
+    pub fn number(self) -> u8 {
+        match self {
+            Namespace::Named(number) => number,
+            Namespace::Unknown | Namespace::Else(_) => 0,
+        }
+    }
+}
+
 /// Where a document comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -168,6 +190,8 @@ pub struct Item {
     pub id: Id,
     /// Its `@timestamp`, in microseconds since 1970 (UTC).
     pub timestamp_us: i64,
+    /// The number of its namespace in the pipeline's rule; 0 without one.
+    pub namespace: u8,
     /// Where the action line begins in [`Batch::body`].
     action_start: u32,
     /// Where the document begins.
@@ -226,6 +250,19 @@ impl Batch {
         origin: impl Into<Option<Origin>>,
         render: impl FnOnce(&mut Vec<u8>),
     ) {
+        self.push_into(Namespace::Unknown, id, timestamp_us, origin, render);
+    }
+
+    /// The same of a document that goes to a namespace.
+    pub fn push_into(
+        &mut self,
+        namespace: Namespace,
+        id: Id,
+        timestamp_us: i64,
+        origin: impl Into<Option<Origin>>,
+        render: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let namespace = namespace.number();
         let origin = origin.into();
         let action_start = self.body.len() as u32;
         self.body.extend_from_slice(b"{\"create\":{\"_id\":\"");
@@ -235,7 +272,7 @@ impl Batch {
         render(&mut self.body);
         let document_end = self.body.len() as u32;
         self.body.push(b'\n');
-        self.items.push(Item { id, timestamp_us, action_start, document_start, document_end, origin });
+        self.items.push(Item { id, timestamp_us, namespace, action_start, document_start, document_end, origin });
     }
 
     /// Enters a file into the table and gives its index for [`Origin::file`]. The last one is found again.

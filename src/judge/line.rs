@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::enrichment;
 use crate::config::model;
 use crate::decode::Decoder;
-use crate::enrich::{Enrichment, Source, Verdict, Watch};
-use crate::flow::batch::{Id, SourceFile};
+use crate::elastic::tenants::NamespaceRule;
+use crate::enrich::{Enrichment, Sight, Source, Verdict, Watch};
+use crate::flow::batch::{Id, Namespace, SourceFile};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
+use crate::kql::Fields;
 use crate::record::{Record, Space};
 use crate::source::files::PassedOver;
 use crate::telemetry::Counters;
@@ -23,6 +25,8 @@ pub struct Judge {
     /// What makes records documents.
     pub enrichment: Enrichment,
     line_bytes_max: u64,
+    /// Which namespace a document goes to.
+    namespaces: Option<NamespaceRule>,
 }
 
 /// What becomes of a line.
@@ -43,7 +47,15 @@ impl Judge {
             decoder: Decoder::new(&pipeline.decode),
             enrichment: enrichment::enrichment_on(host, pipeline, counters),
             line_bytes_max: pipeline.source.files.line_bytes_max as u64,
+            namespaces: pipeline.namespaces().cloned(),
         }
+    }
+
+    /// The namespace of a document that is there already.
+    pub fn namespace_of(&self, document: &str, space: &mut Space) -> Namespace {
+        let rule = self.namespaces.as_ref();
+        let record = Record::parse(document, space).ok();
+        rule.zip(record).map_or(Namespace::Unknown, |(rule, record)| rule.decide(&record))
     }
 
     /// Decides on one line, while somebody looks on.
@@ -64,10 +76,16 @@ impl Judge {
             Err(reject) => return Fate::Rejected(self.enrichment.id_of_line(line.bytes, source), reject, None),
         };
         match self.enrichment.apply(&mut record, source, watch) {
-            Ok(Verdict { dropped: Some(rule), id, timestamp_us, timed }) => {
-                Fate::Dropped(rule, Verdict { dropped: None, id, timestamp_us, timed }, record)
+            Ok(Verdict { dropped: Some(rule), id, timestamp_us, timed, namespace }) => {
+                Fate::Dropped(rule, Verdict { dropped: None, id, timestamp_us, timed, namespace }, record)
             }
-            Ok(verdict) => Fate::Document(verdict, record),
+            Ok(mut verdict) => {
+                if let Some(rule) = &self.namespaces {
+                    let decide = |document: &dyn Fields| rule.decide(document);
+                    verdict.namespace = self.enrichment.ask(Sight::Metadata, &record, source, decide);
+                }
+                Fate::Document(verdict, record)
+            }
             Err(reject) => Fate::Rejected(self.enrichment.id_of_line(line.bytes, source), reject, Some(record)),
         }
     }

@@ -7,6 +7,7 @@ use super::idle::IdleFields;
 use super::line::{Fate, Judge};
 use crate::config::model;
 use crate::enrich::{Sight, Source, Verdict, Watch};
+use crate::flow::batch::Namespace;
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
@@ -61,6 +62,11 @@ impl Trial {
         let mut document = Vec::new();
         record.render(&mut document);
         Ok(TrialResult { verdict, document, are_inferences })
+    }
+
+    /// The namespace of a document that is there already.
+    pub fn namespace_of(&mut self, document: &str) -> Namespace {
+        self.judge.namespace_of(document, &mut self.space)
     }
 
     /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.

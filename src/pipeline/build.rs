@@ -282,7 +282,7 @@ fn own_documents(
         host: host_name(),
         config: pipeline.digest.clone(),
         config_text: pipeline.text.clone(),
-        targets: pipeline.sinks.iter().map(target).collect(),
+        targets: pipeline.sinks.iter().flat_map(targets).collect(),
         named_kinds: named_kinds(&pipeline.sinks),
     };
     let AccountsAtStart { mut accounts, pending, is_readable } = Accounts::restore(subject, kept_accounts);
@@ -323,11 +323,11 @@ fn named_kinds(sinks: &[model::Sink]) -> Vec<(&'static str, String)> {
     named
 }
 
-/// Where a sink keeps its documents, in a word.
-fn target(sink: &model::Sink) -> String {
+/// What accounts call the place where a sink keeps its documents.
+fn targets(sink: &model::Sink) -> Vec<String> {
     match &sink.options {
-        SinkOptions::Elasticsearch(options) => options.target.searched(),
-        SinkOptions::Store(_) | SinkOptions::Stdout => sink.kind().to_owned(),
+        SinkOptions::Elasticsearch(options) => options.target.account_names(),
+        SinkOptions::Store(_) | SinkOptions::Stdout => vec![sink.kind().to_owned()],
     }
 }
 

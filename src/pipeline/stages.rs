@@ -10,7 +10,7 @@ use chrono::Utc;
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
 use crate::enrich::{Enrichment, Nobody, Sight, Source, Verdict};
 use crate::flow::ack::Mark;
-use crate::flow::batch::{Batch, BatchLimits, Id, Origin};
+use crate::flow::batch::{Batch, BatchLimits, Id, Namespace, Origin};
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
@@ -209,7 +209,11 @@ impl Stages {
                 let file = self.batch.file(source.file);
                 let length_bytes = line.bytes.len() as u32;
                 let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
-                self.batch.push(verdict.id, verdict.timestamp_us, origin, |out| record.render(out));
+                let Verdict { id, timestamp_us, namespace, .. } = verdict;
+                self.batch.push_into(namespace, id, timestamp_us, origin, |out| record.render(out));
+                if let Namespace::Else(reason) = namespace {
+                    self.counters.without_namespace(reason).inc();
+                }
             }
             Fate::Dropped(rule, verdict, record) => {
                 if is_new {

@@ -90,7 +90,7 @@ pub async fn states(
             of_store(accounts.collect(), is_in_range)
         }
         Source::Elasticsearch(client, target) => {
-            let question = question(&target.searched(), from_ms, until_ms);
+            let question = question(&target.account_names(), from_ms, until_ms);
             let answer = pages::search(client, &target.accounts(), &question).await?;
             answer.map_or_else(|| Ok(Vec::new()), |answer| read(&answer))?
         }
@@ -112,10 +112,10 @@ fn of_store(mut accounts: Vec<Account>, is_in_range: impl Fn(DateTime<Utc>) -> b
 }
 
 /// The last account of each pipeline on each host that ships into a target, and the dead letters of the range.
-fn question(target: &str, from_ms: Option<i64>, until_ms: Option<i64>) -> Value {
+fn question(targets: &[String], from_ms: Option<i64>, until_ms: Option<i64>) -> Value {
     json!({
         "size": 0,
-        "query": { "term": { "account.targets": target } },
+        "query": { "terms": { "account.targets": targets } },
         "aggs": { "hosts": {
             "terms": { "field": "host.name", "size": HOSTS_MAX },
             "aggs": { "pipelines": {

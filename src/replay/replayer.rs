@@ -15,7 +15,7 @@ use crate::dead_letter::sift::{Judge, Judgement};
 use crate::dead_letter::{DeadLetter, DeadLetterError};
 use crate::enrich::{Nobody, Source};
 use crate::flow::answer::Trouble;
-use crate::flow::batch::{Batch, BatchLimits, Id, Origin, SourceFile};
+use crate::flow::batch::{Batch, BatchLimits, Id, Namespace, Origin, SourceFile};
 use crate::flow::line::Line;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment::host_name;
@@ -176,6 +176,7 @@ enum Plan {
 }
 
 struct Document {
+    namespace: Namespace,
     id: Id,
     timestamp_us: i64,
     file: Arc<SourceFile>,
@@ -222,7 +223,7 @@ impl Judge for Replayer<'_> {
                 Plan::Send(document) => {
                     let origin = Origin { file: batch.file(&document.file), ..document.origin };
                     let render = |out: &mut Vec<u8>| out.extend_from_slice(&document.bytes);
-                    batch.push(document.id, document.timestamp_us, origin, render);
+                    batch.push_into(document.namespace, document.id, document.timestamp_us, origin, render);
                     sent.push((position, from));
                 }
                 Plan::Drop(rule) => {
@@ -305,7 +306,10 @@ impl Replayer<'_> {
         }
         match entry.kept() {
             Kept::Document(document) if entry.stage == Stage::Enrich.as_str() => self.plan_of_half(entry, id, document),
-            Kept::Document(document) => (From::Document, Plan::Send(kept_document(entry, id, document))),
+            Kept::Document(document) => {
+                let namespace = self.trial.namespace_of(document);
+                (From::Document, Plan::Send(kept_document(entry, id, document, namespace)))
+            }
             Kept::Raw(raw) => match origin::source_file(&entry.origin) {
                 Some(file) if entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(&raw)) => {
                     let tried = self.try_line(entry, &raw, &file);
@@ -365,6 +369,7 @@ impl Replayer<'_> {
             Ok(TrialResult { verdict, document, .. }) => Plan::Send(Document {
                 // What was sent before is known to the other sinks by the id that it had.
                 id: if entry.stage == Stage::Sink.as_str() { id } else { verdict.id },
+                namespace: verdict.namespace,
                 timestamp_us: verdict.timestamp_us,
                 file: Arc::clone(file),
                 origin: place(entry),
@@ -418,13 +423,13 @@ fn place(entry: &Found) -> Origin {
 }
 
 /// The document that an entry keeps, as it is.
-fn kept_document(entry: &Found, id: Id, document: &str) -> Document {
+fn kept_document(entry: &Found, id: Id, document: &str, namespace: Namespace) -> Document {
     let file = origin::source_file(&entry.origin).unwrap_or_else(|| {
         let (path, inode, generation) = (entry.origin.file.clone(), entry.origin.inode, entry.origin.generation);
         Arc::new(SourceFile { path, inode, generation, first_line_sha256: [0; 32] })
     });
     let timestamp_us = time_of(document).unwrap_or_else(|| entry.time.timestamp_micros());
-    Document { id, timestamp_us, file, origin: place(entry), bytes: document.as_bytes().to_vec() }
+    Document { namespace, id, timestamp_us, file, origin: place(entry), bytes: document.as_bytes().to_vec() }
 }
 
 fn id(entry: &Found) -> Option<Id> {

@@ -21,6 +21,7 @@ use crate::elastic::parameters::{BulkParameters, Place};
 use crate::elastic::readiness::{self, Assessment, Matter, ReadinessFinding};
 use crate::elastic::retention::Retention;
 use crate::elastic::target::{IndexPattern, Target, TemplateCare};
+use crate::elastic::tenants::Tenants;
 use crate::elastic::tombstones;
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 use crate::flow::batch::{Batch, Id, Item, Stream};
@@ -113,9 +114,11 @@ impl Elasticsearch {
             (Stream::Outcomes, target) => (Some(target.outcomes()), BulkBody::whole(request)),
             (Stream::Records, Target::DataStream(stream)) => (Some(stream.clone()), BulkBody::whole(request)),
             (Stream::Records, Target::Index(pattern)) => (None, index_body(request, pattern)),
+            (Stream::Records, Target::Tenants(tenants)) => (None, tenants_body(request, tenants)),
         };
         let sent = request.len() - refused.len();
-        let place = if name.is_some() { Place::DataStream } else { Place::Index };
+        let is_dated = request.batch.stream() == Stream::Records && matches!(self.target, Target::Index(_));
+        let place = if is_dated { Place::Index } else { Place::DataStream };
         let answer = match sent {
             0 => Answer::Items(Vec::new()),
             _ => self.post(parameters, name.as_deref(), place, body, sent).await,
@@ -314,6 +317,23 @@ fn stream_body(request: &Request) -> Bytes {
     body.into()
 }
 
+fn tenants_body(request: &Request, tenants: &Tenants) -> BulkBody {
+    let mut body = Vec::with_capacity(request.bytes() + request.len() * (tenants.stream(0).len() + 16));
+    for item in request.items() {
+        push_into_index(&mut body, tenants.stream(item.namespace), request, item);
+    }
+    BulkBody { body: body.into(), refused: Vec::new() }
+}
+
+/// Appends an item with the name of what it goes into.
+fn push_into_index(body: &mut Vec<u8>, index: &str, request: &Request, item: &Item) {
+    for part in ["{\"create\":{\"_index\":\"", index, "\",\"_id\":\"", item.id.as_str(), "\"}}\n"] {
+        body.extend_from_slice(part.as_bytes());
+    }
+    body.extend_from_slice(request.batch.document(item));
+    body.push(b'\n');
+}
+
 fn index_body(request: &Request, pattern: &IndexPattern) -> BulkBody {
     let mut body = Vec::new();
     let mut refused = Vec::new();
@@ -322,11 +342,7 @@ fn index_body(request: &Request, pattern: &IndexPattern) -> BulkBody {
             refused.push(place);
             continue;
         };
-        for part in ["{\"create\":{\"_index\":\"", &index, "\",\"_id\":\"", item.id.as_str(), "\"}}\n"] {
-            body.extend_from_slice(part.as_bytes());
-        }
-        body.extend_from_slice(request.batch.document(item));
-        body.push(b'\n');
+        push_into_index(&mut body, &index, request, item);
     }
     BulkBody { body: body.into(), refused }
 }

@@ -76,5 +76,6 @@ mod setup_roles;
 mod simulation;
 mod storm;
 mod support;
+mod tenants;
 mod trouble;
 mod verdicts;

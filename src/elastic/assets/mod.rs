@@ -156,7 +156,11 @@ pub fn remarks(installation: &Installation<'_>, capabilities: &Capabilities) -> 
 }
 
 fn base_of(target: &Target) -> Option<&'static str> {
-    let Target::DataStream(stream) = target else { return None };
+    let stream = match target {
+        Target::DataStream(stream) => stream,
+        Target::Tenants(tenants) => tenants.stream(0),
+        Target::Index(_) => return None,
+    };
     STREAM_PREFIXES.iter().find(|(prefix, _)| stream.starts_with(prefix)).map(|(_, template)| *template)
 }
 
@@ -174,6 +178,7 @@ fn records_template(installation: &Installation<'_>) -> String {
         (Some(base), _) if !has_own_records(installation) => base.to_owned(),
         (_, Target::DataStream(stream)) => format!("{STREAM_TEMPLATE_PREFIX}{stream}"),
         (_, Target::Index(pattern)) => format!("{MANAGED_BY}-index-{}", pattern.wildcard().replace('*', "x")),
+        (_, Target::Tenants(tenants)) => format!("{STREAM_TEMPLATE_PREFIX}{}", tenants.wildcard().replace('*', "x")),
     }
 }
 
@@ -205,6 +210,7 @@ fn own_templates(installation: &Installation<'_>) -> Vec<(AssetKind, String, Val
         let mut body = shared_body(base_of(installation.target).unwrap_or(NAME));
         let pattern = match installation.target {
             Target::DataStream(stream) => stream.clone(),
+            Target::Tenants(tenants) => tenants.wildcard(),
             Target::Index(pattern) => {
                 remove_stream_parts(&mut body);
                 pattern.wildcard()

@@ -51,6 +51,7 @@ impl PipelineStreams {
         let records = match target {
             Target::DataStream(stream) => vec![stream.clone()],
             Target::Index(pattern) => vec![pattern.wildcard()],
+            Target::Tenants(tenants) => tenants.streams().to_vec(),
         };
         PipelineStreams {
             records,
