@@ -51,16 +51,16 @@ impl Browser {
             }
         });
         let mut browser = Browser { running, to, from, session: None, asked: 0 };
-        let target = browser.ask("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
-        let session = browser.ask("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
+        let target = browser.ask("Target.createTarget", &json!({ "url": "about:blank" }))["targetId"].clone();
+        let session = browser.ask("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
         browser.session = session["sessionId"].as_str().map(str::to_owned);
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        browser.ask("Emulation.setDeviceMetricsOverride", size);
+        browser.ask("Emulation.setDeviceMetricsOverride", &size);
         browser
     }
 
     /// One command; gives its result.
-    pub(crate) fn ask(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn ask(&mut self, method: &str, parameters: &Value) -> Value {
         self.asked += 1;
         let mut message = json!({ "id": self.asked, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -78,21 +78,21 @@ impl Browser {
 
     /// Opens a page.
     pub(crate) fn open(&mut self, url: &str) {
-        let opened = self.ask("Page.navigate", json!({ "url": url }));
+        let opened = self.ask("Page.navigate", &json!({ "url": url }));
         assert!(opened["errorText"].is_null(), "{url}: {opened}");
     }
 
     /// What an expression is on the page.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true });
-        let answer = self.ask("Runtime.evaluate", asked);
+        let answer = self.ask("Runtime.evaluate", &asked);
         assert!(answer["exceptionDetails"].is_null(), "{answer}");
         answer["result"]["value"].clone()
     }
 
     /// A picture of the page, as PNG.
     pub(crate) fn picture(&mut self) -> Vec<u8> {
-        let answer = self.ask("Page.captureScreenshot", json!({ "format": "png" }));
+        let answer = self.ask("Page.captureScreenshot", &json!({ "format": "png" }));
         base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()
     }
 }

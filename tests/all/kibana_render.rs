@@ -182,7 +182,8 @@ impl Kibana {
     async fn put_dashboards(&self, dashboards: &[Dashboard]) -> Vec<(String, usize, String)> {
         let (status, _) = self.try_to("GET", "/api/dashboards?per_page=1", "application/json", String::new()).await;
         if status != 200 {
-            println!("no Dashboards API ({status}): only what is imported is rendered");
+            let line = format!("no Dashboards API ({status}): only what is imported is rendered\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
             return Vec::new();
         }
         let mut put = Vec::new();
@@ -297,8 +298,8 @@ async fn every_dashboard_renders_on_a_real_kibana() {
     fs::create_dir_all(&pictures).unwrap();
     let mut browser = Browser::start(&chromium, folder.path(), PAGE.0, PAGE.1);
     if let Some(authorization) = &kibana.authorization {
-        browser.ask("Network.enable", json!({}));
-        browser.ask("Network.setExtraHTTPHeaders", json!({ "headers": { "Authorization": authorization } }));
+        browser.ask("Network.enable", &json!({}));
+        browser.ask("Network.setExtraHTTPHeaders", &json!({ "headers": { "Authorization": authorization } }));
     }
     let mut problems = Vec::new();
     let mut shown: Vec<(String, usize, String)> = dashboards

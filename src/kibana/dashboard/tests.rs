@@ -166,7 +166,7 @@ fn accessors(node: &Value, found: &mut BTreeSet<String>) {
             for (name, value) in members {
                 match (name.as_str(), value) {
                     ("accessors", Value::Array(ids)) => {
-                        found.extend(ids.iter().map(|id| id.as_str().unwrap().to_owned()))
+                        found.extend(ids.iter().map(|id| id.as_str().unwrap().to_owned()));
                     }
                     (name, Value::String(id)) if name.ends_with("Accessor") || name == "columnId" => {
                         found.insert(id.clone());
