@@ -39,7 +39,10 @@ pub fn files(records: Option<&str>) -> Result<Vec<(String, String)>, SourceError
         files.push((format!("{FOLDER}dashboards/{}.json", dashboard_id(&dashboard.name)), pretty(&body)));
     }
     for rule in rule::all()? {
-        files.push((format!("{FOLDER}rules/{}.json", rule.id), pretty(&rules::tagged(rule.create_body(false), None))));
+        files.push((
+            format!("{FOLDER}rules/{}.json", rule.id),
+            pretty(&rules::tagged(rule.create_body(false), None, rule::CONNECTOR_ID)),
+        ));
     }
     Ok(files)
 }
@@ -47,7 +50,8 @@ pub fn files(records: Option<&str>) -> Result<Vec<(String, String)>, SourceError
 /// Whether a file that is there was exported, and nobody has changed it since.
 pub fn is_as_exported(path: &str, content: &str) -> bool {
     let is_marked = |value: &Value| match path.strip_prefix(FOLDER).and_then(|path| path.split('/').next()) {
-        Some("rules") => Marker::of_tags(&value["tags"]).is_some_and(|marker| marker.ours == rules::digest_of(value)),
+        Some("rules") => Marker::of_tags(&value["tags"])
+            .is_some_and(|marker| marker.ours == rules::digest_of(value, rule::CONNECTOR_ID)),
         Some("connectors") => *value == rule::connector(),
         Some("dashboards") => {
             dashboard::all().is_ok_and(|all| all.iter().any(|dashboard| api::body(&dashboard.source) == *value))

@@ -13,6 +13,7 @@ pub mod object;
 pub mod rule;
 pub mod search;
 pub mod source;
+pub mod space;
 pub mod tag;
 
 use self::object::SavedObject;

@@ -104,6 +104,12 @@ pub struct Rule {
     /// Its file's stem.
     #[serde(skip)]
     pub file: String,
+    /// The connector that its actions go to.
+    #[serde(skip)]
+    pub connector: String,
+    /// The id of its data view.
+    #[serde(skip)]
+    pub index: String,
     /// Its UUID, the same for ever.
     pub id: String,
     /// Its name in Kibana.
@@ -136,7 +142,8 @@ pub struct Rule {
 pub fn all() -> Result<Vec<Rule>, SourceError> {
     let rule = |(file, text): &(&str, &str)| {
         let rule: Rule = source::read(&format!("dashboards/kibana/rules/{file}.yaml"), text)?;
-        Ok(Rule { file: (*file).to_owned(), ..rule })
+        let (file, index) = ((*file).to_owned(), rule.view.id().to_owned());
+        Ok(Rule { file, connector: CONNECTOR_ID.to_owned(), index, ..rule })
     };
     CARRIED.iter().map(rule).collect()
 }
@@ -215,7 +222,7 @@ impl Rule {
         };
         json!({
             "group": group,
-            "id": CONNECTOR_ID,
+            "id": self.connector,
             "params": { "level": level, "message": message },
             "frequency": { "summary": false, "notify_when": "onActionGroupChange", "throttle": null },
         })
@@ -278,7 +285,7 @@ impl Rule {
     }
 
     fn search_configuration(&self, kql: &str) -> Value {
-        json!({ "index": self.view.id(), "query": { "language": "kuery", "query": kql } })
+        json!({ "index": self.index, "query": { "language": "kuery", "query": kql } })
     }
 
     /// Size and unit of the window: `(5, "m")`.

@@ -161,8 +161,8 @@ impl State {
             }
             "/api/alerting/rule_types" => self.rule_types(),
             path => match (path.strip_prefix("/api/alerting/rule/"), path.strip_prefix("/api/actions/connector/")) {
-                (Some(rest), _) => self.rule(method, rest, body),
-                (_, Some(id)) => self.connector(method, id, &body),
+                (Some(rest), _) => self.rule(method, &space, rest, body),
+                (_, Some(id)) => self.connector(method, &space, id, &body),
                 _ => problem(404, "Not Found"),
             },
         }
@@ -227,7 +227,13 @@ impl State {
                     json!({ "type": "unknown", "message": "it is odd", "statusCode": 400 })
                 }
                 _ => {
-                    self.objects.insert(key(space, object), moved(object));
+                    let mut place = key(space, object);
+                    // An id is taken in all spaces: what comes with it into another one gets a new one.
+                    if self.objects.keys().any(|(other, kind, id)| other != space && (kind, id) == (&place.1, &place.2))
+                    {
+                        place.2 = format!("new-{}", self.objects.len());
+                    }
+                    self.objects.insert(place, moved(object));
                     continue;
                 }
             };
@@ -249,9 +255,12 @@ impl State {
         answer(200, &json!(types))
     }
 
-    fn rule(&mut self, method: &str, rest: &str, body: Value) -> Answer {
+    fn rule(&mut self, method: &str, space: &str, rest: &str, mut body: Value) -> Answer {
         let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
-        let there = self.rules.get(id).cloned();
+        let there = self.rules.get(id).filter(|rule| method == "POST" || rule["space"] == space).cloned();
+        if method == "POST" {
+            body["space"] = json!(space);
+        }
         match (method, there, verb) {
             ("GET", Some(rule), "") => answer(200, &rule),
             (_, None, "") if method != "POST" => problem(404, "Saved object [alert] not found"),
@@ -278,13 +287,16 @@ impl State {
         }
     }
 
-    fn connector(&mut self, method: &str, id: &str, body: &Value) -> Answer {
-        match (method, self.connectors.get(id)) {
+    fn connector(&mut self, method: &str, space: &str, id: &str, body: &Value) -> Answer {
+        let there = self.connectors.get(id).filter(|connector| method == "POST" || connector["space"] == space);
+        match (method, there) {
             ("GET", Some(connector)) => answer(200, connector),
             ("GET", None) => problem(404, "Saved object [action] not found"),
             ("POST", None) if self.fault == Fault::NoConnectors => problem(403, "Unauthorized to create a connector"),
             ("POST", None) => {
-                self.connectors.insert(id.to_owned(), body.clone());
+                let mut connector = body.clone();
+                connector["space"] = json!(space);
+                self.connectors.insert(id.to_owned(), connector);
                 answer(200, body)
             }
             _ => problem(409, "it is there"),
@@ -457,14 +469,28 @@ async fn what_kibana_made_of_objects_that_cannot_be_read_again_is_told_and_costs
 }
 
 #[tokio::test]
-async fn objects_go_into_the_space_that_is_named() {
+async fn each_space_that_is_named_has_everything_and_finds_it_again() {
     let fake = Fake::new(Fault::None);
+    fake.apply(Conflicts::Keep).await;
     let kibana = fake.connect(Some("team")).await.unwrap();
-    let applied = import::apply(&kibana, &objects(), RuleState::None, Conflicts::Keep).await.unwrap();
+    let applied = import::apply(&kibana, &objects(), RuleState::Enabled, Conflicts::Keep).await.unwrap();
     assert!(applied.results.iter().all(|result| result.outcome == SetupOutcome::Done), "{applied:?}");
-    assert!(fake.state().objects.keys().all(|(space, ..)| space == "team"));
-    assert!(applied.remarks.last().unwrap().contains("space `team`, without rules"), "{applied:?}");
-    assert!(fake.state().rules.is_empty());
+    assert!(applied.remarks.last().unwrap().ends_with("space `team`"), "{applied:?}");
+    let plan = import::plan(&kibana, &objects(), RuleState::AsTheyAre).await.unwrap();
+    assert_eq!(counts(&plan), [0, 0, all(), 0], "{plan:#?}");
+    assert_eq!(counts(&fake.plan().await), [0, 0, all(), 0], "and the default space is as it was");
+    {
+        let state = fake.state();
+        let of_team = state.objects.iter().filter(|((space, ..), _)| space == "team");
+        assert_eq!(of_team.count(), objects().len());
+        let of_team = state.rules.values().filter(|rule| rule["space"] == "team");
+        for rule in of_team.clone() {
+            let index = rule["params"]["searchConfiguration"]["index"].as_str().unwrap();
+            assert!(rule["enabled"] == true && index.ends_with("-team"), "{rule}");
+            assert!(state.connectors.contains_key(rule["actions"][0]["id"].as_str().unwrap()), "{rule}");
+        }
+        assert_eq!((of_team.count(), state.connectors.len()), (rule::all().unwrap().len(), 2));
+    }
     let error = fake.connect(Some("nowhere")).await.unwrap_err();
     assert!(error.problem.ends_with("has no space `nowhere`"), "{error}");
 }

@@ -14,6 +14,7 @@ pub(super) mod rules;
 mod server;
 
 use super::object::SavedObject;
+use super::space;
 use crate::elastic::setup::{Applied, Conflicts, Plan};
 pub use server::{Kibana, KibanaError};
 
@@ -36,7 +37,11 @@ pub enum RuleState {
 /// # Errors
 /// Something could not be looked at.
 pub async fn plan(kibana: &Kibana, objects: &[SavedObject], rules: RuleState) -> Result<Plan, KibanaError> {
-    let mut steps: Vec<_> = objects::look(kibana, objects).await?.into_iter().map(|work| work.step).collect();
+    let mut steps: Vec<_> = objects::look(kibana, &space::objects(objects, kibana.space()))
+        .await?
+        .into_iter()
+        .map(|work| work.step)
+        .collect();
     let found = rules::look(kibana, rules).await?;
     let mut remarks = found.remarks();
     steps.extend(found.work.into_iter().map(|work| work.step));
@@ -54,7 +59,7 @@ pub async fn apply(
     rules: RuleState,
     conflicts: Conflicts,
 ) -> Result<Applied, KibanaError> {
-    let work = objects::look(kibana, objects).await?;
+    let work = objects::look(kibana, &space::objects(objects, kibana.space())).await?;
     let found = rules::look(kibana, rules).await?;
     let mut applied = objects::carry_out(kibana, work, conflicts).await;
     applied.results.extend(rules::carry_out(kibana, found, rules, conflicts).await);

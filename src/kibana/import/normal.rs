@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::marker::Marker;
 use crate::kibana::object::ObjectKind;
-use crate::kibana::rule::CONNECTOR_ID;
 
 /// An object as it is compared, and its marker.
 pub(super) fn of_object(kind: ObjectKind, object: &Value) -> (Value, Option<Marker>) {
@@ -30,8 +29,8 @@ pub(super) fn of_object(kind: ObjectKind, object: &Value) -> (Value, Option<Mark
 }
 
 /// A rule as it is compared: what we say of it, and the actions that go to our connector.
-pub(super) fn of_rule(rule: &Value) -> Value {
-    let actions = rule["actions"].as_array().into_iter().flatten().filter(|action| action["id"] == CONNECTOR_ID);
+pub(super) fn of_rule(rule: &Value, connector: &str) -> Value {
+    let actions = rule["actions"].as_array().into_iter().flatten().filter(|action| action["id"] == connector);
     let action = |action: &Value| {
         let group = action["group"].as_str().unwrap_or_default().to_owned();
         (group, json!({ "params": action["params"], "frequency": action["frequency"] }))
@@ -125,8 +124,8 @@ mod tests {
         let there = json!({ "fieldAttrs": "{\"a\":{\"customLabel\":\"A\",\"count\":3},\"b\":{\"count\":1}}" });
         let tags = json!([{ "type": "tag", "id": "t", "name": "tag-ref-t" }]);
         assert_eq!(view(there, tags).0, ours);
-        let rule = |actions: Value| of_rule(&json!({ "name": "R", "tags": ["x"], "actions": actions }));
-        let own = json!({ "id": CONNECTOR_ID, "group": "g", "params": { "level": "info" }, "uuid": "u" });
+        let rule = |actions: Value| of_rule(&json!({ "name": "R", "tags": ["x"], "actions": actions }), "ours");
+        let own = json!({ "id": "ours", "group": "g", "params": { "level": "info" }, "uuid": "u" });
         assert_eq!(rule(json!([own, { "id": "mine", "group": "g" }])), rule(json!([own])));
     }
 }

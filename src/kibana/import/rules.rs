@@ -10,6 +10,7 @@ use crate::elastic::client::{Body, Method};
 use crate::elastic::exchange::Reply;
 use crate::elastic::setup::{Conflicts, SetupAction, SetupOutcome, SetupResult, SetupStep, differences};
 use crate::kibana::rule::{self, CONNECTOR_ID, Rule};
+use crate::kibana::space;
 
 /// What was found.
 pub(super) struct Found {
@@ -29,7 +30,8 @@ pub(super) struct Work {
 }
 
 enum Thing {
-    Connector,
+    /// With its id.
+    Connector(String),
     Rule(Box<Rule>),
 }
 
@@ -51,7 +53,7 @@ pub(super) async fn look(kibana: &Kibana, state: RuleState) -> Result<Found, Kib
     let obstacle = encryption(kibana).await?;
     let types = ask_for(kibana, "api/alerting/rule_types", Area::Rules).await?.unwrap_or_default();
     let mut work = vec![connector(kibana).await?];
-    for rule in rules {
+    for rule in rules.into_iter().map(|rule| space::rule(rule, kibana.space())) {
         let there = ask_for(kibana, &format!("api/alerting/rule/{}", rule.id), Area::Rules).await?;
         let step = judge(&rule, there.as_ref(), state);
         let obstacle = unavailable(&rule, &types);
@@ -110,7 +112,8 @@ fn step(kind: &str, name: String, action: SetupAction, differences: Vec<String>)
 }
 
 async fn connector(kibana: &Kibana) -> Result<Work, KibanaError> {
-    let there = ask_for(kibana, &format!("api/actions/connector/{CONNECTOR_ID}"), Area::Connectors).await?;
+    let id = space::uuid(CONNECTOR_ID, kibana.space());
+    let there = ask_for(kibana, &format!("api/actions/connector/{id}"), Area::Connectors).await?;
     let kind = rule::connector()["connector_type_id"].clone();
     let (action, differences) = match &there {
         None => (SetupAction::Create, Vec::new()),
@@ -120,15 +123,15 @@ async fn connector(kibana: &Kibana) -> Result<Work, KibanaError> {
         }
     };
     let name = rule::connector()["name"].as_str().unwrap_or_default().to_owned();
-    Ok(Work { step: step("connector", name, action, differences), there, obstacle: None, thing: Thing::Connector })
+    Ok(Work { step: step("connector", name, action, differences), there, obstacle: None, thing: Thing::Connector(id) })
 }
 
 /// What is to be done about a rule, by what is there in its place.
 fn judge(rule: &Rule, there: Option<&Value>, state: RuleState) -> SetupStep {
     let step = |action, differences| step("rule", rule.name.clone(), action, differences);
     let Some(there) = there else { return step(SetupAction::Create, Vec::new()) };
-    let ours = of_rule(&rule.body());
-    let content = of_rule(there);
+    let ours = of_rule(&rule.body(), &rule.connector);
+    let content = of_rule(there, &rule.connector);
     let mut differences = differences(&projected(&content, &ours), &ours);
     let is_untouched = Marker::of_tags(&there["tags"])
         .and_then(|marker| marker.theirs)
@@ -181,12 +184,25 @@ pub(super) async fn carry_out(
 }
 
 async fn write(kibana: &Kibana, work: &Work, state: RuleState) -> Result<(), SetupOutcome> {
-    let Thing::Rule(rule) = &work.thing else { return write_connector(kibana, work.there.is_some()).await };
+    let rule = match &work.thing {
+        Thing::Rule(rule) => rule,
+        Thing::Connector(id) => return write_connector(kibana, id, work.there.is_some()).await,
+    };
+    let connector = &rule.connector;
     let path = format!("api/alerting/rule/{}", rule.id);
     let written = match &work.there {
-        None => send(kibana, Method::Post, &path, &tagged(rule.create_body(state == RuleState::Enabled), None)).await?,
+        None => {
+            send(kibana, Method::Post, &path, &tagged(rule.create_body(state == RuleState::Enabled), None, connector))
+                .await?
+        }
         Some(there) => {
-            let written = send(kibana, Method::Put, &path, &tagged(beside_others(rule.body(), there), None)).await?;
+            let written = send(
+                kibana,
+                Method::Put,
+                &path,
+                &tagged(beside_others(rule.body(), there, connector), None, connector),
+            )
+            .await?;
             if let Some(wanted) = wanted_state(there, state) {
                 let verb = if wanted { "_enable" } else { "_disable" };
                 send(kibana, Method::Post, &format!("{path}/{verb}"), &json!({})).await?;
@@ -194,20 +210,22 @@ async fn write(kibana: &Kibana, work: &Work, state: RuleState) -> Result<(), Set
             written
         }
     };
-    let theirs = digest_of(&written);
-    send(kibana, Method::Put, &path, &tagged(beside_others(rule.body(), &written), Some(theirs))).await.map(drop)
+    let theirs = digest_of(&written, connector);
+    send(kibana, Method::Put, &path, &tagged(beside_others(rule.body(), &written, connector), Some(theirs), connector))
+        .await
+        .map(drop)
 }
 
-async fn write_connector(kibana: &Kibana, is_there: bool) -> Result<(), SetupOutcome> {
+async fn write_connector(kibana: &Kibana, id: &str, is_there: bool) -> Result<(), SetupOutcome> {
     if is_there {
         return Err(SetupOutcome::Refused("a connector of another type has its id: delete it in Kibana".to_owned()));
     }
-    send(kibana, Method::Post, &format!("api/actions/connector/{CONNECTOR_ID}"), &rule::connector()).await.map(drop)
+    send(kibana, Method::Post, &format!("api/actions/connector/{id}"), &rule::connector()).await.map(drop)
 }
 
 /// A rule's body with its marker among the tags.
-pub(in crate::kibana) fn tagged(mut body: Value, theirs: Option<String>) -> Value {
-    let marker = Marker { ours: digest_of(&body), theirs };
+pub(in crate::kibana) fn tagged(mut body: Value, theirs: Option<String>, connector: &str) -> Value {
+    let marker = Marker { ours: digest_of(&body, connector), theirs };
     if let Some(tags) = body["tags"].as_array_mut() {
         tags.push(Value::from(marker.to_tag()));
     }
@@ -215,17 +233,17 @@ pub(in crate::kibana) fn tagged(mut body: Value, theirs: Option<String>) -> Valu
 }
 
 /// The digest of what we say of a rule.
-pub(in crate::kibana) fn digest_of(rule: &Value) -> String {
-    digest(&of_rule(rule))
+pub(in crate::kibana) fn digest_of(rule: &Value, connector: &str) -> String {
+    digest(&of_rule(rule, connector))
 }
 
 /// A rule's body together with the tags and the actions that others gave it.
-fn beside_others(mut body: Value, there: &Value) -> Value {
+fn beside_others(mut body: Value, there: &Value, connector: &str) -> Value {
     let ours = |tag: &str| {
         tag == "inferlog" || [TAG_OPENING, "severity:", "runbook:"].iter().any(|start| tag.starts_with(start))
     };
     let tags = there["tags"].as_array().into_iter().flatten().filter(|tag| !tag.as_str().is_some_and(ours));
-    let actions = there["actions"].as_array().into_iter().flatten().filter(|action| action["id"] != CONNECTOR_ID);
+    let actions = there["actions"].as_array().into_iter().flatten().filter(|action| action["id"] != connector);
     // What an answer tells of an action, and a request must not.
     let asked = |action: &Value| {
         let members = action.as_object().cloned().unwrap_or_default();
@@ -263,11 +281,11 @@ mod tests {
 
     /// The rule as Kibana gives it back, with what it adds.
     fn there() -> Value {
-        let mut there = tagged(rule().create_body(false), None);
+        let mut there = tagged(rule().create_body(false), None, CONNECTOR_ID);
         there["params"]["added"] = json!("by Kibana");
         there["actions"][0]["uuid"] = json!("u");
-        let theirs = digest(&of_rule(&there));
-        let mut marked = tagged(rule().create_body(false), Some(theirs));
+        let theirs = digest_of(&there, CONNECTOR_ID);
+        let mut marked = tagged(rule().create_body(false), Some(theirs), CONNECTOR_ID);
         for member in ["params", "actions"] {
             marked[member] = there[member].clone();
         }
@@ -335,7 +353,7 @@ mod tests {
             .as_array_mut()
             .unwrap()
             .push(json!({ "id": "mail", "connector_type_id": ".email", "uuid": "u" }));
-        let body = beside_others(rule().body(), &there);
+        let body = beside_others(rule().body(), &there, CONNECTOR_ID);
         let tags = body["tags"].as_array().unwrap();
         assert_eq!((tags.len(), tags.last().unwrap()), (4, &json!("mine")));
         let actions = body["actions"].as_array().unwrap();

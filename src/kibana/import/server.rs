@@ -70,8 +70,7 @@ pub struct Kibana {
 /// As in `looked at: …`.
 impl fmt::Display for Kibana {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let space = self.prefix.trim_start_matches("s/").trim_end_matches('/');
-        let space = if space.is_empty() { "default" } else { space };
+        let space = self.space().unwrap_or("default");
         write!(formatter, "Kibana {} at {}, space `{space}`", self.version, self.host)
     }
 }
@@ -100,6 +99,11 @@ impl Kibana {
             }
         }
         Ok(Kibana { prefix, ..kibana })
+    }
+
+    /// The space, if it is not the default one.
+    pub(super) fn space(&self) -> Option<&str> {
+        self.prefix.strip_prefix("s/").map(|rest| rest.trim_end_matches('/'))
     }
 
     /// Asks for a path of the space.
