@@ -99,14 +99,14 @@ fn explain_names_the_data_stream_and_what_is_hidden_names_none() {
 #[tokio::test]
 async fn a_tenants_dead_letter_goes_to_its_own_stream_when_it_is_replayed() {
     let Some(node) = Node::plain("a replay into a namespace") else { return };
-    let streams = ["logs-ml.tenantreplay-else", "logs-ml.tenantreplay-a"];
+    let streams = ["logs-ml.tenantreplay-others", "logs-ml.tenantreplay-a"];
     for stream in streams {
         node.forget(stream).await;
     }
     let host = &node.options.hosts[0];
     let place = Place::new(&pipeline(&format!(
         "{{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {{ dataset: ml.tenantreplay, namespace: \
-         {{ from: tenant, allow: [a], else: else }} }} }} }}"
+         {{ from: tenant, allow: [a], else: others }} }} }} }}"
     )));
     assert_eq!(verb(&place, &["setup", "apply", "p.yaml"]).code, Some(0));
     place.append("{\"tenant\":\"a\",\"confidence\":\"high\"}\n");
