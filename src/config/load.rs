@@ -253,12 +253,12 @@ fn check_retentions(pipelines: &[Pipeline], problems: &mut Vec<Problem>) {
 fn streams_kept(pipeline: &Pipeline, options: &ElasticsearchOptions) -> Vec<(String, String)> {
     let kept = options.retention.name().unwrap_or_default();
     let records = match &options.target {
-        Target::DataStream(stream) => Some((stream.clone(), format!("{kept} {:?}", options.failure_store))),
-        Target::Index(_) => None,
-        Target::Tenants(tenants) => Some((tenants.wildcard(), format!("{kept} {:?}", options.failure_store))),
+        Target::DataStream(_) | Target::Tenants(_) => options.target.names_now(),
+        Target::Index(_) => Vec::new(),
     };
-    let outcomes = pipeline.ground_truth().map(|_| (options.target.outcomes(), kept));
-    records.into_iter().chain(outcomes).collect()
+    let records = records.into_iter().map(|stream| (stream, format!("{kept} {:?}", options.failure_store)));
+    let outcomes = pipeline.ground_truth().map(|_| (options.target.outcomes(), kept.clone()));
+    records.chain(outcomes).collect()
 }
 
 fn check_names(files: &[PathBuf], problems: &mut Vec<Problem>) {

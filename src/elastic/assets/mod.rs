@@ -125,8 +125,8 @@ pub fn streams(installation: &Installation<'_>) -> Vec<StreamTemplate> {
         false => "inferlog-outcome".to_owned(),
     };
     let stream = |stream: String, template: &str| StreamTemplate { stream, template: template.to_owned() };
-    let of_records = records_template(installation);
-    let mut streams: Vec<_> = target.names_now().into_iter().map(|name| stream(name, &of_records)).collect();
+    let of_records = |name: String| StreamTemplate { template: records_template(installation, &name), stream: name };
+    let mut streams: Vec<_> = target.names_now().into_iter().map(of_records).collect();
     streams.push(stream(target.accounts(), "inferlog-pipeline"));
     if installation.drift == Beside::Shipped {
         streams.push(stream(target.drift(), "inferlog-drift"));
@@ -173,12 +173,12 @@ fn has_own_outcomes(installation: &Installation<'_>) -> bool {
     installation.retention.at_most.is_some() && installation.outcomes == Beside::Shipped
 }
 
-fn records_template(installation: &Installation<'_>) -> String {
+/// The template that is to be in force for a stream of records, or for dated indices.
+fn records_template(installation: &Installation<'_>, stream: &str) -> String {
     match (base_of(installation.target), installation.target) {
         (Some(base), _) if !has_own_records(installation) => base.to_owned(),
-        (_, Target::DataStream(stream)) => format!("{STREAM_TEMPLATE_PREFIX}{stream}"),
         (_, Target::Index(pattern)) => format!("{MANAGED_BY}-index-{}", pattern.wildcard().replace('*', "x")),
-        (_, Target::Tenants(tenants)) => format!("{STREAM_TEMPLATE_PREFIX}{}", tenants.wildcard().replace('*', "x")),
+        (_, Target::DataStream(_) | Target::Tenants(_)) => format!("{STREAM_TEMPLATE_PREFIX}{stream}"),
     }
 }
 
@@ -203,25 +203,26 @@ fn own_failure_store(installation: &Installation<'_>) -> Option<(AssetKind, Stri
     installation.failure_store.is_on().then_some(asset)
 }
 
-/// The index templates of single streams.
+/// The index templates of single streams: of each tenant one, since a pattern would take in streams of other pipelines.
 fn own_templates(installation: &Installation<'_>) -> Vec<(AssetKind, String, Value)> {
-    let mut templates = Vec::new();
-    if has_own_records(installation) {
-        let mut body = shared_body(base_of(installation.target).unwrap_or(NAME));
-        let pattern = match installation.target {
-            Target::DataStream(stream) => stream.clone(),
-            Target::Tenants(tenants) => tenants.wildcard(),
-            Target::Index(pattern) => {
-                remove_stream_parts(&mut body);
-                pattern.wildcard()
-            }
-        };
+    let target = installation.target;
+    let patterns = match target {
+        _ if !has_own_records(installation) => Vec::new(),
+        Target::DataStream(_) | Target::Tenants(_) => target.names_now(),
+        Target::Index(pattern) => vec![pattern.wildcard()],
+    };
+    let of_records = |pattern: String| {
+        let mut body = shared_body(base_of(target).unwrap_or(NAME));
+        if matches!(target, Target::Index(_)) {
+            remove_stream_parts(&mut body);
+        }
         make_own(&mut body, &pattern, installation);
         if installation.failure_store.is_on() {
             replace_part(&mut body, FAILURE_STORE_OFF, FAILURE_STORE_ON);
         }
-        templates.push((AssetKind::IndexTemplate, records_template(installation), body));
-    }
+        (AssetKind::IndexTemplate, records_template(installation, &pattern), body)
+    };
+    let mut templates: Vec<_> = patterns.into_iter().map(of_records).collect();
     if has_own_outcomes(installation) {
         let stream = installation.target.outcomes();
         let mut body = shared_body("inferlog-outcome");
@@ -304,7 +305,9 @@ mod tests {
 
     use super::super::installation::FailureStore;
     use super::super::retention::Retention;
+    use super::super::tenants::{NamespaceRule, Tenants};
     use super::*;
+    use crate::record::Path;
 
     fn days(days: u64) -> Duration {
         Duration::from_secs(days * 86_400)
@@ -406,6 +409,21 @@ mod tests {
         assert_eq!(body.get("data_stream"), None);
         let parts = body["composed_of"].to_string();
         assert!(!parts.contains("lifecycle") && !parts.contains("failure-store"), "{parts}");
+    }
+
+    #[test]
+    fn each_tenant_gets_a_template_of_its_own_where_the_pipeline_has_its_own_retention() {
+        let rule = |otherwise: &str| {
+            NamespaceRule::new(Path::new("tenant").unwrap(), vec!["team-a".to_owned()], otherwise.to_owned()).unwrap()
+        };
+        let target = Target::Tenants(Box::new(Tenants::new("ml.inference", rule("rest")).unwrap()));
+        assert_eq!(streams(&Installation::new(&target))[0].template, "inferlog-inference");
+        let assets = all(&bounded(&target));
+        for found in &streams(&bounded(&target))[..2] {
+            assert_eq!(found.template, format!("inferlog-stream-{}", found.stream));
+            let patterns = &body(&assets, &found.template)["index_patterns"];
+            assert_eq!(*patterns, json!([found.stream]), "streams of others are not meant");
+        }
     }
 
     #[test]
