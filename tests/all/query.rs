@@ -160,7 +160,7 @@ fn groups_have_counts_and_figures() {
 fn every_saved_query_runs() {
     let place = stored();
     let names = answered(&place, &["--saved", "list"]);
-    assert_eq!(names.lines().count(), 11, "{names}");
+    assert_eq!(names.lines().count(), 12, "{names}");
     for name in names.lines().map(|line| line.split(' ').next().unwrap()) {
         answered(&place, &["--saved", name]);
         answered(&place, &["--saved", name, "--from", "2026-11-23", "--format", "csv"]);
