@@ -113,7 +113,8 @@ async fn a_tenants_dead_letter_goes_to_its_own_stream_when_it_is_replayed() {
     place.run_once_to(1);
     // The mapping takes it from the next index on.
     let custom = r#"{"template":{"mappings":{"properties":{"confidence":{"type":"keyword"}}}}}"#;
-    let template = "_index_template/inferlog-stream-logs-ml.tenantreplay-x";
+    let template = format!("_index_template/inferlog-stream-{}", streams[1]);
+    let template = template.as_str();
     let (_, answer) = node.ask(Method::Get, template, "").await;
     let mut body = answer["index_templates"][0]["index_template"].clone();
     body["template"] = serde_json::from_str::<Value>(custom).unwrap()["template"].clone();
@@ -127,5 +128,7 @@ async fn a_tenants_dead_letter_goes_to_its_own_stream_when_it_is_replayed() {
     for stream in streams {
         node.forget(stream).await;
     }
-    node.ask(Method::Delete, template, "").await;
+    for stream in streams {
+        node.ask(Method::Delete, &format!("_index_template/inferlog-stream-{stream}"), "").await;
+    }
 }
