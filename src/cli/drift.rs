@@ -20,7 +20,6 @@ use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print
 use crate::drift::{
     BaselineFile, FeatureReport, Live, LiveCounts, Measures, Merge, MergedDocuments, PsiMode, Thresholds, measure,
 };
-use crate::elastic::target::Target;
 use crate::observe::drift::options::DriftOptions;
 use crate::query::drift;
 use crate::text::harmless::harmless;
@@ -122,7 +121,7 @@ fn merge(arguments: &Arguments, pipeline: &Path) -> Result<(), Failure> {
     let (from_ms, until_ms) = data.range.milliseconds(None, Utc::now())?;
     let (mut merge, mut problem) = (Merge::new(&file), None);
     let runtime = runtime()?;
-    if let Err(gap) = runtime.block_on(respondent.refresh(Target::drift)) {
+    if let Err(gap) = runtime.block_on(respondent.refresh(|target| vec![target.drift()])) {
         say(&format!("note: {gap}"));
     }
     let visit = |text: &str| problem = problem.or(merge.add(text).err());

@@ -240,7 +240,7 @@ fn shipped<'a>(arguments: &DataArguments, pipeline: &Path) -> Result<DataPlace<'
     let condition = Expression::read(text, Purpose::Question).map_err(|error| Failure::new(&error, None))?;
     let respondent = query_source::open(Some(pipeline), arguments.source.as_deref(), arguments.state.data_dir.clone())?;
     // What becomes visible meanwhile would make the second reading another one.
-    if let Err(gap) = runtime()?.block_on(respondent.refresh(Target::searched)) {
+    if let Err(gap) = runtime()?.block_on(respondent.refresh(Target::parts)) {
         say(&format!("note: {gap}"));
     }
     let now = Utc::now();

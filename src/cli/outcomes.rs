@@ -281,7 +281,7 @@ impl Work<'_> {
         loop {
             let found = self.ledger.requests(sought, behind, LABELS_AT_ONCE).map_err(|error| unusable(&error))?;
             let (ids, Some(last)) = found else { return Ok(()) };
-            self.respondent.refresh(Target::searched).await.unwrap_or_else(|problem| say(&problem));
+            self.respondent.refresh(Target::parts).await.unwrap_or_else(|problem| say(&problem));
             let (predictions, options) = (&mut self.predictions, &self.options);
             let taken = predictions::by_request(&self.respondent.source, &ids, |id, document| {
                 take_prediction(predictions, options, id, document);

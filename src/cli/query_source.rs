@@ -202,9 +202,9 @@ impl Respondent {
         let local = local_state(folder, name, globs, question.from_ms, question.until_ms);
         let host = host_name();
         let but = local.is_some().then_some((host.as_str(), name.as_str()));
-        let accounts_visible = self.refresh(Target::accounts).await;
+        let accounts_visible = self.refresh(|target| vec![target.accounts()]).await;
         let accounted = accounted::states(&self.source, but, question.from_ms, question.until_ms).await;
-        let records_visible = self.refresh(Target::searched).await;
+        let records_visible = self.refresh(Target::parts).await;
         let (others, problem) = match accounted {
             Ok(others) => (others, None),
             Err(error) => (Vec::new(), Some(error)),
@@ -219,7 +219,7 @@ impl Respondent {
         }
         if question.stream == Stream::Outcomes {
             // What was just asked for is visible, and no account tells of labels that are still to come.
-            if let Err(gap) = self.refresh(Target::outcomes).await {
+            if let Err(gap) = self.refresh(|target| vec![target.outcomes()]).await {
                 completeness.withhold(gap);
             }
             completeness
@@ -244,19 +244,17 @@ impl Respondent {
     }
 
     /// Makes visible what was delivered, or says why it may not be.
-    pub(super) async fn refresh(&self, index: impl Fn(&Target) -> String) -> Result<(), String> {
+    pub(super) async fn refresh(&self, indices: impl Fn(&Target) -> Vec<String>) -> Result<(), String> {
         let Source::Elasticsearch(client, target) = &self.source else { return Ok(()) };
-        let index = index(target);
-        match pages::refresh(client, &index).await {
-            Ok(Refreshed::Done) => Ok(()),
-            Ok(Refreshed::Forbidden) => Err(format!(
-                "what was delivered to `{index}` last may not be visible yet: this user may not refresh it (privilege \
-                 `maintenance`)"
-            )),
-            Err(trouble) => {
-                Err(format!("what was delivered to `{index}` last may not be visible yet: {}", trouble.problem))
-            }
+        for index in indices(target) {
+            let problem = match pages::refresh(client, &index).await {
+                Ok(Refreshed::Done) => continue,
+                Ok(Refreshed::Forbidden) => "this user may not refresh it (privilege `maintenance`)".to_owned(),
+                Err(trouble) => trouble.problem,
+            };
+            return Err(format!("what was delivered to `{index}` last may not be visible yet: {problem}"));
         }
+        Ok(())
     }
 
     /// The predictions that were made on an input: those with its hash, as the pipeline makes it.

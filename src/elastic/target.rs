@@ -75,6 +75,15 @@ impl Target {
         std::iter::once(self.searched()).chain(parts.iter().cloned()).collect()
     }
 
+    /// What stands for all of its records, name by name where the names are known: of a pattern Elasticsearch means only
+    /// what a user may see, and says nothing of the rest.
+    pub fn parts(&self) -> Vec<String> {
+        match self {
+            Target::Tenants(tenants) => tenants.streams().to_vec(),
+            Target::DataStream(_) | Target::Index(_) => vec![self.searched()],
+        }
+    }
+
     fn namespace(&self) -> &str {
         let namespace = match self {
             Target::DataStream(stream) => stream.splitn(3, '-').nth(2),

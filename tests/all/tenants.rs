@@ -1,7 +1,7 @@
 //! Data streams by namespace: each tenant's records are in its own, a stranger's in the one for all else, and whoever asks for
 //! the pipeline's records finds all of them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::place::{Ended, Place, pipeline, start, wait_for};
 use crate::support::{Method, Node};
@@ -75,6 +75,55 @@ async fn each_tenant_has_a_data_stream_and_all_of_them_are_found() {
     let again = place.run_once_to(0);
     assert!(again.stderr.contains("elasticsearch: 0 indexed, 50 duplicates"), "{again:?}");
     for stream in STREAMS.iter().chain(&["metrics-ml.pipeline-else"]) {
+        node.forget(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_some_namespaces_alone_is_not_called_complete() {
+    let Some(node) = Node::strict("namespaces that a user may not read") else { return };
+    let streams = ["logs-ml.sight-else", "logs-ml.sight-b", "metrics-ml.pipeline-else"];
+    for stream in streams {
+        node.forget(stream).await;
+    }
+    let host = node.options.hosts[0].as_str().trim_end_matches('/');
+    let sink_of = |user: &str| {
+        let rule = "{ dataset: ml.sight, namespace: { from: kubernetes.namespace, allow: [b], else: else } }";
+        pipeline(&format!("{{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {rule}, {user} }} }}"))
+    };
+    let place = Place::new(&sink_of("username: elastic, password: inferlog-test"));
+    assert_eq!(verb(&place, &["setup", "apply", "p.yaml"]).code, Some(0));
+    place.append(lines());
+    place.run_once_to(0);
+    // Up to a moment that is surely over.
+    let until = (chrono::Utc::now() - chrono::TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let prove = ["read", "view_index_metadata", "maintenance"];
+    for (user, names, code) in [("all", &streams[..], 0), ("some", &[streams[0], streams[2]], 1)] {
+        let role = json!({ "indices": [{ "names": names, "privileges": prove }] });
+        let account = json!({ "password": "sight-password", "roles": [format!("sight-{user}")] });
+        for (kind, body) in [("role", role), ("user", account)] {
+            let path = format!("_security/{kind}/sight-{user}");
+            assert_eq!(node.ask(Method::Put, &path, &body.to_string()).await.0, 200);
+        }
+        std::fs::write(place.path("p.yaml"), sink_of(&format!("username: sight-{user}, password: sight-password")))
+            .unwrap();
+        let words = [
+            "query",
+            "*",
+            "--pipeline",
+            "p.yaml",
+            "--count",
+            "--require-complete",
+            "--to",
+            &until,
+            "--data-dir",
+            "data",
+        ];
+        let asked = verb(&place, &words);
+        assert_eq!(asked.code, Some(code), "{user}: {asked:?}");
+        assert_eq!(asked.stderr.contains("logs-ml.sight-b"), code != 0, "{user}: {asked:?}");
+    }
+    for stream in streams {
         node.forget(stream).await;
     }
 }
