@@ -65,7 +65,7 @@ enum Verb {
     Explain(explain::Arguments),
     /// What could not be delivered: count it, look at it, deliver it after all
     DeadLetter(dead_letter::Arguments),
-    /// Install what Elasticsearch needs: component templates, index template, lifecycle policy
+    /// Install what Elasticsearch and Kibana need: templates, lifecycle policies, dashboards, rules; show it before
     Setup(setup::Arguments),
     /// Say whether everything that was read is accounted for: indexed, dropped by a rule, erased, or in the dead letter
     Reconcile(reconcile::Arguments),

@@ -101,7 +101,12 @@ fn check(looking: &Looking) -> Result<(), Failure> {
         say(if steps.is_empty() { "nothing was looked at" } else { "all of it is in force" });
         return Ok(());
     }
-    say(&format!("{differing} of {} differ; `inferlog setup apply FILE` creates and updates", steps.len()));
+    let conflicts = steps.iter().filter(|step| step.action == SetupAction::Conflict).count();
+    let what_to_do = match conflicts {
+        0 => "`inferlog setup apply FILE` creates and updates".to_owned(),
+        _ => format!("{} of them, which `inferlog setup apply FILE` keeps", counted_conflicts(conflicts)),
+    };
+    say(&format!("{differing} of {} differ; {what_to_do}", steps.len()));
     Err(Failure(NOT_SO))
 }
 
