@@ -543,6 +543,7 @@ mod tests {
         counters.dropped("rule").inc();
         counters.hidden(1, "user.email").inc();
         counters.unusable("field").inc();
+        counters.without_namespace("missing").inc();
         counters.replayed("indexed").inc();
         counters.count_dead_letter(&Reject::new(Stage::Decode, "invalid_json", String::new()));
         let mut settled = Totals::default();
