@@ -279,7 +279,7 @@ async fn controls(sampled: &Sampled, dashboard: &Dashboard) {
 fn keep(rows: &str) {
     let path = project(LIST);
     if std::env::var_os("INFERLOG_WRITE_GENERATED").is_some() {
-        let head = include_str!("../kibana/queries_head.md");
+        let head = include_str!("../kibana/queries_head.txt");
         std::fs::write(&path, format!("{head}{rows}")).unwrap();
     }
     let panels = |text: &str| -> Vec<String> {
