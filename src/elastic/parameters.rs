@@ -16,7 +16,6 @@ use bytes::Bytes;
 use super::bulk::{self, whole_reason};
 use super::client::{Body, Client, Method, Reply};
 use super::exchange::Unready;
-use super::target::Target;
 
 /// A parameter that not every server knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +56,13 @@ pub enum Place {
 pub struct BulkParameters(Vec<Parameter>);
 
 impl BulkParameters {
-    /// Asks the server; it does not matter which target is named. None are known of one that does not say it.
+    /// Asks the server, by the data stream that is written to where it is one. None are known of one that does not say it.
     ///
     /// # Errors
     /// When it does not answer, or is not ready.
-    pub async fn ask(client: &Client, target: &Target) -> Result<BulkParameters, Unready> {
+    pub async fn ask(client: &Client, name: Option<&str>) -> Result<BulkParameters, Unready> {
         let all = BulkParameters(vec![Parameter::IncludeSourceOnError, Parameter::RequireDataStream]);
-        let path = all.path(target.written_to().as_deref(), Place::DataStream);
+        let path = all.path(name, Place::DataStream);
         let reply = bulk::ready(client.send(Method::Post, &path, &Body::Lines(Bytes::from_static(b"\n"))).await?)?;
         match (all.refused_by(&reply), whole_reason(&reply.body)) {
             (Some(known), _) => Ok(known),

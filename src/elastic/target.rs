@@ -61,14 +61,6 @@ impl Target {
         }
     }
 
-    /// The one name that all records go to, where they have one.
-    pub fn written_to(&self) -> Option<String> {
-        match self {
-            Target::DataStream(stream) => Some(stream.clone()),
-            Target::Index(_) | Target::Tenants(_) => None,
-        }
-    }
-
     /// What accounts call it, so that whoever asks for a part of it finds them.
     pub fn account_names(&self) -> Vec<String> {
         let parts = if let Target::Tenants(tenants) = self { tenants.streams() } else { &[] };

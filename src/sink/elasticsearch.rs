@@ -59,19 +59,20 @@ pub struct Elasticsearch {
     target: Target,
     template: TemplateCare,
     failure_store: FailureStore,
-    /// What was seen last of the server.
-    seen: Mutex<Option<ServerSeen>>,
+    /// What was seen last of what is in force for records.
+    seen: Mutex<Option<InForceSeen>>,
+    /// Which parameters the server knows, and when it was asked.
+    parameters: Mutex<Option<(Instant, BulkParameters)>>,
     /// Only one looks at a time.
     looks: tokio::sync::Mutex<()>,
     /// What orders have erased, as far as it could be asked for.
     erased: RwLock<HashSet<Id>>,
 }
 
-/// What was seen of a server.
+/// What was seen of what is in force.
 #[derive(Clone, Debug)]
-struct ServerSeen {
+struct InForceSeen {
     at: Instant,
-    parameters: BulkParameters,
     /// `None` where nobody is to look.
     in_force: Option<InForce>,
 }
@@ -81,40 +82,51 @@ impl Elasticsearch {
     pub fn new(options: &ElasticsearchOptions) -> Result<Elasticsearch, OptionsError> {
         let client = Client::new(&options.client)?;
         let (target, template, failure_store) = (options.target.clone(), options.template, options.failure_store);
-        let (seen, looks, erased) = (Mutex::default(), tokio::sync::Mutex::default(), RwLock::default());
-        Ok(Elasticsearch { client, target, template, failure_store, seen, looks, erased })
+        let (seen, parameters, looks, erased) = Default::default();
+        Ok(Elasticsearch { client, target, template, failure_store, seen, parameters, looks, erased })
     }
 
     async fn deliver_once(&self, request: &Request) -> Answer {
-        let seen = match self.see(Some(LOOKED_AGAIN_AFTER)).await {
-            Ok(ServerSeen { in_force: Some(InForce::Altered(trouble)), .. })
-                if request.batch.stream() == Stream::Records =>
-            {
-                return Answer::Wait(trouble);
-            }
-            Ok(seen) => seen,
-            Err(Unready { trouble, wait: None }) => return Answer::Wait(trouble),
-            Err(Unready { trouble, wait: Some(wait) }) => return Answer::WaitAtLeast(wait, trouble),
+        let parameters = match self.parameters(self.name_of(request.batch.stream()).as_deref()).await {
+            Ok(parameters) => parameters,
+            Err(unready) => return wait_for(unready),
         };
+        // What inferlog writes itself waits for no look at records.
+        if request.batch.stream() == Stream::Records {
+            match self.see(Some(LOOKED_AGAIN_AFTER)).await {
+                Ok(Some(InForce::Altered(trouble))) => return Answer::Wait(trouble),
+                Ok(_) => {}
+                Err(unready) => return wait_for(unready),
+            }
+        }
         let erased = self.erased_places(request);
         if erased.is_empty() {
-            return self.send(request, seen.parameters).await;
+            return self.send(request, parameters).await;
         }
         let selection = request.selection.clone().unwrap_or_else(|| (0..request.len() as u32).collect());
         let is_left = |place: &usize| erased.binary_search(place).is_err();
         let left = (0..selection.len()).filter(is_left).map(|place| selection[place]).collect();
         let left = Request { batch: Arc::clone(&request.batch), selection: Some(left) };
-        with_inserted(self.send(&left, seen.parameters).await, &erased, &Outcome::Erased)
+        with_inserted(self.send(&left, parameters).await, &erased, &Outcome::Erased)
+    }
+
+    /// The one data stream that all documents of this kind go to, where they have one.
+    fn name_of(&self, stream: Stream) -> Option<String> {
+        match (stream, &self.target) {
+            (Stream::Accounts, target) => Some(target.accounts()),
+            (Stream::Drift, target) => Some(target.drift()),
+            (Stream::Outcomes, target) => Some(target.outcomes()),
+            (Stream::Records, Target::DataStream(stream)) => Some(stream.clone()),
+            (Stream::Records, Target::Index(_) | Target::Tenants(_)) => None,
+        }
     }
 
     async fn send(&self, request: &Request, parameters: BulkParameters) -> Answer {
-        let (name, BulkBody { body, refused }) = match (request.batch.stream(), &self.target) {
-            (Stream::Accounts, target) => (Some(target.accounts()), BulkBody::whole(request)),
-            (Stream::Drift, target) => (Some(target.drift()), BulkBody::whole(request)),
-            (Stream::Outcomes, target) => (Some(target.outcomes()), BulkBody::whole(request)),
-            (Stream::Records, Target::DataStream(stream)) => (Some(stream.clone()), BulkBody::whole(request)),
-            (Stream::Records, Target::Index(pattern)) => (None, index_body(request, pattern)),
-            (Stream::Records, Target::Tenants(tenants)) => (None, tenants_body(request, tenants)),
+        let name = self.name_of(request.batch.stream());
+        let BulkBody { body, refused } = match (request.batch.stream(), &self.target) {
+            (Stream::Records, Target::Index(pattern)) => index_body(request, pattern),
+            (Stream::Records, Target::Tenants(tenants)) => tenants_body(request, tenants),
+            _ => BulkBody::whole(request),
         };
         let sent = request.len() - refused.len();
         let is_dated = request.batch.stream() == Stream::Records && matches!(self.target, Target::Index(_));
@@ -142,37 +154,50 @@ impl Elasticsearch {
                 Err(trouble) => return Answer::Wait(trouble),
             };
             let Some(known) = parameters.refused_by(&reply) else { return bulk::read_answer(&reply, items) };
-            parameters = known.clone();
-            if let Some(seen) = &mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
-                seen.parameters = known;
-            }
+            self.keep_parameters(&known);
+            parameters = known;
         }
     }
 
-    /// What there is to be seen of the server: what was seen last, where that is not older and does not stand against
-    /// shipping; else it is looked at anew.
-    async fn see(&self, not_older: Option<Duration>) -> Result<ServerSeen, Unready> {
+    /// Which parameters the server knows: as of the last time that it was asked, where that is not too long ago.
+    async fn parameters(&self, name: Option<&str>) -> Result<BulkParameters, Unready> {
+        let last = self.parameters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, known)) = last.filter(|(asked, _)| asked.elapsed() < LOOKED_AGAIN_AFTER) {
+            return Ok(known);
+        }
+        let known = BulkParameters::ask(&self.client, name).await?;
+        self.keep_parameters(&known);
+        Ok(known)
+    }
+
+    fn keep_parameters(&self, known: &BulkParameters) {
+        let kept = (Instant::now(), known.clone());
+        *self.parameters.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+
+    /// What is in force for records: what was seen last, where that is not older and does not stand against shipping; else it
+    /// is looked at anew.
+    async fn see(&self, not_older: Option<Duration>) -> Result<Option<InForce>, Unready> {
         let _one_at_a_time = self.looks.lock().await;
         let last = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_fresh = |seen: &ServerSeen| not_older.is_some_and(|age| seen.at.elapsed() < age);
-        let is_good = |seen: &ServerSeen| !matches!(seen.in_force, Some(InForce::Altered(_)));
+        let is_fresh = |seen: &InForceSeen| not_older.is_some_and(|age| seen.at.elapsed() < age);
+        let is_good = |seen: &InForceSeen| !matches!(seen.in_force, Some(InForce::Altered(_)));
         if let Some(seen) = last.filter(|seen| is_fresh(seen) && is_good(seen)) {
-            return Ok(seen);
+            return Ok(seen.in_force);
         }
-        let parameters = BulkParameters::ask(&self.client, &self.target).await?;
         let in_force = match self.template {
             TemplateCare::Managed => Some(in_force::look(&self.client, &self.target).await?),
             TemplateCare::Unmanaged => None,
         };
-        let seen = ServerSeen { at: Instant::now(), parameters, in_force };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
-        Ok(seen)
+        let seen = InForceSeen { at: Instant::now(), in_force: in_force.clone() };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        Ok(in_force)
     }
 
     /// What stands against shipping records by what is in force, looked at anew.
     async fn look_for_hold(&self) -> Option<Trouble> {
         match self.see(None).await {
-            Ok(ServerSeen { in_force: Some(InForce::Altered(trouble)), .. }) => Some(trouble),
+            Ok(Some(InForce::Altered(trouble))) => Some(trouble),
             // Whoever does not answer is heard of when records are sent.
             Ok(_) | Err(_) => None,
         }
@@ -251,6 +276,14 @@ impl Elasticsearch {
             _ => None,
         });
         troubles.next().map_or(Ok(()), Err)
+    }
+}
+
+/// The answer of a server that was not ready for the question before it.
+fn wait_for(Unready { trouble, wait }: Unready) -> Answer {
+    match wait {
+        Some(wait) => Answer::WaitAtLeast(wait, trouble),
+        None => Answer::Wait(trouble),
     }
 }
 
@@ -412,8 +445,7 @@ mod tests {
         let target = Target::DataStream("logs-m-default".to_owned());
         let options = ElasticsearchOptions::new(client, target);
         let sink = Elasticsearch::new(&options).unwrap();
-        let parameters = BulkParameters::default();
-        *sink.seen.lock().unwrap() = Some(ServerSeen { at: Instant::now(), parameters, in_force: None });
+        sink.keep_parameters(&BulkParameters::default());
         let (erased, other) =
             (Id([b'e'; crate::flow::batch::ID_CHARACTERS]), Id([b'o'; crate::flow::batch::ID_CHARACTERS]));
         sink.erased.write().unwrap().insert(erased);
