@@ -65,7 +65,7 @@ async fn look_at(client: &Client, name: &str) -> Result<InForce, Unready> {
     .await?;
     let path = format!("_index_template/_simulate_index/{name}");
     let kept = "template.settings.index.mode,template.settings.index.mapping.source,template.mappings._source";
-    let next = seen(client, Method::Post, &path, kept, |answer| answer["template"].clone()).await?;
+    let next = seen(client, Method::Post, &path, kept, |answer| &answer["template"]).await?;
     Ok(judge(name, &present, &next))
 }
 
@@ -74,7 +74,7 @@ async fn seen(
     method: Method,
     path: &str,
     kept: &str,
-    part: impl Fn(&Value) -> Value,
+    part: impl Fn(&Value) -> &Value,
 ) -> Result<Seen, Unready> {
     let reply = client.send(method, &format!("{path}?filter_path={kept}"), &Body::None).await?;
     if is_refused_for_an_existing_stream(&reply) {
@@ -83,7 +83,7 @@ async fn seen(
     let Reply { status, body, .. } = bulk::ready(reply)?;
     let answer = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
     Ok(match (status, answer) {
-        (200, Some(answer)) => Seen::Settings(problem_of(&part(&answer))),
+        (200, Some(answer)) => Seen::Settings(problem_of(part(&answer))),
         (404, Some(_)) => Seen::Missing,
         _ => Seen::NotShown,
     })
@@ -95,11 +95,12 @@ fn is_refused_for_an_existing_stream(reply: &Reply) -> bool {
     reply.status == 500 && reason.is_some_and(|reason| reason.kind == "illegal_state_exception")
 }
 
-/// Of a stream's indexes the one with the highest generation, at the end of its name, is written to.
-fn newest(answer: &Value) -> Value {
+/// What an answer tells of the index that is written to: of a stream's indexes the one with the highest generation, at the end of
+/// its name.
+pub(super) fn newest(answer: &Value) -> &Value {
     let indexes = answer.as_object().into_iter().flatten();
-    let newest = indexes.max_by_key(|(index, _)| index.rsplit('-').next().map(str::to_owned));
-    newest.map_or(Value::Null, |(_, index)| index.clone())
+    let newest = indexes.max_by_key(|(index, _)| index.rsplit('-').next());
+    newest.map_or(&Value::Null, |(_, index)| index)
 }
 
 /// Why an index with these settings and mappings would not keep records as they are sent.
@@ -203,6 +204,6 @@ mod tests {
             assert_eq!(hint.contains("template: unmanaged"), expected == "altered");
         }
         let streams = json!({".ds-s-2026.11.09-000009": {"a": 9}, ".ds-s-2026.11.10-000010": {"a": 10}});
-        assert_eq!(newest(&streams), json!({"a": 10}));
+        assert_eq!(*newest(&streams), json!({"a": 10}));
     }
 }

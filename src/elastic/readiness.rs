@@ -250,8 +250,7 @@ async fn privileges(client: &Client, name: &str) -> Result<Permissions, Assessme
         // So answers Elasticsearch itself where security is switched off: everybody may everything.
         _ if reply.is_unknown_path() && reply.product.as_deref() == Some("Elasticsearch") => Ok(Permissions::ALL),
         _ if reply.is_unknown_path() => Err(Assessment::NotShown(format!(
-            "`{name}`: what this user may do, and whether it is there (asked of \
-                                              Elasticsearch alone, and this server is none)"
+            "`{name}`: what this user may do, and whether it is there (asked of Elasticsearch alone, and this server is none)"
         ))),
         (401, ..) => Err(Assessment::NotSo(trouble_of(&reply))),
         _ => {
@@ -269,11 +268,9 @@ async fn presence(client: &Client, name: &str) -> Result<Presence, Assessment> {
     let path = format!("{name}/_settings?filter_path=*.settings.index.blocks,*.settings.index.provided_name");
     let reply = ask(client, Method::Get, &path, &Body::None).await?;
     let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    match (reply.status, answer.as_object()) {
-        (200, Some(indexes)) => {
-            // Of a stream's indexes the one with the highest generation, at the end of its name, is written to.
-            let newest = indexes.iter().max_by_key(|(index, _)| index.rsplit('-').next().map(str::to_owned));
-            let blocks = newest.map_or(&Value::Null, |(_, index)| &index["settings"]["index"]["blocks"]);
+    match (reply.status, answer.is_object()) {
+        (200, true) => {
+            let blocks = &in_force::newest(&answer)["settings"]["index"]["blocks"];
             let set = |block: &&&str| blocks[**block] == "true" || blocks[**block] == true;
             let block = ["read_only_allow_delete", "read_only", "write"].iter().find(set);
             Ok(block.map_or(Presence::There, |block| Presence::ReadOnly((*block).to_owned())))

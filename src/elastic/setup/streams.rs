@@ -13,6 +13,7 @@ use super::step::{SetupAction, SetupStep};
 use crate::elastic::assets::normal::flat_settings;
 use crate::elastic::assets::{Asset, AssetKind, STREAM_TEMPLATE_PREFIX, StreamTemplate};
 use crate::elastic::client::{Client, Method};
+use crate::kql::Pattern;
 
 /// As in the output of `setup plan`.
 const KIND: &str = "data_stream";
@@ -31,7 +32,7 @@ pub(super) struct StreamFindings {
 struct Claim {
     template: String,
     priority: u64,
-    patterns: Vec<String>,
+    patterns: Vec<Pattern>,
     presence: Presence,
 }
 
@@ -106,14 +107,19 @@ fn claim(template: &str, body: &Value, presence: Presence) -> Claim {
     Claim {
         template: template.to_owned(),
         priority: body["priority"].as_u64().unwrap_or(0),
-        patterns: patterns.map(str::to_owned).collect(),
+        patterns: patterns.map(pattern).collect(),
         presence,
     }
 }
 
+/// A pattern of index names, in which `*` stands for any text.
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text.split('*').map(str::to_owned).collect())
+}
+
 /// The template that is in force for a stream.
 fn in_force<'c>(stream: &str, claims: &'c [Claim]) -> Option<&'c Claim> {
-    let matching = claims.iter().filter(|claim| claim.patterns.iter().any(|pattern| matches(pattern, stream)));
+    let matching = claims.iter().filter(|claim| claim.patterns.iter().any(|pattern| pattern.matches(stream)));
     matching.max_by_key(|claim| claim.priority)
 }
 
@@ -126,21 +132,6 @@ fn template_difference(wanted: &StreamTemplate, found: &Claim) -> Option<String>
         false => "give it a lower priority, or patterns without this stream".to_owned(),
     };
     Some(format!("template in force: {} (priority {}) -> {template}; to do: {to_do}", found.template, found.priority))
-}
-
-/// Whether a pattern, in which `*` stands for any text, matches all of a name.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match name.split_once(part) {
-            Some((_, behind)) => name = behind,
-            None => return false,
-        }
-    }
-    name.ends_with(last)
 }
 
 /// What of a stream differs from how it would be made today.
@@ -239,7 +230,7 @@ mod tests {
         let claim = |template: &str, priority, pattern: &str| Claim {
             template: template.to_owned(),
             priority,
-            patterns: vec![pattern.to_owned()],
+            patterns: vec![super::pattern(pattern)],
             presence: Presence::There,
         };
         let ours = claim("inferlog-inference", 250, "logs-ml.inference-*");
@@ -267,7 +258,7 @@ mod tests {
             ("a*b*c", "a-b-b-c", true),
             ("abc", "abcd", false),
         ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+            assert_eq!(super::pattern(pattern).matches(name), expected, "{pattern} {name}");
         }
     }
 
