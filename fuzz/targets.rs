@@ -13,11 +13,14 @@ use inferlog::config::{Environment, Problem, load_with};
 use inferlog::elastic::bulk::read_answer;
 use inferlog::elastic::client::Reply;
 use inferlog::flow::answer::{Answer, Outcome};
+use inferlog::flow::line::{Entries, Form};
 use inferlog::kql::{Expression, TEXT_BYTES_MAX};
 use inferlog::record::canonical::{CanonicalError, Scratch, canonicalize};
 use inferlog::record::{NESTING_DEPTH_MAX, Path, Record, Space};
-use inferlog::source::framing::Lines;
+use inferlog::source::framing::{Lines, whole_end};
 use inferlog::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
+use inferlog::text::container_line::Runtime;
+use inferlog::text::encoding::Encoding;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,8 +29,9 @@ use serde_json::value::RawValue;
 pub type Target = fn(&[u8]);
 
 /// All of them, each under the name of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("framing", framing),
+    ("entries", entries),
     ("record", record),
     ("bulk_answer", bulk_answer),
     ("checkpoint", checkpoint),
@@ -40,21 +44,20 @@ pub const TARGETS: [(&str, Target); 7] = [
 pub fn framing(data: &[u8]) {
     let Some((offset, bytes)) = data.split_first() else { return };
     let offset_bytes = u64::from(offset % 4) * 1_000;
-    let mut lines = Lines::new(bytes, offset_bytes);
+    let mut lines = Lines::new(bytes, offset_bytes, Form::default());
     let (mut framed, mut ends) = (Vec::new(), Vec::new());
-    while let Some(line) = lines.next() {
+    while let Some(line) = lines.next_line() {
         assert_eq!(line.text.map(str::as_bytes), std::str::from_utf8(line.bytes).ok().map(str::as_bytes));
-        framed.push((line.offset_bytes, line.bytes));
+        framed.push((line.offset_bytes, line.bytes.to_vec()));
         ends.push(lines.consumed_bytes());
     }
     assert_eq!(lines.consumed_bytes(), bytes.len(), "everything is framed");
     assert_eq!(framed, framed_naively(bytes, offset_bytes));
     for (position, end) in ends.iter().enumerate() {
-        let rest = Lines::new(&bytes[*end..], offset_bytes + *end as u64);
-        let rest: Vec<(u64, &[u8])> = rest.map(|line| (line.offset_bytes, line.bytes)).collect();
+        let rest = entries_of(&bytes[*end..], offset_bytes + *end as u64, Form::default());
         assert_eq!(rest, framed[position + 1..], "framing goes on anywhere");
         // What stands between two lines is no part of any.
-        let (start, line) = framed[position];
+        let (start, line) = &framed[position];
         let after = (start - offset_bytes) as usize + line.len();
         assert!(matches!(&bytes[after..*end], b"" | b"\n" | b"\r\n" | b"\r"), "{:?}", &bytes[after..*end]);
         if position == 8 {
@@ -63,7 +66,38 @@ pub fn framing(data: &[u8]) {
     }
 }
 
-fn framed_naively(bytes: &[u8], offset_bytes: u64) -> Vec<(u64, &[u8])> {
+/// Entries of several lines, in any encoding. The first byte says which form the file has, the second how much of it is
+/// there at first: what is whole then is the same when all is there.
+pub fn entries(data: &[u8]) {
+    let [form, cut, bytes @ ..] = data else { return };
+    const ENCODINGS: [Encoding; 4] = [Encoding::Utf8, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Latin1];
+    const ENTRIES: [Entries; 4] =
+        [Entries::Lines, Entries::Text, Entries::Wrapped(Runtime::Docker), Entries::Wrapped(Runtime::Cri)];
+    let form = Form {
+        encoding: ENCODINGS[usize::from(form % 4)],
+        entries: ENTRIES[usize::from(form / 4 % 4)],
+        entry_bytes_max: 40 + u32::from(form / 16) * 20,
+    };
+    let all = entries_of(bytes, 0, form);
+    let there = &bytes[..bytes.len() * usize::from(*cut) / 255];
+    let end = whole_end(&form, there, 0).unwrap_or(0);
+    let whole = entries_of(&there[..end], 0, form);
+    assert_eq!(whole, all[..whole.len()], "{form:?}: what is whole stays as it is");
+    let rest = entries_of(&bytes[end..], end as u64, form);
+    assert_eq!(rest, all[whole.len()..], "{form:?}: and so does what comes behind it");
+}
+
+fn entries_of(bytes: &[u8], offset_bytes: u64, form: Form) -> Vec<(u64, Vec<u8>)> {
+    let mut lines = Lines::new(bytes, offset_bytes, form);
+    let mut found = Vec::new();
+    while let Some(line) = lines.next_line() {
+        found.push((line.offset_bytes, line.bytes.to_vec()));
+    }
+    assert_eq!(lines.consumed_bytes(), bytes.len(), "everything is framed");
+    found
+}
+
+fn framed_naively(bytes: &[u8], offset_bytes: u64) -> Vec<(u64, Vec<u8>)> {
     let mut framed = Vec::new();
     let mut start = offset_bytes;
     for piece in bytes.split(|byte| *byte == b'\n') {
@@ -75,7 +109,7 @@ fn framed_naively(bytes: &[u8], offset_bytes: u64) -> Vec<(u64, &[u8])> {
         let marks_bytes = (piece.len() - line.len()) as u64;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !line.is_empty() {
-            framed.push((start + marks_bytes, line));
+            framed.push((start + marks_bytes, line.to_vec()));
         }
         start += piece.len() as u64 + 1;
     }

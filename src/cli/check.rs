@@ -17,7 +17,8 @@ use crate::judge::sample::{Flag, Group, Outcome, Place, Sample};
 use crate::pipeline::build;
 use crate::source::files::Options;
 use crate::source::files::discover::{self, WithoutFiles};
-use crate::source::framing::{Lines, is_utf16};
+use crate::source::framing::Lines;
+use crate::state::checkpoint::HEAD_BYTES_MAX;
 use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 
@@ -210,15 +211,12 @@ fn whole(log: &Path) -> PathBuf {
 /// Runs a log through decode and enrich, prints the first document and says what became of all lines. False when an observer
 /// would have nothing to measure.
 fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8]) -> bool {
-    if is_utf16(text) {
-        let path = log.display();
-        say(&format!("{path}: it is UTF-16, as its first two bytes say; records have to be UTF-8: it is not read"));
-        return true;
-    }
-    let mut sample = Sample::new(pipeline, whole(log).display().to_string());
+    let form = pipeline.source.files.framing().form(&text[..text.len().min(HEAD_BYTES_MAX)]);
+    let mut sample = Sample::new(pipeline, whole(log).display().to_string(), form);
     let read_us = Utc::now().timestamp_micros();
     let (mut number, mut counted_to) = (1, 0);
-    for line in Lines::new(text, 0) {
+    let mut lines = Lines::new(text, 0, form);
+    while let Some(line) = lines.next_line() {
         let start = line.offset_bytes as usize;
         number += memchr::memchr_iter(b'\n', &text[counted_to..start]).count() as u64;
         counted_to = start;

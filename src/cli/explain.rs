@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let mut trial = Trial::new(pipeline, &enrichment::host_name(), &counters);
-    let file = SourceFile { path: arguments.log.clone(), inode: 0, generation: 0, first_line_sha256: [0; 32] };
+    let file = SourceFile { path: arguments.log.clone(), inode: 0, generation: 0, ..SourceFile::default() };
     let file = Arc::new(file);
     let mut input = std::io::stdin().lock();
     let mut bytes = Vec::new();

@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::field::Field;
 use super::model::{Decode, Source};
 use super::section::{Section, nearest};
+use crate::flow::line::Entries;
 use crate::source::files::{self, FirstSeen};
+use crate::source::framing::EntriesOption;
+use crate::text::encoding::Encoding;
 
 const MIB: u64 = 1 << 20;
 const ID_CHARS_MAX: usize = 128;
@@ -45,7 +48,10 @@ pub(super) fn file_options(section: &mut Section<'_>) -> Option<files::Options> 
     let poll_interval = section.optional("poll_interval", |field| field.duration(poll_range));
     let unterminated_range = Duration::from_secs(1)..=Duration::from_secs(86_400);
     let unterminated_after = section.optional("unterminated_after", |field| field.duration(unterminated_range));
+    let encoding = section.optional("encoding", encoding);
     Some(files::Options {
+        encoding: encoding.unwrap_or_default(),
+        entries: EntriesOption::Known(Entries::Lines),
         paths: paths?,
         exclude: exclude.unwrap_or_default(),
         first_seen: first_seen.unwrap_or(FirstSeen::Beginning),
@@ -108,6 +114,18 @@ fn first_seen(field: &Field<'_>) -> Option<FirstSeen> {
             field.refuse_with("this has to be `beginning`, `end`, or an age such as `2h`", hint)
         }
     }
+}
+
+/// What files are written in.
+fn encoding(field: &Field<'_>) -> Option<Encoding> {
+    const ENCODINGS: [Encoding; 4] = [Encoding::Utf8, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Latin1];
+    let text = field.text()?;
+    let known = ENCODINGS.into_iter().find(|encoding| encoding.as_str() == text);
+    known.or_else(|| {
+        let near = nearest(text, &ENCODINGS.map(Encoding::as_str)).filter(|_| !field.is_expanded());
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        field.refuse_with("this has to be `utf-8`, `utf-16le`, `utf-16be` or `latin-1`", hint)
+    })
 }
 
 pub(super) fn decode(field: &Field<'_>) -> Option<Decode> {

@@ -18,7 +18,7 @@ fn open(folder: &Path) -> DeadLetter {
 }
 
 fn write(dead_letter: &DeadLetter, name: u8, content: Content<'_>) -> Result<(), DeadLetterError> {
-    let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+    let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, ..SourceFile::default() };
     let reject = Reject::new(Stage::Decode, "not_an_object", "why".to_owned());
     dead_letter.write(&Entry {
         id: Id([name; ID_CHARACTERS]),
@@ -69,7 +69,7 @@ fn entries_are_unique_private_and_complete() {
 #[test]
 fn lines_that_share_an_id_are_entries_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
-    let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, first_line_sha256: [0; 32] };
+    let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, ..SourceFile::default() };
     let reject = Reject::new(Stage::Sink, "document_parsing_exception", "why".to_owned());
     let entry = |offset_bytes| Entry {
         id: Id([b'a'; ID_CHARACTERS]),

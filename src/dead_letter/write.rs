@@ -61,6 +61,8 @@ pub enum Why {
     MayHoldHidden,
     /// A redaction could not be carried out.
     NotRedacted,
+    /// It is in an encoding in which the patterns that are blacked out could not be looked for.
+    Unreadable,
     /// The line is longer than may be held in memory.
     TooLong,
     /// There are only NUL bytes.
@@ -74,6 +76,7 @@ impl Why {
             Why::Omitted => "omitted",
             Why::MayHoldHidden => "may_hold_hidden_fields",
             Why::NotRedacted => "not_redacted",
+            Why::Unreadable => "unreadable",
             Why::TooLong => "too_long",
             Why::NothingWritten => "nothing_written",
         }
@@ -88,6 +91,7 @@ impl Why {
                  `dead_letter: { raw: keep }` would keep such lines"
             }
             "not_redacted" => "a field that the pipeline hides could not be redacted in it",
+            "unreadable" => "secrets could not be looked for in its encoding",
             "too_long" => "it is longer than `source.files.line_bytes_max`",
             "nothing_written" => "there are only NUL bytes",
             _ => return None,

@@ -3,12 +3,13 @@
 //! JSON: the line is one JSON object. CSV: it is a row ([`csv`]). Others become files of this folder.
 
 mod csv;
+mod unreadable;
 
 use std::sync::Arc;
 
 use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
-use crate::flow::reject::{Reject, Stage};
+use crate::flow::reject::Reject;
 use crate::record::{Record, Space};
 use csv::Csv;
 
@@ -52,11 +53,12 @@ impl Decoder {
         space: &'l mut Space,
     ) -> Result<Record<'l>, Reject> {
         let Some(text) = line.text else {
-            return Err(Reject::new(Stage::Decode, "invalid_utf8", "the line is not UTF-8".to_owned()));
+            return Err(unreadable::not_text(line.bytes, file.form.encoding));
         };
-        match &mut self.0 {
+        let record = match &mut self.0 {
             Kind::Json => Record::parse(text, space),
             Kind::Csv(csv) => csv.read(line, text, file, space),
-        }
+        };
+        record.map_err(|reject| unreadable::or_encoding(reject, line.bytes, file.form.encoding))
     }
 }

@@ -51,6 +51,7 @@ fn file() -> SourceFile {
             b"first line",
         ))
         .into(),
+        ..SourceFile::default()
     }
 }
 

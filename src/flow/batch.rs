@@ -19,6 +19,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::line::Form;
+
 /// Length of an [`Id`] in characters.
 pub const ID_CHARACTERS: usize = 28;
 
@@ -90,6 +92,8 @@ pub struct SourceFile {
     pub generation: u32,
     /// SHA-256 of its first line, or of the first 64 KiB of a longer one.
     pub first_line_sha256: [u8; 32],
+    /// How its lines are written.
+    pub form: Form,
 }
 
 impl SourceFile {

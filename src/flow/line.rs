@@ -1,12 +1,50 @@
 //! A line: what a source finds and a decoder reads.
 
-/// One line of a file.
+use crate::text::container_line::Runtime;
+use crate::text::encoding::Encoding;
+
+/// One entry of a file: a line, or several that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'b> {
     /// Where it starts, in bytes from the start of the file.
     pub offset_bytes: u64,
-    /// Its bytes, without the line end.
+    /// Its bytes as they stand in the file, without the line end behind it.
     pub bytes: &'b [u8],
-    /// The same as text; `None` when it is not UTF-8.
+    /// The same as text; `None` when it is not text in the encoding of its file.
     pub text: Option<&'b str>,
+}
+
+/// How the lines of a file are written, found out once from how it begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// How its characters are written.
+    pub encoding: Encoding,
+    /// Which lines belong together.
+    pub entries: Entries,
+    /// No entry of several lines has more bytes than this.
+    pub entry_bytes_max: u32,
+}
+
+impl Form {
+    /// The container runtime that wraps its lines, if one does.
+    pub fn runtime(&self) -> Option<Runtime> {
+        match self.entries {
+            Entries::Wrapped(runtime) => Some(runtime),
+            Entries::Lines | Entries::Text | Entries::Array => None,
+        }
+    }
+}
+
+/// Which lines of a file are one entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Entries {
+    /// Each is one of its own.
+    #[default]
+    Lines,
+    /// Each, but text that is no record is joined where lines begin with white space, or go on with a traceback.
+    Text,
+    /// The parts of a line that a container runtime has cut.
+    Wrapped(Runtime),
+    /// The file is one array, and each of its elements is an entry.
+    Array,
 }

@@ -87,8 +87,22 @@ pub const EXPLANATIONS: &[Explanation] = &[
         Stage::Decode,
         "invalid_utf8",
         "the line is not UTF-8, as JSON has to be",
-        "make the program that writes the log write UTF-8; what is not is mostly Latin-1 or Windows-1252, by the program's \
-            locale (`LANG`, `PYTHONIOENCODING`, `-Dfile.encoding`)",
+        "what is not UTF-8 is mostly Latin-1 or Windows-1252: `source.files: { encoding: latin-1 }` reads it, then replay; or \
+            make the program write UTF-8, by its locale (`LANG`, `PYTHONIOENCODING`, `-Dfile.encoding`)",
+    ),
+    row(
+        Stage::Decode,
+        "utf16",
+        "the line looks like UTF-16 in a file that is read as another encoding: the file has no byte order mark at its start, \
+            or a program that writes UTF-16 (PowerShell's `>>`) has appended to one in UTF-8",
+        "`source.files: { encoding: utf-16le }` (or `utf-16be`) reads a whole file of it, then replay; into a file of UTF-8 write \
+            UTF-8 (PowerShell: `Out-File -Append -Encoding utf8`)",
+    ),
+    row(
+        Stage::Decode,
+        "invalid_utf16",
+        "the line is not UTF-16, as its file is read by its byte order mark or by `source.files.encoding`",
+        "look at the file: a program that writes UTF-8 may have appended to it; let all of them write one encoding, best UTF-8",
     ),
     row(
         Stage::Decode,

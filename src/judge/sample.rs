@@ -15,7 +15,7 @@ use crate::config::model::{Pipeline, SinkOptions, Step};
 use crate::elastic::refusals::{Index, Refusal};
 use crate::enrich::{Action, Nobody, Source};
 use crate::flow::batch::SourceFile;
-use crate::flow::line::Line;
+use crate::flow::line::{Form, Line};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Record, Space};
@@ -92,8 +92,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A sample of nothing, of a log of this name.
-    pub fn new(pipeline: &Pipeline, log: String) -> Sample {
+    /// A sample of nothing, of a log of this name whose lines are written so.
+    pub fn new(pipeline: &Pipeline, log: String, form: Form) -> Sample {
         let counters = Telemetry::default().pipeline(&pipeline.name);
         let to_elasticsearch =
             |sink: &crate::config::model::Sink| matches!(sink.options, SinkOptions::Elasticsearch(_));
@@ -108,7 +108,7 @@ impl Sample {
         };
         Sample {
             trial: Trial::new(pipeline, &host_name(), &counters),
-            file: Arc::new(SourceFile { path: log, inode: 0, generation: 0, first_line_sha256: [0; 32] }),
+            file: Arc::new(SourceFile { path: log, form, ..SourceFile::default() }),
             index: pipeline.sinks.iter().any(to_elasticsearch).then(Index::default),
             idle: IdleFields::default(),
             outcomes: BTreeMap::new(),

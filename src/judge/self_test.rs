@@ -73,7 +73,7 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let mut trial = Trial::new(pipeline, case.host.as_deref().unwrap_or(HOST), &counters);
     let path = case.file.as_deref().unwrap_or(FILE).to_owned();
-    let file = SourceFile { path, inode: 0, generation: 0, first_line_sha256: [0; 32] };
+    let file = SourceFile { path, inode: 0, generation: 0, ..SourceFile::default() };
     let file = Arc::new(file);
     let read_us = case.now.map_or(NOW_US, |now| now.timestamp_micros());
     let mut offset_bytes = 0;

@@ -1,5 +1,6 @@
 //! The stages left of the queue, for one line after the other: decode, enrich, batch, or the dead letter.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -11,7 +12,7 @@ use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Ra
 use crate::enrich::{Enrichment, Nobody, Sight, Source, Verdict};
 use crate::flow::ack::Mark;
 use crate::flow::batch::{Batch, BatchLimits, Id, Namespace, Origin};
-use crate::flow::line::Line;
+use crate::flow::line::{Entries, Line};
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
 use crate::judge::line::{Fate, Judge};
@@ -22,6 +23,7 @@ use crate::source::framing::Lines;
 use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::{Counter, Counters};
 use crate::text::digest::sha256_hexadecimal;
+use crate::text::encoding::{Encoding, looks_like_utf16};
 use crate::text::pattern_redaction;
 
 /// A batch that is ready to go, and what it stands for.
@@ -113,11 +115,16 @@ impl Stages {
         }
     }
 
-    /// Whether the first line of some bytes is a record.
+    /// Whether the first entry of some bytes is whole, though the end of the file is: a record, or text of which each line
+    /// has its end and that might only have gone on.
     pub(super) fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
         let Content::Lines(bytes) = chunk.content else { return false };
-        let mut lines = Lines::new(bytes, chunk.offset_bytes);
-        lines.next().is_none_or(|line| self.judge.record(&line, &chunk.file, &mut self.space).is_some())
+        let form = chunk.file.form;
+        if form.entries == Entries::Text && form.encoding.strip_end(bytes, b'\n').is_some() {
+            return true;
+        }
+        let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
+        lines.next_line().is_none_or(|line| self.judge.record(&line, &chunk.file, &mut self.space).is_some())
     }
 
     /// Seals the batch that is being filled when its time has come, whatever else there is to do.
@@ -146,9 +153,9 @@ impl Stages {
 
     fn take_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8]) -> Result<(), Interrupted> {
         let read_us = Utc::now().timestamp_micros();
-        let mut lines = Lines::new(bytes, chunk.offset_bytes);
+        let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
         let mut noted = 0;
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next_line() {
             let source = Source { file: &chunk.file, offset_bytes: line.offset_bytes, read_us };
             if let Err(error) = self.take_line(&line, source, chunk.observed_offset_bytes) {
                 let taken_bytes = (line.offset_bytes - chunk.offset_bytes) as usize;
@@ -308,9 +315,24 @@ fn bury_line(
     match dead_letter.raw() {
         Raw::Left(why) => write(dead_letter, id, reject, line, source, Kept::Reference(why)),
         Raw::Kept => {
-            let hidden = pattern_redaction::redact(line.bytes);
-            write(dead_letter, id, reject, line, source, Kept::Raw(&hidden))
+            let hidden = without_patterns(line, source.file.form.encoding);
+            let kept = hidden.as_deref().map_or(Kept::Reference(Why::Unreadable), Kept::Raw);
+            write(dead_letter, id, reject, line, source, kept)
         }
+    }
+}
+
+/// A line as it may be kept; `None` where what is to be blacked out cannot be looked for. In UTF-16 it is looked for in the
+/// text, which is kept in the line's place where something was found.
+fn without_patterns<'l>(line: &Line<'l>, encoding: Encoding) -> Option<Cow<'l, [u8]>> {
+    match line.text {
+        Some(text) if encoding.unit_bytes() > 1 => {
+            let hidden = pattern_redaction::redact(text.as_bytes());
+            Some(if *hidden == *text.as_bytes() { Cow::Borrowed(line.bytes) } else { hidden })
+        }
+        None if encoding.unit_bytes() > 1 => None,
+        _ if looks_like_utf16(line.bytes) => None,
+        _ => Some(pattern_redaction::redact(line.bytes)),
     }
 }
 

@@ -13,8 +13,11 @@ use std::sync::Arc;
 
 use crate::dead_letter::read::{Found, FoundOrigin};
 use crate::flow::batch::SourceFile;
-use crate::source::framing::BYTE_ORDER_MARK;
+use crate::flow::line::Form;
+use crate::source::framing::Framing;
+use crate::state::checkpoint::HEAD_BYTES_MAX;
 use crate::text::digest::{self, from_hexadecimal, sha256_hexadecimal};
+use crate::text::encoding::BYTE_ORDER_MARK;
 
 /// At most this many files of a folder are looked at for one that was renamed.
 const FOLDER_FILES_MAX: usize = 10_000;
@@ -43,18 +46,27 @@ pub(super) struct Origins {
 struct Last {
     path: String,
     inode: u64,
-    /// The file, and the digest of its first line as it is now.
-    found: Option<(File, [u8; 32])>,
+    found: Option<OpenOrigin>,
+}
+
+/// A file that is there.
+#[derive(Debug)]
+struct OpenOrigin {
+    file: File,
+    /// The digest of its first line as it is now.
+    first_line_sha256: [u8; 32],
+    /// How its lines are written.
+    form: Form,
 }
 
 impl Origins {
     /// Reads what stands at the place of an entry's line; `None` where that cannot be the line.
-    pub(super) fn candidate(&mut self, entry: &Found, line_bytes_max: u64) -> Option<Candidate> {
+    pub(super) fn candidate(&mut self, entry: &Found, framing: &Framing) -> Option<Candidate> {
         let origin = &entry.origin;
-        if origin.length_bytes > line_bytes_max {
+        if origin.length_bytes > framing.line_bytes_max as u64 {
             return None;
         }
-        let (file, first_line_sha256) = self.file(origin)?;
+        let OpenOrigin { file, first_line_sha256, form } = self.file(origin, framing)?;
         // A first line with a gap may have been filled since. Then the line has to prove by itself that it is the one.
         let kept = origin.first_line_sha256.as_deref().and_then(from_hexadecimal);
         if origin.sha256.is_none() && kept.is_some_and(|kept| kept != *first_line_sha256) {
@@ -72,14 +84,15 @@ impl Origins {
             inode: origin.inode,
             generation: origin.generation,
             first_line_sha256,
+            form: *form,
         };
         Some(Candidate { line, file: Arc::new(source_file), is_proven })
     }
 
-    fn file(&mut self, origin: &FoundOrigin) -> Option<&(File, [u8; 32])> {
+    fn file(&mut self, origin: &FoundOrigin, framing: &Framing) -> Option<&OpenOrigin> {
         if !self.last.as_ref().is_some_and(|last| last.path == origin.file && last.inode == origin.inode) {
             let file = find(Path::new(&origin.file), origin.inode);
-            let found = file.and_then(|file| first_line_sha256(&file).ok().map(|digest| (file, digest)));
+            let found = file.and_then(|file| open(file, framing).ok());
             self.last = Some(Last { path: origin.file.clone(), inode: origin.inode, found });
         }
         self.last.as_ref().and_then(|last| last.found.as_ref())
@@ -91,7 +104,7 @@ impl Origins {
 pub(super) fn source_file(origin: &FoundOrigin) -> Option<Arc<SourceFile>> {
     let first_line_sha256 = origin.first_line_sha256.as_deref().and_then(from_hexadecimal)?;
     let (path, inode, generation) = (origin.file.clone(), origin.inode, origin.generation);
-    Some(Arc::new(SourceFile { path, inode, generation, first_line_sha256 }))
+    Some(Arc::new(SourceFile { path, inode, generation, first_line_sha256, form: Form::default() }))
 }
 
 /// The file with this inode, under its path or another name in the same folder.
@@ -106,6 +119,12 @@ fn find(path: &Path, inode: u64) -> Option<File> {
         let paths: Vec<PathBuf> = names.map(|name| name.path()).collect();
         paths.iter().find_map(|path| with_inode(path))
     })
+}
+
+fn open(file: File, framing: &Framing) -> io::Result<OpenOrigin> {
+    let mut beginning = [0; HEAD_BYTES_MAX];
+    let read = file.read_at(&mut beginning, 0)?;
+    Ok(OpenOrigin { first_line_sha256: first_line_sha256(&file)?, form: framing.form(&beginning[..read]), file })
 }
 
 /// The bytes at a place, if they are one whole line.
@@ -128,7 +147,9 @@ fn read_line(file: &File, origin: &FoundOrigin) -> io::Result<Option<Vec<u8>>> {
     let line = bytes[before..end].to_vec();
     let ends = matches!(bytes[end..], [] | [b'\n', ..] | [b'\r', b'\n'] | [0, ..]);
     let is_line = begins_line(&bytes[..before], origin.offset_bytes == before as u64) && ends;
-    Ok((is_line && memchr::memchr(b'\n', &line).is_none()).then_some(line))
+    let is_one = is_line && memchr::memchr(b'\n', &line).is_none();
+    // What has a digest proves by that alone that it is the entry, of however many lines, in whatever encoding.
+    Ok((is_one || origin.sha256.is_some()).then_some(line))
 }
 
 /// Whether a line begins behind these bytes, of which the first is that of the file or not. Byte order marks stand before

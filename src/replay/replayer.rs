@@ -23,6 +23,7 @@ use crate::judge::trial::{Trial, TrialResult};
 use crate::pipeline::build::BuildError;
 use crate::pipeline::settle::Fate;
 use crate::record::{Record, Space, json};
+use crate::source::framing::Framing;
 use crate::telemetry::{Counters, Telemetry};
 use crate::text::digest::sha256_hexadecimal;
 use crate::text::time::{self, Reading};
@@ -131,7 +132,7 @@ impl Replay<'_> {
         let apart = Telemetry::default().pipeline(&pipeline.name);
         let mut replayer = Replayer {
             trial: Trial::new(pipeline, &host_name(), &apart),
-            line_bytes_max: pipeline.source.files.line_bytes_max as u64,
+            framing: pipeline.source.files.framing(),
             batch: pipeline.batch,
             sinks: Sinks::open(pipeline, data_dir, counters, means)?,
             origins: Origins::default(),
@@ -152,7 +153,7 @@ impl Replay<'_> {
 /// Judges the entries of one dead letter.
 struct Replayer<'r> {
     trial: Trial,
-    line_bytes_max: u64,
+    framing: Framing,
     batch: BatchLimits,
     sinks: Sinks,
     origins: Origins,
@@ -299,7 +300,7 @@ impl Replayer<'_> {
 
     fn plan(&mut self, entry: &Found) -> (From, Plan) {
         let Some(id) = id(entry) else { return (From::Nothing, Plan::Cannot("its id is none that inferlog gives")) };
-        if let Some(candidate) = self.origins.candidate(entry, self.line_bytes_max)
+        if let Some(candidate) = self.origins.candidate(entry, &self.framing)
             && let Some(plan) = self.plan_of_candidate(entry, id, &candidate)
         {
             return (From::Line, plan);
@@ -312,13 +313,14 @@ impl Replayer<'_> {
             }
             Kept::Raw(raw) => match origin::source_file(&entry.origin) {
                 Some(file) if entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(&raw)) => {
+                    let file = Arc::new(SourceFile { form: self.framing.form(&raw), ..(*file).clone() });
                     let tried = self.try_line(entry, &raw, &file);
                     (From::Raw, self.as_planned(entry, id, &file, tried))
                 }
                 Some(_) => (From::Nothing, Plan::Cannot("its line is gone, and what is kept of it was blacked out")),
                 None => (From::Nothing, Plan::Cannot("its line is gone, and without it it would get another id")),
             },
-            Kept::Reference => (From::Nothing, Plan::Cannot(nothing_kept(entry, self.line_bytes_max))),
+            Kept::Reference => (From::Nothing, Plan::Cannot(nothing_kept(entry, self.framing.line_bytes_max as u64))),
         }
     }
 
@@ -346,7 +348,9 @@ impl Replayer<'_> {
     }
 
     fn try_line(&mut self, entry: &Found, line: &[u8], file: &Arc<SourceFile>) -> Result<TrialResult, Reject> {
-        let line = Line { offset_bytes: entry.origin.offset_bytes, bytes: line, text: std::str::from_utf8(line).ok() };
+        let mut scratch = String::new();
+        let text = file.form.encoding.text(line, &mut scratch);
+        let line = Line { offset_bytes: entry.origin.offset_bytes, bytes: line, text };
         self.trial.run(&line, source(entry, file), &mut Nobody)
     }
 
@@ -426,7 +430,7 @@ fn place(entry: &Found) -> Origin {
 fn kept_document(entry: &Found, id: Id, document: &str, namespace: Namespace) -> Document {
     let file = origin::source_file(&entry.origin).unwrap_or_else(|| {
         let (path, inode, generation) = (entry.origin.file.clone(), entry.origin.inode, entry.origin.generation);
-        Arc::new(SourceFile { path, inode, generation, first_line_sha256: [0; 32] })
+        Arc::new(SourceFile { path, inode, generation, ..SourceFile::default() })
     });
     let timestamp_us = time_of(document).unwrap_or_else(|| entry.time.timestamp_micros());
     Document { namespace, id, timestamp_us, file, origin: place(entry), bytes: document.as_bytes().to_vec() }

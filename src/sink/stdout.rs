@@ -142,7 +142,7 @@ mod tests {
 
     fn request(documents: &[&str], selection: Option<Vec<u32>>) -> Request {
         let mut batch = Batch::default();
-        let file = Arc::new(SourceFile { path: "a".to_owned(), inode: 1, generation: 0, first_line_sha256: [0; 32] });
+        let file = Arc::new(SourceFile { path: "a".to_owned(), inode: 1, generation: 0, ..SourceFile::default() });
         for document in documents {
             let origin = Origin { file: batch.file(&file), offset_bytes: 0, length_bytes: 0 };
             batch.push(Id([b'A'; 28]), 0, origin, |body| body.extend_from_slice(document.as_bytes()));

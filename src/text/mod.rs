@@ -3,7 +3,9 @@
 //! Times, sizes and durations, digests, secrets, and text of others that is to be shown without harm. Knows no stage.
 
 pub mod chain;
+pub mod container_line;
 pub mod digest;
+pub mod encoding;
 pub mod harmless;
 pub mod pattern_redaction;
 pub mod secret;

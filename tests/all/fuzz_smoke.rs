@@ -128,6 +128,11 @@ fn framing_survives() {
 }
 
 #[test]
+fn entries_are_the_same_whenever_they_are_read() {
+    check("entries");
+}
+
+#[test]
 fn record_survives() {
     check("record");
 }

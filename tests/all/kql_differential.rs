@@ -37,7 +37,7 @@ fn now() -> DateTime<Utc> {
 
 fn batch_of(documents: &[Document], first: usize) -> Arc<Batch> {
     let mut batch = Batch::default();
-    let file = SourceFile { path: "/logs/a.ndjson".to_owned(), inode: 7, generation: 0, first_line_sha256: [0; 32] };
+    let file = SourceFile { path: "/logs/a.ndjson".to_owned(), inode: 7, generation: 0, ..SourceFile::default() };
     let file = batch.file(&Arc::new(file));
     for (number, document) in documents.iter().enumerate() {
         let origin = Origin { file, offset_bytes: 0, length_bytes: 0 };

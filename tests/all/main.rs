@@ -79,3 +79,4 @@ mod support;
 mod tenants;
 mod trouble;
 mod verdicts;
+mod wrappers;

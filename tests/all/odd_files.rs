@@ -211,18 +211,6 @@ fn an_older_backup_cannot_be_told_from_a_new_file_and_both_are_named() {
 }
 
 #[test]
-fn utf_16_is_refused_by_name() {
-    let place = Place::new(&store());
-    let text: Vec<u8> = record(0).encode_utf16().flat_map(u16::to_le_bytes).collect();
-    place.append([b"\xff\xfe", &text[..]].concat());
-    let ended = place.run_once_to(1);
-    assert!(ended.stderr.contains("UTF-16"), "{ended:?}");
-    assert_eq!(place.dead_letters().len(), 0);
-    let checked = crate::place::start(place.inferlog(&["check", "p.yaml", "--sample", "logs/a.ndjson"])).wait();
-    assert!(checked.stderr.contains("it is UTF-16") && !checked.stderr.contains("invalid_utf8"), "{checked:?}");
-}
-
-#[test]
 fn a_mark_in_mid_file_is_no_part_of_a_line() {
     let place = Place::new(&store());
     let text = format!("\u{feff}{}\u{feff}{}{{\"broken\"\n", record(0), record(1));

@@ -120,7 +120,7 @@ impl Stand {
     /// Queues a batch of so many documents, the `n`th of its delivery.
     fn push(&mut self, n: u8, documents: u8) {
         let mut batch = Batch::default();
-        let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 0, first_line_sha256: [0; 32] };
+        let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 0, ..SourceFile::default() };
         let file = batch.file(&Arc::new(file));
         for document in 0..documents {
             let mut id = [b'A'; ID_CHARACTERS];

@@ -14,7 +14,7 @@ use crate::judge::enrichment::host_name;
 use crate::judge::line;
 use crate::record::Space;
 use crate::source::files::file::{Gaps, TailedFile, Turn};
-use crate::source::framing::Lines;
+use crate::source::framing::{Framing, Lines};
 use crate::telemetry::Telemetry;
 
 /// How much of a file is read at a time, in bytes.
@@ -46,7 +46,7 @@ pub(super) struct LineJudgement {
 pub(super) struct FileJudge {
     judge: line::Judge,
     space: Space,
-    line_bytes_max: usize,
+    framing: Framing,
     buffer: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ impl FileJudge {
         FileJudge {
             judge: line::Judge::new(pipeline, &host_name(), &Telemetry::default().pipeline(&pipeline.name)),
             space: Space::default(),
-            line_bytes_max: pipeline.source.files.line_bytes_max,
+            framing: pipeline.source.files.framing(),
             buffer: Vec::new(),
         }
     }
@@ -69,9 +69,9 @@ impl FileJudge {
     ) -> io::Result<bool> {
         judged.clear();
         while file.consumed_position().offset_bytes < to_bytes {
-            let turn = match file.read(&mut self.buffer, BLOCK_BYTES, self.line_bytes_max, Gaps::GiveUp)? {
+            let turn = match file.read(&mut self.buffer, BLOCK_BYTES, &self.framing, Gaps::GiveUp)? {
                 Turn::Busy => continue,
-                Turn::End => match file.unterminated(&mut self.buffer, self.line_bytes_max)? {
+                Turn::End => match file.unterminated(&mut self.buffer, &self.framing)? {
                     Some(turn) => turn,
                     None => return Ok(false),
                 },
@@ -103,7 +103,8 @@ impl FileJudge {
         let source_file = file.source_file()?;
         let length = range.len().min((to_bytes - offset_bytes) as usize);
         let block = &self.buffer[range.start..range.start + length];
-        for line in Lines::new(block, offset_bytes) {
+        let mut lines = Lines::new(block, offset_bytes, source_file.form);
+        while let Some(line) = lines.next_line() {
             let read_us = Utc::now().timestamp_micros();
             let source = Source { file: &source_file, offset_bytes: line.offset_bytes, read_us };
             let fate = self.judge.judge(&line, source, &mut self.space, &mut Nobody);

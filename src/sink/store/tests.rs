@@ -25,7 +25,7 @@ fn request<'a>(documents: impl IntoIterator<Item = (usize, i64, &'a [u8])>) -> R
         path: "/var/log/größe.ndjson".to_owned(),
         inode: u64::MAX - 1,
         generation: 2,
-        first_line_sha256: [0; 32],
+        ..SourceFile::default()
     });
     for (number, timestamp_us, document) in documents {
         let origin = Origin { file: batch.file(&file), offset_bytes: number as u64 * 100, length_bytes: 99 };

@@ -46,7 +46,7 @@ impl<'b> Chunk<'b> {
     pub(super) fn without_lines(file: &TailedFile) -> Chunk<'b> {
         let path = file.path.to_string_lossy().into_owned();
         let (inode, generation) = (file.inode(), file.generation());
-        let source_file = SourceFile { path, inode, generation, first_line_sha256: [0; 32] };
+        let source_file = SourceFile { path, inode, generation, ..SourceFile::default() };
         let (number, content) = (file.number, Content::Lines(&[]));
         Chunk { number, file: Arc::new(source_file), offset_bytes: 0, observed_offset_bytes: 0, content }
     }

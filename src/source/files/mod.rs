@@ -130,7 +130,7 @@ impl Files {
                 continue;
             }
             let gaps = Gaps::Wait(self.ground.waits.gap_final_after);
-            let turn = file.read(&mut self.buffer, BLOCK_BYTES, self.ground.options.line_bytes_max, gaps);
+            let turn = file.read(&mut self.buffer, BLOCK_BYTES, &self.ground.options.framing(), gaps);
             if !matches!(turn, Ok(Turn::Replaced) | Err(_)) {
                 let lost_bytes = file.take_lost_bytes(false);
                 report_lost(&file.path, lost_bytes, &self.ground.counters);
@@ -254,7 +254,7 @@ impl Files {
 
     fn read_unterminated(&mut self, number: FileNumber) -> Option<Turn> {
         let file = self.register.roster.get_mut(number)?;
-        let turn = file.unterminated(&mut self.buffer, self.ground.options.line_bytes_max);
+        let turn = file.unterminated(&mut self.buffer, &self.ground.options.framing());
         turn.unwrap_or_else(|error| {
             cannot_read(file, &error, &self.ground.counters);
             None

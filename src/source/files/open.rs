@@ -27,7 +27,7 @@ pub(super) fn open(ground: &Ground, register: &mut Register, path: &Path) -> io:
     }
     match register.closed.take(id) {
         Some(entry) => reopen(register, &mut file, entry)?,
-        None => begin_or_resume(register, &mut file, is_passed_over)?,
+        None => begin_or_resume(ground, register, &mut file, is_passed_over)?,
     }
     if file.consumed_position().offset_bytes == 0 {
         file.knowledge = Knowledge::Undecided;
@@ -36,14 +36,19 @@ pub(super) fn open(ground: &Ground, register: &mut Register, path: &Path) -> io:
     Ok(id)
 }
 
-fn begin_or_resume(register: &mut Register, file: &mut TailedFile, is_passed_over: bool) -> io::Result<()> {
+fn begin_or_resume(
+    ground: &Ground,
+    register: &mut Register,
+    file: &mut TailedFile,
+    is_passed_over: bool,
+) -> io::Result<()> {
     let entry = if file.is_compressed() { None } else { register.remembered.take(file)? };
     if let Some(entry) = entry {
         file.resume(&entry);
         return Ok(());
     }
     register.begin_anew(file, register.next_generation(file.id().inode));
-    if is_passed_over && file.skip_to_end().is_err() {
+    if is_passed_over && file.skip_to_end(&ground.options.framing()).is_err() {
         // It is read from its beginning, and fails there, too.
         file.begin_anew(file.generation());
     }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::source::framing::{EntriesOption, Framing};
+use crate::text::encoding::Encoding;
+
 /// How long something is left alone before it is taken for what it seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waits {
@@ -73,6 +76,10 @@ pub struct Options {
     pub first_seen: FirstSeen,
     /// A line with more bytes than this before its line feed goes to the dead letter by its range.
     pub line_bytes_max: usize,
+    /// What a file is written in that does not begin with a mark.
+    pub encoding: Encoding,
+    /// Which lines of a file belong together: what `decode` says.
+    pub entries: EntriesOption,
     /// How often to look for new files and new bytes where no notification comes.
     pub poll_interval: Duration,
     /// How many files may be open. What is there and delivered to its end is closed when others need its place.
@@ -81,4 +88,12 @@ pub struct Options {
     pub unterminated_after: Option<Duration>,
     /// The folder for what is left of deleted files; without one nothing is salvaged.
     pub salvage: Option<PathBuf>,
+}
+
+impl Options {
+    /// How the lines of the files are read.
+    pub fn framing(&self) -> Framing {
+        let Options { line_bytes_max, encoding, entries, .. } = *self;
+        Framing { line_bytes_max, encoding, entries }
+    }
 }

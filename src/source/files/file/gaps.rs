@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::gap::{Gap, Gaps, gap_in, is_zero};
 use super::tailed::TailedFile;
 use super::turn::{PassedOver, Turn};
-use crate::source::framing::BYTE_ORDER_MARK;
+use crate::flow::line::Form;
 use crate::state::checkpoint::{Fingerprint, Position, TAIL_BYTES_MAX};
 
 /// How much of a gap is looked at in one turn, in bytes.
@@ -14,22 +14,16 @@ const GAP_BLOCK_BYTES: usize = 1 << 20;
 
 impl TailedFile {
     /// What to do at a gap that begins at `start`, behind a line without an end or none.
-    pub(super) fn read_gap(
-        &mut self,
-        start: u64,
-        buffer: &mut Vec<u8>,
-        line_bytes_max: usize,
-        gaps: Gaps,
-    ) -> io::Result<Turn> {
+    pub(super) fn read_gap(&mut self, start: u64, buffer: &mut Vec<u8>, form: &Form, gaps: Gaps) -> io::Result<Turn> {
         if self.gap.as_ref().is_none_or(|gap| gap.start != start) {
             self.gap = Some(Box::new(Gap::at(start)));
         }
-        if let Some(turn) = self.search_gap_end(buffer, gaps)? {
+        if let Some(turn) = self.search_gap_end(buffer, form, gaps)? {
             return Ok(turn);
         }
         let Some(end) = self.gap.as_ref().map(|gap| gap.end) else { return Ok(Turn::End) };
         let destroyed_end = match end {
-            Some(end) => self.destroyed_end(end, buffer, line_bytes_max)?,
+            Some(end) => self.destroyed_end(end, buffer, form)?,
             None => Some(self.storage.content_bytes),
         };
         let is_final = self.is_gap_final(gaps);
@@ -40,19 +34,15 @@ impl TailedFile {
         if !is_final || waits_for_line_end {
             return Ok(Turn::End);
         }
-        if self.ends_as_object(start, line_bytes_max)? {
-            // The line end alone was destroyed. The gap is next.
-            let Some((from, length)) = self.read_on(buffer, (start - self.progress.consumed.offset_bytes) as usize)?
-            else {
-                return Ok(Turn::Replaced);
-            };
+        if let Some(whole_bytes) = self.whole_before_gap(start, buffer, form)? {
+            let Some((from, length)) = self.read_on(buffer, whole_bytes)? else { return Ok(Turn::Replaced) };
             return self.give_out(buffer, from..length);
         }
         self.pass_over_gap(end, destroyed_end.or(end).unwrap_or(self.storage.content_bytes))
     }
 
     /// Looks for the end of the gap, a block a turn, from its beginning each time: it may have been filled from behind.
-    fn search_gap_end(&mut self, buffer: &mut Vec<u8>, gaps: Gaps) -> io::Result<Option<Turn>> {
+    fn search_gap_end(&mut self, buffer: &mut Vec<u8>, form: &Form, gaps: Gaps) -> io::Result<Option<Turn>> {
         let now = Instant::now();
         let Some(gap) = &mut self.gap else { return Ok(Some(Turn::End)) };
         let from = match gap.searched_to {
@@ -73,7 +63,9 @@ impl TailedFile {
         }
         gap.searched_to = None;
         gap.searched = Some((Instant::now(), gap.search_started.elapsed()));
-        let end = position.map(|position| from + position as u64);
+        // The zero byte of a character is no part of the gap.
+        let unit_bytes = form.encoding.unit_bytes() as u64;
+        let end = position.map(|position| (from + position as u64) / unit_bytes * unit_bytes);
         if end != gap.end {
             (gap.end, gap.since) = (end, Instant::now());
         }
@@ -84,14 +76,16 @@ impl TailedFile {
     }
 
     /// Where what the gap destroyed of the line behind it ends; not known as long as that line has no end.
-    fn destroyed_end(&self, gap_end: u64, buffer: &mut Vec<u8>, line_bytes_max: usize) -> io::Result<Option<u64>> {
+    fn destroyed_end(&self, gap_end: u64, buffer: &mut Vec<u8>, form: &Form) -> io::Result<Option<u64>> {
+        let line_bytes_max = form.entry_bytes_max as usize;
         let length = self.storage.read_into(buffer, gap_end, line_bytes_max.saturating_add(1))?;
         let behind = &buffer[..length];
-        if behind.strip_prefix(BYTE_ORDER_MARK).unwrap_or(behind).starts_with(b"{") {
+        let unmarked = behind.strip_prefix(form.encoding.mark()).unwrap_or(behind);
+        if unmarked.strip_prefix(b"\0").unwrap_or(unmarked).starts_with(b"{") {
             return Ok(Some(gap_end));
         }
-        let line_end = memchr::memchr(b'\n', behind);
-        let is_torn_again = gap_in(&behind[..line_end.unwrap_or(length)]).is_some();
+        let line_end = form.encoding.line_end(behind, gap_end).map(|end| end - 1);
+        let is_torn_again = form.encoding.unit_bytes() == 1 && gap_in(&behind[..line_end.unwrap_or(length)]).is_some();
         match line_end {
             _ if is_torn_again => Ok(Some(gap_end)),
             Some(line_end) => Ok(Some(gap_end + line_end as u64 + 1)),
@@ -115,11 +109,18 @@ impl TailedFile {
         }
     }
 
-    /// Whether the line before a gap may be a whole object.
-    fn ends_as_object(&self, gap_start: u64, line_bytes_max: usize) -> io::Result<bool> {
-        let length = gap_start - self.progress.consumed.offset_bytes;
-        let may_be = (1..=line_bytes_max as u64).contains(&length);
-        Ok(may_be && self.storage.read_at(gap_start - 1, 1)? == b"}")
+    /// How much before a gap may be whole, in bytes: all of it, if it ends as an object does and its line end alone was
+    /// destroyed, or else the lines of an entry that might have gone on. The gap is next then.
+    fn whole_before_gap(&self, gap_start: u64, buffer: &mut Vec<u8>, form: &Form) -> io::Result<Option<usize>> {
+        let offset_bytes = self.progress.consumed.offset_bytes;
+        let length = gap_start - offset_bytes;
+        if !(1..=u64::from(form.entry_bytes_max)).contains(&length) {
+            return Ok(None);
+        }
+        let read = self.storage.read_into(buffer, offset_bytes, length as usize)?;
+        let before = &buffer[..read];
+        let ends_as_object = form.encoding.strip_end(before, b'}').is_some();
+        Ok(if ends_as_object { Some(read) } else { form.encoding.last_line_end(before, offset_bytes) })
     }
 
     /// Consumes the gap and what it destroyed. What is passed over at the end of a file is covered by a digest; a gap with

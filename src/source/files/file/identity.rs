@@ -10,6 +10,8 @@ use std::sync::Arc;
 use super::gap::without_nul_bytes;
 use super::storage::Storage;
 use crate::flow::batch::SourceFile;
+use crate::flow::line::Form;
+use crate::source::framing::Framing;
 use crate::state::checkpoint::{FileEntry, Fingerprint, HEAD_BYTES_MAX};
 use crate::text::digest::{self, from_hexadecimal};
 
@@ -24,6 +26,8 @@ pub(super) struct Identity {
     pub(super) head_offset_bytes: u64,
     /// The digest of its first line where that has a gap, which may be filled: it is part of the lines' ids and stays.
     pub(super) first_line_kept: Option<Box<[u8; 32]>>,
+    /// How its lines are written, when enough of it was there to tell.
+    form: Option<Form>,
     /// What people are told of it, when something was read.
     source_file: Option<Arc<SourceFile>>,
 }
@@ -32,7 +36,7 @@ impl Identity {
     /// That of content of which nothing is known.
     pub(super) fn new(inode: u64, generation: u32) -> Identity {
         let (head, head_offset_bytes) = (Fingerprint::default(), 0);
-        Identity { inode, generation, head, head_offset_bytes, first_line_kept: None, source_file: None }
+        Identity { inode, generation, head, head_offset_bytes, first_line_kept: None, form: None, source_file: None }
     }
 
     /// Takes over that of an entry.
@@ -49,6 +53,20 @@ impl Identity {
         begins(storage, &self.head, self.head_offset_bytes)
     }
 
+    /// How its lines are written: told by its first bytes, and kept once nothing that is appended can change it, or when it
+    /// `is_final`.
+    pub(super) fn form(&mut self, storage: &Storage, framing: &Framing, is_final: bool) -> io::Result<Form> {
+        if let Some(form) = self.form {
+            return Ok(form);
+        }
+        let beginning = storage.read_at(self.head_offset_bytes, HEAD_BYTES_MAX)?;
+        let form = framing.form(&beginning);
+        if is_final || beginning.len() >= HEAD_BYTES_MAX || memchr::memchr(b'\n', &beginning).is_some() {
+            self.form = Some(form);
+        }
+        Ok(form)
+    }
+
     /// What people are told of the file. Reads its first line at the first call.
     pub(super) fn source_file(&mut self, storage: &Storage, path: &Path) -> io::Result<&Arc<SourceFile>> {
         let known = match self.source_file.take() {
@@ -58,7 +76,8 @@ impl Identity {
                 self.keep_first_line(storage, first_line_sha256)?;
                 let path = path.to_string_lossy().into_owned();
                 let (inode, generation) = (self.inode, self.generation);
-                Arc::new(SourceFile { path, inode, generation, first_line_sha256 })
+                let form = self.form.unwrap_or_default();
+                Arc::new(SourceFile { path, inode, generation, first_line_sha256, form })
             }
         };
         Ok(self.source_file.insert(known))
@@ -78,7 +97,7 @@ impl Identity {
 
     /// Forgets the first line: what was taken for it is not whole.
     pub(super) fn forget_first_line(&mut self) {
-        self.source_file = None;
+        (self.source_file, self.form) = (None, None);
     }
 
     /// The digest of the first line without its end, or of the first part of a long one. A gap at the beginning is no part
@@ -113,7 +132,7 @@ impl Identity {
 
     /// Begins the head behind a gap that the file begins with.
     pub(super) fn begin_head_at(&mut self, storage: &Storage, offset_bytes: u64) -> io::Result<()> {
-        self.head_offset_bytes = offset_bytes;
+        (self.head_offset_bytes, self.form) = (offset_bytes, None);
         self.head = Fingerprint::of(&without_nul_bytes(storage.read_at(offset_bytes, HEAD_BYTES_MAX)?));
         Ok(())
     }

@@ -23,7 +23,6 @@ use super::turn::Turn;
 use crate::flow::ack::FileNumber;
 use crate::flow::batch::SourceFile;
 use crate::source::files::compressed::{Examined, Flaw, Nature};
-use crate::source::framing::is_utf16;
 use crate::state::checkpoint::{FileEntry, Fingerprint, Position, TAIL_BYTES_MAX};
 use crate::text::digest::hexadecimal;
 
@@ -313,12 +312,6 @@ impl TailedFile {
             overlap + block_bytes,
         )?;
         let intact = !self.loss.is_cut && length >= overlap && self.progress.consumed.tail.matches(&buffer[..overlap]);
-        if self.progress.consumed.offset_bytes == 0 && is_utf16(&buffer[..length]) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it is UTF-16, as its first two bytes say; records have to be UTF-8",
-            ));
-        }
         if intact {
             self.loss.proven_bytes = self.storage.content_bytes;
         }

@@ -4,7 +4,9 @@ use std::os::unix::fs::FileExt as _;
 
 use super::scripts::append;
 use super::*;
+use crate::flow::line::Form;
 use crate::source::files::locate::locate;
+use crate::source::framing::Framing;
 
 const LINE_BYTES_MAX: usize = 64;
 
@@ -255,12 +257,12 @@ fn gaps_are_the_same_when_a_file_is_read_again() {
         let mut file = locate(&entry).unwrap_or_else(|| panic!("{seed}: {content:?}"));
         let mut buffer = Vec::new();
         while file.consumed_position().offset_bytes < entry.committed.offset_bytes {
-            match file.read(&mut buffer, 1 << 20, LINE_BYTES_MAX, Gaps::GiveUp).unwrap() {
+            match file.read(&mut buffer, 1 << 20, &Framing::of_lines(LINE_BYTES_MAX), Gaps::GiveUp).unwrap() {
                 Turn::Lines { range, offset_bytes } => {
-                    again.extend(
-                        Lines::new(&buffer[range], offset_bytes)
-                            .map(|line| (line.offset_bytes, String::from_utf8_lossy(line.bytes).into_owned())),
-                    );
+                    let mut lines = Lines::new(&buffer[range], offset_bytes, Form::default());
+                    while let Some(line) = lines.next_line() {
+                        again.push((line.offset_bytes, String::from_utf8_lossy(line.bytes).into_owned()));
+                    }
                 }
                 Turn::PassedOver { what, offset_bytes, length_bytes } => {
                     let what = if what == PassedOver::NulBytes { "NUL bytes" } else { "bytes" };
@@ -272,19 +274,5 @@ fn gaps_are_the_same_when_a_file_is_read_again() {
         }
         again.retain(|(offset_bytes, _)| *offset_bytes < entry.committed.offset_bytes);
         assert_eq!(again, seen(&mut bench), "{seed}: {content:?}");
-    }
-}
-
-#[test]
-fn utf_16_is_refused_once_and_named() {
-    for mark in [b"\xff\xfe", b"\xfe\xff"] {
-        for first_seen in [FirstSeen::Beginning, FirstSeen::End] {
-            let mut bench = Bench::new(&["a.log"], &[], first_seen, LINE_BYTES_MAX);
-            append(&bench.path("a.log"), &[&mark[..], b"{\0}\0\n\0{\0}\0\n\0"].concat());
-            for _ in 0..3 {
-                bench.look_later();
-            }
-            assert_eq!((seen(&mut bench), bench.counters.source_unreadable_total.get()), (vec![], 1));
-        }
     }
 }

@@ -3,6 +3,7 @@
 mod archives;
 mod closed;
 mod copies;
+mod encodings;
 mod gaps;
 mod histories;
 mod lost;
@@ -18,9 +19,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
 use crate::flow::batch::SourceFile;
-use crate::source::framing::Lines;
+use crate::flow::line::Entries;
+use crate::source::framing::{EntriesOption, Lines};
 use crate::state::checkpoint::{Fingerprint, Position, TAIL_BYTES_MAX};
 use crate::telemetry::Telemetry;
+use crate::text::encoding::Encoding;
 
 const AN_HOUR: Duration = Duration::from_secs(3_600);
 
@@ -69,6 +72,8 @@ impl Bench {
             exclude,
             first_seen,
             line_bytes_max,
+            encoding: Encoding::default(),
+            entries: EntriesOption::Known(Entries::Lines),
             open_files_max: 1_000_000,
             poll_interval: AN_HOUR,
             salvage: None,
@@ -139,8 +144,10 @@ fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
     let end = match &chunk.content {
         Content::Lines([]) => return,
         Content::Lines(bytes) => {
-            for line in Lines::new(bytes, chunk.offset_bytes) {
-                note(line.offset_bytes, String::from_utf8_lossy(line.bytes).into_owned());
+            let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
+            while let Some(line) = lines.next_line() {
+                let text = line.text.map_or_else(|| String::from_utf8_lossy(line.bytes).into_owned(), str::to_owned);
+                note(line.offset_bytes, text);
             }
             let tail = Fingerprint::of(&bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..]);
             Position { offset_bytes: chunk.offset_bytes + bytes.len() as u64, tail }
