@@ -122,6 +122,8 @@ struct LabelledFamilies {
     dead_lettered: CounterFamily,
     replayed: CounterFamily,
     unusable: CounterFamily,
+    unmapped: CounterFamily,
+    numbers_from_text: CounterFamily,
 }
 
 /// What is committed, exact and monotone through crashes: shown as the checkpoint has it.
@@ -222,6 +224,16 @@ impl Counters {
     /// Counts the values of a field that observers could not use.
     pub fn unusable(&self, field: &str) -> Counter {
         self.labelled.unusable.get_or_create_owned(&self.labels("field", field))
+    }
+
+    /// Counts the values that `roles` or `extract` found for a field and could not take.
+    pub fn unmapped(&self, field: &str) -> Counter {
+        self.labelled.unmapped.get_or_create_owned(&self.labels("field", field))
+    }
+
+    /// Counts the numbers that were written as texts, by the way they were.
+    pub fn number_from_text(&self, kind: &str) -> Counter {
+        self.labelled.numbers_from_text.get_or_create_owned(&self.labels("kind", kind))
     }
 
     /// Counts a record that goes to the dead letter.
@@ -428,6 +440,12 @@ impl Telemetry {
             dead_lettered: self.counts("inferlog_dead_letter_records", "Records that went to the dead letter"),
             replayed: self.counts("inferlog_dead_letter_replayed_entries", "Entries of the dead letter replayed"),
             unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
+            unmapped: self
+                .counts("inferlog_enrich_unmapped_values", "Values found for a field that could not be taken"),
+            numbers_from_text: self.counts(
+                "inferlog_enrich_numbers_from_text",
+                "Confidences and latencies read from texts, by how they were written",
+            ),
         }
     }
 

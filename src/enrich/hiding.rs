@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::processor::HiddenField;
 use super::redact::Redact;
-use super::rename;
 use super::step::{Action, Step};
 use crate::record::Path;
 use crate::telemetry::Counters;
@@ -86,18 +85,22 @@ impl Hiding {
 fn all(steps: &[Step]) -> Redact {
     let mut all = Redact { fields: Vec::new(), with: "\"[redacted]\"".to_owned() };
     for step in steps.iter().rev() {
-        all.fields.extend_from_slice(step.action.processor().hides());
+        let processor = step.action.processor();
+        all.fields.extend_from_slice(processor.hides());
         match &step.action {
             Action::Redact(redact) => all.with.clone_from(&redact.with),
             Action::Rename(rename) => {
                 for (from, to) in rename.fields.iter().rev() {
-                    let before: Vec<Path> =
-                        all.fields.iter().filter_map(|field| rename::name_before(field, from, to)).collect();
+                    let before: Vec<Path> = all.fields.iter().filter_map(|field| field.moved(to, from)).collect();
                     all.fields.extend(before);
                 }
             }
             _ => {}
         }
+    }
+    for (from, copy) in steps.iter().flat_map(|step| step.action.processor().copies()) {
+        let copies: Vec<Path> = all.fields.iter().filter_map(|field| field.moved(&from, &copy)).collect();
+        all.fields.extend(copies);
     }
     all.fields.sort_unstable();
     all.fields.dedup();

@@ -9,8 +9,10 @@
 
 mod add;
 mod drop;
+mod extract;
 mod flag;
 mod hash;
+mod heart;
 mod hiding;
 mod id;
 mod label;
@@ -19,6 +21,7 @@ mod processor;
 mod redact;
 mod remove;
 mod rename;
+pub mod roles;
 mod sight;
 mod step;
 mod timestamp;
@@ -31,8 +34,10 @@ use processor::Context;
 
 pub use add::Add;
 pub use drop::Drop;
+pub use extract::{Extract, Group, GroupKind};
 pub use flag::Flag;
 pub use hash::Hash;
+pub use heart::HEART_FIELDS;
 pub use id::{IdFrom, Identity};
 pub use label::LabelCheck;
 pub use metadata::Metadata;
@@ -73,6 +78,8 @@ pub struct Enrichment {
     /// What the condition of each step has to see.
     sights: Vec<Sight>,
     default_timestamp: Timestamp,
+    /// How many steps come before numbers that were written as texts are read: those up to the last `roles`.
+    before_numbers: usize,
     identity: Identity,
     metadata: Metadata,
     counters: Counters,
@@ -82,12 +89,20 @@ pub struct Enrichment {
 
 impl Enrichment {
     /// Puts the processors together.
-    pub fn new(steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
+    pub fn new(mut steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
         let default_timestamp = Timestamp { from: Vec::new(), zone: None };
         let hiding = Hiding::new(&steps, &counters);
+        let mut before_numbers = 0;
+        let times: Vec<Path> = steps.iter().flat_map(Step::times).cloned().collect();
+        for (position, step) in steps.iter_mut().enumerate() {
+            if let Action::Roles(roles) = &mut step.action {
+                roles.prepare(&hiding.all().fields, &times);
+                before_numbers = position + 1;
+            }
+        }
         let sights = steps.iter().map(|step| step.condition().map_or(Sight::Members, Sight::of)).collect();
         let context = Context::default();
-        Enrichment { steps, sights, default_timestamp, identity, metadata, counters, context, hiding }
+        Enrichment { steps, sights, default_timestamp, before_numbers, identity, metadata, counters, context, hiding }
     }
 
     /// Runs the processors on a record, which is then ready to be rendered, while somebody looks on.
@@ -104,6 +119,9 @@ impl Enrichment {
         self.hiding.count_record();
         let adds = (&self.metadata, &self.default_timestamp);
         for (position, (step, &sight)) in self.steps.iter().zip(&self.sights).enumerate() {
+            if position == self.before_numbers {
+                heart::read_texts(record, &self.hiding.all().fields, &mut self.context, &self.counters)?;
+            }
             let seen = (source, &self.context);
             let holds = step
                 .when
@@ -122,6 +140,9 @@ impl Enrichment {
                 processor.apply(record, &mut Run { source, context, counters, hidden, answer })?;
                 watch.after(position, record, &self.context.decided());
             }
+        }
+        if self.steps.len() == self.before_numbers {
+            heart::read_texts(record, &self.hiding.all().fields, &mut self.context, &self.counters)?;
         }
         if self.context.timestamp_us.is_none() {
             let (context, counters) = (&mut self.context, &self.counters);

@@ -9,6 +9,9 @@ use crate::kql::Expression;
 use crate::record::{Path, Record, Room, canonical};
 use crate::telemetry::{Counter, Counters};
 
+/// A note for `inferlog.notes`: something that a processor was to read is there, and is not what it should be.
+pub(super) const NOT_MAPPED: &str = "not_mapped";
+
 /// What the file of a processor gives: its options are fields of the type that implements it.
 pub trait Processor {
     /// Its name in a pipeline file.
@@ -22,6 +25,11 @@ pub trait Processor {
     /// The fields that are not there any more, or not as they were, where it has run.
     fn hides(&self) -> &[Path] {
         &[]
+    }
+
+    /// What it makes copies of, each path with that of its copy: a rule that hides the one has to hide the other.
+    fn copies(&self) -> Vec<(Path, Path)> {
+        Vec::new()
     }
 
     /// Does its work.

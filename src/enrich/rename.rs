@@ -23,12 +23,3 @@ impl Processor for Rename {
         Ok(())
     }
 }
-
-/// The name that `field` has before `from` is renamed to `to`, if it is part of it or holds it.
-pub(super) fn name_before(field: &Path, from: &Path, to: &Path) -> Option<Path> {
-    match field.as_str().strip_prefix(to.as_str()) {
-        Some("") => Some(from.clone()),
-        Some(rest) if rest.starts_with('.') => Path::new(&format!("{from}{rest}")).ok(),
-        _ => to.as_str().strip_prefix(field.as_str()).filter(|rest| rest.starts_with('.')).map(|_| from.clone()),
-    }
-}

@@ -2,6 +2,7 @@
 
 use super::add::Add;
 use super::drop::Drop;
+use super::extract::Extract;
 use super::flag::Flag;
 use super::hash::Hash;
 use super::id::IdFrom;
@@ -10,8 +11,10 @@ use super::processor::Processor;
 use super::redact::Redact;
 use super::remove::Remove;
 use super::rename::Rename;
+use super::roles::Roles;
 use super::timestamp::Timestamp;
 use crate::kql::Expression;
+use crate::record::Path;
 
 /// One processor with its condition: what a pipeline file says of it, and what runs.
 #[derive(Clone, Debug)]
@@ -28,6 +31,11 @@ impl Step {
         self.action.processor().name()
     }
 
+    /// Where it reads the record's time from.
+    pub(super) fn times(&self) -> &[Path] {
+        if let Action::Timestamp(timestamp) = &self.action { &timestamp.from } else { &[] }
+    }
+
     /// Its condition: that of a `flag` is what the flag says.
     pub fn condition(&self) -> Option<&Expression> {
         self.action.processor().asks().or(self.when.as_ref())
@@ -41,6 +49,8 @@ pub enum Action {
     Add(Add),
     /// Decides not to ship the record.
     Drop(Drop),
+    /// Takes a text apart.
+    Extract(Extract),
     /// Adds a boolean.
     Flag(Flag),
     /// Hashes members.
@@ -55,6 +65,8 @@ pub enum Action {
     Remove(Remove),
     /// Renames members.
     Rename(Rename),
+    /// Adds heart fields.
+    Roles(Roles),
     /// Reads the record's time.
     Timestamp(Timestamp),
 }
@@ -65,6 +77,7 @@ impl Action {
         match self {
             Action::Add(it) => it,
             Action::Drop(it) => it,
+            Action::Extract(it) => it,
             Action::Flag(it) => it,
             Action::Hash(it) => it,
             Action::Id(it) => it,
@@ -72,6 +85,7 @@ impl Action {
             Action::Redact(it) => it,
             Action::Remove(it) => it,
             Action::Rename(it) => it,
+            Action::Roles(it) => it,
             Action::Timestamp(it) => it,
         }
     }

@@ -676,3 +676,50 @@ fn what_is_there_is_asked_of_the_members() {
         Sight::Members
     );
 }
+
+/// A role that copies one path.
+fn roles(into: &'static str, from: &str) -> Action {
+    let from = roles::Source { paths: vec![crate::record::IndexedPath::read(from).unwrap()] };
+    let role = roles::Role::Copy(roles::Copy { into, from });
+    Action::Roles(roles::Roles { roles: vec![(path(into), role)], file_path: None, hidden: Vec::new() })
+}
+
+#[test]
+fn what_a_role_has_copied_is_hidden_in_the_dead_letter_too() {
+    let redact = Action::Redact(Redact { fields: paths(&["user"]), with: "0".into() });
+    let steps = [always(roles("subject", "user.email")), when("never : *", redact)];
+    let outcome = check(&steps, r#"{"user":{"email":"e"}}"#, Ok(r#"{"user":{"email":"e"},"subject":"e"}"#));
+    let hidden = outcome.hidden.unwrap();
+    assert!(hidden.contains(r#""user":0,"subject":0"#), "{hidden}");
+}
+
+#[test]
+fn a_number_from_a_text_leaves_no_copy_of_what_a_rule_hides() {
+    let line = r#"{"confidence":"87%"}"#;
+    let outcome = run(&[], line);
+    let kept = r#""confidence":0.87,"inferlog.original.confidence":"87%""#;
+    assert!(outcome.document.contains(kept), "{}", outcome.document);
+    assert_eq!(outcome.counters.number_from_text("percent").get(), 1);
+    let redact = Action::Redact(Redact { fields: paths(&["confidence"]), with: "0".into() });
+    let outcome = run(&[always(redact)], line);
+    assert!(outcome.document.starts_with("{\"confidence\":0,"), "{}", outcome.document);
+    assert!(!outcome.document.contains("87"), "{}", outcome.document);
+}
+
+#[test]
+fn what_a_role_cannot_take_is_counted_by_its_field() {
+    let outcome = check(
+        &[always(roles("subject", "user"))],
+        r#"{"user":{"id":7}}"#,
+        Ok(r#"{"user":{"id":7},"inferlog.notes":["not_mapped"]}"#),
+    );
+    assert_eq!(outcome.counters.unmapped("subject").get(), 1);
+}
+
+#[test]
+fn parts_of_a_text_become_members() {
+    let pattern = regex::Regex::new("id=(?P<user.id>[0-9]+)").unwrap();
+    let groups = vec![Group { into: path("user.id"), kind: GroupKind::Text }];
+    let extract = [always(Action::Extract(Extract { field: path("message"), pattern, groups }))];
+    check(&extract, r#"{"message":"id=7"}"#, Ok(r#"{"message":"id=7","user.id":"7"}"#));
+}

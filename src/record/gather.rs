@@ -23,6 +23,13 @@ pub(super) struct Pieces<'r> {
     elements: u32,
 }
 
+/// All that stands at a path inside a JSON value, as one value.
+pub(super) fn whole_inside<'r>(raw: &'r str, path: &str) -> Option<Cow<'r, str>> {
+    let mut pieces = Pieces::default();
+    pieces.add_inside(raw, path, 0);
+    pieces.value()
+}
+
 /// One value at a path or below it.
 #[derive(Debug)]
 struct Piece<'r> {

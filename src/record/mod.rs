@@ -11,6 +11,7 @@ pub mod canonical;
 mod edit;
 mod gather;
 mod index;
+mod indexed;
 pub mod json;
 mod notation;
 mod path;
@@ -18,6 +19,7 @@ mod render;
 mod space;
 
 pub use index::NESTING_DEPTH_MAX;
+pub use indexed::IndexedPath;
 pub use notation::PathError;
 pub use path::{Path, Room, covers};
 pub use space::Space;
@@ -135,6 +137,17 @@ impl<'l> Record<'l> {
             }
         }
         pieces.value()
+    }
+
+    /// The raw values of top-level members of these names that are texts. Costs a look at the lengths of names where there is
+    /// none, so that it may be asked of every record.
+    pub fn texts_of<'n>(&self, names: &[&'n str]) -> impl Iterator<Item = (&'n str, &str)> {
+        self.members().filter_map(|member| {
+            let length = (member.name.end - member.name.start) as usize;
+            let is_text = |member: &Member| self.value(member).starts_with('"');
+            let name = names.iter().find(|name| name.len() == length && **name == self.name(member))?;
+            is_text(member).then(|| (*name, self.value(member)))
+        })
     }
 
     /// Calls `visit` with the raw text of each value at a path, in any spelling, until it returns true.

@@ -41,6 +41,14 @@ impl Path {
         Ok(Path(Cow::Owned(text.to_owned())))
     }
 
+    /// Its name where what is at `from` is at `to`, if it is part of it or holds it.
+    pub fn moved(&self, from: &Path, to: &Path) -> Option<Path> {
+        match reach(from.as_str(), self.as_str())? {
+            Reach::At | Reach::Above(_) => Some(to.clone()),
+            Reach::Below(rest) => Path::new(&format!("{to}.{rest}")).ok(),
+        }
+    }
+
     /// The dotted text.
     pub fn as_str(&self) -> &str {
         &self.0

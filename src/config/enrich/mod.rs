@@ -1,5 +1,8 @@
 //! `enrich`: which processors edit a record, in which order?
 
+mod extract;
+mod roles;
+
 use chrono_tz::Tz;
 
 use super::field::{Choice, Field};
@@ -7,13 +10,14 @@ use super::section::{Section, nearest};
 use super::yaml::{Kind, Scalar};
 use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Remove, Rename, Step, Timestamp};
 use crate::kql::Expression;
-use crate::record::{Path, json};
+use crate::record::{Path, covers, json};
 
 /// Reads the options of a processor.
 type Reader = fn(&mut Section<'_>) -> Option<Step>;
 
 /// The processors by their names.
 const PROCESSORS: &[(&str, Reader)] = &[
+    ("roles", roles::roles),
     ("timestamp", timestamp),
     ("hash", hash),
     ("flag", flag),
@@ -21,6 +25,7 @@ const PROCESSORS: &[(&str, Reader)] = &[
     ("remove", remove),
     ("add", add),
     ("rename", rename),
+    ("extract", extract::extract),
     ("drop", drop_step),
     ("id", id),
 ];
@@ -30,7 +35,7 @@ const DROP_NAME_BYTES_MAX: usize = 64;
 /// Reads the list; what is wrong with one processor does not hide what is wrong with the next.
 pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
     let mut seen = Vec::new();
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     let mut timed = Vec::new();
     let names: Vec<&str> = PROCESSORS.iter().map(|(name, _)| *name).collect();
     for item in field.items() {
@@ -44,6 +49,9 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
             timed.drain(..).for_each(|item| refuse_to_be_early(&item));
         }
         let step = step(choice);
+        if let Some(step) = &step {
+            refuse_half_hidden(&item, step, &steps);
+        }
         let is_timed = |condition: &Expression| condition.compares("@timestamp");
         if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.condition().is_some_and(is_timed)) {
             timed.push(item);
@@ -51,6 +59,23 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
         steps.extend(step);
     }
     Some(steps)
+}
+
+/// A rule that hides what an earlier processor has copied, and not the copy: it would be shipped.
+fn refuse_half_hidden(item: &Field<'_>, step: &Step, before: &[Step]) {
+    let hides = step.action.processor().hides();
+    for earlier in before {
+        for (from, copy) in earlier.action.processor().copies() {
+            let copies = hides.iter().filter_map(|hidden| Some((hidden, hidden.moved(&from, &copy)?)));
+            let is_hidden = |path: &Path| hides.iter().any(|hidden| covers(hidden.as_str(), path.as_str()));
+            for (hidden, copy) in copies.filter(|(_, copy)| !is_hidden(copy)) {
+                let name = earlier.name();
+                let message =
+                    format!("`{hidden}` is hidden here, and its copy `{copy}`, which `{name}` has made, is not");
+                item.complain(message, Some(format!("name `{copy}` as well, or put this before `{name}`")));
+            }
+        }
+    }
 }
 
 /// A condition on the time, before the processor that reads it.
