@@ -124,6 +124,7 @@ struct LabelledFamilies {
     unusable: CounterFamily,
     unmapped: CounterFamily,
     numbers_from_text: CounterFamily,
+    unread_times: CounterFamily,
 }
 
 /// What is committed, exact and monotone through crashes: shown as the checkpoint has it.
@@ -234,6 +235,11 @@ impl Counters {
     /// Counts the numbers that were written as texts, by the way they were.
     pub fn number_from_text(&self, kind: &str) -> Counter {
         self.labelled.numbers_from_text.get_or_create_owned(&self.labels("kind", kind))
+    }
+
+    /// Counts the records whose time could not be read, by why.
+    pub fn unread_time(&self, style: &str) -> Counter {
+        self.labelled.unread_times.get_or_create_owned(&self.labels("style", style))
     }
 
     /// Counts a record that goes to the dead letter.
@@ -442,6 +448,10 @@ impl Telemetry {
             unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
             unmapped: self
                 .counts("inferlog_enrich_unmapped_values", "Values found for a field that could not be taken"),
+            unread_times: self.counts(
+                "inferlog_enrich_unread_times",
+                "Records that got the read time, by what kept their own from being read",
+            ),
             numbers_from_text: self.counts(
                 "inferlog_enrich_numbers_from_text",
                 "Confidences and latencies read from texts, by how they were written",
@@ -548,55 +558,4 @@ fn family<F: Metric + Clone>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flow::reject::Stage;
-
-    #[test]
-    fn every_metric_is_documented_and_every_documented_one_exists() {
-        let mut telemetry = Telemetry::default();
-        let counters = telemetry.pipeline("p");
-        // A family without a series is not shown.
-        counters.sink("store").observe_request(Duration::ZERO);
-        counters.dropped("rule").inc();
-        counters.hidden(1, "user.email").inc();
-        counters.unusable("field").inc();
-        counters.without_namespace("missing").inc();
-        counters.replayed("indexed").inc();
-        counters.count_dead_letter(&Reject::new(Stage::Decode, "invalid_json", String::new()));
-        let mut settled = Totals::default();
-        settled.dropped.add("rule", 1);
-        settled.dead_lettered.add("decode/invalid_json", 1);
-        settled.add_documents("store", &crate::flow::tally::Delivered::default());
-        counters.count_settled(&settled);
-        let text = telemetry.text();
-        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-        let mut names: Vec<String> =
-            types.map(|(name, kind)| format!("{name}{}", if kind == "counter" { "_total" } else { "" })).collect();
-        let table = include_str!("../docs/metrics.md");
-        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-        let mut documented: Vec<String> = rows.map(|(name, _)| name.to_owned()).collect();
-        names.sort_unstable();
-        documented.sort_unstable();
-        assert_eq!(names, documented);
-        assert!(names.iter().all(|name| name.starts_with("inferlog_")));
-    }
-
-    #[test]
-    fn metrics_carry_names_and_labels() {
-        let mut telemetry = Telemetry::default();
-        let (first, second) = (telemetry.pipeline("a"), telemetry.pipeline("b"));
-        first.source_read_lines_total.inc_by(3);
-        second.sink("store").indexed.inc();
-        second.count_dead_letter(&Reject::new(Stage::Decode, "invalid_json", String::new()));
-        let text = telemetry.text();
-        for line in [
-            "inferlog_source_read_lines_total{pipeline=\"a\"} 3",
-            "inferlog_source_read_lines_total{pipeline=\"b\"} 0",
-            "inferlog_sink_indexed_records_total{pipeline=\"b\",sink=\"store\"} 1",
-            "inferlog_dead_letter_records_total{pipeline=\"b\",stage=\"decode\",reason=\"invalid_json\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
-        }
-    }
-}
+mod tests;

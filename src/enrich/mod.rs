@@ -47,7 +47,7 @@ pub use remove::Remove;
 pub use rename::Rename;
 pub use sight::Sight;
 pub use step::{Action, Step};
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, Zone};
 pub use watch::{Decided, Nobody, Watch};
 
 use crate::flow::batch::{Id, Namespace};
@@ -90,7 +90,7 @@ pub struct Enrichment {
 impl Enrichment {
     /// Puts the processors together.
     pub fn new(mut steps: Vec<Step>, identity: Identity, metadata: Metadata, counters: Counters) -> Enrichment {
-        let default_timestamp = Timestamp { from: Vec::new(), zone: None };
+        let default_timestamp = Timestamp { from: Vec::new(), zone: None, formats: Vec::new() };
         let hiding = Hiding::new(&steps, &counters);
         let mut before_numbers = 0;
         let times: Vec<Path> = steps.iter().flat_map(Step::times).cloned().collect();

@@ -100,7 +100,7 @@ fn check(steps: &[Step], line: &str, expected: Result<&str, &str>) -> Outcome {
 }
 
 fn timestamp(from: &[&str], zone: Option<chrono_tz::Tz>) -> Step {
-    always(Action::Timestamp(Timestamp { from: paths(from), zone }))
+    always(Action::Timestamp(Timestamp { from: paths(from), zone: zone.map(Zone::Named), formats: Vec::new() }))
 }
 
 #[test]
@@ -722,4 +722,21 @@ fn parts_of_a_text_become_members() {
     let groups = vec![Group { into: path("user.id"), kind: GroupKind::Text }];
     let extract = [always(Action::Extract(Extract { field: path("message"), pattern, groups }))];
     check(&extract, r#"{"message":"id=7"}"#, Ok(r#"{"message":"id=7","user.id":"7"}"#));
+}
+
+#[test]
+fn what_keeps_a_time_from_being_read_is_counted() {
+    for (line, style) in [
+        (r#"{"ts":"I1123 10:00:01.5"}"#, "no_year"),
+        (r#"{"ts":"11/12/2026 10:00:01"}"#, "day_or_month"),
+        (r#"{"ts":"2026-11-23 10:00:01 CET"}"#, "zone_name"),
+        (r#"{"ts":"yesterday"}"#, "unknown_form"),
+        (r#"{"ts":true}"#, "missing"),
+        ("{}", "missing"),
+        (r#"{"ts":12}"#, "out_of_range"),
+    ] {
+        let outcome = run(&[timestamp(&["ts"], None)], line);
+        assert_eq!(outcome.counters.unread_time(style).get(), 1, "{line}");
+        assert!(outcome.document.contains(r#""inferlog.notes":["read_time"]"#), "{}", outcome.document);
+    }
 }

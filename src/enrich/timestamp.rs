@@ -2,7 +2,28 @@
 //!
 //! The first of the `from` fields that can be read becomes `@timestamp`. Without `from`, a record's own readable
 //! `@timestamp` is kept. An unreadable or missing one becomes the time at which the line was read, noted in
-//! `inferlog.notes` as `read_time` and counted; the text is kept.
+//! `inferlog.notes` as `read_time`, and counted by why it could not be read in `inferlog_enrich_unread_times_total`; the text
+//! is kept.
+//!
+//! ```yaml
+//! - timestamp:
+//!     from: [timestamp, time]
+//!     zone: host
+//!     formats: ["%d/%m/%Y %H:%M:%S"]
+//! ```
+//!
+//! - `from`: list of paths, default `@timestamp` alone: where the time is, in this order.
+//! - `zone`: IANA name such as `Europe/Berlin`, or `host` for the zone of this machine (`TZ`, `/etc/localtime`), of times that
+//!   have none. Without it they are taken as UTC, noted as `assumed_utc`. An hour that comes twice at the end of summer time
+//!   is the first one, noted as `ambiguous_time`; one that is left out is moved forward, noted as `nonexistent_time`. In
+//!   `tests:`, `host` is UTC, so that they say the same everywhere.
+//! - `formats`: list of formats in the letters of `strftime`, tried first: for times that are not recognised, or that could
+//!   mean two things, as `11/12/2026`. `%Z` needs `zone`.
+//! - `when`: condition: on which records.
+//!
+//! Recognised are ISO 8601 as RFC 3339 and the usual loggers write it, seconds to nanoseconds since 1970, and the styles of
+//! Go, Java, .NET, HTTP, web servers, `ctime`, glog and Jackson. What has no year (klog, syslog), a zone's letters (`CET`), or
+//! day and month in an order of which nobody can be sure is not guessed.
 
 use std::borrow::Cow;
 
@@ -12,7 +33,7 @@ use super::processor::{Context, Processor, Run, Source};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room, json};
 use crate::telemetry::Counters;
-use crate::text::time::{self, Reading};
+use crate::text::time::{self, Doubt, Format, Reading, Unreadable};
 
 pub(super) const TIMESTAMP: &str = "@timestamp";
 const OWN: Path = Path::known(TIMESTAMP);
@@ -21,6 +42,11 @@ const ORIGINAL: Path = Path::known("inferlog.original_timestamp");
 /// Notes for `inferlog.notes`.
 const ASSUMED_UTC: &str = "assumed_utc";
 const READ_TIME: &str = "read_time";
+const AMBIGUOUS_TIME: &str = "ambiguous_time";
+const NONEXISTENT_TIME: &str = "nonexistent_time";
+
+/// The word in metrics for a record that has none of the fields.
+const MISSING: &str = "missing";
 
 /// Reads the record's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +54,26 @@ pub struct Timestamp {
     /// Where to look for it, in this order; empty for the record's own `@timestamp`.
     pub from: Vec<Path>,
     /// The zone of times that have none; UTC, noted, without.
-    pub zone: Option<Tz>,
+    pub zone: Option<Zone>,
+    /// Further styles, tried before those that are recognised.
+    pub formats: Vec<Format>,
+}
+
+/// The zone of times that have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// By its name.
+    Named(Tz),
+    /// That of this machine, which was this one.
+    Host(Tz),
+}
+
+impl Zone {
+    fn tz(self) -> Tz {
+        match self {
+            Zone::Named(tz) | Zone::Host(tz) => tz,
+        }
+    }
 }
 
 impl Processor for Timestamp {
@@ -39,13 +84,17 @@ impl Processor for Timestamp {
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         let Run { source, context, counters, .. } = run;
         // What an earlier step made of the time counts no more.
-        context.notes.retain(|note| !matches!(*note, ASSUMED_UTC | READ_TIME));
+        context.notes.retain(|note| !matches!(*note, ASSUMED_UTC | READ_TIME | AMBIGUOUS_TIME | NONEXISTENT_TIME));
         let own = if self.from.is_empty() { Some(&OWN) } else { None };
-        match self.from.iter().chain(own).find_map(|field| self.read(record, field).map(|time| (field, time))) {
+        let mut unread = None;
+        let mut read = |field| {
+            let time = self.read(record, field);
+            unread = unread.or(time.as_ref().err().copied().flatten());
+            time.ok().map(|time| (field, time))
+        };
+        match self.from.iter().chain(own).find_map(&mut read) {
             Some((field, time)) => {
-                if time.assumed_utc {
-                    context.notes.push(ASSUMED_UTC);
-                }
+                context.notes.extend(time.doubt.map(note));
                 context.timed = true;
                 let first = context.timestamp_us.is_none();
                 context.timestamp_us = Some(time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000);
@@ -63,6 +112,7 @@ impl Processor for Timestamp {
                 let first = context.timestamp_us.is_none();
                 context.timestamp_us = Some(source.read_us);
                 counters.enrich_unreadable_timestamps_total.inc();
+                counters.unread_time(unread.map_or(MISSING, Unreadable::as_str)).inc();
                 let (seconds, micros) = (source.read_us.div_euclid(1_000_000), source.read_us.rem_euclid(1_000_000));
                 if first {
                     keep_original(record, counters);
@@ -77,8 +127,8 @@ impl Timestamp {
     /// The time that a record has so far, as RFC 3339, and the note on what was assumed: its own, else that of its reading.
     pub(super) fn outlook(&self, record: &Record<'_>, source: Source<'_>) -> (String, Option<&'static str>) {
         let (seconds, nanoseconds, note) = match self.read(record, &OWN) {
-            Some(time) => (time.seconds, time.nanoseconds, time.assumed_utc.then_some(ASSUMED_UTC)),
-            None => {
+            Ok(time) => (time.seconds, time.nanoseconds, time.doubt.map(note)),
+            Err(_) => {
                 let micros = source.read_us.rem_euclid(1_000_000) as u32;
                 (source.read_us.div_euclid(1_000_000), micros * 1_000, Some(READ_TIME))
             }
@@ -89,18 +139,51 @@ impl Timestamp {
     }
 
     /// The first value at a path, in any spelling of it, that is a time. What is below the path is none.
-    fn read(&self, record: &Record<'_>, field: &Path) -> Option<time::Timestamp> {
-        let mut time = None;
+    ///
+    /// # Errors
+    /// Why the first value is no time, if there is one.
+    fn read(&self, record: &Record<'_>, field: &Path) -> Result<time::Timestamp, Option<Unreadable>> {
+        let zone = self.zone.map(Zone::tz);
+        let mut time = Err(None);
         record.any(field.as_str(), &mut |raw| {
             let read = match raw.as_bytes().first() {
-                Some(b'"') => time::parse(Reading::Text(&json::unescape(raw)), self.zone),
-                Some(b'-' | b'0'..=b'9') => time::parse(Reading::Number(raw), self.zone),
+                Some(b'"') => {
+                    let text = json::unescape(raw);
+                    self.by_format(&text, zone).map_or_else(|| time::parse(Reading::Text(&text), zone), Ok)
+                }
+                Some(b'-' | b'0'..=b'9') => {
+                    self.by_format(raw, zone).map_or_else(|| time::parse(Reading::Number(raw), zone), Ok)
+                }
+                Some(b'[') => time::parse(Reading::Array(raw), zone),
                 _ => return false,
             };
-            time = read.ok();
-            time.is_some()
+            match (read, time) {
+                (Ok(read), _) => time = Ok(read),
+                (Err(unreadable), Err(None)) => time = Err(Some(unreadable)),
+                (Err(_), _) => {}
+            }
+            time.is_ok()
         });
         time
+    }
+
+    fn by_format(&self, text: &str, zone: Option<Tz>) -> Option<time::Timestamp> {
+        self.formats.iter().find_map(|format| format.read(text, zone))
+    }
+
+    /// Takes UTC for the zone of the machine, for an answer that is the same everywhere.
+    pub fn forget_host(&mut self) {
+        if let Some(Zone::Host(_)) = self.zone {
+            self.zone = Some(Zone::Named(Tz::UTC));
+        }
+    }
+}
+
+fn note(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::AssumedUtc => ASSUMED_UTC,
+        Doubt::Ambiguous => AMBIGUOUS_TIME,
+        Doubt::Nonexistent => NONEXISTENT_TIME,
     }
 }
 
@@ -113,7 +196,7 @@ fn is_as_elasticsearch_reads_it(record: &Record<'_>, time: &time::Timestamp) -> 
     let digits = rest.strip_prefix(b".").unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
     let offset = if digits == 0 { rest } else { &rest[digits + 1..] };
     let has_offset = match offset {
-        b"" => time.assumed_utc,
+        b"" => time.doubt == Some(Doubt::AssumedUtc),
         b"Z" => true,
         [b'+' | b'-', offset @ ..] => matches!(offset.len(), 4 | 5),
         _ => false,

@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::Record;
 use super::gather::whole_inside;
 use super::json;
 use super::notation::PathError;
@@ -54,6 +53,20 @@ impl IndexedPath {
         Ok(IndexedPath { first, rest, names })
     }
 
+    /// Where the path begins, up to the first index.
+    pub(super) fn first(&self) -> &Path {
+        &self.first
+    }
+
+    /// What it means inside of the value at its [`IndexedPath::first`]; `null` is nothing.
+    pub(super) fn inside<'r>(&self, first: Cow<'r, str>) -> Option<Cow<'r, str>> {
+        let found = match first {
+            Cow::Borrowed(raw) => descend(raw, &self.rest)?,
+            Cow::Owned(raw) => Cow::Owned(descend(&raw, &self.rest)?.into_owned()),
+        };
+        (found != "null").then_some(found)
+    }
+
     /// The path without its indices: what it means is part of what this means.
     pub fn names(&self) -> &Path {
         &self.names
@@ -98,17 +111,6 @@ fn indices(text: &str) -> Vec<Index> {
     found
 }
 
-impl Record<'_> {
-    /// What stands at an indexed path, as one value; `null` is nothing.
-    pub fn at(&self, path: &IndexedPath) -> Option<Cow<'_, str>> {
-        let found = match self.whole(path.first.as_str())? {
-            Cow::Borrowed(raw) => descend(raw, &path.rest)?,
-            Cow::Owned(raw) => Cow::Owned(descend(&raw, &path.rest)?.into_owned()),
-        };
-        (found != "null").then_some(found)
-    }
-}
-
 fn descend<'r>(raw: &'r str, legs: &[Leg]) -> Option<Cow<'r, str>> {
     let Some((leg, rest)) = legs.split_first() else { return Some(Cow::Borrowed(raw)) };
     let inside = match leg {
@@ -127,7 +129,7 @@ fn descend<'r>(raw: &'r str, legs: &[Leg]) -> Option<Cow<'r, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Space;
+    use crate::record::{Record, Space};
 
     #[test]
     fn elements_are_found_by_their_place() {

@@ -139,6 +139,11 @@ impl<'l> Record<'l> {
         pieces.value()
     }
 
+    /// What stands at an indexed path, as one value; `null` is nothing.
+    pub fn at(&self, path: &IndexedPath) -> Option<Cow<'_, str>> {
+        path.inside(self.whole(path.first().as_str())?)
+    }
+
     /// The raw values of top-level members of these names that are texts. Costs a look at the lengths of names where there is
     /// none, so that it may be asked of every record.
     pub fn texts_of<'n>(&self, names: &[&'n str]) -> impl Iterator<Item = (&'n str, &str)> {

@@ -61,6 +61,7 @@ mod prometheus;
 mod proxy;
 mod query;
 mod reconcile;
+mod roles;
 mod rotation;
 mod run;
 mod run_bad_input;

@@ -2,13 +2,12 @@
 
 mod extract;
 mod roles;
-
-use chrono_tz::Tz;
+mod timestamp;
 
 use super::field::{Choice, Field};
-use super::section::{Section, nearest};
+use super::section::Section;
 use super::yaml::{Kind, Scalar};
-use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Remove, Rename, Step, Timestamp};
+use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Remove, Rename, Step};
 use crate::kql::Expression;
 use crate::record::{Path, covers, json};
 
@@ -18,7 +17,7 @@ type Reader = fn(&mut Section<'_>) -> Option<Step>;
 /// The processors by their names.
 const PROCESSORS: &[(&str, Reader)] = &[
     ("roles", roles::roles),
-    ("timestamp", timestamp),
+    ("timestamp", timestamp::timestamp),
     ("hash", hash),
     ("flag", flag),
     ("redact", redact),
@@ -100,24 +99,6 @@ fn made(section: &mut Section<'_>, action: Option<Action>) -> Option<Step> {
 
 fn paths(field: &Field<'_>) -> Option<Vec<Path>> {
     field.list(Field::field_path)
-}
-
-fn timestamp(section: &mut Section<'_>) -> Option<Step> {
-    let from = section.optional("from", paths);
-    let zone = section.optional("zone", zone);
-    made(section, Some(Action::Timestamp(Timestamp { from: from.unwrap_or_default(), zone })))
-}
-
-fn zone(field: &Field<'_>) -> Option<Tz> {
-    let text = field.text()?;
-    if let Ok(zone) = text.parse() {
-        return Some(zone);
-    }
-    let names: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
-    let near = nearest(text, &names).filter(|_| !field.is_expanded());
-    let hint =
-        near.map_or("write a name such as `Europe/Berlin` or `UTC`".to_owned(), |n| format!("did you mean `{n}`?"));
-    field.refuse_with(&format!("`{text}` is not the name of a time zone"), Some(hint))
 }
 
 fn hash(section: &mut Section<'_>) -> Option<Step> {
