@@ -90,3 +90,16 @@ fn what_roles_have_added_is_counted_by_model_metrics() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
 }
+
+#[test]
+fn every_recipe_of_the_documentation_passes_its_own_tests() {
+    let page = include_str!("../../docs/roles.md");
+    let recipes: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(recipes.len() >= 11, "only {} recipes are found", recipes.len());
+    for recipe in recipes {
+        let frame = "source: { files: { paths: [a.log] } }\ndecode: json\nsink: stdout\n";
+        let place = Place::new(&format!("{frame}{recipe}"));
+        let ended = start(place.inferlog(&["test", "p.yaml", "--require-coverage"])).wait();
+        assert_eq!(ended.code, Some(0), "{recipe}\n{ended:?}");
+    }
+}
