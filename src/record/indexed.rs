@@ -128,6 +128,8 @@ fn descend<'r>(raw: &'r str, legs: &[Leg]) -> Option<Cow<'r, str>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::record::{Record, Space};
 
@@ -175,6 +177,17 @@ mod tests {
         ] {
             let read = IndexedPath::read(path);
             assert_eq!(read.as_ref().ok().map(|read| read.names().as_str()), names, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in r"[ab.\[\]0-9\\*$ é]{0,16}") {
+            if let Ok(path) = IndexedPath::read(&text) {
+                let mut space = Space::default();
+                let record = Record::parse(r#"{"a":[[1,{"b":2}],{"a":[3]}],"b.a":[4]}"#, &mut space).unwrap();
+                let _ = record.at(&path);
+            }
         }
     }
 }

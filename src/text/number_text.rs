@@ -126,6 +126,8 @@ fn of_clock(text: &str) -> Option<Exact> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -191,6 +193,22 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(duration_ms(text).map(|ms| ms.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "(PT)?[-0-9.:smhdnuµe%( )',]{0,24}|\\PC{0,20}") {
+            let _ = number(&text);
+            prop_assert!(duration_ms(&text).is_none_or(|ms| !ms.is_negative()), "{text}");
+        }
+
+        #[test]
+        fn go_durations_are_exact(minutes in 1..60_u64, milliseconds in 0..60_000_u64) {
+            let seconds = Exact::read(&milliseconds.to_string()).map(|ms| ms.shifted(-3).to_string());
+            let text = format!("{minutes}m{}s", seconds.unwrap_or_default());
+            let expected = (minutes * 60_000 + milliseconds).to_string();
+            prop_assert_eq!(duration_ms(&text).map(|ms| ms.to_string()), Some(expected), "{}", text);
         }
     }
 }

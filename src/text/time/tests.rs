@@ -261,7 +261,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(text in "[-0-9:T.,Ze+ ]{0,40}|\\PC{0,20}") {
+    fn nothing_panics(text in "[-0-9:T.,Ze+ ]{0,40}|\\PC{0,20}|[\\[/]?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}[ T][0-9:.]{8}[-−+A-Z0-9\\[\\]/() =.m]{0,20}") {
         let read = parse(Reading::Text(&text), Some(Tz::Pacific__Apia));
         if let Ok(timestamp) = read {
             prop_assert!((SECONDS_MIN..=SECONDS_MAX).contains(&timestamp.seconds));
