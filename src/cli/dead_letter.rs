@@ -289,6 +289,7 @@ fn in_words(pipeline: &str, entry: &Found) -> String {
         ("file", format!("{} (inode {}, generation {})", origin.file, origin.inode, origin.generation)),
         ("bytes", format!("{} to {end}", origin.offset_bytes)),
     ];
+    rows.extend((origin.ordinal > 0).then(|| ("record", format!("number {} of its line", origin.ordinal + 1))));
     rows.extend(origin.sha256.clone().map(|sha256| ("sha256", sha256)));
     rows.extend(entry.replayed.map(|time| ("replayed", time.to_rfc3339_opts(SecondsFormat::Millis, true))));
     rows.push(match entry.kept() {

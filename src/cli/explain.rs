@@ -49,7 +49,9 @@ struct Journey<'w> {
     trial: &'w Trial,
     number: u64,
     line: &'w [u8],
-    walk: Walk,
+    /// Which record of the line it is, counted from 1, of how many.
+    record: (usize, usize),
+    steps: Vec<StepTrace>,
     result: Result<TrialResult, Reject>,
 }
 
@@ -73,14 +75,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         if !line.is_empty() {
             number += 1;
             let mut walk = Walk::default();
-            let source = Source { file: &file, offset_bytes, read_us: Utc::now().timestamp_micros() };
-            let text = std::str::from_utf8(line).ok();
-            let result = trial.run(&Line { offset_bytes, bytes: line, text }, source, &mut walk);
-            rejected |= result.is_err();
-            let way = Journey { pipeline, trial: &trial, number, line, walk, result };
-            match arguments.format {
-                TextFormat::Text => print(&way.text()),
-                TextFormat::Json => print(&way.json().to_string()),
+            let taken = Line { offset_bytes, bytes: line, text: std::str::from_utf8(line).ok() };
+            let source = Source::of(&file, &taken, Utc::now().timestamp_micros());
+            let results = trial.run(&taken, source, &mut walk);
+            let count = results.len();
+            for (place, (result, steps)) in results.into_iter().zip(walk.records).enumerate() {
+                rejected |= result.is_err();
+                let record = (place + 1, count);
+                let way = Journey { pipeline, trial: &trial, number, line, record, steps, result };
+                match arguments.format {
+                    TextFormat::Text => print(&way.text()),
+                    TextFormat::Json => print(&way.json().to_string()),
+                }
             }
         }
         offset_bytes += bytes.len() as u64;
@@ -105,12 +111,16 @@ fn read_line(input: &mut std::io::StdinLock<'_>, bytes: &mut Vec<u8>) -> Result<
 
 impl Journey<'_> {
     fn text(&self) -> String {
-        let mut words = vec![format!("line {}, {}", self.number, counted(self.line.len(), "byte"))];
+        let of_several = match self.record {
+            (_, 1) => String::new(),
+            (place, count) => format!(", record {place} of {count}"),
+        };
+        let mut words = vec![format!("line {}, {}{of_several}", self.number, counted(self.line.len(), "byte"))];
         words.push(match &self.result {
             Err(reject) if reject.stage != Stage::Enrich => rejected(reject),
             _ => "  decode   a record".to_owned(),
         });
-        for (position, (step, seen)) in self.pipeline.enrich.iter().zip(&self.walk.steps).enumerate() {
+        for (position, (step, seen)) in self.pipeline.enrich.iter().zip(&self.steps).enumerate() {
             words.push(format!("  enrich   {}. {}", position + 1, headline(step, seen)));
             words.extend(seen.changes.iter().map(|change| format!("             {}", self.change_in_words(change))));
             words.extend(decisions(step, seen).into_iter().map(|decision| format!("             {decision}")));
@@ -199,7 +209,7 @@ impl Journey<'_> {
             members.unwrap_or_default()
         };
         let mut known: Vec<String> = members(&line).into_iter().map(|(name, _)| name).collect();
-        known.extend(self.walk.steps.iter().flat_map(|seen| &seen.changes).map(|change| change.path.clone()));
+        known.extend(self.steps.iter().flat_map(|seen| &seen.changes).map(|change| change.path.clone()));
         members(&document).into_iter().filter(|(name, _)| !known.contains(name)).collect()
     }
 
@@ -222,8 +232,8 @@ impl Journey<'_> {
     }
 
     fn json(&self) -> Value {
-        let steps = self.pipeline.enrich.iter().zip(&self.walk.steps).map(|(step, seen)| self.step_json(step, seen));
-        let mut way = json!({ "line": self.number, "bytes": self.line.len(), "enrich": steps.collect::<Vec<_>>() });
+        let steps = self.pipeline.enrich.iter().zip(&self.steps).map(|(step, seen)| self.step_json(step, seen));
+        let mut way = json!({ "line": self.number, "record": self.record.0, "bytes": self.line.len(), "enrich": steps.collect::<Vec<_>>() });
         match &self.result {
             Err(reject) => {
                 let (meaning, fix) = reasons::explain(reject.stage.as_str(), &reject.reason);

@@ -119,11 +119,9 @@ fn with_labels(pipeline: &Pipeline, files: &[PathBuf]) -> Result<Pipeline, Failu
         return Err(Failure(COULD_NOT_LOOK));
     }
     let decode = match &of_file {
-        Some(GroundTruth { labels: LabelSource { decode: Decode::Csv(columns), .. }, .. }) if kinds > 0 => {
-            Decode::Csv(columns.clone())
-        }
-        _ if kinds > 0 => Decode::Csv(None),
-        _ => Decode::Json,
+        Some(GroundTruth { labels: LabelSource { decode, .. }, .. }) if kinds > 0 && decode.is_csv() => decode.clone(),
+        _ if kinds > 0 => Decode::csv(None),
+        _ => Decode::default(),
     };
     let paths = files.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
     let mut options = match &of_file {

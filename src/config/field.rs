@@ -314,7 +314,9 @@ impl<'a> Field<'a> {
     fn complain_about_several(&self, kind: &str, second: &Entry) {
         let message = format!("`{}` holds one {kind} and something more: `{}`", self.name, second.key);
         let hint = match matches!(self.name.as_str(), "decode") {
-            true => format!("a {kind}'s options stand further to the right, under its name"),
+            true => {
+                format!("a {kind}'s options stand further to the right, under its name; several {kind}s are a list")
+            }
             false => format!("start each {kind} with `- `; its options stand further to the right, under its name"),
         };
         self.context.complain(&second.key_span, message, Some(hint));

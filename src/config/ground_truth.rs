@@ -97,7 +97,7 @@ fn labels(field: &Field<'_>) -> Option<LabelSource> {
     let columns = columns.and_then(|field| columns_of(&field));
     let enrich = section.optional("enrich", enrich::enrich).unwrap_or_default();
     section.finish();
-    let decode = if format == "csv" { Decode::Csv(columns.map(Into::into)) } else { Decode::Json };
+    let decode = if format == "csv" { Decode::csv(columns.map(Into::into)) } else { Decode::default() };
     Some(LabelSource { files: files?, decode, enrich })
 }
 

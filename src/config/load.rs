@@ -14,7 +14,7 @@ use super::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use super::report::{Problem, Report, SourceText, Span};
 use super::section::{Context, Section};
 use super::system::words;
-use super::{enrich, limits, observe, report, sink, source, tests_section, yaml};
+use super::{decode, enrich, limits, observe, report, sink, source, tests_section, yaml};
 
 /// Where pipelines are looked for when none is named.
 const DEFAULT_FOLDER: &str = "pipelines";
@@ -126,7 +126,7 @@ fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec
 fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)>) -> Option<Pipeline> {
     let path = file.context.source.path.to_owned();
     let source = file.required("source", source::source);
-    let decode = file.required("decode", source::decode);
+    let decode = file.required("decode", decode::decode);
     let enrich = file.optional("enrich", enrich::enrich).unwrap_or_default();
     let observe = file.optional("observe", observe::observers);
     let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);

@@ -5,6 +5,7 @@
 //! each with its place ([`report`]). Nothing here opens a log file, a socket or a store.
 
 pub mod changes;
+mod decode;
 mod drift;
 mod enrich;
 mod expand;

@@ -11,7 +11,7 @@ use regex::Regex;
 
 use super::report::{Position, Problem};
 pub use crate::dead_letter::WhenFull;
-pub use crate::decode::Decode;
+pub use crate::decode::{Decode, Format};
 use crate::elastic::target::Target;
 use crate::elastic::tenants::NamespaceRule;
 pub use crate::enrich::Step;
@@ -132,7 +132,7 @@ impl Pipeline {
         let GroundTruth { options, labels } = self.ground_truth()?;
         let always = |action| Step { when: None, action };
         // The first line of a file with columns names them.
-        let header = matches!(labels.decode, Decode::Csv(None)).then(|| Step {
+        let header = matches!(labels.decode.format, Format::Csv(None)).then(|| Step {
             when: Expression::parse_condition("log.offset : 0").ok(),
             action: Action::Drop(Drop { rule: "csv_header".into() }),
         });

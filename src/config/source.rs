@@ -1,10 +1,10 @@
-//! `source` and `decode`: which files are tailed, and what is a line?
+//! `source`: which files are tailed?
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::field::Field;
-use super::model::{Decode, Source};
+use super::model::Source;
 use super::section::{Section, nearest};
 use crate::flow::line::Entries;
 use crate::source::files::{self, FirstSeen};
@@ -126,10 +126,4 @@ fn encoding(field: &Field<'_>) -> Option<Encoding> {
         let hint = near.map(|near| format!("did you mean `{near}`?"));
         field.refuse_with("this has to be `utf-8`, `utf-16le`, `utf-16be` or `latin-1`", hint)
     })
-}
-
-pub(super) fn decode(field: &Field<'_>) -> Option<Decode> {
-    let choice = field.choice("format", &["json"])?;
-    choice.section.finish();
-    Some(Decode::Json)
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
-use crate::flow::batch::Id;
+use crate::flow::batch::{FileKey, Id};
 
 /// The most entries that were taken out and are still known; then those are forgotten.
 const SETTLED_ENTRIES_MAX: usize = 100_000;
@@ -19,8 +19,8 @@ pub(super) struct Keys(RandomState);
 
 impl Keys {
     /// What makes an entry: lines that were given one id by their members are still entries of their own.
-    pub(super) fn key(&self, id: Id, inode: u64, generation: u32, offset_bytes: u64) -> u64 {
-        self.0.hash_one((id, inode, generation, offset_bytes))
+    pub(super) fn key(&self, id: Id, file: FileKey, offset_bytes: u64, ordinal: u32) -> u64 {
+        self.0.hash_one((id, file, offset_bytes, ordinal))
     }
 }
 

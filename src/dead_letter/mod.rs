@@ -5,7 +5,8 @@
 //! ```text
 //! {"id":"…","time":"2026-11-23T10:00:00Z","stage":"decode","reason":"not_an_object","detail":"…",
 //!  "origin":{"file":"/logs/a.ndjson","inode":7,"generation":0,"offset_bytes":4711,"length_bytes":380,
-//!            "sha256":"digest of the line","first_line_sha256":"digest of the file's first line"},
+//!            "sha256":"digest of the line","first_line_sha256":"digest of the file's first line",
+//!            "ordinal":2},           which of the line's records it is, counted from 0, where it is not the first
 //!  "document":{…as it would have been shipped…}      or "raw":"an undecodable line after pattern redaction",
 //!                                                    or "raw_base64":"the same, when it is not UTF-8",
 //!                                                    or "not_kept":"why there is none of them",

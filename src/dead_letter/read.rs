@@ -60,6 +60,9 @@ pub struct FoundOrigin {
     pub offset_bytes: u64,
     /// The length of the line in bytes, without its end.
     pub length_bytes: u64,
+    /// Which of the line's records it is, counted from 0; 0 also for a line that is none.
+    #[serde(default)]
+    pub ordinal: u32,
     /// SHA-256 of the line in hexadecimal, where it was known.
     #[serde(default)]
     pub sha256: Option<String>,

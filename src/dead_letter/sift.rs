@@ -180,7 +180,7 @@ impl Window {
         let key = |Found { id, origin, .. }: &Found| {
             // One with an id that is none of ours was never known.
             let id = Id::read(id).unwrap_or(Id([0; crate::flow::batch::ID_CHARACTERS]));
-            keys.key(id, origin.inode, origin.generation, origin.offset_bytes)
+            keys.key(id, origin.key(), origin.offset_bytes, origin.ordinal)
         };
         self.lines.push((line, wanted.as_ref().map(key)));
         self.wanted.extend(wanted);

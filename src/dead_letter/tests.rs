@@ -26,6 +26,7 @@ fn write(dead_letter: &DeadLetter, name: u8, content: Content<'_>) -> Result<(),
         file: &file,
         offset_bytes: 4_711,
         length_bytes: 9,
+        ordinal: 0,
         sha256: Some("ab"),
         content,
     })
@@ -71,20 +72,23 @@ fn lines_that_share_an_id_are_entries_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = SourceFile { path: "/logs/a".to_owned(), inode: 7, generation: 1, ..SourceFile::default() };
     let reject = Reject::new(Stage::Sink, "document_parsing_exception", "why".to_owned());
-    let entry = |offset_bytes| Entry {
+    let entry = |(offset_bytes, ordinal)| Entry {
         id: Id([b'a'; ID_CHARACTERS]),
         reject: &reject,
         file: &file,
         offset_bytes,
         length_bytes: 9,
+        ordinal,
         sha256: None,
         content: Content::Reference(Why::Omitted),
     };
     for _ in 0..2 {
         let dead_letter = open(folder.path());
-        [0, 10, 0].into_iter().for_each(|offset_bytes| dead_letter.write(&entry(offset_bytes)).unwrap());
+        let places = [(0, 0), (10, 0), (0, 0), (10, 2), (10, 2)];
+        places.into_iter().for_each(|place| dead_letter.write(&entry(place)).unwrap());
     }
-    assert_eq!(lines(folder.path()).len(), 2);
+    let ordinals: Vec<_> = lines(folder.path()).iter().map(|entry| entry["origin"]["ordinal"].as_u64()).collect();
+    assert_eq!(ordinals, [None, None, Some(2)], "the first record of a line is written as lines always were");
 }
 
 #[test]
@@ -153,6 +157,7 @@ fn what_is_written_is_read_beside_the_writer() {
         generation: 1,
         offset_bytes: 4_711,
         length_bytes: 9,
+        ordinal: 0,
         sha256: Some("ab".to_owned()),
         first_line_sha256: Some("00".repeat(32)),
     };

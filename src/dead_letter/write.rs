@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::folder::{files, is_at, remove_leftovers, used_bytes};
 use super::known::{Keys, Known};
 use crate::flow::answer::Trouble;
-use crate::flow::batch::{Id, SourceFile};
+use crate::flow::batch::{FileKey, Id, SourceFile};
 use crate::flow::reject::Reject;
 use crate::telemetry::Counters;
 use crate::text::digest::hexadecimal;
@@ -112,6 +112,8 @@ pub struct Entry<'e> {
     pub offset_bytes: u64,
     /// The length of the line in bytes, without its end.
     pub length_bytes: u64,
+    /// Which of the line's records it is, counted from 0; 0 also for a line that is none.
+    pub ordinal: u32,
     /// SHA-256 of the line in hexadecimal, where the line is at hand.
     pub sha256: Option<&'e str>,
     /// What is kept of it.
@@ -154,9 +156,16 @@ struct Origin<'e> {
     generation: u32,
     offset_bytes: u64,
     length_bytes: u64,
+    #[serde(skip_serializing_if = "is_first")]
+    ordinal: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<&'e str>,
     first_line_sha256: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_first(ordinal: &u32) -> bool {
+    *ordinal == 0
 }
 
 /// Why an entry could not be written. The pipeline waits and tries again.
@@ -245,7 +254,7 @@ impl DeadLetter {
     /// When it cannot be written now: nothing of it is there then, and it can be tried again.
     pub fn write(&self, entry: &Entry<'_>) -> Result<(), DeadLetterError> {
         let mut state = self.state();
-        let key = self.keys.key(entry.id, entry.file.inode, entry.file.generation, entry.offset_bytes);
+        let key = self.keys.key(entry.id, entry.file.key(), entry.offset_bytes, entry.ordinal);
         if state.known.contains(key) {
             return Ok(());
         }
@@ -403,6 +412,8 @@ fn load(folder: &Path, keys: &Keys, state: &mut State) -> io::Result<()> {
         inode: u64,
         generation: u32,
         offset_bytes: u64,
+        #[serde(default)]
+        ordinal: u32,
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     remove_leftovers(folder)?;
@@ -418,8 +429,8 @@ fn load(folder: &Path, keys: &Keys, state: &mut State) -> io::Result<()> {
             if let Ok(known) = serde_json::from_slice::<Known>(&line)
                 && let Ok(id) = known.id.into_bytes().try_into()
             {
-                let KnownOrigin { inode, generation, offset_bytes } = known.origin;
-                state.known.insert(&path, keys.key(Id(id), inode, generation, offset_bytes));
+                let KnownOrigin { inode, generation, offset_bytes, ordinal } = known.origin;
+                state.known.insert(&path, keys.key(Id(id), FileKey { inode, generation }, offset_bytes, ordinal));
             }
             whole += line.len() as u64;
             line.clear();
@@ -450,6 +461,7 @@ fn line(entry: &Entry<'_>) -> Vec<u8> {
             generation: entry.file.generation,
             offset_bytes: entry.offset_bytes,
             length_bytes: entry.length_bytes,
+            ordinal: entry.ordinal,
             sha256: entry.sha256,
             first_line_sha256: hexadecimal(&entry.file.first_line_sha256),
         },

@@ -48,7 +48,10 @@ impl Processor for IdFrom {
             return Ok(());
         }
         if !self.unique {
-            hasher.update(record.line());
+            hasher.update(run.source.line);
+            if run.source.ordinal > 0 {
+                hasher.update(run.source.ordinal.to_le_bytes());
+            }
         }
         run.context.id_digest = Some(half(hasher));
         run.context.unique = self.unique;
@@ -70,24 +73,24 @@ impl Identity {
         Identity { source_id: source_id.to_owned(), seed: None }
     }
 
-    pub(super) fn id(&mut self, line: &str, source: Source<'_>, context: &Context) -> Id {
-        let digest = context.id_digest.unwrap_or_else(|| self.digest(line.as_bytes(), source, 0));
+    pub(super) fn id(&mut self, source: Source<'_>, context: &Context) -> Id {
+        let digest = context.id_digest.unwrap_or_else(|| self.digest(source));
         let timed = context.timed && !context.unique;
         let seconds = context.timestamp_us.filter(|_| timed).map_or(0, |micros| micros.div_euclid(1_000_000));
         Id::new(seconds, digest)
     }
 
-    pub(super) fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> Id {
-        Id::new(0, self.digest(line, source, 0))
+    pub(super) fn id_of_line(&mut self, source: Source<'_>) -> Id {
+        Id::new(0, self.digest(source))
     }
 
-    fn digest(&mut self, line: &[u8], source: Source<'_>, ordinal: u32) -> Digest {
+    fn digest(&mut self, source: Source<'_>) -> Digest {
         let mut hasher = self.seed(source.file);
         let mut place = [0; 12];
         place[..8].copy_from_slice(&source.offset_bytes.to_le_bytes());
-        place[8..].copy_from_slice(&ordinal.to_le_bytes());
+        place[8..].copy_from_slice(&source.ordinal.to_le_bytes());
         hasher.update(place);
-        hasher.update(line);
+        hasher.update(source.line);
         half(hasher)
     }
 

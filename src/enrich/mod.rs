@@ -150,7 +150,7 @@ impl Enrichment {
             self.default_timestamp.apply(record, &mut run)?;
         }
         let timestamp_us = self.context.timestamp_us.unwrap_or(source.read_us);
-        let id = self.identity.id(record.line(), source, &self.context);
+        let id = self.identity.id(source, &self.context);
         let left_out = self.metadata.add(record, source, &self.context.notes);
         self.counters.enrich_left_out_members_total.inc_by(left_out);
         let (timed, dropped) = (self.context.timed, self.context.dropped.take());
@@ -170,9 +170,9 @@ impl Enrichment {
         sight::ask(sight, record, adds, (source, &self.context), question)
     }
 
-    /// The `_id` of a line that did not become a document.
-    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> Id {
-        self.identity.id_of_line(line, source)
+    /// The `_id` of a line, or of one of its records, that did not become a document.
+    pub fn id_of_line(&mut self, source: Source<'_>) -> Id {
+        self.identity.id_of_line(source)
     }
 
     /// Hides what any rule would, whatever its condition, on a record that was turned away. Returns false when

@@ -60,7 +60,7 @@ fn run_at(steps: &[Step], line: &str, file: SourceFile, offset_bytes: u64) -> Ou
     let metadata = Metadata::new("gpu-7", "inference", "0123abcd4567");
     let mut enrichment = Enrichment::new(steps.to_vec(), Identity::new("host-1"), metadata, counters.clone());
     let file = Arc::new(file);
-    let source = Source { file: &file, offset_bytes, read_us: READ_US };
+    let source = Source { read_us: READ_US, line: line.as_bytes(), ..Source::of_place(&file, offset_bytes) };
     let mut space = Space::default();
     let mut record = Record::parse(line, &mut space).expect(line);
     let verdict = enrichment.apply(&mut record, source, &mut Nobody);
@@ -335,7 +335,8 @@ fn rules_that_hide_are_counted_field_by_field() {
     for line in [r#"{"b.x":1,"c":1}"#, r#"{"b":[{"y":1}],"u":{"id.x":1}}"#] {
         let mut space = Space::default();
         let mut record = Record::parse(line, &mut space).unwrap();
-        enrichment.apply(&mut record, Source { file: &file, offset_bytes: 0, read_us: READ_US }, &mut Nobody).unwrap();
+        let source = Source { read_us: READ_US, ..Source::of_place(&file, 0) };
+        enrichment.apply(&mut record, source, &mut Nobody).unwrap();
     }
     assert_eq!(idle(&enrichment), ["1 a", "2 c"]);
     assert_eq!(enrichment.hidden_fields(), paths(&["a", "b", "c", "u.id"]));
@@ -541,9 +542,10 @@ fn ids_are_of_the_place_the_line_and_the_time() {
         Telemetry::default().pipeline("t"),
     );
     let file = Arc::new(file());
-    let source = Source { file: &file, offset_bytes: 4_711, read_us: READ_US };
-    let id = identity.id_of_line(line.as_bytes(), source);
+    let source = Source { line: line.as_bytes(), ..Source::of_place(&file, 4_711) };
+    let id = identity.id_of_line(source);
     assert_eq!(id.as_str(), "AAAAAADIGLhWZ1tgQFqmoNGqDGyA");
+    assert_ne!(identity.id_of_line(Source { ordinal: 1, ..source }), id, "another record of the same line");
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub struct Decided<'d> {
 
 /// Looks on while the processors run.
 pub trait Watch {
+    /// The next record of the line comes, or what is none.
+    fn begin(&mut self) {}
+
     /// Processor number `position`, counted from 0, comes next, and runs if its condition `holds`.
     fn before(&mut self, position: usize, holds: bool, record: &Record<'_>, decided: &Decided<'_>);
 

@@ -185,6 +185,8 @@ pub struct Origin {
     pub offset_bytes: u64,
     /// Length of the line in bytes, without its end.
     pub length_bytes: u32,
+    /// Which of the line's records it is, counted from 0.
+    pub ordinal: u32,
 }
 
 /// One document of a batch.

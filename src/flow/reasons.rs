@@ -106,6 +106,20 @@ pub const EXPLANATIONS: &[Explanation] = &[
     ),
     row(
         Stage::Decode,
+        "split_unequal_lengths",
+        "the arrays that `decode: split` takes apart have unequal lengths, so that it is not known which elements belong \
+            together; the detail says which arrays",
+        "mend the program that writes the log, or name only arrays in `split: { each: […] }` that have an element for each \
+            record, then replay",
+    ),
+    row(
+        Stage::Decode,
+        "too_many_records",
+        "the line gives more records than may be held, with what each of them repeats",
+        "split the batch where it is written, or leave `split` out, then replay",
+    ),
+    row(
+        Stage::Decode,
         "csv_too_many_cells",
         "the row of this CSV has more cells than there are names of columns: a comma in a text without quotes is the usual cause",
         "put texts with commas in quotes (`\"a, b\"`), or name all columns; a row that is already written can be written again, \

@@ -103,9 +103,9 @@ impl Counts {
 pub struct Tally {
     /// Lines that are not empty.
     pub lines: u64,
-    /// Lines that are records.
+    /// Records that lines gave: one, or several.
     pub records: u64,
-    /// Lines that a sink or the dead letter has to hold: all but those that a rule dropped.
+    /// Records, and lines that are none, that a sink or the dead letter has to hold: all but those that a rule dropped.
     pub kept: u64,
     /// The sum of the ids of those.
     pub ids: IdSum,
@@ -118,7 +118,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a line that is kept: as a document on its way to the sinks, or in the dead letter.
+    /// Counts a record or a line that is kept: as a document on its way to the sinks, or in the dead letter.
     pub fn keep(&mut self, id: &Id) {
         self.kept += 1;
         self.ids.add(id);

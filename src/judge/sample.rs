@@ -87,7 +87,7 @@ pub struct Sample {
     pub overlap: Option<BaselineOverlap>,
     /// The first document that is shipped.
     pub document: Option<Vec<u8>>,
-    /// How many lines became documents.
+    /// How many records of lines became documents.
     pub documents: u64,
 }
 
@@ -125,15 +125,17 @@ impl Sample {
     pub fn take(&mut self, line: &Line<'_>, number: u64, read_us: i64) {
         let place = Place { line: number, offset_bytes: line.offset_bytes };
         let file = Arc::clone(&self.file);
-        let source = Source { file: &file, offset_bytes: line.offset_bytes, read_us };
+        let source = Source::of(&file, line, read_us);
         self.trial.look_for_idle_fields(line, source, &mut self.idle);
-        let outcome = match self.trial.run(line, source, &mut Nobody) {
-            Ok(tried) => self.document(tried, place),
-            Err(Reject { stage, reason, .. }) => {
-                Outcome::Rejected { stage: stage.as_str(), reason: reason.into_owned() }
-            }
-        };
-        note(&mut self.outcomes, outcome, place);
+        for tried in self.trial.run(line, source, &mut Nobody) {
+            let outcome = match tried {
+                Ok(tried) => self.document(tried, place),
+                Err(Reject { stage, reason, .. }) => {
+                    Outcome::Rejected { stage: stage.as_str(), reason: reason.into_owned() }
+                }
+            };
+            note(&mut self.outcomes, outcome, place);
+        }
     }
 
     /// The texts that are too long to be found in Elasticsearch, by field, with the length of the longest in bytes.

@@ -92,14 +92,17 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
     let mut differences = Vec::new();
     for (number, line) in case.lines.iter().enumerate() {
         let mut walk = Walk::default();
-        let source = Source { file: &file, offset_bytes, read_us };
-        let tried = trial.run(&Line { offset_bytes, bytes: line.as_bytes(), text: Some(line) }, source, &mut walk);
+        let line = Line { offset_bytes, bytes: line.as_bytes(), text: Some(line) };
         let mut found = Differences { line: number, differences: &mut differences };
-        judge(&case.expectation, &tried, &mut found);
-        for (reached, seen) in reach.iter_mut().zip(&walk.steps).filter(|(_, seen)| seen.ran) {
-            *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
+        for tried in trial.run(&line, Source::of(&file, &line, read_us), &mut walk) {
+            judge(&case.expectation, &tried, &mut found);
         }
-        offset_bytes += line.len() as u64 + 1;
+        for steps in &walk.records {
+            for (reached, seen) in reach.iter_mut().zip(steps).filter(|(_, seen)| seen.ran) {
+                *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
+            }
+        }
+        offset_bytes += line.bytes.len() as u64 + 1;
     }
     differences
 }

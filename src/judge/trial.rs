@@ -4,7 +4,7 @@
 //! and nothing is shipped.
 
 use super::idle::IdleFields;
-use super::line::{Fate, Judge};
+use super::line::{Fate, Judge, Judged};
 use crate::config::model;
 use crate::enrich::{Sight, Source, Verdict, Watch};
 use crate::flow::batch::Namespace;
@@ -24,12 +24,12 @@ pub struct Trial {
     space: Space,
 }
 
-/// What became of a line that was not turned away.
+/// What became of a record that was not turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialResult {
     /// Its id, its time, and the rule that drops it.
     pub verdict: Verdict,
-    /// The document, as it would be shipped.
+    /// The document, as it would be shipped; empty where the decoder left the line out.
     pub document: Vec<u8>,
     /// Whether it is an inference by each of [`model::Pipeline::inferences`].
     pub are_inferences: Vec<bool>,
@@ -45,23 +45,18 @@ impl Trial {
         }
     }
 
-    /// Takes one line through the stages.
-    ///
-    /// # Errors
-    /// The [`Reject`] of the stage that turned it away.
-    pub fn run(&mut self, line: &Line<'_>, source: Source<'_>, watch: &mut impl Watch) -> Result<TrialResult, Reject> {
-        let (verdict, record) = match self.judge.judge(line, source, &mut self.space, watch) {
-            Fate::Document(verdict, record) => (verdict, record),
-            Fate::Dropped(rule, verdict, record) => (Verdict { dropped: Some(rule), ..verdict }, record),
-            Fate::Rejected(_, reject, _) => return Err(reject),
-        };
-        let asked = self.inferences.iter().map(|(inferences, sight)| {
-            self.judge.enrichment.ask(*sight, &record, source, |document| inferences.matches(document))
-        });
-        let are_inferences = asked.collect();
-        let mut document = Vec::new();
-        record.render(&mut document);
-        Ok(TrialResult { verdict, document, are_inferences })
+    /// Takes one line through the stages: what became of each of its records, in their order, or the [`Reject`] of the stage
+    /// that turned it away. There is at least one.
+    pub fn run(
+        &mut self,
+        line: &Line<'_>,
+        source: Source<'_>,
+        watch: &mut impl Watch,
+    ) -> Vec<Result<TrialResult, Reject>> {
+        let Trial { judge, inferences, space } = self;
+        let mut tried = Vec::new();
+        judge.judge(line, source, space, watch, &mut |judged| tried.push(result(inferences, judged)));
+        tried
     }
 
     /// The namespace of a document that is there already.
@@ -71,9 +66,7 @@ impl Trial {
 
     /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.
     pub fn look_for_idle_fields(&mut self, line: &Line<'_>, source: Source<'_>, idle: &mut IdleFields) {
-        if let Some(record) = self.judge.record(line, source.file, &mut self.space) {
-            idle.look(&self.judge.enrichment, &record);
-        }
+        self.judge.look(line, source.file, &mut self.space, &mut |enrichment, record| idle.look(enrichment, record));
     }
 
     /// A sentence for each rule that hides a field which no record had.
@@ -81,9 +74,9 @@ impl Trial {
         idle.in_words(&self.judge.enrichment)
     }
 
-    /// The id that a line has while it is no document.
-    pub fn id_of_line(&mut self, line: &[u8], source: Source<'_>) -> crate::flow::batch::Id {
-        self.judge.id_of_line(line, source)
+    /// The id that a line, or one of its records, has while it is no document.
+    pub fn id_of_line(&mut self, source: Source<'_>) -> crate::flow::batch::Id {
+        self.judge.id_of_line(source)
     }
 
     /// The id of a line that is too long to be held.
@@ -103,4 +96,26 @@ impl Trial {
         });
         hidden.unwrap_or_else(|| ("(not shown)".to_owned(), "\"[not shown]\"".to_owned()))
     }
+}
+
+/// What became of one record.
+fn result(inferences: &[(Expression, Sight)], judged: Judged<'_>) -> Result<TrialResult, Reject> {
+    let Judged { source, fate, enrichment } = judged;
+    let (verdict, record) = match fate {
+        Fate::Document(verdict, record) => (verdict, record),
+        Fate::Dropped(rule, verdict, record) => (Verdict { dropped: Some(rule), ..verdict }, record),
+        Fate::LeftOut(name, id) => {
+            let (timestamp_us, dropped) = (source.read_us, Some(name.into()));
+            let verdict = Verdict { id, timestamp_us, timed: false, dropped, namespace: Namespace::Unknown };
+            return Ok(TrialResult { verdict, document: Vec::new(), are_inferences: Vec::new() });
+        }
+        Fate::Rejected(_, reject, _) => return Err(reject),
+    };
+    let asked = inferences
+        .iter()
+        .map(|(inferences, sight)| enrichment.ask(*sight, &record, source, |document| inferences.matches(document)));
+    let are_inferences = asked.collect();
+    let mut document = Vec::new();
+    record.render(&mut document);
+    Ok(TrialResult { verdict, document, are_inferences })
 }

@@ -6,11 +6,11 @@
 use crate::enrich::{Decided, Watch};
 use crate::record::Record;
 
-/// What the processors did, in their order.
+/// What the processors did with the records of a line.
 #[derive(Debug, Default)]
 pub struct Walk {
-    /// One for each processor that the record came to.
-    pub steps: Vec<StepTrace>,
+    /// For each record, in their order: one for each processor that it came to.
+    pub records: Vec<Vec<StepTrace>>,
     before: Before,
 }
 
@@ -61,8 +61,13 @@ pub struct Change {
 }
 
 impl Watch for Walk {
+    fn begin(&mut self) {
+        self.records.push(Vec::new());
+    }
+
     fn before(&mut self, _: usize, holds: bool, record: &Record<'_>, decided: &Decided<'_>) {
-        self.steps.push(StepTrace { ran: holds, ..StepTrace::default() });
+        let Some(steps) = self.records.last_mut() else { return };
+        steps.push(StepTrace { ran: holds, ..StepTrace::default() });
         self.before = Before {
             members: members(record),
             timestamp_us: decided.timestamp_us,
@@ -72,7 +77,7 @@ impl Watch for Walk {
     }
 
     fn after(&mut self, _: usize, record: &Record<'_>, decided: &Decided<'_>) {
-        let Some(seen) = self.steps.last_mut() else { return };
+        let Some(seen) = self.records.last_mut().and_then(|steps| steps.last_mut()) else { return };
         seen.finished = true;
         seen.missed = decided.missed.to_vec();
         compare("", &self.before.members, &members(record), &mut seen.changes);

@@ -102,7 +102,7 @@ mod tests {
 
     fn sealed(documents: usize) -> Shipment {
         let mut batch = Batch::default();
-        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0, ordinal: 0 };
         for _ in 0..documents {
             batch.push(Id([b'A'; ID_CHARACTERS]), 0, origin, |out| out.extend_from_slice(b"{}"));
         }

@@ -11,11 +11,11 @@ use chrono::Utc;
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
 use crate::enrich::{Enrichment, Nobody, Sight, Source, Verdict};
 use crate::flow::ack::Mark;
-use crate::flow::batch::{Batch, BatchLimits, Id, Namespace, Origin};
+use crate::flow::batch::{Batch, BatchLimits, FileKey, Id, Namespace, Origin};
 use crate::flow::line::{Entries, Line};
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
-use crate::judge::line::{Fate, Judge};
+use crate::judge::line::{Fate, Judge, Judged};
 use crate::observe::Observers;
 use crate::record::{Record, Space};
 use crate::source::files::{Chunk, Content, PassedOver};
@@ -55,6 +55,8 @@ pub(super) struct Stages {
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet.
     tally: Tally,
+    /// A line of which the dead letter did not take a record.
+    unfinished: Option<UnfinishedLine>,
     source_bytes: u64,
     opened: Option<Instant>,
     /// Batches that are ready, in their order.
@@ -68,6 +70,16 @@ pub(super) struct Interrupted {
     pub(super) error: DeadLetterError,
     /// Bytes of the chunk before the line that could not be settled.
     pub(super) taken_bytes: usize,
+}
+
+/// A line that is to be taken again: what was done for its first records is done, and not counted in any mark yet.
+#[derive(Debug)]
+struct UnfinishedLine {
+    place: (FileKey, u64),
+    /// So many of its records are settled.
+    settled: u32,
+    /// What became of these.
+    tally: Tally,
 }
 
 impl Stages {
@@ -93,6 +105,7 @@ impl Stages {
             batch: Batch::default(),
             marks: Vec::new(),
             tally: Tally::default(),
+            unfinished: None,
             source_bytes: 0,
             opened: None,
             sealed: VecDeque::new(),
@@ -124,7 +137,7 @@ impl Stages {
             return true;
         }
         let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
-        lines.next_line().is_none_or(|line| self.judge.record(&line, &chunk.file, &mut self.space).is_some())
+        lines.next_line().is_none_or(|line| self.judge.is_record(&line, &chunk.file, &mut self.space))
     }
 
     /// Seals the batch that is being filled when its time has come, whatever else there is to do.
@@ -156,7 +169,7 @@ impl Stages {
         let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
         let mut noted = 0;
         while let Some(line) = lines.next_line() {
-            let source = Source { file: &chunk.file, offset_bytes: line.offset_bytes, read_us };
+            let source = Source::of(&chunk.file, &line, read_us);
             if let Err(error) = self.take_line(&line, source, chunk.observed_offset_bytes) {
                 let taken_bytes = (line.offset_bytes - chunk.offset_bytes) as usize;
                 self.note_lines(chunk, bytes, noted..taken_bytes);
@@ -207,54 +220,30 @@ impl Stages {
         observed_offset_bytes: u64,
     ) -> Result<(), DeadLetterError> {
         let is_new = line.offset_bytes >= observed_offset_bytes;
-        match self.judge.judge(line, source, &mut self.space, &mut Nobody) {
-            Fate::Document(verdict, record) => {
-                if is_new {
-                    observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, &verdict);
+        let place = (source.file.key(), line.offset_bytes);
+        let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
+        let (mut settled, tally) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
+        let Stages { judge, space, observers, observed, dead_letter, counters, dropped, batch, .. } = self;
+        let observed = *observed;
+        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, tally, line, is_new };
+        let mut failed = None;
+        judge.judge(line, source, space, &mut Nobody, &mut |judged| {
+            if failed.is_none() && judged.source.ordinal >= settled {
+                match settler.settle(judged) {
+                    Ok(()) => settled += 1,
+                    Err(error) => failed = Some(error),
                 }
-                self.tally.keep(&verdict.id);
-                let file = self.batch.file(source.file);
-                let length_bytes = line.bytes.len() as u32;
-                let origin = Origin { file, offset_bytes: line.offset_bytes, length_bytes };
-                let Verdict { id, timestamp_us, namespace, .. } = verdict;
-                self.batch.push_into(namespace, id, timestamp_us, origin, |out| record.render(out));
-                if let Namespace::Else(reason) = namespace {
-                    self.counters.without_namespace(reason).inc();
-                }
             }
-            Fate::Dropped(rule, verdict, record) => {
-                if is_new {
-                    observe(&mut self.observers, self.observed, &self.judge.enrichment, &record, source, &verdict);
-                }
-                self.dropped(&rule).inc();
-                self.tally.dropped.add(&rule, 1);
-            }
-            Fate::Rejected(id, reject, Some(mut record)) => {
-                bury_record(&self.dead_letter, &self.judge.enrichment, id, &reject, &mut record, line, source)?;
-                count_dead(&mut self.tally, &id, &reject);
-            }
-            Fate::Rejected(id, reject, None) => {
-                bury_line(&self.dead_letter, id, &reject, line, source)?;
-                count_dead(&mut self.tally, &id, &reject);
-                self.tally.lines += 1;
-                return Ok(());
-            }
+        });
+        let tally = settler.tally;
+        if let Some(error) = failed {
+            self.unfinished = Some(UnfinishedLine { place, settled, tally });
+            return Err(error);
         }
         // Last, so that a line that has to be taken again is counted once.
-        self.counters.decode_records_total.inc();
+        self.tally.join(&tally);
         self.tally.lines += 1;
-        self.tally.records += 1;
         Ok(())
-    }
-
-    /// The counter of a rule, which is asked for once.
-    fn dropped(&mut self, rule: &Arc<str>) -> &Counter {
-        let known = self.dropped.iter().position(|(known, _)| Arc::ptr_eq(known, rule));
-        let position = known.unwrap_or_else(|| {
-            self.dropped.push((Arc::clone(rule), self.counters.dropped(rule)));
-            self.dropped.len() - 1
-        });
-        &self.dropped[position].1
     }
 
     fn take_passed_over(
@@ -263,7 +252,7 @@ impl Stages {
         what: PassedOver,
         length_bytes: u64,
     ) -> Result<(), DeadLetterError> {
-        let source = Source { file: &chunk.file, offset_bytes: chunk.offset_bytes, read_us: 0 };
+        let source = Source::of_place(&chunk.file, chunk.offset_bytes);
         let why = match what {
             PassedOver::LongLine => Why::TooLong,
             PassedOver::NulBytes => Why::NothingWritten,
@@ -275,12 +264,88 @@ impl Stages {
             file: &chunk.file,
             offset_bytes: chunk.offset_bytes,
             length_bytes,
+            ordinal: 0,
             sha256: None,
             content: Kept::Reference(why),
         })?;
         count_dead(&mut self.tally, &id, &reject);
         self.tally.lines += 1;
         Ok(())
+    }
+}
+
+/// Does what a record's fate says.
+struct Settler<'s> {
+    observers: &'s mut Observers,
+    observed: Sight,
+    dead_letter: &'s DeadLetter,
+    counters: &'s Counters,
+    /// The counters of the rules that have dropped a record.
+    dropped: &'s mut Vec<(Arc<str>, Counter)>,
+    batch: &'s mut Batch,
+    tally: Tally,
+    line: &'s Line<'s>,
+    /// The observers have not seen the line yet.
+    is_new: bool,
+}
+
+impl Settler<'_> {
+    fn settle(&mut self, judged: Judged<'_>) -> Result<(), DeadLetterError> {
+        let Judged { source, fate, enrichment } = judged;
+        match fate {
+            Fate::Document(verdict, record) => {
+                self.observe(enrichment, &record, source, &verdict);
+                self.ship(&verdict, &record, source);
+            }
+            Fate::Dropped(rule, verdict, record) => {
+                self.observe(enrichment, &record, source, &verdict);
+                self.count_dropped(&rule);
+            }
+            Fate::LeftOut(name, _) => {
+                self.count_dropped(name);
+                return Ok(());
+            }
+            Fate::Rejected(id, reject, Some(mut record)) => {
+                bury_record(self.dead_letter, enrichment, id, &reject, &mut record, self.line, source)?;
+                count_dead(&mut self.tally, &id, &reject);
+            }
+            Fate::Rejected(id, reject, None) => {
+                bury_line(self.dead_letter, id, &reject, self.line, source)?;
+                count_dead(&mut self.tally, &id, &reject);
+                return Ok(());
+            }
+        }
+        self.counters.decode_records_total.inc();
+        self.tally.records += 1;
+        Ok(())
+    }
+
+    fn observe(&mut self, enrichment: &Enrichment, record: &Record<'_>, source: Source<'_>, verdict: &Verdict) {
+        if self.is_new {
+            observe(self.observers, self.observed, enrichment, record, source, verdict);
+        }
+    }
+
+    fn ship(&mut self, verdict: &Verdict, record: &Record<'_>, source: Source<'_>) {
+        let Verdict { id, timestamp_us, namespace, .. } = *verdict;
+        self.tally.keep(&id);
+        let (file, length_bytes) = (self.batch.file(source.file), source.line.len() as u32);
+        let origin = Origin { file, offset_bytes: source.offset_bytes, length_bytes, ordinal: source.ordinal };
+        self.batch.push_into(namespace, id, timestamp_us, origin, |out| record.render(out));
+        if let Namespace::Else(reason) = namespace {
+            self.counters.without_namespace(reason).inc();
+        }
+    }
+
+    /// Counts a record that a rule drops. The rule's counter is asked for once.
+    fn count_dropped(&mut self, rule: &str) {
+        let known = self.dropped.iter().position(|(known, _)| **known == *rule);
+        let position = known.unwrap_or_else(|| {
+            self.dropped.push((rule.into(), self.counters.dropped(rule)));
+            self.dropped.len() - 1
+        });
+        self.dropped[position].1.inc();
+        self.tally.dropped.add(rule, 1);
     }
 }
 
@@ -369,6 +434,7 @@ fn write(
         file: source.file,
         offset_bytes: line.offset_bytes,
         length_bytes: line.bytes.len() as u64,
+        ordinal: source.ordinal,
         sha256: Some(&sha256_hexadecimal(line.bytes)),
         content,
     })

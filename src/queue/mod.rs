@@ -135,7 +135,7 @@ mod tests {
 
     fn batch(bytes: usize) -> Arc<Batch> {
         let mut batch = Batch::default();
-        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0, ordinal: 0 };
         batch.push(Id([b'A'; ID_CHARACTERS]), 0, origin, |out| out.resize(out.len() + bytes, b'x'));
         Arc::new(batch)
     }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::origin::{self, Candidate, Origins};
 use super::sinks::{Means, Sinks};
 use crate::config::model;
-use crate::dead_letter::read::{Found, Kept};
+use crate::dead_letter::read::{Found, FoundOrigin, Kept};
 use crate::dead_letter::sift::{Judge, Judgement};
 use crate::dead_letter::{DeadLetter, DeadLetterError};
-use crate::enrich::{Nobody, Source};
+use crate::enrich::{Nobody, Source, Verdict};
 use crate::flow::answer::Trouble;
 use crate::flow::batch::{Batch, BatchLimits, Id, Namespace, Origin, SourceFile};
 use crate::flow::line::Line;
@@ -211,7 +211,7 @@ impl Judge for Replayer<'_> {
     }
 
     fn judge(&mut self, entries: Vec<Found>) -> Vec<Judgement> {
-        let mut judgements = vec![Judgement::Stays; entries.len()];
+        let mut judgements = vec![None; entries.len()];
         let mut batch = Batch::default();
         let mut sent: Vec<(usize, From)> = Vec::new();
         for (position, entry) in entries.iter().enumerate() {
@@ -219,32 +219,37 @@ impl Judge for Replayer<'_> {
                 self.summary.interrupted = true;
                 break;
             }
-            let (from, plan) = self.plan(entry);
-            match plan {
-                Plan::Send(document) => {
-                    let origin = Origin { file: batch.file(&document.file), ..document.origin };
-                    let render = |out: &mut Vec<u8>| out.extend_from_slice(&document.bytes);
-                    batch.push_into(document.namespace, document.id, document.timestamp_us, origin, render);
-                    sent.push((position, from));
-                }
-                Plan::Drop(rule) => {
-                    self.counters.dropped(&rule).inc();
-                    self.summary.dropped += 1;
-                    self.tell(entry, from, "dropped", Some(rule.to_string()));
-                    judgements[position] = Judgement::Leaves;
-                }
-                Plan::Reject(reject) => judgements[position] = self.remains(entry, from, reject),
-                Plan::Cannot(why) => {
-                    self.summary.remaining += 1;
-                    self.tell(entry, from, "remains", Some(why.to_owned()));
-                }
+            let (from, plans) = self.plan(entry);
+            for plan in plans {
+                let judgement = match plan {
+                    Plan::Send(document) => {
+                        let origin = Origin { file: batch.file(&document.file), ..document.origin };
+                        let render = |out: &mut Vec<u8>| out.extend_from_slice(&document.bytes);
+                        batch.push_into(document.namespace, document.id, document.timestamp_us, origin, render);
+                        sent.push((position, from));
+                        continue;
+                    }
+                    Plan::Drop(rule) => {
+                        self.counters.dropped(&rule).inc();
+                        self.summary.dropped += 1;
+                        self.tell(entry, from, "dropped", Some(rule.to_string()));
+                        Judgement::Leaves
+                    }
+                    Plan::Reject(reject) => self.remains(entry, from, reject),
+                    Plan::Cannot(why) => {
+                        self.summary.remaining += 1;
+                        self.tell(entry, from, "remains", Some(why.to_owned()));
+                        Judgement::Stays
+                    }
+                };
+                join(&mut judgements[position], judgement);
             }
             if batch.body().len() >= self.batch.bytes_max || sent.len() >= self.batch.items_max {
                 self.settle(&entries, std::mem::take(&mut batch), std::mem::take(&mut sent), &mut judgements);
             }
         }
         self.settle(&entries, batch, sent, &mut judgements);
-        judgements
+        judgements.into_iter().map(|judgement| judgement.unwrap_or(Judgement::Stays)).collect()
     }
 
     fn goes_on(&self) -> bool {
@@ -254,14 +259,20 @@ impl Judge for Replayer<'_> {
 
 impl Replayer<'_> {
     /// Sends a batch, and judges the entries that it was made from.
-    fn settle(&mut self, entries: &[Found], batch: Batch, sent: Vec<(usize, From)>, judgements: &mut [Judgement]) {
+    fn settle(
+        &mut self,
+        entries: &[Found],
+        batch: Batch,
+        sent: Vec<(usize, From)>,
+        judgements: &mut [Option<Judgement>],
+    ) {
         if sent.is_empty() {
             return;
         }
         let fates = self.sinks.settle(batch, self.goes_on);
         for ((position, from), fate) in sent.into_iter().zip(fates) {
             let entry = &entries[position];
-            judgements[position] = match fate {
+            let judgement = match fate {
                 Fate::Indexed => {
                     self.summary.indexed += 1;
                     self.tell(entry, from, "indexed", None);
@@ -282,6 +293,7 @@ impl Replayer<'_> {
                     Judgement::Stays
                 }
             };
+            join(&mut judgements[position], judgement);
         }
     }
 
@@ -298,90 +310,113 @@ impl Replayer<'_> {
         (self.report)(&Outcome { id, from, outcome, why });
     }
 
-    fn plan(&mut self, entry: &Found) -> (From, Plan) {
-        let Some(id) = id(entry) else { return (From::Nothing, Plan::Cannot("its id is none that inferlog gives")) };
+    fn plan(&mut self, entry: &Found) -> (From, Vec<Plan>) {
+        let cannot = |why| (From::Nothing, vec![Plan::Cannot(why)]);
+        let Some(id) = id(entry) else { return cannot("its id is none that inferlog gives") };
         if let Some(candidate) = self.origins.candidate(entry, &self.framing)
-            && let Some(plan) = self.plan_of_candidate(entry, id, &candidate)
+            && let Some(plans) = self.plans_of_candidate(entry, id, &candidate)
         {
-            return (From::Line, plan);
+            return (From::Line, plans);
         }
         match entry.kept() {
             Kept::Document(document) if entry.stage == Stage::Enrich.as_str() => self.plan_of_half(entry, id, document),
             Kept::Document(document) => {
                 let namespace = self.trial.namespace_of(document);
-                (From::Document, Plan::Send(kept_document(entry, id, document, namespace)))
+                (From::Document, vec![Plan::Send(kept_document(entry, id, document, namespace))])
             }
             Kept::Raw(raw) => match origin::source_file(&entry.origin) {
                 Some(file) if entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(&raw)) => {
                     let file = Arc::new(SourceFile { form: self.framing.form(&raw), ..(*file).clone() });
                     let tried = self.try_line(entry, &raw, &file);
-                    (From::Raw, self.as_planned(entry, id, &file, tried))
+                    (From::Raw, as_planned(entry, id, &file, tried))
                 }
-                Some(_) => (From::Nothing, Plan::Cannot("its line is gone, and what is kept of it was blacked out")),
-                None => (From::Nothing, Plan::Cannot("its line is gone, and without it it would get another id")),
+                Some(_) => cannot("its line is gone, and what is kept of it was blacked out"),
+                None => cannot("its line is gone, and without it it would get another id"),
             },
-            Kept::Reference => (From::Nothing, Plan::Cannot(nothing_kept(entry, self.framing.line_bytes_max as u64))),
+            Kept::Reference => cannot(nothing_kept(entry, self.framing.line_bytes_max as u64)),
         }
     }
 
     /// A record that a processor turned away is kept as those before it left it, with what any rule hides hidden: those
     /// behind it and the metadata are missing, and they cannot be run on what is hidden, nor the others twice. Only one that
     /// is still the line itself goes through the pipeline.
-    fn plan_of_half(&mut self, entry: &Found, id: Id, document: &str) -> (From, Plan) {
+    fn plan_of_half(&mut self, entry: &Found, id: Id, document: &str) -> (From, Vec<Plan>) {
         let is_the_line = entry.origin.sha256.as_deref() == Some(&sha256_hexadecimal(document.as_bytes()));
         match origin::source_file(&entry.origin).filter(|_| is_the_line) {
             Some(file) => {
                 let tried = self.try_line(entry, document.as_bytes(), &file);
-                (From::Document, self.as_planned(entry, id, &file, tried))
+                (From::Document, as_planned(entry, id, &file, tried))
             }
-            None => (From::Nothing, Plan::Cannot(HALF_MADE)),
+            None => (From::Nothing, vec![Plan::Cannot(HALF_MADE)]),
         }
     }
 
     /// What stands at the place of the line, if it proves to be the line.
-    fn plan_of_candidate(&mut self, entry: &Found, id: Id, candidate: &Candidate) -> Option<Plan> {
+    fn plans_of_candidate(&mut self, entry: &Found, id: Id, candidate: &Candidate) -> Option<Vec<Plan>> {
         let tried = self.try_line(entry, &candidate.line, &candidate.file);
         if !candidate.is_proven && !self.proves(entry, id, candidate, &tried) {
             return None;
         }
-        Some(self.as_planned(entry, id, &candidate.file, tried))
+        Some(as_planned(entry, id, &candidate.file, tried))
     }
 
-    fn try_line(&mut self, entry: &Found, line: &[u8], file: &Arc<SourceFile>) -> Result<TrialResult, Reject> {
+    /// The records of the entry's line that are to be sent, with their ordinals: the one that it is about, and all where it is
+    /// about the whole line.
+    fn try_line(&mut self, entry: &Found, line: &[u8], file: &Arc<SourceFile>) -> Tried {
         let mut scratch = String::new();
         let text = file.form.encoding.text(line, &mut scratch);
         let line = Line { offset_bytes: entry.origin.offset_bytes, bytes: line, text };
-        self.trial.run(&line, source(entry, file), &mut Nobody)
+        let source = Source { line: line.bytes, ..source(entry, file) };
+        let tried = (0..).zip(self.trial.run(&line, source, &mut Nobody));
+        tried.filter(|(ordinal, _)| is_whole_line(entry) || *ordinal == entry.origin.ordinal).collect()
     }
 
     /// Whether the id of an entry is made of this line, or, for one that was too long, of its place.
-    fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Result<TrialResult, Reject>) -> bool {
-        let source = source(entry, &candidate.file);
-        let of_document = tried.as_ref().ok().map(|tried| tried.verdict.id);
-        let of_line = self.trial.id_of_line(&candidate.line, source);
+    fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Tried) -> bool {
+        let source = Source { line: &candidate.line, ..source(entry, &candidate.file) };
+        let of_documents = tried.iter().flat_map(|(_, tried)| tried).map(|tried| tried.verdict.id);
+        let of_line = self.trial.id_of_line(source);
         let of_place = entry.reason == "line_too_long";
         let of_place = of_place.then(|| self.trial.id_of_long_line(entry.origin.length_bytes, source));
         let same = |other: Id| digest(other).is_some() && digest(other) == digest(id);
-        [of_document, Some(of_line), of_place].into_iter().flatten().any(same)
+        of_documents.chain([of_line]).chain(of_place).any(same)
     }
+}
 
-    fn as_planned(&self, entry: &Found, id: Id, file: &Arc<SourceFile>, tried: Result<TrialResult, Reject>) -> Plan {
-        match tried {
-            Ok(TrialResult { verdict, .. }) if verdict.dropped.is_some() => {
-                Plan::Drop(verdict.dropped.unwrap_or_else(|| Arc::from("")))
-            }
-            Ok(TrialResult { verdict, document, .. }) => Plan::Send(Document {
-                // What was sent before is known to the other sinks by the id that it had.
-                id: if entry.stage == Stage::Sink.as_str() { id } else { verdict.id },
-                namespace: verdict.namespace,
-                timestamp_us: verdict.timestamp_us,
-                file: Arc::clone(file),
-                origin: place(entry),
-                bytes: document,
-            }),
-            Err(reject) => Plan::Reject(reject),
-        }
+/// What became of records of a line, with their ordinals.
+type Tried = Vec<(u32, Result<TrialResult, Reject>)>;
+
+/// Whether an entry is about a line as a whole, whatever records it gives today. One that says so of a record gets those beside
+/// it sent once more, under ids that the sinks know.
+fn is_whole_line(entry: &Found) -> bool {
+    entry.origin.ordinal == 0 && [Stage::Source, Stage::Decode].iter().any(|stage| entry.stage == stage.as_str())
+}
+
+/// An entry leaves when everything that is sent for it is settled.
+fn join(judgement: &mut Option<Judgement>, of_one: Judgement) {
+    if judgement.as_ref().is_none_or(|judgement| *judgement == Judgement::Leaves) {
+        *judgement = Some(of_one);
     }
+}
+
+fn as_planned(entry: &Found, id: Id, file: &Arc<SourceFile>, tried: Tried) -> Vec<Plan> {
+    if tried.is_empty() {
+        return vec![Plan::Cannot("its line gives fewer records than it did, by the pipeline file as it is now")];
+    }
+    let plan = |(ordinal, tried)| match tried {
+        Ok(TrialResult { verdict: Verdict { dropped: Some(rule), .. }, .. }) => Plan::Drop(rule),
+        Ok(TrialResult { verdict, document, .. }) => Plan::Send(Document {
+            // What was sent before is known to the other sinks by the id that it had.
+            id: if entry.stage == Stage::Sink.as_str() { id } else { verdict.id },
+            namespace: verdict.namespace,
+            timestamp_us: verdict.timestamp_us,
+            file: Arc::clone(file),
+            origin: Origin { ordinal, ..place(entry) },
+            bytes: document,
+        }),
+        Err(reject) => Plan::Reject(reject),
+    };
+    tried.into_iter().map(plan).collect()
 }
 
 /// Why an entry that a processor turned away is not sent as it is kept.
@@ -407,7 +442,7 @@ fn nothing_kept(entry: &Found, line_bytes_max: u64) -> &'static str {
 fn source<'s>(entry: &Found, file: &'s Arc<SourceFile>) -> Source<'s> {
     let of_document = if let Kept::Document(document) = entry.kept() { time_of(document) } else { None };
     let read_us = of_document.unwrap_or_else(|| entry.time.timestamp_micros());
-    Source { file, offset_bytes: entry.origin.offset_bytes, read_us }
+    Source { read_us, ordinal: entry.origin.ordinal, ..Source::of_place(file, entry.origin.offset_bytes) }
 }
 
 /// The `@timestamp` of a document, in microseconds since 1970.
@@ -423,7 +458,8 @@ fn time_of(document: &str) -> Option<i64> {
 
 fn place(entry: &Found) -> Origin {
     let length_bytes = u32::try_from(entry.origin.length_bytes).unwrap_or(u32::MAX);
-    Origin { file: 0, offset_bytes: entry.origin.offset_bytes, length_bytes }
+    let FoundOrigin { offset_bytes, ordinal, .. } = entry.origin;
+    Origin { file: 0, offset_bytes, length_bytes, ordinal }
 }
 
 /// The document that an entry keeps, as it is.

@@ -404,7 +404,7 @@ mod tests {
     fn batch(times_us: &[i64]) -> Arc<Batch> {
         let mut batch = Batch::default();
         for (n, &time_us) in times_us.iter().enumerate() {
-            let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+            let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0, ordinal: 0 };
             let id = Id([b'a' + n as u8; crate::flow::batch::ID_CHARACTERS]);
             batch.push(id, time_us, origin, |body| body.extend_from_slice(format!("{{\"n\": {n}}}").as_bytes()));
         }

@@ -144,7 +144,7 @@ mod tests {
         let mut batch = Batch::default();
         let file = Arc::new(SourceFile { path: "a".to_owned(), inode: 1, generation: 0, ..SourceFile::default() });
         for document in documents {
-            let origin = Origin { file: batch.file(&file), offset_bytes: 0, length_bytes: 0 };
+            let origin = Origin { file: batch.file(&file), offset_bytes: 0, length_bytes: 0, ordinal: 0 };
             batch.push(Id([b'A'; 28]), 0, origin, |body| body.extend_from_slice(document.as_bytes()));
         }
         Request { batch: Arc::new(batch), selection }

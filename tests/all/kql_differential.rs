@@ -40,7 +40,7 @@ fn batch_of(documents: &[Document], first: usize) -> Arc<Batch> {
     let file = SourceFile { path: "/logs/a.ndjson".to_owned(), inode: 7, generation: 0, ..SourceFile::default() };
     let file = batch.file(&Arc::new(file));
     for (number, document) in documents.iter().enumerate() {
-        let origin = Origin { file, offset_bytes: 0, length_bytes: 0 };
+        let origin = Origin { file, offset_bytes: 0, length_bytes: 0, ordinal: 0 };
         let render = |body: &mut Vec<u8>| body.extend_from_slice(document.text.as_bytes());
         batch.push(id(&format!("d{}", first + number)), document.timestamp_us, origin, render);
     }

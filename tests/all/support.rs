@@ -117,7 +117,7 @@ pub(crate) fn id(name: &str) -> Id {
 pub(crate) fn batch(documents: &[(&str, &str)]) -> Arc<Batch> {
     let mut batch = Batch::default();
     for (name, members) in documents {
-        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0 };
+        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 0, ordinal: 0 };
         let document = format!("{{\"@timestamp\":\"2026-11-23T10:00:00.123456Z\",{members}}}");
         batch.push(id(name), TIME_US, origin, |body| body.extend_from_slice(document.as_bytes()));
     }

@@ -125,7 +125,7 @@ impl Stand {
         for document in 0..documents {
             let mut id = [b'A'; ID_CHARACTERS];
             (id[0], id[1]) = (b'A' + n, b'A' + document);
-            let origin = Origin { file, offset_bytes: document.into(), length_bytes: 1 };
+            let origin = Origin { file, offset_bytes: document.into(), length_bytes: 1, ordinal: 0 };
             batch.push(Id(id), 0, origin, |body| body.extend_from_slice(format!("{{\"n\":{document}}}").as_bytes()));
         }
         let mark = Mark::of_line(0, Position { offset_bytes: n.into(), tail: Fingerprint::default() });

@@ -50,6 +50,7 @@ pub(super) fn entry<'e>(batch: &'e Batch, item: &Item, reject: &'e Reject) -> Op
         file,
         offset_bytes: origin.offset_bytes,
         length_bytes: origin.length_bytes.into(),
+        ordinal: origin.ordinal,
         sha256: None,
         content: Content::Document(batch.document(item)),
     })

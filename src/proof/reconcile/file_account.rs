@@ -72,10 +72,11 @@ pub(super) enum PathMatters {
     No,
 }
 
-/// A line that is found nowhere, in a range that another configuration decided on.
+/// A record that is found nowhere, in a range that another configuration decided on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nowhere {
     pub(super) offset_bytes: u64,
+    pub(super) ordinal: u32,
     pub(super) id: Id,
     /// Today's file would keep it.
     pub(super) is_kept_today: bool,
@@ -98,8 +99,10 @@ struct Old<'t> {
     range: &'t Range,
     /// What was found of it.
     found: Sum,
-    /// By the starts of the lines.
-    nowhere: BTreeMap<u64, Nowhere>,
+    /// Those of what was found that share their lines with other records.
+    found_beside: HashSet<Id>,
+    /// By the starts of the lines, and which records of these they are.
+    nowhere: BTreeMap<(u64, u32), Nowhere>,
 }
 
 /// What the accounts of the time say of the lines of a file that is there.
@@ -117,7 +120,12 @@ impl<'t> FileAccount<'t> {
     pub(super) fn new(told: Option<&'t Vec<AccountRange>>, config: &str, path_matters: PathMatters) -> FileAccount<'t> {
         let told = told.map_or(&[][..], Vec::as_slice);
         let old = told.iter().filter(|told| path_matters == PathMatters::Yes || told.config != config);
-        let old = old.map(|told| Old { range: &told.range, found: Sum::default(), nowhere: BTreeMap::new() });
+        let old = old.map(|told| Old {
+            range: &told.range,
+            found: Sum::default(),
+            found_beside: HashSet::new(),
+            nowhere: BTreeMap::new(),
+        });
         FileAccount { told, path_matters, old: old.collect(), missing: Vec::new() }
     }
 
@@ -150,16 +158,17 @@ impl<'t> FileAccount<'t> {
         self.told_at(offset_bytes)?.read_by
     }
 
-    pub(super) fn found(&mut self, offset_bytes: u64, id: &Id) {
+    pub(super) fn found(&mut self, offset_bytes: u64, id: &Id, is_one_of_several: bool) {
         if let Some(place) = self.old_at(offset_bytes) {
-            let found = &mut self.old[place].found;
-            *found = found.with(id);
+            let old = &mut self.old[place];
+            old.found = old.found.with(id);
+            old.found_beside.extend(is_one_of_several.then_some(*id));
         }
     }
 
     pub(super) fn nowhere(&mut self, line: Nowhere) {
         if let Some(place) = self.old_at(line.offset_bytes) {
-            self.old[place].nowhere.insert(line.offset_bytes, line);
+            self.old[place].nowhere.insert((line.offset_bytes, line.ordinal), line);
         }
     }
 
@@ -169,13 +178,13 @@ impl<'t> FileAccount<'t> {
     }
 
     /// Takes note of a document that claims a place, whatever its id: what another configuration gave the line. Returns
-    /// whether that line was nowhere.
+    /// whether a record of that line was nowhere. One that shares its line with others has been found already under its id.
     pub(super) fn found_at(&mut self, offset_bytes: u64, id: &Id) -> bool {
         let Some(place) = self.old_at(offset_bytes) else { return false };
-        let Old { found, nowhere, .. } = &mut self.old[place];
-        if nowhere.remove(&offset_bytes).is_none() {
-            return false;
-        }
+        let Old { found, found_beside, nowhere, .. } = &mut self.old[place];
+        let first = nowhere.range((offset_bytes, 0)..=(offset_bytes, u32::MAX)).next().map(|(place, _)| *place);
+        let Some(first) = first.filter(|_| !found_beside.contains(id)) else { return false };
+        nowhere.remove(&first);
         *found = found.with(id);
         true
     }
@@ -208,9 +217,9 @@ fn losses_of(kept: Sum, found: Sum, nowhere: &[Nowhere]) -> Vec<Loss> {
     } else if with(&mut nowhere.iter().filter(|line| line.is_kept_today)) == kept {
         each(&|line| line.is_kept_today)
     } else if let Some(missing) = nowhere.iter().find(|line| found.with(&line.id) == kept) {
-        each(&|line| line.offset_bytes == missing.offset_bytes)
+        each(&|line| line.id == missing.id)
     } else if let Some(dropped) = nowhere.iter().find(|line| kept.with(&line.id) == everything) {
-        each(&|line| line.offset_bytes != dropped.offset_bytes)
+        each(&|line| line.id != dropped.id)
     } else {
         vec![Loss::Undecidable; nowhere.len()]
     }
@@ -258,6 +267,7 @@ mod tests {
         let sum = |letters: &str| letters.chars().fold(Sum::default(), |sum, letter| sum.with(&id(letter)));
         let line = |(place, letter): (usize, char)| Nowhere {
             offset_bytes: place as u64,
+            ordinal: 0,
             id: id(letter),
             is_kept_today: letter.is_lowercase(),
         };

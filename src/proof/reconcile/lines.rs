@@ -1,4 +1,4 @@
-//! Lines: what must have become of each line of a file, judged by the pipeline file as it is now?
+//! Lines: what must have become of each line of a file, and of each of its records, judged by the pipeline file as it is now?
 //!
 //! The file is read by the source's own code and judged by the one [`line::Judge`], so that there is one truth about which
 //! lines there are and which ids they have.
@@ -20,7 +20,7 @@ use crate::telemetry::Telemetry;
 /// How much of a file is read at a time, in bytes.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
-/// What must have become of a line.
+/// What must have become of a record, or of a line that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineFate {
     /// A rule drops it; kept, it would have this id.
@@ -32,11 +32,15 @@ pub(super) enum LineFate {
     Dead(Id),
 }
 
-/// A line that was judged.
+/// A record of a line that was judged, or a line that is none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LineJudgement {
     /// The start of the line, in bytes from the start of the file.
     pub(super) offset_bytes: u64,
+    /// Which of the line's records it is, counted from 0.
+    pub(super) ordinal: u32,
+    /// The line has others.
+    pub(super) is_one_of_several: bool,
     /// It is a record.
     pub(super) is_record: bool,
     pub(super) fate: LineFate,
@@ -81,9 +85,11 @@ impl FileJudge {
                 Turn::Lines { range, offset_bytes } => self.judge_block(file, range, offset_bytes, to_bytes, judged)?,
                 Turn::PassedOver { what, offset_bytes, length_bytes } => {
                     let source_file = file.source_file()?;
-                    let source = Source { file: &source_file, offset_bytes, read_us: 0 };
+                    let source = Source::of_place(&source_file, offset_bytes);
                     let (id, _) = self.judge.passed_over(what, length_bytes, source);
-                    judged.push(LineJudgement { offset_bytes, is_record: false, fate: LineFate::Dead(id) });
+                    let fate = LineFate::Dead(id);
+                    let (ordinal, is_one_of_several, is_record) = (0, false, false);
+                    judged.push(LineJudgement { offset_bytes, ordinal, is_one_of_several, is_record, fate });
                 }
                 Turn::Busy | Turn::Replaced | Turn::Unknown | Turn::End => return Ok(false),
             }
@@ -106,23 +112,28 @@ impl FileJudge {
         let mut lines = Lines::new(block, offset_bytes, source_file.form);
         while let Some(line) = lines.next_line() {
             let read_us = Utc::now().timestamp_micros();
-            let source = Source { file: &source_file, offset_bytes: line.offset_bytes, read_us };
-            let fate = self.judge.judge(&line, source, &mut self.space, &mut Nobody);
-            judged.push(LineJudgement::of(line.offset_bytes, &fate));
+            let source = Source::of(&source_file, &line, read_us);
+            let start = judged.len();
+            let mut keep = |it: line::Judged<'_>| judged.push(LineJudgement::of(it.source, &it.fate));
+            self.judge.judge(&line, source, &mut self.space, &mut Nobody, &mut keep);
+            let is_one_of_several = judged.len() - start > 1;
+            judged[start..].iter_mut().for_each(|record| record.is_one_of_several = is_one_of_several);
         }
         Ok(())
     }
 }
 
 impl LineJudgement {
-    fn of(offset_bytes: u64, fate: &line::Fate<'_>) -> LineJudgement {
+    fn of(source: Source<'_>, fate: &line::Fate<'_>) -> LineJudgement {
         let (is_record, fate) = match fate {
             line::Fate::Document(verdict, _) => {
                 (true, LineFate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)))
             }
             line::Fate::Dropped(_, verdict, _) => (true, LineFate::Dropped(verdict.id)),
+            line::Fate::LeftOut(_, id) => (false, LineFate::Dropped(*id)),
             line::Fate::Rejected(id, _, record) => (record.is_some(), LineFate::Dead(*id)),
         };
-        LineJudgement { offset_bytes, is_record, fate }
+        let Source { offset_bytes, ordinal, .. } = source;
+        LineJudgement { offset_bytes, ordinal, is_one_of_several: false, is_record, fate }
     }
 }

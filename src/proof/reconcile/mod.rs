@@ -1,6 +1,6 @@
 //! Reconcile: is everything that is there read, and everything that was read accounted for?
 //!
-//! Each line of each file that matches the paths, or that was read before, must be one of: a document in the sink, dropped by a rule, erased
+//! Each line of each file that matches the paths, or that was read before, and each record of a line that gives several, must be one of: a document in the sink, dropped by a rule, erased
 //! by order, or in the dead letter. There are two proofs, and each row of the report says which one it is:
 //! - by lines: the file is still there. It is read again and judged by the pipeline file as it is now; every id is looked
 //!   up in the sink.
@@ -171,8 +171,8 @@ fn open(sink: &model::Sink, pipeline: &model::Pipeline, data_dir: &Path) -> Resu
     })
 }
 
-/// What the dead letter has of each file: ids by the start of their lines.
-type Dead = HashMap<String, BTreeMap<u64, Id>>;
+/// What the dead letter has of each file: ids by the start of their lines, and which records of these they are.
+type Dead = HashMap<String, BTreeMap<(u64, u32), Id>>;
 
 fn dead(folder: &Path) -> Result<Dead, ReadError> {
     let mut dead = Dead::new();
@@ -180,7 +180,7 @@ fn dead(folder: &Path) -> Result<Dead, ReadError> {
         let entry = entry?;
         let key = entry.origin.key().to_string();
         if let Some(id) = Id::read(&entry.id) {
-            dead.entry(key).or_default().insert(entry.origin.offset_bytes, id);
+            dead.entry(key).or_default().insert((entry.origin.offset_bytes, entry.origin.ordinal), id);
         }
     }
     Ok(dead)
@@ -345,11 +345,11 @@ impl Prover<'_> {
         let present = self.holdings.present(&ids).await.map_err(|trouble| self.failed(trouble))?;
         let dead = self.dead.get(&row.file);
         for line in lines {
-            row.lines += 1;
+            row.lines += u64::from(line.ordinal == 0);
             row.records += u64::from(line.is_record);
             let (id, offset_bytes) = (line.fate.id(), line.offset_bytes);
             let decision = decided.decision(offset_bytes);
-            let in_dead_letter = dead.and_then(|dead| dead.get(&offset_bytes));
+            let in_dead_letter = dead.and_then(|dead| dead.get(&(offset_bytes, line.ordinal)));
             let (count, held) = match line.fate {
                 // Today's rule drops it; another one may have kept it.
                 LineFate::Dropped(_) if decision == Decision::Today => (&mut row.dropped, None),
@@ -368,7 +368,8 @@ impl Prover<'_> {
                             Decision::Untold => undecidable.push(offset_bytes),
                             Decision::Then => {
                                 let is_kept_today = !matches!(fate, LineFate::Dropped(_));
-                                decided.nowhere(Nowhere { offset_bytes, id, is_kept_today });
+                                let ordinal = line.ordinal;
+                                decided.nowhere(Nowhere { offset_bytes, ordinal, id, is_kept_today });
                             }
                         }
                         continue;
@@ -378,7 +379,7 @@ impl Prover<'_> {
             *count += 1;
             let Some(id) = held else { continue };
             match decision {
-                Decision::Then => decided.found(offset_bytes, &id),
+                Decision::Then => decided.found(offset_bytes, &id, line.is_one_of_several),
                 _ if !decided.is_told(offset_bytes) => *untold = untold.with(&id),
                 _ => {}
             }
@@ -486,7 +487,7 @@ impl Prover<'_> {
         let (indexed, mut sum) = in_sink;
         let (from_bytes, to_bytes) = span(told);
         // What is not accounted for yet is not judged.
-        let dead = self.dead.get(&file).into_iter().flat_map(|dead| dead.range(..to_bytes));
+        let dead = self.dead.get(&file).into_iter().flat_map(|dead| dead.range(..(to_bytes, 0)));
         let dead: Vec<Id> = dead.map(|(_, id)| *id).collect();
         let mut dead_lettered = 0;
         for ids in dead.chunks(LOOKED_UP) {

@@ -109,7 +109,7 @@ impl Report {
     fn settled_ratio(&self) -> Option<f64> {
         let sum = |of: fn(&Row) -> u64| self.rows.iter().map(of).sum::<u64>() as f64;
         let (judged, waiting) = (sum(|row| row.to_bytes - row.from_bytes), self.frontier.waiting_bytes as f64);
-        let (lines, lost) = (sum(|row| row.lines), sum(|row| row.missing + row.undecidable));
+        let (lines, lost) = (sum(|row| row.lines.max(row.records)), sum(|row| row.missing + row.undecidable));
         let of_lines = if lost > 0.0 { (1.0 - lost / lines.max(lost)).max(0.0) } else { 1.0 };
         (judged + waiting > 0.0).then(|| judged / (judged + waiting) * of_lines)
     }

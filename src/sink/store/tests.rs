@@ -28,7 +28,8 @@ fn request<'a>(documents: impl IntoIterator<Item = (usize, i64, &'a [u8])>) -> R
         ..SourceFile::default()
     });
     for (number, timestamp_us, document) in documents {
-        let origin = Origin { file: batch.file(&file), offset_bytes: number as u64 * 100, length_bytes: 99 };
+        let origin =
+            Origin { file: batch.file(&file), offset_bytes: number as u64 * 100, length_bytes: 99, ordinal: 0 };
         batch.push(id(number), timestamp_us, origin, |body| body.extend_from_slice(document));
     }
     Request { batch: Arc::new(batch), selection: None }

@@ -1,0 +1,73 @@
+//! Texts: the records of a line on their way through the chain, as JSON in one buffer that is used again and again.
+
+use super::Decoded;
+use crate::flow::reject::{Reject, Stage};
+use crate::record::{Record, Space};
+
+/// A line gives at most this many records.
+pub(super) const RECORDS_MAX: usize = 10_000;
+
+/// And at most this much of them, in bytes: as much as the longest line that may be read. What is repeated in each record
+/// counts as often.
+pub(super) const RECORDS_BYTES_MAX: usize = 16 << 20;
+
+/// The records of a line.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    buffer: Vec<u8>,
+    ends: Vec<End>,
+}
+
+/// Where a record ends in the buffer.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    bytes: usize,
+    /// Its place in a batch.
+    part: Option<u32>,
+}
+
+impl Texts {
+    pub(super) fn clear(&mut self) {
+        self.buffer.clear();
+        self.ends.clear();
+    }
+
+    /// Begins with one record.
+    pub(super) fn begin(&mut self, record: &Record<'_>) -> Result<(), Reject> {
+        self.clear();
+        self.push(None, |out| record.render(out))
+    }
+
+    /// Adds a record, which `write` writes.
+    ///
+    /// # Errors
+    /// When the line gives more than may be held.
+    pub(super) fn push(&mut self, part: Option<u32>, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Reject> {
+        write(&mut self.buffer);
+        self.ends.push(End { bytes: self.buffer.len(), part });
+        if self.ends.len() > RECORDS_MAX || self.buffer.len() > RECORDS_BYTES_MAX {
+            let limits = format!("{RECORDS_MAX} records and {} MiB of them", RECORDS_BYTES_MAX >> 20);
+            let detail = format!("the line gives more than {limits}, with what each of them repeats");
+            return Err(Reject::new(Stage::Decode, "too_many_records", detail));
+        }
+        Ok(())
+    }
+
+    /// The records in their order, and their places in batches.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| end.bytes));
+        // All that is written here was rendered from text.
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        starts.zip(&self.ends).map(move |(start, end)| (text(&self.buffer[start..end.bytes]), end.part))
+    }
+
+    /// Gives each record away, with its number.
+    pub(super) fn give(&self, space: &mut Space, each: &mut dyn FnMut(u32, Decoded<'_>)) {
+        for (ordinal, (text, part)) in (0..).zip(self.iter()) {
+            match Record::parse(text, space) {
+                Ok(record) => each(ordinal, Decoded::Record(record, part)),
+                Err(reject) => each(ordinal, Decoded::Rejected(reject)),
+            }
+        }
+    }
+}
