@@ -71,7 +71,12 @@ fn refuse_half_hidden(item: &Field<'_>, step: &Step, before: &[Step]) {
                 let name = earlier.name();
                 let message =
                     format!("`{hidden}` is hidden here, and its copy `{copy}`, which `{name}` has made, is not");
-                item.complain(message, Some(format!("name `{copy}` as well, or put this before `{name}`")));
+                let hint = format!("name `{copy}` as well, or put this before `{name}`");
+                // Who removes a member may only want it once.
+                match &step.action {
+                    Action::Remove(_) => item.context.remark(&item.node.span, message, Some(hint)),
+                    _ => item.complain(message, Some(hint)),
+                }
             }
         }
     }

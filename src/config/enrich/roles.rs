@@ -18,8 +18,8 @@ pub(super) fn roles(section: &mut Section<'_>) -> Option<Step> {
     let mut has_failed = false;
     for name in HEART_FIELDS {
         let Some(field) = section.field(name) else { continue };
-        match role(name, &field).zip(Path::new(name).ok()) {
-            Some((role, path)) => roles.push((path, role)),
+        match role(name, &field) {
+            Some(role) => roles.push((Path::known(name), role)),
             None => has_failed = true,
         }
     }

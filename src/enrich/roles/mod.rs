@@ -129,6 +129,16 @@ impl Role {
         }
     }
 
+    /// The same where the value itself is copied, and nothing is made out of it.
+    fn copied(&self) -> Option<&Source> {
+        match self {
+            Role::Copy(_)
+            | Role::Prediction(Prediction::From { labels: None, .. })
+            | Role::Features(Features::From(_)) => self.source(),
+            _ => None,
+        }
+    }
+
     fn read(&self, into: &Path, record: &Record<'_>, hidden: &[Path], values: &mut Values) {
         match self {
             Role::Copy(role) => values.take(into, role.read(record)),
@@ -148,7 +158,7 @@ impl Processor for Roles {
 
     fn copies(&self) -> Vec<(Path, Path)> {
         let copies = self.roles.iter().flat_map(|(into, role)| {
-            let paths = role.source().map_or(&[][..], |source| &source.paths);
+            let paths = role.copied().map_or(&[][..], |source| &source.paths);
             paths.iter().map(move |path| (path.names().clone(), into.clone()))
         });
         copies.filter(|(from, into)| from != into).collect()
