@@ -5,6 +5,7 @@
 
 mod baseline;
 mod check;
+mod check_sample;
 mod dead_letter;
 mod demo;
 mod demo_elasticsearch;

@@ -3,22 +3,24 @@
 //! Each line goes through a [`Trial`]; what becomes of them is counted by kind, with the place of the first of each. What a
 //! record says is nowhere kept, but for the first document, which is to be shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::baseline_overlap::BaselineOverlap;
 use super::enrichment::host_name;
 use super::idle::IdleFields;
 use super::inferences::CountedInferences;
+use super::shape::Shape;
 use super::trial::{Trial, TrialResult};
 use crate::config::model::{Pipeline, SinkOptions, Step};
 use crate::elastic::refusals::{Index, Refusal};
-use crate::enrich::{Action, Nobody, Source};
+
+use crate::enrich::{Action, HEART_FIELDS, Nobody, Source};
 use crate::flow::batch::SourceFile;
 use crate::flow::line::{Form, Line};
-use crate::flow::reject::Reject;
+use crate::flow::reject::{Reject, Stage};
 use crate::kql::Expression;
-use crate::record::{Record, Space};
+use crate::record::{Record, Space, covers};
 use crate::telemetry::Telemetry;
 
 /// What becomes of a line.
@@ -48,13 +50,83 @@ pub struct Place {
     pub offset_bytes: u64,
 }
 
-/// How many there are, and where the first is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// So many ranges of lines are kept of a group.
+const RANGES_MAX: usize = 256;
+
+/// How many there are, where the first is, and which lines that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// How many.
     pub count: u64,
     /// The first.
     pub first: Place,
+    /// The lines, each range from its first to its last one; only the first [`RANGES_MAX`] of them.
+    pub ranges: Vec<(u64, u64)>,
+    /// There are lines that stand in none of the ranges.
+    pub has_more: bool,
+}
+
+impl Group {
+    fn new(first: Place) -> Group {
+        Group { count: 0, first, ranges: Vec::new(), has_more: false }
+    }
+
+    fn add(&mut self, place: Place) {
+        self.count += 1;
+        let room = self.ranges.len() < RANGES_MAX;
+        match self.ranges.last_mut() {
+            Some((_, last)) if *last + 1 >= place.line => *last = place.line,
+            _ if room => self.ranges.push((place.line, place.line)),
+            _ => self.has_more = true,
+        }
+    }
+
+    /// The lines as people write them: `1-24, 26`.
+    pub fn lines(&self) -> String {
+        let range = |(first, last): &(u64, u64)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        let ranges: Vec<String> = self.ranges.iter().map(range).collect();
+        ranges.join(", ") + if self.has_more { ", …" } else { "" }
+    }
+}
+
+/// What the confidences of the documents look like.
+#[derive(Clone, Debug, Default)]
+pub struct ConfidenceCounts {
+    /// Below 0.5.
+    pub below_half: u64,
+    /// Above 1.
+    pub above_one: u64,
+    /// Between 0 and 1.
+    pub in_range: u64,
+    /// Not a number.
+    pub unreadable: u64,
+    /// The classes that are predicted, at most three of them.
+    classes: BTreeSet<String>,
+}
+
+impl ConfidenceCounts {
+    fn take(&mut self, record: &Record<'_>) {
+        let Some(raw) = record.first("confidence").filter(|raw| *raw != "null") else { return };
+        match raw.parse::<f64>() {
+            Ok(value) if value > 1.0 => self.above_one += 1,
+            Ok(value) if (0.0..=1.0).contains(&value) => {
+                self.in_range += 1;
+                self.below_half += u64::from(value < 0.5);
+            }
+            _ => self.unreadable += 1,
+        }
+        if let Some(class) = record.first("prediction").filter(|_| self.classes.len() < 3) {
+            self.classes.insert(class.to_owned());
+        }
+    }
+
+    /// Of two classes, the predicted one has at least one half.
+    pub fn is_of_two_classes(&self) -> bool {
+        self.classes.len() <= 2
+    }
 }
 
 /// A flag of the pipeline, and for how many records it could be decided.
@@ -89,6 +161,16 @@ pub struct Sample {
     pub document: Option<Vec<u8>>,
     /// How many records of lines became documents.
     pub documents: u64,
+    /// How many outcomes there are: one for each record, and for each line that is none.
+    pub entries: u64,
+    /// How many lines are no records, and their bytes.
+    pub undecoded: (u64, u64),
+    /// In how many documents each heart field is.
+    pub heart: BTreeMap<&'static str, u64>,
+    /// What the confidences look like.
+    pub confidence: ConfidenceCounts,
+    /// What the records look like before anything is done to them.
+    pub shape: Shape,
 }
 
 impl Sample {
@@ -118,6 +200,11 @@ impl Sample {
             overlap: pipeline.drift().map(|options| BaselineOverlap::new(Arc::clone(&options.baselines))),
             document: None,
             documents: 0,
+            entries: 0,
+            undecoded: (0, 0),
+            heart: HEART_FIELDS.into_iter().map(|field| (field, 0)).collect(),
+            confidence: ConfidenceCounts::default(),
+            shape: Shape::default(),
         }
     }
 
@@ -126,11 +213,15 @@ impl Sample {
         let place = Place { line: number, offset_bytes: line.offset_bytes };
         let file = Arc::clone(&self.file);
         let source = Source::of(&file, line, read_us);
-        self.trial.look_for_idle_fields(line, source, &mut self.idle);
+        self.trial.look_for_idle_fields(line, source, &mut self.idle, &mut self.shape);
         for tried in self.trial.run(line, source, &mut Nobody) {
+            self.entries += 1;
             let outcome = match tried {
                 Ok(tried) => self.document(tried, place),
                 Err(Reject { stage, reason, .. }) => {
+                    if matches!(stage, Stage::Decode) {
+                        self.undecoded = (self.undecoded.0 + 1, self.undecoded.1 + line.bytes.len() as u64);
+                    }
                     Outcome::Rejected { stage: stage.as_str(), reason: reason.into_owned() }
                 }
             };
@@ -147,6 +238,11 @@ impl Sample {
     /// A sentence for each rule that hides a field which no record has.
     pub fn idle_rules(&self) -> Vec<String> {
         self.trial.idle_fields_in_words(&self.idle)
+    }
+
+    /// Whether a rule of the pipeline hides what is at a path.
+    pub fn hides(&self, path: &str) -> bool {
+        self.trial.hidden_fields().iter().any(|hidden| covers(hidden.as_str(), path))
     }
 
     fn document(&mut self, tried: TrialResult, place: Place) -> Outcome {
@@ -170,12 +266,16 @@ impl Sample {
         for word in notes.into_iter().flatten() {
             note(&mut self.notes, word, place);
         }
+        for (field, count) in &mut self.heart {
+            *count += u64::from(record.first(field).is_some_and(|raw| raw != "null"));
+        }
+        self.confidence.take(&record);
         for flag in &mut self.flags {
             flag.decided += u64::from(record.first(&flag.into).is_some());
         }
         for ((counted, passed_over), is_inference) in self.inferences.iter_mut().zip(are_inferences) {
             if counted.take(&record, *is_inference) {
-                passed_over.get_or_insert(Group { count: 0, first: place }).count += 1;
+                passed_over.get_or_insert_with(|| Group::new(place)).add(place);
             }
             if *is_inference && counted.observers.contains(&"drift") {
                 self.overlap.iter_mut().for_each(|overlap| overlap.take(&record));
@@ -185,5 +285,5 @@ impl Sample {
 }
 
 fn note<K: Ord>(groups: &mut BTreeMap<K, Group>, key: K, place: Place) {
-    groups.entry(key).or_insert(Group { count: 0, first: place }).count += 1;
+    groups.entry(key).or_insert_with(|| Group::new(place)).add(place);
 }

@@ -5,6 +5,7 @@
 
 use super::idle::IdleFields;
 use super::line::{Fate, Judge, Judged};
+use super::shape::Shape;
 use crate::config::model;
 use crate::enrich::{Sight, Source, Verdict, Watch};
 use crate::flow::batch::Namespace;
@@ -64,9 +65,24 @@ impl Trial {
         self.judge.namespace_of(document, &mut self.space)
     }
 
-    /// Looks for fields that are hidden and that no record had so far. Call it before the line is run.
-    pub fn look_for_idle_fields(&mut self, line: &Line<'_>, source: Source<'_>, idle: &mut IdleFields) {
-        self.judge.look(line, source.file, &mut self.space, &mut |enrichment, record| idle.look(enrichment, record));
+    /// Looks for fields that are hidden and that no record had so far, and at what a record looks like. Call it before the
+    /// line is run.
+    pub fn look_for_idle_fields(
+        &mut self,
+        line: &Line<'_>,
+        source: Source<'_>,
+        idle: &mut IdleFields,
+        shape: &mut Shape,
+    ) {
+        self.judge.look(line, source.file, &mut self.space, &mut |enrichment, record| {
+            idle.look(enrichment, record);
+            shape.take(record);
+        });
+    }
+
+    /// What rules of the pipeline hide.
+    pub fn hidden_fields(&self) -> &[crate::record::Path] {
+        self.judge.enrichment.hidden_fields()
     }
 
     /// A sentence for each rule that hides a field which no record had.

@@ -11,6 +11,7 @@ mod check_connect;
 mod clock;
 mod conditions;
 mod connection;
+mod corpus;
 mod dead_letter;
 mod demo;
 mod disk;
