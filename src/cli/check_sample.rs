@@ -32,15 +32,21 @@ pub(super) fn read(log: &Path) -> Result<Vec<u8>, Failure> {
         complain(&error.to_string(), None);
         Failure(COULD_NOT_LOOK)
     })?;
-    if text.starts_with(&[0x1f, 0x8b]) || text.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        complain(&format!("`{}` is compressed", log.display()), Some("unpack it first: `zcat` or `zstdcat`"));
-        return Err(Failure(COULD_NOT_LOOK));
-    }
+    refuse_compressed(log, &text)?;
     if text.len() == SAMPLE_BYTES_MAX {
         say(&format!("{}: only the first {} are looked at", log.display(), format_bytes(SAMPLE_BYTES_MAX as u64)));
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
     }
     Ok(text)
+}
+
+/// Refuses what would have to be unpacked first.
+pub(super) fn refuse_compressed(log: &Path, beginning: &[u8]) -> Result<(), Failure> {
+    if beginning.starts_with(&[0x1f, 0x8b]) || beginning.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        complain(&format!("`{}` is compressed", log.display()), Some("unpack it first: `zcat` or `zstdcat`"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
+    Ok(())
 }
 
 /// The path that a run would know the log by.

@@ -15,6 +15,7 @@ mod drift_data;
 mod drift_page;
 mod drift_report;
 mod explain;
+mod init;
 mod log;
 mod named;
 mod outcomes;
@@ -60,6 +61,8 @@ enum Verb {
     Demo(demo::Arguments),
     /// Say what is wrong with pipeline files
     Check(check::Arguments),
+    /// Draft a pipeline file from a sample of a log
+    Init(init::Arguments),
     /// Run the tests that pipeline files bring along: no network, no state
     Test(test::Arguments),
     /// Show one record's way through a pipeline, stage by stage; lines come from standard input
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Check(arguments) => check::run(&arguments),
+        Verb::Init(arguments) => init::run(&arguments),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::DeadLetter(arguments) => dead_letter::run(arguments),

@@ -97,12 +97,25 @@ fn files_of_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Loads the text of a pipeline file that would be at a path. There are no variables.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_text(path: &Path, text: &str) -> Result<Pipeline, Report> {
+    let environment = Environment::new(|_| None);
+    load_bytes(path, text.as_bytes(), &environment).map_err(|problems| Report { problems })
+}
+
 fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec<Problem>> {
+    let bytes = read_bounded(path).map_err(|message| vec![Problem::of_path(path, message, None)])?;
+    load_bytes(path, &bytes, environment)
+}
+
+fn load_bytes(path: &Path, bytes: &[u8], environment: &Environment<'_>) -> Result<Pipeline, Vec<Problem>> {
     let of_path = |message: String| vec![Problem::of_path(path, message, None)];
-    let bytes = read_bounded(path).map_err(of_path)?;
     let name = pipeline_name(path).map_err(of_path)?;
     let folder = folder_of(path).map_err(of_path)?;
-    let text = text_of(path, &bytes).map_err(|problem| vec![problem])?;
+    let text = text_of(path, bytes).map_err(|problem| vec![problem])?;
     let source = SourceText::new(path, text);
     let mut node = yaml::parse(&source).map_err(|problem| vec![problem])?;
     let mut expander =

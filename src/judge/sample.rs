@@ -208,6 +208,11 @@ impl Sample {
         }
     }
 
+    /// Goes on with the lines of another log of this name, written so.
+    pub fn open(&mut self, log: &str, form: Form) {
+        self.file = Arc::new(SourceFile { path: log.to_owned(), form, ..SourceFile::default() });
+    }
+
     /// Takes a line.
     pub fn take(&mut self, line: &Line<'_>, number: u64, read_us: i64) {
         let place = Place { line: number, offset_bytes: line.offset_bytes };

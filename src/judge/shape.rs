@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::record::{Path, Record};
 use crate::text::number_text::{self, NumberKind};
 use crate::text::pattern_redaction;
-use crate::text::time::{self, Reading};
+use crate::text::time::{self, Doubt, Reading};
 
 /// So many members are told apart; of further ones only the number is known.
 const MEMBERS_MAX: usize = 2_000;
@@ -153,7 +153,7 @@ impl Member {
         }
         if let Ok(time) = time::parse(Reading::Text(text), None) {
             self.times += 1;
-            self.times_without_zone += u64::from(time.assumed_utc);
+            self.times_without_zone += u64::from(time.doubt == Some(Doubt::AssumedUtc));
         } else {
             self.personal +=
                 u64::from(matches!(pattern_redaction::redact(text.as_bytes()), std::borrow::Cow::Owned(_)));
