@@ -109,3 +109,74 @@ fn what_is_suggested_for_a_log_can_be_pasted() {
         assert_eq!(pasted["idle_rules"].as_array().map(Vec::len), Some(0), "{}: {pasted}", folder.display());
     }
 }
+
+/// What `init` makes of a log in a folder of its own.
+fn init(folder: &Path, place: &Path) -> (Option<i32>, String) {
+    let log = folder.join("log.ndjson").display().to_string();
+    let (code, _, words) = inferlog(place, &["init", &log, "-o", "drafted.yaml"]);
+    (code, words)
+}
+
+/// Logs of which no line is a record for any decoder that `init` tries.
+const NOT_DRAFTED: [&str; 2] = ["cri", "triton"];
+
+#[test]
+fn a_drafted_pipeline_ships_what_the_one_by_hand_ships_and_quotes_nobody() {
+    for folder in folders() {
+        let place = tempfile::tempdir().unwrap();
+        let (code, words) = init(&folder, place.path());
+        let drafted = place.path().join("drafted.yaml");
+        if NOT_DRAFTED.iter().any(|name| folder.ends_with(name)) {
+            assert_eq!(code, Some(1), "{}: {words}", folder.display());
+            assert!(!drafted.exists() && words.contains("no line of the log is a record"), "{words}");
+            continue;
+        }
+        assert_eq!(code, Some(0), "{}: {words}", folder.display());
+        let text = fs::read_to_string(&drafted).unwrap();
+        let (code, _, words) = inferlog(place.path(), &["check", "drafted.yaml"]);
+        assert_eq!(code, Some(0), "{}: {words}\n{text}", folder.display());
+        assert!(!words.contains("warning"), "{}: {words}\n{text}", folder.display());
+        let (code, passed, _) = inferlog(place.path(), &["test", "drafted.yaml"]);
+        assert_eq!(code, Some(0), "{}: {passed}\n{text}", folder.display());
+        assert!(!passed.contains("\n0 passed"), "{} has no tests\n{text}", folder.display());
+        fs::copy(folder.join("log.ndjson"), place.path().join("log.ndjson")).unwrap();
+        let (by_hand, drafted) = (sample(&folder, "pipeline.yaml"), sample(place.path(), "drafted.yaml"));
+        assert!(shipped(&drafted) >= shipped(&by_hand), "{}: {drafted}\n{text}", folder.display());
+        for personal in ["example.com", "user1", "Write to", "my address"] {
+            assert!(!text.contains(personal), "{}: `{personal}` of the log is in the file:\n{text}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn init_overwrites_nothing_and_says_what_it_could_not_look_at() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    fs::write(folder.join("there.yaml"), "mine").unwrap();
+    fs::write(folder.join("log.ndjson"), "{\"prediction\":\"a\",\"at\":\"2026-11-23 10:00:00\"}\nsome text\n").unwrap();
+    fs::write(folder.join("empty.ndjson"), "").unwrap();
+    fs::write(folder.join("text.log"), "one\ntwo\n").unwrap();
+    fs::write(folder.join("packed.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
+    for (arguments, code, words) in [
+        (&["init", "log.ndjson", "-o", "there.yaml"][..], 2, "`there.yaml` is there already"),
+        (&["init", "nowhere.ndjson", "-o", "a.yaml"], 2, "nowhere.ndjson"),
+        (&["init", "empty.ndjson", "-o", "a.yaml"], 2, "the log has no whole line"),
+        (&["init", "packed.gz", "-o", "a.yaml"], 2, "is compressed"),
+        (&["init", "text.log", "-o", "a.yaml"], 1, "no line of the log is a record"),
+        (&["init", "log.ndjson", "-o", "no/folder/a.yaml"], 2, "the folder cannot be read"),
+    ] {
+        let (ended, printed, said) = inferlog(folder, arguments);
+        assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words) && printed.is_empty(), "{arguments:?}: {said}");
+        assert!(!folder.join("a.yaml").exists(), "{arguments:?} wrote a file");
+    }
+    assert_eq!(fs::read_to_string(folder.join("there.yaml")).unwrap(), "mine");
+    let (code, printed, said) = inferlog(folder, &["init", "log.ndjson"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(printed.contains("paths: [\"log.ndjson\"]"), "{printed}");
+    for words in
+        ["ships 1 of 2 lines", "name no zone", "nothing was found for request_id", "dead letter: not_an_object"]
+    {
+        assert!(said.contains(words), "`{words}` is not said: {said}");
+    }
+}
