@@ -58,6 +58,7 @@ mod outcomes;
 mod own_tests;
 mod place;
 mod power_loss;
+mod processors;
 mod prometheus;
 mod proxy;
 mod query;
