@@ -54,7 +54,7 @@ pub struct Counters {
     pub source_closed_files: Gauge,
     /// Those of them that have something to read and wait until others are closed.
     pub source_waiting_files: Gauge,
-    /// Lines that are records.
+    /// Records that lines gave.
     pub decode_records_total: Counter,
     /// Records whose time could not be read and became the read time.
     pub enrich_unreadable_timestamps_total: Counter,
@@ -330,7 +330,7 @@ const COUNTERS: [(&str, &str); 17] = [
     ("inferlog_source_unreadable_files", "Files and folders that could not be read"),
     ("inferlog_source_nul_bytes", "Bytes passed over as NUL bytes that nobody filled"),
     ("inferlog_source_lost_bytes", "Bytes deleted or overwritten before they were delivered"),
-    ("inferlog_decode_records", "Lines that are records"),
+    ("inferlog_decode_records", "Records that lines gave"),
     ("inferlog_enrich_unreadable_timestamps", "Records that got the read time for want of a readable one"),
     ("inferlog_enrich_left_out_members", "Members not added because a scalar stands at their prefix"),
     ("inferlog_enrich_unhashed_records", "Records shipped without a hash for want of a canonical form"),

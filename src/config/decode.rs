@@ -5,8 +5,8 @@
 use super::field::{Choice, Field};
 use super::model::{Decode, Format};
 use super::section::Section;
-use super::yaml::Value;
-use crate::decode::{Reshape, Split};
+use super::yaml::{Kind, Scalar, Value};
+use crate::decode::{JsonOptions, NonFinite, Reshape, Split};
 
 /// All choices, in the order in which a list may have them.
 const CHOICES: [&str; 2] = ["json", "split"];
@@ -60,10 +60,27 @@ fn part(field: &Field<'_>) -> Option<Part> {
     let Choice { name, mut section } = field.choice("decoder", &CHOICES)?;
     let part = match name {
         "split" => split(&mut section).map(|split| Part::Reshape(Reshape::Split(split))),
-        _ => Some(Part::Format(Format::Json)),
+        _ => Some(Part::Format(Format::Json(json(&mut section)))),
     };
     section.finish();
     part
+}
+
+fn json(section: &mut Section<'_>) -> JsonOptions {
+    let non_finite = section.optional("non_finite", non_finite);
+    JsonOptions { non_finite: non_finite.unwrap_or_default() }
+}
+
+/// YAML's own `null` is the word here.
+fn non_finite(field: &Field<'_>) -> Option<NonFinite> {
+    if matches!(&field.node.value, Value::Scalar(Scalar { kind: Kind::Null, .. })) {
+        return Some(NonFinite::Null);
+    }
+    Some(match field.word(&["null", "string", "reject"])? {
+        "string" => NonFinite::Text,
+        "reject" => NonFinite::Reject,
+        _ => NonFinite::Null,
+    })
 }
 
 fn split(section: &mut Section<'_>) -> Option<Split> {

@@ -8,6 +8,7 @@
 //! what cannot be reshaped says why, and nothing of its line is shipped in part.
 
 mod csv;
+mod non_finite;
 mod split;
 mod texts;
 mod unreadable;
@@ -18,10 +19,12 @@ use std::sync::Arc;
 use crate::flow::batch::SourceFile;
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
-use crate::record::{Record, Space};
+use crate::record::{Path, Record, Space};
 use csv::Csv;
+use non_finite::Mended;
 use texts::Texts;
 
+pub use non_finite::NonFinite;
 pub use split::Split;
 
 /// How lines become records.
@@ -34,13 +37,25 @@ pub struct Decode {
 }
 
 /// What the text of a line is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object.
-    #[default]
-    Json,
+    Json(JsonOptions),
     /// A row, with columns of these names, or of those that the first line of its file gives.
     Csv(Option<Arc<[String]>>),
+}
+
+/// What is taken for a JSON object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JsonOptions {
+    /// What becomes of numbers that JSON has not.
+    pub non_finite: NonFinite,
+}
+
+impl Default for Format {
+    fn default() -> Format {
+        Format::Json(JsonOptions::default())
+    }
 }
 
 /// What is done with records before they are enriched.
@@ -67,6 +82,7 @@ impl fmt::Debug for Decode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Decode { format, reshape } = self;
         match reshape.is_empty() {
+            true if *format == Format::default() => formatter.write_str("Json"),
             true => format.fmt(formatter),
             false => formatter.debug_struct("Decode").field("format", format).field("reshape", reshape).finish(),
         }
@@ -97,7 +113,7 @@ pub struct Decoder {
 
 #[derive(Debug)]
 enum Kind {
-    Json,
+    Json(JsonOptions),
     Csv(Csv),
 }
 
@@ -105,7 +121,7 @@ impl Decoder {
     /// The decoder that a pipeline file asks for.
     pub fn new(decode: &Decode) -> Decoder {
         let format = match &decode.format {
-            Format::Json => Kind::Json,
+            Format::Json(options) => Kind::Json(*options),
             Format::Csv(columns) => Kind::Csv(Csv::new(columns.clone())),
         };
         let (texts, reshaped) = (Texts::default(), Texts::default());
@@ -127,12 +143,25 @@ impl Decoder {
         let read = match self.format.read(line, text, file, space) {
             Ok(record) if self.reshape.is_empty() => return each(0, Decoded::Record(record, None)),
             Ok(record) => self.texts.begin(&record),
-            Err(reject) => Err(reject),
+            Err(reject) => self.mend(text, reject),
         };
         match read.and_then(|()| self.reshape()) {
             Ok(()) => self.texts.give(space, each),
             Err(reject) => each(0, Decoded::Rejected(unreadable::or_encoding(reject, line.bytes, encoding))),
         }
+    }
+
+    /// Begins the chain with a line that is not valid JSON as it stands, once it is mended.
+    ///
+    /// # Errors
+    /// With what was said of the line, when it cannot be.
+    fn mend(&mut self, text: &str, said: Reject) -> Result<(), Reject> {
+        let Kind::Json(JsonOptions { non_finite }) = self.format else { return Err(said) };
+        let Some(Mended { text, paths }) = non_finite.mend(text)? else { return Err(said) };
+        let mut space = Space::default();
+        let Ok(mut record) = Record::parse(&text, &mut space) else { return Err(said) };
+        record.add(&Path::known(non_finite::PATHS), |out| out.push_str(&serde_json::Value::from(paths).to_string()));
+        self.texts.begin(&record)
     }
 
     /// Carries all records through the chain.
@@ -157,7 +186,7 @@ impl Kind {
         space: &'l mut Space,
     ) -> Result<Record<'l>, Reject> {
         match self {
-            Kind::Json => Record::parse(text, space),
+            Kind::Json(_) => Record::parse(text, space),
             Kind::Csv(csv) => csv.read(line, text, file, space),
         }
     }

@@ -59,9 +59,8 @@ pub const EXPLANATIONS: &[Explanation] = &[
     row(
         Stage::Decode,
         "invalid_json",
-        "the line begins like a JSON object but is not valid JSON, such as a bare `NaN` or a line that was cut",
-        "mend the program that writes the log, so that each line is one JSON object (for `NaN` and `Infinity`, of Python: \
-            write `None`, and let `json.dumps(…, allow_nan=False)` find the rest); a line that is already written can only \
+        "the line begins like a JSON object but is not valid JSON, such as one that was cut",
+        "mend the program that writes the log, so that each line is one JSON object; a line that is already written can only \
             be looked at, and its entry removed with its file",
     ),
     row(
@@ -103,6 +102,12 @@ pub const EXPLANATIONS: &[Explanation] = &[
         "invalid_utf16",
         "the line is not UTF-16, as its file is read by its byte order mark or by `source.files.encoding`",
         "look at the file: a program that writes UTF-8 may have appended to it; let all of them write one encoding, best UTF-8",
+    ),
+    row(
+        Stage::Decode,
+        "non_finite",
+        "the line has a bare `NaN` or `Infinity`, which JSON has not, and the pipeline file turns such lines away",
+        "take `non_finite: reject` out of `decode: { json: … }` (or write `null` or `string` there), then replay",
     ),
     row(
         Stage::Decode,

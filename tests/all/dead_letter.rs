@@ -183,7 +183,7 @@ fn lines_are_found_under_another_name_and_never_mistaken() {
 #[test]
 fn a_kept_line_is_decoded_again_only_if_nothing_was_blacked_out() {
     let place = Place::new(&made("", &[], STORE));
-    place.append("{\"n\":0,\"x\":NaN}\n{\"n\":1,\"email\":\"a@b.example\",\"x\":NaN}\n");
+    place.append("{\"n\":0,\"x\":nan}\n{\"n\":1,\"email\":\"a@b.example\",\"x\":nan}\n");
     place.run_once_to(1);
     fs::remove_file(place.log()).unwrap();
     let before = place.dead_letters();

@@ -63,6 +63,7 @@ mod prometheus;
 mod proxy;
 mod query;
 mod reconcile;
+mod records_of_a_line;
 mod roles;
 mod rotation;
 mod run;

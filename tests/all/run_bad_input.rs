@@ -17,7 +17,7 @@ const NO_RECORDS: [(&[u8], &str); 16] = [
     (b"42", "not_an_object"),
     (b"null", "not_an_object"),
     (b"\"text\"", "not_an_object"),
-    (b"{\"n\":NaN}", "invalid_json"),
+    (b"{\"n\":nan}", "invalid_json"),
     (b"{\"n\":01}", "invalid_json"),
     (b"{\"n\":1", "invalid_json"),
     (b"{\"n\":1}}", "bytes_after_object"),
