@@ -1,4 +1,16 @@
 //! `add`: members with fixed values.
+//!
+//! A member is added at the end, under its dotted name. One that is there already stays, in whatever spelling; and
+//! nothing is added below a single value: with `"service": "gpu-7"` there is no room for `service.name`, which is
+//! counted in `inferlog_enrich_left_out_members_total`.
+//!
+//! ```yaml
+//! - add: { fields: { service.name: anomaly-detector, tier: 1 }, when: "event : inference" }
+//! ```
+//!
+//! - `fields`: map of paths to single values, required: typed as YAML does. What is quoted, or comes from a
+//!   variable, is a text.
+//! - `when`: condition: on which records.
 
 use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;

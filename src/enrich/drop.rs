@@ -1,4 +1,15 @@
 //! `drop`: records that are not shipped, counted by the rule's name.
+//!
+//! Observers still see them: metrics, drift and outcomes are of all records. The first rule that holds counts; the
+//! processors behind it run all the same. What is dropped is no evidence: nothing of it is kept but the count, in
+//! `inferlog_enrich_dropped_records_total{rule}` and in the accounts.
+//!
+//! ```yaml
+//! - drop: { name: health_checks, when: "event : health" }
+//! ```
+//!
+//! - `when`: condition, required: which records.
+//! - `name`: lower-case letters, digits, `_` and `-`, at most 64, default `drop`: what they are counted by.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! `extract`: parts of a text become members.
 //!
-//! The named groups of a regular expression that matches the text at `field` become members of their names, beside what is
-//! there. The text stays as it is, and so does a member that has the name already. Where the expression does not match,
-//! nothing is added.
+//! The named groups of a regular expression that matches the text at `field` become members of their names, beside
+//! what is there. The text stays as it is, and so does a member that has the name already. Where the expression does
+//! not match, nothing is added.
 //!
 //! ```yaml
 //! - extract:
@@ -12,10 +12,11 @@
 //! ```
 //!
 //! - `field`: path, required: the text. Of several values at it the first that matches counts.
-//! - `pattern`: regular expression, required, with at least one named group; it matches anywhere in the text. The syntax is
-//!   that of the Rust crate `regex`: no look-around, no back-references. A group's name may have dots: `(?P<user.id>…)`.
-//! - `as`: `text` or `number`, or a map of groups to these, default `text`. What is to be a number and is none is left out,
-//!   noted as `not_mapped` and counted in `inferlog_enrich_unmapped_values_total`.
+//! - `pattern`: regular expression, required, with at least one named group; it matches anywhere in the text. The
+//!   syntax is that of the Rust crate `regex`: no look-around, no back-references. A group's name may have dots:
+//!   `(?P<user.id>…)`.
+//! - `as`: `text` or `number`, or a map of groups to these, default `text`. What is to be a number and is none is
+//!   left out, noted as `not_mapped` and counted in `inferlog_enrich_unmapped_values_total`.
 //! - `when`: condition: on which records.
 //!
 //! What is extracted is a member of its own: a rule that hides the text does not hide it.

@@ -1,4 +1,14 @@
 //! `flag`: a boolean by a condition, such as `low_confidence`.
+//!
+//! `true` where the condition holds and `false` where it does not, in place of what the log has under the name.
+//! Where it cannot be decided, because what it compares is not there, no member is added.
+//!
+//! ```yaml
+//! - flag: { into: low_confidence, when: "confidence < 0.6" }
+//! ```
+//!
+//! - `into`: path, required: the member.
+//! - `when`: condition, required: what it says.
 
 use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;

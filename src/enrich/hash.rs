@@ -1,12 +1,22 @@
 //! `hash`: a digest that stands for members, the same wherever it is computed.
 //!
 //! SHA-256 over the canonical form of RFC 8785, in hexadecimal: of one field its value, of several the object
-//! `{path: value}` of those that are there. A value is all that stands at its path and below it, in the nested form
-//! ([`Record::whole`]). With a key it is HMAC-SHA-256 (RFC 2104), which cannot be guessed back from inputs of few possible
-//! values.
+//! `{path: value}` of those that are there. A value is all that stands at its path and below it, in the nested form.
+//! With a key it is HMAC-SHA-256 (RFC 2104), which cannot be guessed back from inputs of few possible values. A hash
+//! that goes into what it is made of hides it.
 //!
-//! A value without a canonical form (half of a surrogate pair, `1e400`, a repeated name) is no reason to keep a record out
-//! of the index: it is shipped without the hash, noted in `inferlog.notes` as `not_hashed` and counted.
+//! A value without a canonical form (half of a surrogate pair, `1e400`, a repeated name) is no reason to keep a
+//! record out of the index: it is shipped without the hash, noted in `inferlog.notes` as `not_hashed` and counted.
+//!
+//! ```yaml
+//! - hash: { fields: [features], when: "not input_hash : *" }
+//! - hash: { fields: [user.id], into: user.id, key: "${HASH_KEY:a key of your own}" }
+//! ```
+//!
+//! - `fields`: list of paths, required: what is hashed.
+//! - `into`: path, required but for `features` alone, whose digest goes to `input_hash`: where the 64 digits go.
+//! - `key`: secret: the key of an HMAC.
+//! - `when`: condition: on which records.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};

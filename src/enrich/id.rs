@@ -1,14 +1,24 @@
-//! `_id`: which document is this, whenever it is made again?
+//! `id`: which document is this, whenever it is made again?
 //!
 //! ```text
 //! 5 bytes   seconds of the record's own time since 1970, big-endian; zero without one, or with `unique`
 //! 16 bytes  the first half of a SHA-256
 //! ```
 //!
-//! in URL-safe base64, 28 characters. The digest is over host name or configured source id, inode, digest of the first
-//! line, generation, offset, ordinal within the line, and the line's bytes: nothing that grows, no device, no path, no
-//! clock. So a line has the same id after a rename, a restart, and the loss of the state folder. With `id: { from: … }`
-//! the digest is over those values and the line; with `unique: true` over the values alone.
+//! in URL-safe base64, 28 characters. The digest is over host name or configured source id, inode, digest of the
+//! first line, generation, offset, ordinal within the line, and the line's bytes: nothing that grows, no device, no
+//! path, no clock. So a line has the same id after a rename, a restart, and the loss of the state folder. With `id:
+//! { from: … }` the digest is over those values and the line; with `unique: true` over the values alone.
+//!
+//! ```yaml
+//! - id: { from: [request_id] }
+//! ```
+//!
+//! - `from`: list of paths, required: the members whose values make the id. A record without any of them keeps that
+//!   of its place.
+//! - `unique`: `true` or `false`, default `false`: with `true` records that are equal in these members are one
+//!   document, whatever else they say, and only the first is kept.
+//! - `when`: condition: on which records.
 
 use std::sync::Arc;
 

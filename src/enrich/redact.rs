@@ -1,4 +1,18 @@
 //! `redact`: members whose content nobody may see.
+//!
+//! Every spelling of a path is hidden, nested, dotted, mixed and inside of arrays, with everything below it. What is
+//! hidden leaves no copy: a record that is turned away by a later processor is kept in the dead letter with all
+//! redactions carried out, whatever their conditions. A rule that finds its field in no record is warned of, and
+//! counted in `inferlog_enrich_hidden_records_total`. Only members are found, not names inside of a text.
+//!
+//! ```yaml
+//! - redact: { fields: [user.email, headers] }
+//! - redact: { fields: [ssn], with: "" }
+//! ```
+//!
+//! - `fields`: list of paths, required: the members.
+//! - `with`: single value, default `[redacted]`: the text that stands in their place.
+//! - `when`: condition: on which records.
 
 use super::processor::{Processor, Run, count_one};
 use crate::flow::reject::Reject;

@@ -1,4 +1,15 @@
 //! `remove`: members that are not to be shipped.
+//!
+//! Taken away in every spelling of their paths and with everything below them. They are hidden as by `redact`: a
+//! record that is turned away holds nothing of them either.
+//!
+//! ```yaml
+//! - hash: { fields: [features] }
+//! - remove: { fields: [features], when: "confidence >= 0.9" }
+//! ```
+//!
+//! - `fields`: list of paths, required: the members.
+//! - `when`: condition: on which records.
 
 use super::processor::{Processor, Run, count_one};
 use crate::flow::reject::Reject;

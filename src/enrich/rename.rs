@@ -1,4 +1,15 @@
 //! `rename`: members under another name.
+//!
+//! A member of the top level keeps its place; one that is nested moves to the end of the object. A target that is
+//! there is replaced. What a later rule hides under the new name is hidden under the old one as well, where a record
+//! is turned away before it was renamed.
+//!
+//! ```yaml
+//! - rename: { fields: { model.version: model_version, msg: message } }
+//! ```
+//!
+//! - `fields`: map of paths to paths, required: from the log's name to the new one.
+//! - `when`: condition: on which records.
 
 use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;

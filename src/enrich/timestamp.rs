@@ -2,8 +2,8 @@
 //!
 //! The first of the `from` fields that can be read becomes `@timestamp`. Without `from`, a record's own readable
 //! `@timestamp` is kept. An unreadable or missing one becomes the time at which the line was read, noted in
-//! `inferlog.notes` as `read_time`, and counted by why it could not be read in `inferlog_enrich_unread_times_total`; the text
-//! is kept.
+//! `inferlog.notes` as `read_time`, and counted by why it could not be read in `inferlog_enrich_unread_times_total`;
+//! the text is kept.
 //!
 //! ```yaml
 //! - timestamp:
@@ -13,17 +13,17 @@
 //! ```
 //!
 //! - `from`: list of paths, default `@timestamp` alone: where the time is, in this order.
-//! - `zone`: IANA name such as `Europe/Berlin`, or `host` for the zone of this machine (`TZ`, `/etc/localtime`), of times that
-//!   have none. Without it they are taken as UTC, noted as `assumed_utc`. An hour that comes twice at the end of summer time
-//!   is the first one, noted as `ambiguous_time`; one that is left out is moved forward, noted as `nonexistent_time`. In
-//!   `tests:`, `host` is UTC, so that they say the same everywhere.
-//! - `formats`: list of formats in the letters of `strftime`, tried first: for times that are not recognised, or that could
-//!   mean two things, as `11/12/2026`. `%Z` needs `zone`.
+//! - `zone`: IANA name such as `Europe/Berlin`, or `host` for the zone of this machine (`TZ`, `/etc/localtime`), of
+//!   times that have none. Without it they are taken as UTC, noted as `assumed_utc`. An hour that comes twice at the
+//!   end of summer time is the first one, noted as `ambiguous_time`; one that is left out is moved forward, noted as
+//!   `nonexistent_time`. In `tests:`, `host` is UTC, so that they say the same everywhere.
+//! - `formats`: list of formats in the letters of `strftime`, tried first: for times that are not recognised, or
+//!   that could mean two things, as `11/12/2026`. `%Z` needs `zone`.
 //! - `when`: condition: on which records.
 //!
-//! Recognised are ISO 8601 as RFC 3339 and the usual loggers write it, seconds to nanoseconds since 1970, and the styles of
-//! Go, Java, .NET, HTTP, web servers, `ctime`, glog and Jackson. What has no year (klog, syslog), a zone's letters (`CET`), or
-//! day and month in an order of which nobody can be sure is not guessed.
+//! Recognised are ISO 8601 as RFC 3339 and the usual loggers write it, seconds to nanoseconds since 1970, and the
+//! styles of Go, Java, .NET, HTTP, web servers, `ctime`, glog and Jackson. What has no year (klog, syslog), a zone's
+//! letters (`CET`), or day and month in an order of which nobody can be sure is not guessed.
 
 use std::borrow::Cow;
 

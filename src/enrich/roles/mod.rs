@@ -1,9 +1,9 @@
 //! `roles`: which members of a log are the heart fields?
 //!
-//! Adds a heart field (`request_id`, `model_name`, `model_version`, `prediction`, `confidence`, `latency_ms`, `status`,
-//! `features`, `input_hash`, `stage`, `subject`) beside the member that a log keeps it in. That member stays as it is. A
-//! heart field that the log has itself wins, unless the role reads from it or from inside of it: then it becomes what the
-//! role makes of it, and what stood there is kept under `inferlog.original.<field>`.
+//! Adds a heart field (`request_id`, `model_name`, `model_version`, `prediction`, `confidence`, `latency_ms`,
+//! `status`, `features`, `input_hash`, `stage`, `subject`) beside the member that a log keeps it in. That member
+//! stays as it is. A heart field that the log has itself wins, unless the role reads from it or from inside of it:
+//! then it becomes what the role makes of it, and what stood there is kept under `inferlog.original.<field>`.
 //!
 //! ```yaml
 //! - roles:
@@ -15,15 +15,16 @@
 //!     path: "/var/log/models/{model_name}/{model_version}/*.log"
 //! ```
 //!
-//! A path may name elements of arrays: `outputs[0].data[0]`. Wherever a role takes `from`, it may be given alone, or as a
-//! list of which the first member that is there counts; `null` is not there.
+//! A path may name elements of arrays: `outputs[0].data[0]`. Wherever a role takes `from`, it may be given alone, or
+//! as a list of which the first member that is there counts; `null` is not there.
 //!
-//! - `request_id`, `model_name`, `model_version`, `input_hash`, `stage`, `subject`: path: a text, number or boolean, copied
-//!   as it is written.
+//! - `request_id`, `model_name`, `model_version`, `input_hash`, `stage`, `subject`: path: a text, number or boolean,
+//!   copied as it is written.
 //! - `prediction`: path, or a map:
 //!   - `from`: path: any value, copied as it is written.
-//!   - `largest`: path: an object of numbers, whose key with the largest one is the prediction; or an array of numbers, with
-//!     the index; or an array of objects, with their `label` by their `score`. The first of equal ones counts.
+//!   - `largest`: path: an object of numbers, whose key with the largest one is the prediction; or an array of
+//!     numbers, with the index; or an array of objects, with their `label` by their `score`. The first of equal ones
+//!     counts.
 //!   - `labels`: list of texts, or a path to one: the label of an index, of `largest` or `from`.
 //!   - `score`, `label`: names of the members of such objects, default `score` and `label`.
 //! - `confidence`: path, or a map:
@@ -31,25 +32,26 @@
 //!   - `largest`: as of `prediction`: the largest number.
 //!   - `scale`: `unit` or `percent`, default `unit`: `87.3` percent is `0.873`.
 //!   - `of`: `prediction` or `positive`, default `prediction`, with `positive:` `positive`: whose the number is.
-//!   - `positive`: the positive class. The number is kept as `score`; `confidence` is that of the predicted class, the
-//!     number or one minus it; and a record without a prediction gets one, by the threshold.
+//!   - `positive`: the positive class. The number is kept as `score`; `confidence` is that of the predicted class,
+//!     the number or one minus it; and a record without a prediction gets one, by the threshold.
 //!   - `negative`: the other class, default `0` of `1`, `false` of `true`, and `not_fraud` of `fraud`.
 //!   - `threshold`: number, default 0.5, 0 to 1: from here on the prediction is `positive`.
 //! - `latency_ms`: path, or a map:
 //!   - `from`: path of a number that is not negative.
-//!   - `unit`: `ms`, `s`, `us`, `ns` or `auto`, default `ms`. A text that names its unit (`986.53ms`, `681.3µs`, `1m2s`,
-//!     `PT1.5S`, `0:00:01.25`) is read by it; with `auto` nothing else is: a bare number is not guessed.
+//!   - `unit`: `ms`, `s`, `us`, `ns` or `auto`, default `ms`. A text that names its unit (`986.53ms`, `681.3µs`,
+//!     `1m2s`, `PT1.5S`, `0:00:01.25`) is read by it; with `auto` nothing else is: a bare number is not guessed.
 //! - `status`: path, or a map:
 //!   - `from`: path of a text, number or boolean.
 //!   - `errors_from`: 100 to 599: an HTTP status from here on is `error`, one below `success`.
 //!   - `values`: map from what the log says to the status: `{ "true": error, "false": success }`. Others are copied.
 //! - `features`: path, or a map:
 //!   - `from`: path: any value, copied as it is written.
-//!   - `rest`: `true`: an object of what is left of the top level: no heart field, nothing that another role or `timestamp`
-//!     reads, nothing that a rule of the pipeline hides, none of `event`, `level`, `logger`, `message`, and nothing of `except`.
+//!   - `rest`: `true`: an object of what is left of the top level: no heart field, nothing that another role or
+//!     `timestamp` reads, nothing that a rule of the pipeline hides, none of `event`, `level`, `logger`, `message`,
+//!     and nothing of `except`.
 //!   - `except`: list of names of the top level that are no features.
-//! - `path`: the log file's path with `{names}` in it, each of which becomes a member: `*` and `?` are within a folder, `**/`
-//!   is any number of folders. One that does not begin with `/` is the end of the path.
+//! - `path`: the log file's path with `{names}` in it, each of which becomes a member: `*` and `?` are within a
+//!   folder, `**/` is any number of folders. One that does not begin with `/` is the end of the path.
 //! - `when`: condition: on which records.
 //!
 //! Numbers are exact: a unit is changed by moving the point. A number that is written as a text is read, noted as
