@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::blackout::blacked_out;
 use super::sample::{Outcome, Sample};
 use super::self_test;
-use super::suggestions::{Suggestions, quoted, suggest};
+use super::suggestions::{Suggestions, kind, quoted, suggest};
 use super::trial::Trial;
 use crate::config::{self, Pipeline, Report};
 use crate::enrich::{HEART_FIELDS, Nobody, Source};
@@ -63,7 +63,7 @@ pub fn draft(path: &Path, logs: &[LogSample]) -> Result<Option<Draft>, Report> {
     let suggestions = suggest(&sample.shape);
     let mut doubts = Vec::new();
     let body = body(&suggestions, &sample, &mut doubts);
-    let observe = observers(path, logs, &source, decode, &body)?;
+    let observe = observers(path, logs, &source, decode, &body, &suggestions)?;
     let written = |tests: &str, doubts: &[String]| {
         let head = head(logs, doubts);
         format!("{head}{source}\n{}{body}{observe}{SINK}{tests}", decode_line(decode))
@@ -165,9 +165,7 @@ fn body(suggestions: &Suggestions, sample: &Sample, doubts: &mut Vec<String>) ->
         None => doubts.push("no member is a time: `@timestamp` is the time of reading".to_owned()),
     }
     let has = |role: &str| suggestions.roles.iter().any(|found| found.role == role);
-    let written = suggestions.hidden.iter().find(|hidden| hidden.why.starts_with("what people wrote"));
-    let input = if has("features") { Some("features".to_owned()) } else { written.map(|hidden| quoted(&hidden.path)) };
-    if let Some(input) = input.filter(|_| sample.heart["input_hash"] == 0) {
+    if let Some(input) = suggestions.input().filter(|_| sample.heart["input_hash"] == 0).map(quoted) {
         let _ = writeln!(
             body,
             "  # A fingerprint of the input. Few possible inputs can be guessed: `key: \"${{file:hash.key}}\"` prevents that.\n  \
@@ -215,12 +213,24 @@ fn hidden(suggestions: &Suggestions, body: &mut String) {
 }
 
 /// The list `observe`, with the condition that counts what looks like an inference.
-fn observers(path: &Path, logs: &[LogSample], source: &str, decode: &str, body: &str) -> Result<String, Report> {
+fn observers(
+    path: &Path,
+    logs: &[LogSample],
+    source: &str,
+    decode: &str,
+    body: &str,
+    suggestions: &Suggestions,
+) -> Result<String, Report> {
     let text = format!("{source}decode: {decode}\n{body}observe: [model_metrics]\nsink: stdout\n");
     let pipeline = config::load_text(path, &text)?;
     let sample = run(&pipeline, logs);
     let suggested = sample.inferences.iter().find_map(|(counted, _)| counted.suggestion());
-    let option = suggested.unwrap_or_else(|| "model_metrics: {}".to_owned());
+    let option = match (suggested, kind(&sample.shape, suggestions)) {
+        (Some(option), None) => option,
+        (Some(option), Some(kind)) => option.replacen('{', &format!("{{ kind: {kind},"), 1),
+        (None, Some(kind)) => format!("model_metrics: {{ kind: {kind} }}"),
+        (None, None) => "model_metrics: {}".to_owned(),
+    };
     Ok(format!(
         "\n# What is counted as metrics: which records are inferences is a condition, `inferences:`.\nobserve:\n  - {option}\n"
     ))
@@ -247,17 +257,26 @@ fn tests(pipeline: &Pipeline, logs: &[LogSample], suggestions: &Suggestions, kep
         while let Some(line) = lines.next_line() {
             let Some(text) = line.text.and_then(|text| blacked_out(text, kept)) else { continue };
             // Another one of the same names shows nothing new.
-            let names: String = text.split('"').skip(1).step_by(4).collect();
-            if found.len() < TESTS_MAX && !seen.contains(&names) {
-                if let Some(expected) = expectation(pipeline, &text, suggestions) {
-                    seen.insert(names);
-                    let line = text.replace('\'', "''");
-                    found.push(format!("line: '{line}'\n    expect: {{ {expected} }}\n"));
-                }
+            let names = names(&text);
+            if found.len() == TESTS_MAX || seen.contains(&names) {
+                continue;
+            }
+            if let Some(expected) = expectation(pipeline, &text, suggestions) {
+                seen.insert(names);
+                let line = text.replace('\'', "''");
+                found.push(format!("line: '{line}'\n    expect: {{ {expected} }}\n"));
             }
         }
     }
     found
+}
+
+/// The names of a line's members, with the event that it is.
+fn names(line: &str) -> Vec<String> {
+    let json = line.find('{').map_or("", |start| &line[start..]);
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(json) else { return Vec::new() };
+    let event = members.get("event").or(members.get("type")).map(ToString::to_string);
+    members.keys().cloned().chain(event).collect()
 }
 
 /// What a line becomes, in the members that the pipeline makes; `None` where it is not shipped.

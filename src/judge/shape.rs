@@ -43,7 +43,7 @@ pub struct Shape {
 /// What the values of one member look like: in how many records it is what.
 #[derive(Clone, Debug, Default)]
 pub struct Member {
-    /// Not `null`.
+    /// Neither `null` nor an empty text.
     pub count: u64,
     /// A text.
     pub texts: u64,
@@ -85,30 +85,30 @@ impl Shape {
         self.records += 1;
         for (name, raw) in record.name_values().filter(|(name, _)| is_plain(name)) {
             if let Ok(value) = serde_json::from_str(raw) {
-                self.value(name.to_owned(), &value, 0);
+                self.value(name, &value, 0);
             }
         }
     }
 
-    fn value(&mut self, path: String, value: &Value, depth: usize) {
-        if value.is_null() || depth > DEPTH_MAX {
+    fn value(&mut self, path: &str, value: &Value, depth: usize) {
+        if value.is_null() || value == "" || depth > DEPTH_MAX {
             return;
         }
-        if !self.members.contains_key(&path) && self.members.len() >= MEMBERS_MAX {
+        if !self.members.contains_key(path) && self.members.len() >= MEMBERS_MAX {
             self.left_out += 1;
             return;
         }
-        let member = self.members.entry(path.clone()).or_default();
+        let member = self.members.entry(path.to_owned()).or_default();
         member.take(value);
         let are_probabilities = member.probabilities > 0;
         match value {
             Value::Object(members) if !are_probabilities => {
                 let plain = members.iter().filter(|(name, _)| is_plain(name));
-                plain.for_each(|(name, value)| self.value(format!("{path}.{name}"), value, depth + 1));
+                plain.for_each(|(name, value)| self.value(&format!("{path}.{name}"), value, depth + 1));
             }
             Value::Array(elements) if !are_probabilities => {
                 for (place, element) in elements.iter().take(ELEMENTS_MAX).enumerate() {
-                    self.value(format!("{path}[{place}]"), element, depth + 1);
+                    self.value(&format!("{path}[{place}]"), element, depth + 1);
                 }
             }
             _ => {}

@@ -60,11 +60,11 @@ const REQUEST_ID: [&str; 13] = [
     "predictionid",
     "rid",
     "callid",
+    "id",
     "traceid",
     "uuid",
-    "id",
 ];
-const MODEL_NAME: [&str; 5] = ["modelname", "modelid", "inferenceservicename", "servingdeploymentname", "model"];
+const MODEL_NAME: [&str; 5] = ["modelname", "inferenceservicename", "servingdeploymentname", "model", "modelid"];
 const MODEL_VERSION: [&str; 3] = ["modelversion", "modelver", "modelrevision"];
 const PREDICTION: [&str; 14] = [
     "prediction",
@@ -189,6 +189,35 @@ const WRITTEN: [&str; 14] = [
     "systemprompt",
     "transcript",
 ];
+
+/// Names of texts that a model was given.
+const ASKED: [&str; 8] = ["prompt", "prompts", "messages", "question", "query", "comment", "text", "content"];
+
+impl Suggestions {
+    /// The member that is the model's input: the features, else a text that it was given.
+    pub fn input(&self) -> Option<&str> {
+        let features = self.roles.iter().find(|found| found.role == "features").map(|found| found.role);
+        let is_answer =
+            |path: &str| path.split('.').any(|name| matches!(plain(name).as_str(), "out" | "output" | "response"));
+        let is_asked =
+            |path: &&str| known_as(path).iter().any(|name| ASKED.contains(&name.as_str())) && !is_answer(path);
+        features.or_else(|| self.hidden.iter().map(|hidden| hidden.path.as_str()).find(is_asked))
+    }
+}
+
+/// What kind of model a log is of, where it shows; else of classes.
+pub fn kind(shape: &Shape, suggestions: &Suggestions) -> Option<&'static str> {
+    let of = |role: &str| suggestions.roles.iter().find(|found| found.role == role);
+    let prediction = of("prediction").and_then(|found| shape.members.get(&found.path));
+    let counts_tokens = || shape.members.keys().any(|path| known_as(path)[0] == "completiontokens");
+    match prediction {
+        Some(member) if member.probabilities > 0 => None,
+        Some(member) if member.arrays > 0 => Some("multilabel"),
+        Some(member) if member.integers < member.numbers && of("confidence").is_none() => Some("regression"),
+        Some(_) => None,
+        None => counts_tokens().then_some("generation"),
+    }
+}
 
 /// Looks at the shape of a log for what a pipeline file could say.
 pub fn suggest(shape: &Shape) -> Suggestions {
