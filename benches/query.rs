@@ -194,15 +194,14 @@ async fn deliver_all(sink: &dyn Sink, records: u64) {
     let mut next = 0;
     while next < records {
         let mut batch = Batch::default();
-        let file =
-            SourceFile { path: "/logs/bench.ndjson".to_owned(), inode: 7, generation: 0, first_line_sha256: [0; 32] };
+        let file = SourceFile { path: "/logs/bench.ndjson".to_owned(), inode: 7, ..SourceFile::default() };
         let file = batch.file(&Arc::new(file));
         for number in next..(next + BATCH_ITEMS).min(records) {
             let (timestamp_us, document) = document(&mut random, number, records);
             let mut id = [b'-'; ID_CHARACTERS];
             let text = format!("{number}");
             id[..text.len()].copy_from_slice(text.as_bytes());
-            let origin = Origin { file, offset_bytes: number * 400, length_bytes: 400 };
+            let origin = Origin { file, offset_bytes: number * 400, length_bytes: 400, ordinal: 0 };
             batch.push(Id(id), timestamp_us, origin, |body| body.extend_from_slice(document.as_bytes()));
         }
         next += BATCH_ITEMS;

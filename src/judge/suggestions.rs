@@ -336,10 +336,11 @@ fn unit(name: &str, member: &Member) -> (&'static str, Option<&'static str>) {
     let by_size = Some("the unit is guessed by the size of the numbers: look at it");
     match name {
         _ if member.duration_texts > 0 => ("auto", None),
+        // `duration_s`, before the `ns` at its end is taken for nanoseconds.
+        "latencys" | "durations" | "e2elatency" => ("s", None),
         _ if name.ends_with("ms") => ("ms", None),
         _ if name.ends_with("us") => ("us", None),
         _ if name.ends_with("ns") => ("ns", None),
-        "latencys" | "durations" | "e2elatency" => ("s", None),
         _ if name.ends_with("seconds") => ("s", None),
         _ if member.integers == member.numbers && member.least >= 10_000.0 => ("ns", by_size),
         _ if member.integers < member.numbers && member.largest < 10.0 => ("s", by_size),

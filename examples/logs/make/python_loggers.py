@@ -60,7 +60,8 @@ def by_structlog():
                     fail()
                 except ValueError:
                     log.exception("model failed", request_id="r-failed", status="error")
-    write("structlog", out.getvalue().splitlines())
+    text = re.sub(r'File \\"[^"]*/make/', r'File \\"/srv/', out.getvalue())
+    write("structlog", text.splitlines())
 
 
 def by_structlog_orjson():
