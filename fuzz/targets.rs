@@ -71,12 +71,17 @@ pub fn framing(data: &[u8]) {
 pub fn entries(data: &[u8]) {
     let [form, cut, bytes @ ..] = data else { return };
     const ENCODINGS: [Encoding; 4] = [Encoding::Utf8, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Latin1];
-    const ENTRIES: [Entries; 4] =
-        [Entries::Lines, Entries::Text, Entries::Wrapped(Runtime::Docker), Entries::Wrapped(Runtime::Cri)];
+    const ENTRIES: [Entries; 5] = [
+        Entries::Lines,
+        Entries::Text,
+        Entries::Wrapped(Runtime::Docker),
+        Entries::Wrapped(Runtime::Cri),
+        Entries::Array,
+    ];
     let form = Form {
         encoding: ENCODINGS[usize::from(form % 4)],
-        entries: ENTRIES[usize::from(form / 4 % 4)],
-        entry_bytes_max: 40 + u32::from(form / 16) * 20,
+        entries: ENTRIES[usize::from(form / 4 % 5)],
+        entry_bytes_max: 40 + u32::from(form / 20) * 20,
     };
     let all = entries_of(bytes, 0, form);
     let there = &bytes[..bytes.len() * usize::from(*cut) / 255];

@@ -13,8 +13,9 @@ use crate::flow::reasons;
 use crate::judge::baseline_overlap::{BaselineOverlap, ComparedFeatures};
 use crate::judge::findings::{Finding, findings, suggested};
 use crate::judge::sample::{Flag, Group, Outcome, Place, Sample};
-use crate::source::framing::Lines;
+use crate::source::framing::{EntriesOption, Lines};
 use crate::state::checkpoint::HEAD_BYTES_MAX;
+use crate::text::container_line::Runtime;
 use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 
@@ -68,6 +69,10 @@ pub(super) fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8], format: Text
 /// Runs a log through decode and enrich.
 fn sampled(pipeline: &Pipeline, log: &Path, text: &[u8]) -> Sample {
     let form = pipeline.source.files.framing().form(&text[..text.len().min(HEAD_BYTES_MAX)]);
+    if pipeline.source.files.entries == EntriesOption::Recognised {
+        let wrapped_by = form.runtime().map_or("nothing", Runtime::as_str);
+        say(&format!("{}: its lines are wrapped by {wrapped_by}, as the first one says", log.display()));
+    }
     let mut sample = Sample::new(pipeline, whole(log).display().to_string(), form);
     let read_us = Utc::now().timestamp_micros();
     let (mut number, mut counted_to) = (1, 0);

@@ -6,13 +6,18 @@ use super::field::{Choice, Field};
 use super::model::{Decode, Format};
 use super::section::Section;
 use super::yaml::{Kind, Scalar, Value};
-use crate::decode::{JsonOptions, NonFinite, Reshape, Split};
+use crate::decode::{JsonOptions, NonFinite, OtherText, Prefix, Reshape, Split, Wrapper};
+use crate::flow::line::Entries;
+use crate::source::framing::EntriesOption;
+use crate::text::container_line::Runtime;
 
 /// All choices, in the order in which a list may have them.
-const CHOICES: [&str; 2] = ["json", "split"];
+const CHOICES: [&str; 6] = ["docker", "cri", "auto", "json", "json_array", "split"];
 
 /// One choice.
 enum Part {
+    Wrapper(Wrapper),
+    Json(JsonOptions),
     Format(Format),
     Reshape(Reshape),
 }
@@ -43,16 +48,34 @@ impl Chain {
     fn add(&mut self, field: &Field<'_>) {
         match part(field) {
             None => self.is_broken = true,
-            Some(Part::Format(format)) => {
-                if self.has_format || !self.decode.reshape.is_empty() {
-                    let hint = "a list goes from the outside in: one format, then what reshapes its records";
-                    field.complain("a format stands where none can be".to_owned(), Some(hint.to_owned()));
+            Some(Part::Wrapper(wrapper)) => {
+                if self.has_format || self.decode != Decode::default() {
+                    let hint = "a list goes from the outside in: what wraps the lines comes first, once";
+                    field.complain("a wrapper stands where none can be".to_owned(), Some(hint.to_owned()));
                     self.is_broken = true;
                 }
-                (self.decode.format, self.has_format) = (format, true);
+                self.decode.wrapper = Some(wrapper);
             }
+            Some(Part::Json(options)) => {
+                self.decode.json = options;
+                self.format(field, Format::Json);
+            }
+            Some(Part::Format(format)) => self.format(field, format),
             Some(Part::Reshape(reshape)) => self.decode.reshape.push(reshape),
         }
+    }
+
+    fn format(&mut self, field: &Field<'_>, format: Format) {
+        if self.has_format || !self.decode.reshape.is_empty() {
+            let hint = "a list goes from the outside in: one format, then what reshapes its records";
+            field.complain("a format stands where none can be".to_owned(), Some(hint.to_owned()));
+            self.is_broken = true;
+        }
+        if format == Format::JsonArray && self.decode.wrapper.is_some() {
+            field.complain("what wraps lines cannot wrap an array of a whole file".to_owned(), None);
+            self.is_broken = true;
+        }
+        (self.decode.format, self.has_format) = (format, true);
     }
 }
 
@@ -60,15 +83,31 @@ fn part(field: &Field<'_>) -> Option<Part> {
     let Choice { name, mut section } = field.choice("decoder", &CHOICES)?;
     let part = match name {
         "split" => split(&mut section).map(|split| Part::Reshape(Reshape::Split(split))),
-        _ => Some(Part::Format(Format::Json(json(&mut section)))),
+        "docker" => Some(Part::Wrapper(Wrapper::Runtime(Runtime::Docker))),
+        "cri" => Some(Part::Wrapper(Wrapper::Runtime(Runtime::Cri))),
+        "auto" => Some(Part::Wrapper(Wrapper::Auto)),
+        "json_array" => Some(Part::Format(Format::JsonArray)),
+        _ => Some(Part::Json(json(&mut section))),
     };
     section.finish();
     part
 }
 
 fn json(section: &mut Section<'_>) -> JsonOptions {
+    let other_text = section.optional("other_text", |field| {
+        Some(match field.word(&["dead_letter", "drop", "wrap"])? {
+            "drop" => OtherText::Drop,
+            "wrap" => OtherText::Wrap,
+            _ => OtherText::DeadLetter,
+        })
+    });
+    let prefix = section.optional("prefix", |field| field.word(&["skip"]).map(|_| Prefix::Skip));
     let non_finite = section.optional("non_finite", non_finite);
-    JsonOptions { non_finite: non_finite.unwrap_or_default() }
+    JsonOptions {
+        non_finite: non_finite.unwrap_or_default(),
+        other_text: other_text.unwrap_or_default(),
+        prefix: prefix.unwrap_or_default(),
+    }
 }
 
 /// YAML's own `null` is the word here.
@@ -81,6 +120,17 @@ fn non_finite(field: &Field<'_>) -> Option<NonFinite> {
         "reject" => NonFinite::Reject,
         _ => NonFinite::Null,
     })
+}
+
+/// Which lines of a file belong together.
+pub(super) fn entries(decode: &Decode) -> EntriesOption {
+    match (decode.wrapper, &decode.format) {
+        (Some(Wrapper::Auto), _) => EntriesOption::Recognised,
+        (Some(Wrapper::Runtime(runtime)), _) => EntriesOption::Known(Entries::Wrapped(runtime)),
+        (None, Format::Json) => EntriesOption::Known(Entries::Text),
+        (None, Format::JsonArray) => EntriesOption::Known(Entries::Array),
+        (None, Format::Csv(_)) => EntriesOption::Known(Entries::Lines),
+    }
 }
 
 fn split(section: &mut Section<'_>) -> Option<Split> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::decode::entries;
 use super::field::Field;
 use super::model::{Decode, GroundTruth, LabelSource};
 use super::section::Section;
@@ -10,6 +11,7 @@ use crate::kql::Expression;
 use crate::observe::ground_truth::options::{GroundTruthOptions, OutcomeKind};
 use crate::observe::options::{Kind, ModelMetricsOptions};
 use crate::outcome::ledger::LedgerOptions;
+use crate::source::files::Options;
 
 const COLUMNS_MAX: usize = 1_000;
 
@@ -98,7 +100,8 @@ fn labels(field: &Field<'_>) -> Option<LabelSource> {
     let enrich = section.optional("enrich", enrich::enrich).unwrap_or_default();
     section.finish();
     let decode = if format == "csv" { Decode::csv(columns.map(Into::into)) } else { Decode::default() };
-    Some(LabelSource { files: files?, decode, enrich })
+    let files = Options { entries: entries(&decode), ..files? };
+    Some(LabelSource { files, decode, enrich })
 }
 
 fn columns_of(field: &Field<'_>) -> Option<Vec<String>> {

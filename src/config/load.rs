@@ -138,8 +138,11 @@ fn load_bytes(path: &Path, bytes: &[u8], environment: &Environment<'_>) -> Resul
 /// The file's own map: each key is read, whatever is wrong with the others.
 fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)>) -> Option<Pipeline> {
     let path = file.context.source.path.to_owned();
-    let source = file.required("source", source::source);
+    let mut source = file.required("source", source::source);
     let decode = file.required("decode", decode::decode);
+    if let (Some(source), Some(decode)) = (&mut source, &decode) {
+        source.files.entries = decode::entries(decode);
+    }
     let enrich = file.optional("enrich", enrich::enrich).unwrap_or_default();
     let observe = file.optional("observe", observe::observers);
     let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);

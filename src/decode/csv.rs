@@ -39,7 +39,7 @@ impl Csv {
 
     pub(super) fn read<'l>(
         &mut self,
-        line: &Line<'l>,
+        line: &Line<'_>,
         text: &'l str,
         file: &SourceFile,
         space: &'l mut Space,

@@ -1,6 +1,7 @@
 //! Texts: the records of a line on their way through the chain, as JSON in one buffer that is used again and again.
 
 use super::Decoded;
+use crate::flow::line::Given;
 use crate::flow::reject::{Reject, Stage};
 use crate::record::{Record, Space};
 
@@ -38,6 +39,13 @@ impl Texts {
         self.push(None, |out| record.render(out))
     }
 
+    /// Begins with an object whose line ends become blanks: a document is one line.
+    pub(super) fn begin_in_one_line(&mut self, object: &str) -> Result<(), Reject> {
+        self.clear();
+        let blank = |byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
+        self.push(None, |out| out.extend(object.bytes().map(blank)))
+    }
+
     /// Adds a record, which `write` writes.
     ///
     /// # Errors
@@ -61,12 +69,12 @@ impl Texts {
         starts.zip(&self.ends).map(move |(start, end)| (text(&self.buffer[start..end.bytes]), end.part))
     }
 
-    /// Gives each record away, with its number.
-    pub(super) fn give(&self, space: &mut Space, each: &mut dyn FnMut(u32, Decoded<'_>)) {
-        for (ordinal, (text, part)) in (0..).zip(self.iter()) {
+    /// Gives each record away, with what is known of all of them.
+    pub(super) fn give(&self, space: &mut Space, given: Given, each: &mut dyn FnMut(Decoded<'_>)) {
+        for (text, part) in self.iter() {
             match Record::parse(text, space) {
-                Ok(record) => each(ordinal, Decoded::Record(record, part)),
-                Err(reject) => each(ordinal, Decoded::Rejected(reject)),
+                Ok(record) => each(Decoded::Record(record, Given { part, ..given })),
+                Err(reject) => each(Decoded::Rejected(reject)),
             }
         }
     }

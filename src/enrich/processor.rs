@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::watch::Decided;
 use crate::flow::batch::SourceFile;
-use crate::flow::line::Line;
+use crate::flow::line::{Given, Line};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
 use crate::record::{Path, Record, Room, canonical};
@@ -65,17 +65,19 @@ pub struct Source<'s> {
     pub line: &'s [u8],
     /// Which of the line's records it is, counted from 0.
     pub ordinal: u32,
+    /// What else is known of that.
+    pub given: Given,
 }
 
 impl<'s> Source<'s> {
     /// A line of a file, with its first record.
     pub fn of(file: &'s Arc<SourceFile>, line: &Line<'s>, read_us: i64) -> Source<'s> {
-        Source { file, offset_bytes: line.offset_bytes, read_us, line: line.bytes, ordinal: 0 }
+        Source { file, offset_bytes: line.offset_bytes, read_us, line: line.bytes, ordinal: 0, given: Given::default() }
     }
 
     /// A place in a file of which no line is at hand.
     pub fn of_place(file: &'s Arc<SourceFile>, offset_bytes: u64) -> Source<'s> {
-        Source { file, offset_bytes, read_us: 0, line: b"", ordinal: 0 }
+        Source { file, offset_bytes, read_us: 0, line: b"", ordinal: 0, given: Given::default() }
     }
 }
 

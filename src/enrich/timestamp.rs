@@ -42,6 +42,7 @@ const ORIGINAL: Path = Path::known("inferlog.original_timestamp");
 /// Notes for `inferlog.notes`.
 const ASSUMED_UTC: &str = "assumed_utc";
 const READ_TIME: &str = "read_time";
+const CONTAINER_TIME: &str = "container_time";
 const AMBIGUOUS_TIME: &str = "ambiguous_time";
 const NONEXISTENT_TIME: &str = "nonexistent_time";
 
@@ -57,6 +58,14 @@ pub struct Timestamp {
     pub zone: Option<Zone>,
     /// Further styles, tried before those that are recognised.
     pub formats: Vec<Format>,
+}
+
+/// The time of a line whose record has none, in microseconds since 1970, and the note on what it is.
+fn time_of_line(source: &Source<'_>) -> (i64, &'static str) {
+    match source.given.container_time_us {
+        Some(time_us) => (time_us, CONTAINER_TIME),
+        None => (source.read_us, READ_TIME),
+    }
 }
 
 /// The zone of times that have none.
@@ -84,7 +93,9 @@ impl Processor for Timestamp {
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         let Run { source, context, counters, .. } = run;
         // What an earlier step made of the time counts no more.
-        context.notes.retain(|note| !matches!(*note, ASSUMED_UTC | READ_TIME | AMBIGUOUS_TIME | NONEXISTENT_TIME));
+        context.notes.retain(|note| {
+            !matches!(*note, ASSUMED_UTC | READ_TIME | CONTAINER_TIME | AMBIGUOUS_TIME | NONEXISTENT_TIME)
+        });
         let own = if self.from.is_empty() { Some(&OWN) } else { None };
         let mut unread = None;
         let mut read = |field| {
@@ -107,13 +118,17 @@ impl Processor for Timestamp {
                 set(record, time.seconds, time.nanoseconds, context)
             }
             None => {
-                context.notes.push(READ_TIME);
-                context.timed = false;
+                let (time_us, note) = time_of_line(source);
+                context.notes.push(note);
+                // A container runtime's time is in the file, and the same whenever it is read.
+                context.timed = note == CONTAINER_TIME;
                 let first = context.timestamp_us.is_none();
-                context.timestamp_us = Some(source.read_us);
-                counters.enrich_unreadable_timestamps_total.inc();
-                counters.unread_time(unread.map_or(MISSING, Unreadable::as_str)).inc();
-                let (seconds, micros) = (source.read_us.div_euclid(1_000_000), source.read_us.rem_euclid(1_000_000));
+                context.timestamp_us = Some(time_us);
+                if note == READ_TIME || unread.is_some() {
+                    counters.enrich_unreadable_timestamps_total.inc();
+                    counters.unread_time(unread.map_or(MISSING, Unreadable::as_str)).inc();
+                }
+                let (seconds, micros) = (time_us.div_euclid(1_000_000), time_us.rem_euclid(1_000_000));
                 if first {
                     keep_original(record, counters);
                 }
@@ -129,8 +144,9 @@ impl Timestamp {
         let (seconds, nanoseconds, note) = match self.read(record, &OWN) {
             Ok(time) => (time.seconds, time.nanoseconds, time.doubt.map(note)),
             Err(_) => {
-                let micros = source.read_us.rem_euclid(1_000_000) as u32;
-                (source.read_us.div_euclid(1_000_000), micros * 1_000, Some(READ_TIME))
+                let (time_us, note) = time_of_line(&source);
+                let micros = time_us.rem_euclid(1_000_000) as u32;
+                (time_us.div_euclid(1_000_000), micros * 1_000, Some(note))
             }
         };
         let mut text = Vec::new();

@@ -14,6 +14,17 @@ pub struct Line<'b> {
     pub text: Option<&'b str>,
 }
 
+/// What is known of a record beside the record itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Its place in a batch that was split, counted from 0.
+    pub part: Option<u32>,
+    /// When a container runtime read it, in microseconds since 1970.
+    pub container_time_us: Option<i64>,
+    /// It is text that was wrapped, and no inference.
+    pub is_text: bool,
+}
+
 /// How the lines of a file are written, found out once from how it begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {

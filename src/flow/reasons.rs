@@ -99,6 +99,19 @@ pub const EXPLANATIONS: &[Explanation] = &[
     ),
     row(
         Stage::Decode,
+        "not_wrapped",
+        "the line is not wrapped by the container runtime that `decode` names",
+        "`decode: [auto, json]` takes such lines as they are, and recognises what wraps the others by how a file begins; then replay",
+    ),
+    row(
+        Stage::Decode,
+        "partial_line",
+        "a container runtime has cut the line, and its last part is not there: the file was rotated in the middle of it, or the \
+            parts together are longer than `source.files.line_bytes_max`",
+        "for a long line raise `source.files.line_bytes_max`, then replay; what was cut by a rotation goes on at the start of the next file",
+    ),
+    row(
+        Stage::Decode,
         "invalid_utf16",
         "the line is not UTF-16, as its file is read by its byte order mark or by `source.files.encoding`",
         "look at the file: a program that writes UTF-8 may have appended to it; let all of them write one encoding, best UTF-8",

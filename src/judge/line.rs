@@ -11,7 +11,7 @@ use crate::decode::{Decoded, Decoder};
 use crate::elastic::tenants::NamespaceRule;
 use crate::enrich::{Enrichment, Sight, Source, Verdict, Watch};
 use crate::flow::batch::{Id, Namespace, SourceFile};
-use crate::flow::line::Line;
+use crate::flow::line::{Given, Line};
 use crate::flow::reject::{Reject, Stage};
 use crate::kql::Fields;
 use crate::record::{Path, Record, Space};
@@ -88,7 +88,8 @@ impl Judge {
         }
         let Judge { decoder, enrichment, namespaces, .. } = self;
         decoder.decode(line, source.file, space, &mut |ordinal, decoded| {
-            let source = Source { ordinal, ..source };
+            let given = if let Decoded::Record(_, given) = &decoded { *given } else { Given::default() };
+            let source = Source { ordinal, given, ..source };
             watch.begin();
             let fate = fate(enrichment, namespaces.as_ref(), decoded, source, watch);
             each(Judged { source, fate, enrichment });
@@ -142,12 +143,12 @@ fn fate<'r>(
     source: Source<'_>,
     watch: &mut impl Watch,
 ) -> Fate<'r> {
-    let (mut record, part) = match decoded {
-        Decoded::Record(record, part) => (record, part),
+    let (mut record, given) = match decoded {
+        Decoded::Record(record, given) => (record, given),
         Decoded::LeftOut(name) => return Fate::LeftOut(name, enrichment.id_of_line(source)),
         Decoded::Rejected(reject) => return Fate::Rejected(enrichment.id_of_line(source), reject, None),
     };
-    if let Some(index) = part {
+    if let Some(index) = given.part {
         let first = Source { ordinal: source.ordinal - index, ..source };
         add_batch(&mut record, index, enrichment.id_of_line(first));
     }

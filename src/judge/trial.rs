@@ -11,7 +11,7 @@ use crate::enrich::{Sight, Source, Verdict, Watch};
 use crate::flow::batch::Namespace;
 use crate::flow::line::Line;
 use crate::flow::reject::Reject;
-use crate::kql::Expression;
+use crate::kql::{Expression, Fields};
 use crate::record::{Record, Space};
 use crate::source::files::PassedOver;
 use crate::telemetry::Counters;
@@ -127,9 +127,10 @@ fn result(inferences: &[(Expression, Sight)], judged: Judged<'_>) -> Result<Tria
         }
         Fate::Rejected(_, reject, _) => return Err(reject),
     };
-    let asked = inferences
-        .iter()
-        .map(|(inferences, sight)| enrichment.ask(*sight, &record, source, |document| inferences.matches(document)));
+    let asked = inferences.iter().map(|(inferences, sight)| {
+        let is_inference = |document: &dyn Fields| inferences.matches(document);
+        !source.given.is_text && enrichment.ask(*sight, &record, source, is_inference)
+    });
     let are_inferences = asked.collect();
     let mut document = Vec::new();
     record.render(&mut document);

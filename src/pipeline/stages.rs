@@ -321,7 +321,7 @@ impl Settler<'_> {
     }
 
     fn observe(&mut self, enrichment: &Enrichment, record: &Record<'_>, source: Source<'_>, verdict: &Verdict) {
-        if self.is_new {
+        if self.is_new && !source.given.is_text {
             observe(self.observers, self.observed, enrichment, record, source, verdict);
         }
     }

@@ -9,6 +9,7 @@
 //! that may still go on at the end of what is there stays unread, as a line without an end does. So a file has the same
 //! entries whenever it is read.
 
+mod array;
 mod group;
 
 use std::ops::Range;
@@ -117,6 +118,10 @@ fn trimmed(encoding: Encoding, line: &[u8]) -> Range<usize> {
 
 /// The entry that begins at a line's start. Bytes after the last line end are one more line.
 fn extent(form: &Form, bytes: &[u8], offset_bytes: u64, start: usize) -> Extent {
+    if form.entries == Entries::Array {
+        let element = array::element(form.encoding, bytes, start);
+        return Extent { end: element.end, is_closed: element.is_closed };
+    }
     let mut scratch = String::new();
     let first = physical_line(form, bytes, offset_bytes, start);
     let mut group = Group::begin(form.entries, readable(form.encoding, first.content, &mut scratch));
@@ -149,7 +154,10 @@ fn extent(form: &Form, bytes: &[u8], offset_bytes: u64, start: usize) -> Extent 
 
 /// Where the last entry ends that is known to be whole, in bytes that begin with one.
 pub fn whole_end(form: &Form, bytes: &[u8], offset_bytes: u64) -> Option<usize> {
-    let last = form.encoding.last_line_end(bytes, offset_bytes)?;
+    let last = match form.entries {
+        Entries::Array => bytes.len(),
+        _ => form.encoding.last_line_end(bytes, offset_bytes)?,
+    };
     let mut end = match form.entries {
         Entries::Lines => return Some(last),
         Entries::Text => behind_last_record(form, &bytes[..last], offset_bytes),
@@ -210,7 +218,11 @@ impl<'b> Lines<'b> {
         while self.position < self.bytes.len() {
             let start = self.position;
             self.position = self.end_of(start);
-            let line = trimmed(self.form.encoding, &self.bytes[start..self.position]);
+            let entry = &self.bytes[start..self.position];
+            let line = match self.form.entries {
+                Entries::Array => array::element(self.form.encoding, entry, 0).content,
+                _ => trimmed(self.form.encoding, entry),
+            };
             if !line.is_empty() {
                 return Some(self.line(start + line.start..start + line.end));
             }

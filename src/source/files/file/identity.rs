@@ -67,6 +67,11 @@ impl Identity {
         Ok(form)
     }
 
+    /// Whether it is known how its lines are written.
+    pub(super) fn has_form(&self) -> bool {
+        self.form.is_some()
+    }
+
     /// What people are told of the file. Reads its first line at the first call.
     pub(super) fn source_file(&mut self, storage: &Storage, path: &Path) -> io::Result<&Arc<SourceFile>> {
         let known = match self.source_file.take() {

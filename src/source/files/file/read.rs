@@ -7,8 +7,9 @@ use super::tailed::TailedFile;
 use super::turn::{PassedOver, Turn};
 use crate::flow::line::Form;
 use crate::source::files::compressed::{Nature, nature};
-use crate::source::framing::{Framing, whole_end};
+use crate::source::framing::{EntriesOption, Framing, whole_end};
 use crate::state::checkpoint::{Fingerprint, Position, TAIL_BYTES_MAX};
+use crate::text::container_line::Runtime;
 
 /// How much of a compressed file is decompressed in one turn, in bytes: some milliseconds' worth.
 const DECOMPRESSED_BYTES: u64 = 1 << 20;
@@ -27,7 +28,7 @@ impl TailedFile {
         gaps: Gaps,
     ) -> io::Result<Turn> {
         let line_bytes_max = framing.line_bytes_max;
-        let form = self.identity.form(&self.storage, framing, false)?;
+        let form = self.form(framing)?;
         let gaps = if self.is_compressed() || self.is_salvage() { Gaps::GiveUp } else { gaps };
         self.progress.before_end = None;
         if let Some(turn) = self.approach() {
@@ -64,6 +65,17 @@ impl TailedFile {
             }
             block_bytes = (2 * block_bytes).min(block_bytes_max);
         }
+    }
+
+    /// How its lines are written; said once where it had to be recognised.
+    fn form(&mut self, framing: &Framing) -> io::Result<Form> {
+        let was_known = self.identity.has_form();
+        let form = self.identity.form(&self.storage, framing, false)?;
+        if !was_known && self.identity.has_form() && framing.entries == EntriesOption::Recognised {
+            let wrapped_by = form.runtime().map_or("nothing", Runtime::as_str);
+            tracing::info!(path = %self.path.display(), wrapped_by, "recognised what wraps the lines of a file");
+        }
+        Ok(form)
     }
 
     /// Whether what begins so may be an archive that was not known to be one: whoever makes it had written nothing before.
