@@ -229,7 +229,7 @@ impl Decoder {
             Err(reject) => Err(reject),
         };
         match read.and_then(|()| reshaped_all(reshape, texts, reshaped)) {
-            Ok(()) => texts.give(space, given, &mut count_on),
+            Ok(()) => give(texts, space, given, &mut count_on),
             Err(reject) => {
                 count_on(Decoded::Rejected(unreadable::or_encoding(reject, line.bytes, file.form.encoding)));
             }
@@ -299,6 +299,16 @@ fn not_wrapped(runtime: Runtime) -> Reject {
 fn cut(stream: &str) -> Reject {
     let detail = format!("a line on {stream} goes on in a part that is not there, or is longer than `line_bytes_max`");
     Reject::new(Stage::Decode, "partial_line", detail)
+}
+
+/// Gives each record away, with what is known of all of them.
+fn give(texts: &Texts, space: &mut Space, given: Given, each: &mut dyn FnMut(Decoded<'_>)) {
+    for (text, part) in texts.iter() {
+        match Record::parse(text, space) {
+            Ok(record) => each(Decoded::Record(record, Given { part, ..given })),
+            Err(reject) => each(Decoded::Rejected(reject)),
+        }
+    }
 }
 
 impl Kind {

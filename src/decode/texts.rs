@@ -1,9 +1,7 @@
 //! Texts: the records of a line on their way through the chain, as JSON in one buffer that is used again and again.
 
-use super::Decoded;
-use crate::flow::line::Given;
 use crate::flow::reject::{Reject, Stage};
-use crate::record::{Record, Space};
+use crate::record::Record;
 
 /// A line gives at most this many records.
 pub(super) const RECORDS_MAX: usize = 10_000;
@@ -67,15 +65,5 @@ impl Texts {
         // All that is written here was rendered from text.
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
         starts.zip(&self.ends).map(move |(start, end)| (text(&self.buffer[start..end.bytes]), end.part))
-    }
-
-    /// Gives each record away, with what is known of all of them.
-    pub(super) fn give(&self, space: &mut Space, given: Given, each: &mut dyn FnMut(Decoded<'_>)) {
-        for (text, part) in self.iter() {
-            match Record::parse(text, space) {
-                Ok(record) => each(Decoded::Record(record, Given { part, ..given })),
-                Err(reject) => each(Decoded::Rejected(reject)),
-            }
-        }
     }
 }
