@@ -24,6 +24,9 @@ pub struct Split {
 /// Stands where an element goes: what no JSON text has.
 const HOLE: u8 = 0;
 
+/// The place of a field in `each`, and the elements of its array as JSON texts.
+type Column = (usize, Vec<String>);
+
 impl Split {
     pub(super) fn apply(&self, records: &Texts, out: &mut Texts) -> Result<(), Reject> {
         let mut space = Space::default();
@@ -38,8 +41,8 @@ impl Split {
     }
 
     /// The elements of each array, with the place of its field; `None` where the record is no batch.
-    fn elements(&self, record: &Record<'_>) -> Result<Option<Vec<(usize, Vec<String>)>>, Reject> {
-        let mut columns: Vec<(usize, Vec<String>)> = Vec::new();
+    fn elements(&self, record: &Record<'_>) -> Result<Option<Vec<Column>>, Reject> {
+        let mut columns: Vec<Column> = Vec::new();
         for (field, path) in self.each.iter().enumerate() {
             let (mut places, mut elements) = (0, None);
             record.any(path.as_str(), &mut |raw| {
@@ -64,7 +67,7 @@ impl Split {
     }
 
     /// Writes the record as often as there are elements. What is around them is rendered once, with holes for them.
-    fn parts(&self, record: &mut Record<'_>, columns: &[(usize, Vec<String>)], out: &mut Texts) -> Result<(), Reject> {
+    fn parts(&self, record: &mut Record<'_>, columns: &[Column], out: &mut Texts) -> Result<(), Reject> {
         for (column, (field, _)) in columns.iter().enumerate() {
             record.replace(&self.each[*field], &format!("\0{column}\0"))?;
         }

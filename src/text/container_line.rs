@@ -106,7 +106,7 @@ fn docker(line: &[u8]) -> Option<ContainerLine> {
     let time = time_start..(line.len() - 2).max(time_start);
     let content = &line[start..end.max(start)];
     let escapes = content.strip_suffix(b"n").map_or(0, |rest| rest.iter().rev().take_while(|b| **b == b'\\').count());
-    let is_partial = escapes % 2 == 0;
+    let is_partial = escapes.is_multiple_of(2);
     let content_end = if is_partial { end.max(start) } else { end - 2 };
     Some(ContainerLine { time, stream, is_partial, content: start..content_end })
 }
