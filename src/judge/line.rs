@@ -1,7 +1,8 @@
 //! One line: what becomes of it?
 //!
-//! A line gives one record or several, and each of them is a document, dropped by a rule, or turned away for a reason: this is
-//! decided here and nowhere else, with the id that goes with it. A run, the replay of the dead letter, `reconcile` and the verbs for people all ask a [`Judge`].
+//! A line gives one record or several, and each of them is a document, dropped by a rule, or turned away for a reason:
+//! this is decided here and nowhere else, with the id that goes with it. A run, the replay of the dead letter,
+//! `reconcile` and the verbs for people all ask a [`Judge`].
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 //! [`line`] decides, for a run, a replay, a proof and people alike. [`trial`] takes one line through it by itself, without
 //! files, queues or sinks; [`walk`] looks on and keeps what each stage did; [`sample`] counts what becomes of a whole log,
 //! [`findings`] says what is odd about that; [`shape`] is what its records look like, [`suggestions`] what a pipeline file
-//! could make of them, [`draft`] one that was made, with tests by [`blackout`]; [`self_test`] holds a pipeline file to its own examples. Nothing is observed and nothing is shipped.
+//! could make of them, [`draft`] one that was made, with tests by [`blackout`]; [`self_test`] holds a pipeline file to its
+//! own examples. Nothing is observed and nothing is shipped.
 
 pub mod baseline_overlap;
 pub mod blackout;

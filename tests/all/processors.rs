@@ -31,7 +31,7 @@ fn every_processor_has_cases_and_they_hold() {
     // What comes of them depends on no machine's zone.
     command.env("TZ", "Asia/Tokyo");
     let ended = start(command).wait();
-    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }
 
 /// The beginning of the reference page.

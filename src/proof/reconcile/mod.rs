@@ -1,7 +1,7 @@
 //! Reconcile: is everything that is there read, and everything that was read accounted for?
 //!
-//! Each line of each file that matches the paths, or that was read before, and each record of a line that gives several, must be one of: a document in the sink, dropped by a rule, erased
-//! by order, or in the dead letter. There are two proofs, and each row of the report says which one it is:
+//! Each line of each file that matches the paths, or that was read before, and each record of a line that gives several,
+//! must be one of: a document in the sink, dropped by a rule, erased by order, or in the dead letter. There are two proofs, and each row of the report says which one it is:
 //! - by lines: the file is still there. It is read again and judged by the pipeline file as it is now; every id is looked
 //!   up in the sink.
 //! - by accounts: the file is gone. The number and the sum of the ids that were kept, as the accounts tell them, must be
