@@ -1,18 +1,6 @@
 //! Steps: which processors are there, and on which records do they run?
 
-use super::add::Add;
-use super::drop::Drop;
-use super::extract::Extract;
-use super::flag::Flag;
-use super::hash::Hash;
-use super::id::IdFrom;
-use super::label::LabelCheck;
 use super::processor::Processor;
-use super::redact::Redact;
-use super::remove::Remove;
-use super::rename::Rename;
-use super::roles::Roles;
-use super::timestamp::Timestamp;
 use crate::kql::Expression;
 use crate::record::Path;
 
@@ -42,51 +30,49 @@ impl Step {
     }
 }
 
-/// What a processor does.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Adds members.
-    Add(Add),
-    /// Decides not to ship the record.
-    Drop(Drop),
-    /// Takes a text apart.
-    Extract(Extract),
-    /// Adds a boolean.
-    Flag(Flag),
-    /// Hashes members.
-    Hash(Hash),
-    /// Takes the document's `_id` from members.
-    Id(IdFrom),
-    /// Turns away what is no label.
-    Label(LabelCheck),
-    /// Hides members.
-    Redact(Redact),
-    /// Takes members away.
-    Remove(Remove),
-    /// Renames members.
-    Rename(Rename),
-    /// Adds heart fields.
-    Roles(Roles),
-    /// Reads the record's time.
-    Timestamp(Timestamp),
+/// The processors, a line each.
+macro_rules! actions {
+    ($($(#[$doc:meta])+ $name:ident($processor:ty),)+) => {
+        /// What a processor does.
+        #[derive(Clone, Debug)]
+        pub enum Action {
+            $($(#[$doc])+ $name($processor),)+
+        }
+
+        impl Action {
+            /// The processor behind it.
+            pub fn processor(&self) -> &dyn Processor {
+                match self {
+                    $(Action::$name(it) => it,)+
+                }
+            }
+        }
+    };
 }
 
-impl Action {
-    /// The processor behind it.
-    pub fn processor(&self) -> &dyn Processor {
-        match self {
-            Action::Add(it) => it,
-            Action::Drop(it) => it,
-            Action::Extract(it) => it,
-            Action::Flag(it) => it,
-            Action::Hash(it) => it,
-            Action::Id(it) => it,
-            Action::Label(it) => it,
-            Action::Redact(it) => it,
-            Action::Remove(it) => it,
-            Action::Rename(it) => it,
-            Action::Roles(it) => it,
-            Action::Timestamp(it) => it,
-        }
-    }
+actions! {
+    /// Adds members.
+    Add(super::add::Add),
+    /// Decides not to ship the record.
+    Drop(super::drop::Drop),
+    /// Takes a text apart.
+    Extract(super::extract::Extract),
+    /// Adds a boolean.
+    Flag(super::flag::Flag),
+    /// Hashes members.
+    Hash(super::hash::Hash),
+    /// Takes the document's `_id` from members.
+    Id(super::id::IdFrom),
+    /// Turns away what is no label.
+    Label(super::label::LabelCheck),
+    /// Hides members.
+    Redact(super::redact::Redact),
+    /// Takes members away.
+    Remove(super::remove::Remove),
+    /// Renames members.
+    Rename(super::rename::Rename),
+    /// Adds heart fields.
+    Roles(super::roles::Roles),
+    /// Reads the record's time.
+    Timestamp(super::timestamp::Timestamp),
 }
