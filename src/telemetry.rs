@@ -123,6 +123,7 @@ struct LabelledFamilies {
     replayed: CounterFamily,
     unusable: CounterFamily,
     unmapped: CounterFamily,
+    truncated: CounterFamily,
     numbers_from_text: CounterFamily,
     unread_times: CounterFamily,
 }
@@ -227,7 +228,12 @@ impl Counters {
         self.labelled.unusable.get_or_create_owned(&self.labels("field", field))
     }
 
-    /// Counts the values that `roles` or `extract` found for a field and could not take.
+    /// Counts the texts of a field that `truncate` has cut.
+    pub fn truncated(&self, field: &str) -> Counter {
+        self.labelled.truncated.get_or_create_owned(&self.labels("field", field))
+    }
+
+    /// Counts the values that a processor found for a field and could not take.
     pub fn unmapped(&self, field: &str) -> Counter {
         self.labelled.unmapped.get_or_create_owned(&self.labels("field", field))
     }
@@ -448,6 +454,7 @@ impl Telemetry {
             unusable: self.counts("inferlog_observe_unusable_values", "Values of a field that observers could not use"),
             unmapped: self
                 .counts("inferlog_enrich_unmapped_values", "Values found for a field that could not be taken"),
+            truncated: self.counts("inferlog_enrich_truncated_texts", "Texts that `truncate` has cut"),
             unread_times: self.counts(
                 "inferlog_enrich_unread_times",
                 "Records that got the read time, by what kept their own from being read",

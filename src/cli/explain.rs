@@ -22,6 +22,7 @@ use crate::judge::enrichment;
 use crate::judge::inferences::{by, condition_for, option};
 use crate::judge::trial::{Trial, TrialResult};
 use crate::judge::walk::{Change, StepTrace, Walk};
+use crate::kql::Expression;
 use crate::record::{Record, Space};
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
@@ -265,7 +266,7 @@ impl Journey<'_> {
         };
         json!({
             "processor": step.name(),
-            "when": step.condition().map(|when| when.text()),
+            "when": when(step).map(Expression::text),
             "ran": seen.ran,
             "finished": seen.finished,
             "changes": seen.changes.iter().map(change).collect::<Vec<_>>(),
@@ -287,6 +288,11 @@ fn observed_json((observers, is_inference): (Vec<&str>, bool), tried: &TrialResu
 /// JSON text as a value; what is hidden, and no JSON, as text.
 fn value(raw: &str) -> Value {
     serde_json::from_str(raw).unwrap_or_else(|_| raw.into())
+}
+
+/// The condition of a processor: that of a `flag` is what the flag says.
+fn when(step: &Step) -> Option<&Expression> {
+    if let Action::Flag(flag) = &step.action { Some(&flag.when) } else { step.when.as_ref() }
 }
 
 /// The processor, its condition and the answer to it.

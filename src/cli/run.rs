@@ -11,7 +11,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, runtime, say, start_log};
 use crate::config::changes::{Change, Files};
 use crate::config::model::Pipeline;
-use crate::enrich::Action;
 use crate::pipeline::health::Health;
 use crate::pipeline::lookout::{by_reason, look_out};
 use crate::pipeline::supervisor::{Running, Supervisor};
@@ -150,10 +149,7 @@ fn sum_up(pipeline: &Running, file: &Pipeline) {
         format!("; {}: {} indexed, {duplicates}", health.sink(), counters.indexed.get())
     };
     let sinks: String = pipeline.health.iter().map(of_sink).collect();
-    let rules = file
-        .enrich
-        .iter()
-        .filter_map(|step| if let Action::Drop(drop) = &step.action { Some(&drop.rule) } else { None });
+    let rules = file.enrich.iter().filter_map(|step| step.action.processor().drops());
     let dropped: BTreeMap<String, u64> = rules.map(|rule| (rule.to_string(), counters.dropped(rule).get())).collect();
     let dropped = part("dropped", dropped);
     let dead_lettered = part("to the dead letter", counters.dead_letter_reasons());

@@ -10,7 +10,6 @@ use super::field::Field;
 use super::model::{Expectation, ExpectedMembers, Step, TestCase};
 use super::section::{Section, did_you_mean};
 use super::yaml::{Node, Value};
-use crate::enrich::Action;
 use crate::flow::reasons;
 use crate::flow::reject::Stage;
 
@@ -156,10 +155,8 @@ fn reason(field: &Field<'_>) -> Option<String> {
 /// The name of a rule that drops: one of those of the file.
 fn rule(field: &Field<'_>, steps: &[Step]) -> Option<String> {
     let name = enrich::drop_name(field)?;
-    let rules: Vec<&str> = steps
-        .iter()
-        .filter_map(|step| if let Action::Drop(drop) = &step.action { Some(&*drop.rule) } else { None })
-        .collect();
+    let rules: Vec<&str> =
+        steps.iter().filter_map(|step| step.action.processor().drops()).map(|rule| &**rule).collect();
     if rules.contains(&name.as_str()) {
         return Some(name);
     }
@@ -168,5 +165,5 @@ fn rule(field: &Field<'_>, steps: &[Step]) -> Option<String> {
         false if field.is_expanded() => did_you_mean("", &rules, "known rules"),
         false => did_you_mean(&name, &rules, "known rules"),
     };
-    field.refuse_with("no `drop` has this name", Some(hint))
+    field.refuse_with("no `drop` or `sample` has this name", Some(hint))
 }

@@ -29,6 +29,10 @@ impl Processor for Drop {
         "drop"
     }
 
+    fn drops(&self) -> Option<&Arc<str>> {
+        Some(&self.rule)
+    }
+
     fn apply(&self, _: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         // The first rule that meets a record has it.
         run.context.dropped.get_or_insert_with(|| Arc::clone(&self.rule));

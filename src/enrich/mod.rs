@@ -8,9 +8,12 @@
 //! even then, because what is turned away is kept in the dead letter.
 
 mod add;
+mod convert;
+mod copy;
 mod drop;
 mod extract;
 mod flag;
+mod flatten;
 mod hash;
 mod heart;
 mod hiding;
@@ -22,9 +25,12 @@ mod redact;
 mod remove;
 mod rename;
 pub mod roles;
+mod sample;
+mod scale;
 mod sight;
 mod step;
 mod timestamp;
+mod truncate;
 mod watch;
 
 use std::sync::Arc;
@@ -33,9 +39,12 @@ use hiding::Hiding;
 use processor::Context;
 
 pub use add::Add;
+pub use convert::{Convert, ValueType};
+pub use copy::Copy;
 pub use drop::Drop;
 pub use extract::{Extract, Group, GroupKind};
 pub use flag::Flag;
+pub use flatten::Flatten;
 pub use hash::Hash;
 pub use heart::HEART_FIELDS;
 pub use id::{IdFrom, Identity};
@@ -45,9 +54,12 @@ pub use processor::{HiddenField, Processor, Run, Source};
 pub use redact::Redact;
 pub use remove::Remove;
 pub use rename::Rename;
+pub use sample::Sample;
+pub use scale::{Factor, Scale};
 pub use sight::Sight;
 pub use step::{Action, Step};
 pub use timestamp::{Timestamp, Zone};
+pub use truncate::Truncate;
 pub use watch::{Decided, Nobody, Watch};
 
 use crate::flow::batch::{Id, Namespace};
@@ -100,7 +112,8 @@ impl Enrichment {
                 before_numbers = position + 1;
             }
         }
-        let sights = steps.iter().map(|step| step.condition().map_or(Sight::Members, Sight::of)).collect();
+        let sight = |step: &Step| step.conditions().map(Sight::of).max().unwrap_or(Sight::Members);
+        let sights = steps.iter().map(sight).collect();
         let context = Context::default();
         Enrichment { steps, sights, default_timestamp, before_numbers, identity, metadata, counters, context, hiding }
     }

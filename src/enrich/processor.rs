@@ -18,7 +18,7 @@ pub trait Processor {
     /// Its name in a pipeline file.
     fn name(&self) -> &'static str;
 
-    /// A condition of its own, whose answer it writes down.
+    /// A condition of its own, whose answer it writes down or goes by.
     fn asks(&self) -> Option<&Expression> {
         None
     }
@@ -31,6 +31,16 @@ pub trait Processor {
     /// What it makes copies of, each path with that of its copy: a rule that hides the one has to hide the other.
     fn copies(&self) -> Vec<(Path, Path)> {
         Vec::new()
+    }
+
+    /// The name under which it counts the records that it keeps from being shipped, if it does.
+    fn drops(&self) -> Option<&Arc<str>> {
+        None
+    }
+
+    /// Paths whose values it gives names below which no path finds them: no rule could hide these.
+    fn scatters(&self) -> &[Path] {
+        &[]
     }
 
     /// Does its work.

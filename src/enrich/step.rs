@@ -24,9 +24,9 @@ impl Step {
         if let Action::Timestamp(timestamp) = &self.action { &timestamp.from } else { &[] }
     }
 
-    /// Its condition: that of a `flag` is what the flag says.
-    pub fn condition(&self) -> Option<&Expression> {
-        self.action.processor().asks().or(self.when.as_ref())
+    /// What it asks of a record: whether to run, and what it writes down or goes by.
+    pub fn conditions(&self) -> impl Iterator<Item = &Expression> {
+        self.when.iter().chain(self.action.processor().asks())
     }
 }
 
@@ -53,12 +53,18 @@ macro_rules! actions {
 actions! {
     /// Adds members.
     Add(super::add::Add),
+    /// Changes the type of values.
+    Convert(super::convert::Convert),
+    /// Adds copies of members.
+    Copy(super::copy::Copy),
     /// Decides not to ship the record.
     Drop(super::drop::Drop),
     /// Takes a text apart.
     Extract(super::extract::Extract),
     /// Adds a boolean.
     Flag(super::flag::Flag),
+    /// Makes members of what is inside of objects.
+    Flatten(super::flatten::Flatten),
     /// Hashes members.
     Hash(super::hash::Hash),
     /// Takes the document's `_id` from members.
@@ -73,6 +79,12 @@ actions! {
     Rename(super::rename::Rename),
     /// Adds heart fields.
     Roles(super::roles::Roles),
+    /// Ships a share of the records.
+    Sample(super::sample::Sample),
+    /// Multiplies numbers.
+    Scale(super::scale::Scale),
     /// Reads the record's time.
     Timestamp(super::timestamp::Timestamp),
+    /// Cuts texts.
+    Truncate(super::truncate::Truncate),
 }

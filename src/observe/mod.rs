@@ -14,7 +14,7 @@ pub mod ground_truth;
 mod histogram;
 pub mod model_metrics;
 pub mod options;
-mod outcome;
+pub mod outcome;
 mod table;
 mod value;
 

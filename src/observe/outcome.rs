@@ -67,6 +67,11 @@ pub(super) fn outcome<'r>(record: &'r Record<'_>, fields: &ErrorFields) -> Outco
     }
 }
 
+/// Whether an inference failed.
+pub fn is_error(record: &Record<'_>, fields: &ErrorFields) -> bool {
+    outcome(record, fields).error.is_some()
+}
+
 /// What a status says by itself.
 fn said_by(status: &str) -> Sign {
     let is_one_of = |words: &[&str]| words.iter().any(|word| status.eq_ignore_ascii_case(word));

@@ -13,6 +13,7 @@ mod gather;
 mod index;
 mod indexed;
 pub mod json;
+mod leaves;
 mod notation;
 mod path;
 mod render;

@@ -21,6 +21,9 @@ pub struct Exact {
 }
 
 impl Exact {
+    /// 1.
+    pub const ONE: Exact = Exact { negative: false, digits: 1, exponent: 0 };
+
     /// Reads a JSON number, or a looser form (`.5`, `5.`, `+5`, `007`). `None` for anything else, and for what has too many
     /// digits.
     pub fn read(text: &str) -> Option<Exact> {
@@ -75,13 +78,54 @@ impl Exact {
 
     /// One minus a number of 0 to 1. What would need more than 38 digits is the nearest double.
     pub fn complement(self) -> Exact {
-        let one = Exact { negative: false, digits: 1, exponent: 0 };
         let exponent = self.exponent.min(0);
-        let parts = one.digits_at(exponent).zip(self.digits_at(exponent));
+        let parts = Exact::ONE.digits_at(exponent).zip(self.digits_at(exponent));
         match parts.and_then(|(one, digits)| one.checked_sub(digits)) {
             Some(digits) => Exact { negative: false, digits, exponent }.shortest(),
-            None => Exact::read(&(1.0 - self.as_f64()).max(0.0).to_string()).unwrap_or(one),
+            None => Exact::read(&(1.0 - self.as_f64()).max(0.0).to_string()).unwrap_or(Exact::ONE),
         }
+    }
+
+    /// The same times another number. What would need more than 38 digits is the nearest double; `None` where none is so
+    /// large.
+    pub fn product(self, other: Exact) -> Option<Exact> {
+        match self.digits.checked_mul(other.digits) {
+            Some(digits) => {
+                let (negative, exponent) = (self.negative != other.negative, self.exponent + other.exponent);
+                Some(Exact { negative, digits, exponent }.shortest())
+            }
+            None => Exact::of_f64(self.as_f64() * other.as_f64()),
+        }
+    }
+
+    /// The same divided by a number other than zero: exact by a power of ten, else the nearest double; `None` where none is
+    /// so large.
+    pub fn quotient(self, divisor: Exact) -> Option<Exact> {
+        if divisor.digits == 1 {
+            return self.product(Exact { exponent: -divisor.exponent, ..divisor });
+        }
+        Exact::of_f64(self.as_f64() / divisor.as_f64())
+    }
+
+    /// The sum with another number. What would need more than 38 digits is the nearest double; `None` where none is so
+    /// large.
+    pub fn sum(self, other: Exact) -> Option<Exact> {
+        let exponent = self.exponent.min(other.exponent);
+        let sum = self.signed_at(exponent).zip(other.signed_at(exponent)).and_then(|(one, two)| one.checked_add(two));
+        match sum {
+            Some(sum) => Some(Exact { negative: sum < 0, digits: sum.unsigned_abs(), exponent }.shortest()),
+            None => Exact::of_f64(self.as_f64() + other.as_f64()),
+        }
+    }
+
+    /// A finite double by the shortest digits that stand for it.
+    fn of_f64(value: f64) -> Option<Exact> {
+        if value.is_finite() { Exact::read(&format!("{value:e}")) } else { None }
+    }
+
+    fn signed_at(self, exponent: i32) -> Option<i128> {
+        let digits = i128::try_from(self.digits_at(exponent)?).ok()?;
+        Some(if self.negative { -digits } else { digits })
     }
 
     /// All digits at a smaller exponent; `None` when there is no room for them.
@@ -96,6 +140,16 @@ impl Exact {
     /// The nearest double.
     pub fn as_f64(self) -> f64 {
         self.to_string().parse().unwrap_or(f64::NAN)
+    }
+
+    /// Without a fraction.
+    pub fn is_whole(self) -> bool {
+        self.exponent >= 0
+    }
+
+    /// Zero.
+    pub fn is_zero(self) -> bool {
+        self.digits == 0
     }
 
     /// Below zero.
@@ -181,6 +235,34 @@ mod tests {
         ] {
             assert_eq!(Exact::read(text).unwrap().complement().to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn products_quotients_and_sums_are_exact_while_they_can_be() {
+        let exact = |text: &str| Exact::read(text).unwrap();
+        for (one, two, product, quotient, sum) in [
+            ("87.3", "0.01", "0.873", "8730", "87.31"),
+            ("-2.5", "-4", "10", "0.625", "-6.5"),
+            ("1", "3", "3", "0.3333333333333333", "4"),
+            ("255", "255", "65025", "1", "510"),
+            ("0.1", "0.2", "0.02", "0.5", "0.3"),
+            ("7", "-7", "-49", "-1", "0"),
+            ("1e300", "1000", "1e303", "1e297", "1e300"),
+            ("12345678901234567890.5", "98765432109876543210.5", "1219326311370217958771528730.25", "", ""),
+        ] {
+            let (one, two) = (exact(one), exact(two));
+            let shown = |number: Option<Exact>| number.map(|number| number.to_string());
+            if !sum.is_empty() {
+                assert_eq!(shown(one.quotient(two)).as_deref(), Some(quotient), "{one} / {two}");
+                assert_eq!(shown(one.sum(two)).as_deref(), Some(sum), "{one} + {two}");
+                assert_eq!(shown(one.product(two)).as_deref(), Some(product), "{one} * {two}");
+            } else {
+                let product = one.product(two).unwrap().as_f64();
+                assert_eq!(product, 12345678901234567890.5 * 98765432109876543210.5, "the nearest double");
+            }
+        }
+        let most = exact("1e390");
+        assert_eq!(most.sum(exact("12345678901234567890123456789")), None, "no double is so large");
     }
 
     proptest! {

@@ -1,8 +1,14 @@
 //! `enrich`: which processors edit a record, in which order?
 
+mod convert;
+mod copy;
 mod extract;
+mod flatten;
 mod roles;
+mod sample;
+mod scale;
 mod timestamp;
+mod truncate;
 
 use super::field::{Choice, Field};
 use super::section::Section;
@@ -25,7 +31,13 @@ const PROCESSORS: &[(&str, Reader)] = &[
     ("add", add),
     ("rename", rename),
     ("extract", extract::extract),
+    ("copy", copy::copy),
+    ("convert", convert::convert),
+    ("scale", scale::scale),
+    ("flatten", flatten::flatten),
+    ("truncate", truncate::truncate),
     ("drop", drop_step),
+    ("sample", sample::sample),
     ("id", id),
 ];
 
@@ -50,9 +62,10 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
         let step = step(choice);
         if let Some(step) = &step {
             refuse_half_hidden(&item, step, &steps);
+            refuse_to_scatter_what_is_hidden(&item, step, &steps);
         }
         let is_timed = |condition: &Expression| condition.compares("@timestamp");
-        if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.condition().is_some_and(is_timed)) {
+        if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.conditions().any(is_timed)) {
             timed.push(item);
         }
         steps.extend(step);
@@ -80,6 +93,28 @@ fn refuse_half_hidden(item: &Field<'_>, step: &Step, before: &[Step]) {
             }
         }
     }
+}
+
+/// A rule that hides what another processor gives names that no rule knows: a record that is turned away between the
+/// two, or that a condition excepts, would be kept in clear.
+fn refuse_to_scatter_what_is_hidden(item: &Field<'_>, step: &Step, before: &[Step]) {
+    for earlier in before {
+        for (hiding, scattering) in [(step, earlier), (earlier, step)] {
+            let scattered = scattering.action.processor().scatters();
+            let meets = |hidden: &Path| scattered.iter().find(|path| overlap(path.as_str(), hidden.as_str()));
+            let hides = hiding.action.processor().hides();
+            let Some((hidden, path)) = hides.iter().find_map(|hidden| Some((hidden, meets(hidden)?))) else { continue };
+            let (hiding, scattering) = (hiding.name(), scattering.name());
+            let message = format!(
+                "`{hiding}` hides `{hidden}`, and `{scattering}` gives what is in `{path}` names that no rule knows"
+            );
+            item.complain(message, Some(format!("leave out `separator`: then `{hidden}` finds the new names too")));
+        }
+    }
+}
+
+fn overlap(one: &str, other: &str) -> bool {
+    covers(one, other) || covers(other, one)
 }
 
 /// A condition on the time, before the processor that reads it.

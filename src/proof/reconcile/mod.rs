@@ -208,7 +208,7 @@ async fn erased(holdings: &Holdings) -> Result<Erasures, Trouble> {
 const FILE_PATH: &str = "log.file.path";
 
 fn path_matters(pipeline: &model::Pipeline) -> PathMatters {
-    let mut conditions = pipeline.enrich.iter().flat_map(|step| [step.when.as_ref(), step.condition()]).flatten();
+    let mut conditions = pipeline.enrich.iter().flat_map(model::Step::conditions);
     if conditions.any(|condition| condition.asks_for(FILE_PATH)) { PathMatters::Yes } else { PathMatters::No }
 }
 
