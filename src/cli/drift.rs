@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 use super::drift_data::{BadLines, Data, DataArguments};
 use super::drift_page::Page;
 use super::drift_report::{VersionReport, p_value_text, percent};
-use super::query::could_not_ask;
-use super::query_source;
+use super::query_source::{self, could_not_ask};
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, runtime, say, start_log};
 use crate::drift::{
     BaselineFile, FeatureReport, Live, LiveCounts, Measures, Merge, MergedDocuments, PsiMode, Thresholds, measure,

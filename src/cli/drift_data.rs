@@ -16,8 +16,8 @@ use csv::StringRecord;
 use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
 
-use super::query::{could_not_ask, interrupted, not_shadow};
-use super::query_source::{self, Respondent};
+use super::query::{interrupted, not_shadow};
+use super::query_source::{self, Respondent, could_not_ask};
 use super::query_words::range_text;
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, StateFolder, complain, runtime, say};

@@ -20,6 +20,7 @@ mod log;
 mod named;
 mod outcomes;
 mod query;
+mod query_hash;
 mod query_source;
 mod query_words;
 mod range;

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::query::could_not_ask;
-use super::query_source::{self, Respondent};
+use super::query_source::{self, Respondent, could_not_ask};
 use super::run::{self, Listen, StopSignals};
 use super::{COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print, print_table, runtime, say, start_log};
 use crate::config::model::{self, Decode, GroundTruth, LabelSource, Pipeline, SinkOptions};

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use chrono::Utc;
 
-use super::query_source::{self, Respondent};
+use super::query_hash::{self, LackingKey, Sought};
+use super::query_source::{self, Respondent, could_not_ask};
 use super::query_words::{self, Answer, Inquiry, Words};
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, print, runtime, say, start_log, terminal_width};
@@ -17,7 +18,7 @@ use crate::flow::batch::Stream;
 use crate::flow::question::{Order, Question, Row, Visit};
 use crate::kql::{Expression, Purpose};
 use crate::proof::completeness::Completeness;
-use crate::query::ask::{AskError, SearchEnd};
+use crate::query::ask::SearchEnd;
 use crate::query::cell::ID_COLUMN;
 use crate::query::groups::Groups;
 use crate::query::output::{Format, Output};
@@ -112,9 +113,12 @@ pub(super) struct Arguments {
     /// Group by a field: counts, and mean, median and p99 of confidence and latency; the biggest groups first
     #[arg(long, value_name = "FIELD")]
     by: Option<String>,
-    /// Only predictions made on this input, a JSON value: it is hashed as the pipeline's `hash` does
-    #[arg(long, value_name = "JSON")]
+    /// Only predictions made on this input, JSON or a file of it: it is hashed as the pipeline's `hash` does, with each key
+    #[arg(long, value_name = "FILE|JSON")]
     input: Option<String>,
+    /// Only what was recorded about this subject: by its id, and by the hashes of it under each key of the pipeline
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
     /// Ask outcomes, the documents of labels and reviews, or hourly evaluations of these, and not records
     #[arg(long, value_enum, value_name = "STREAM")]
     stream: Option<StreamName>,
@@ -185,7 +189,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before the answer: what is said to be there by then has to be in it.
     let completeness = runtime.block_on(respondent.completeness(&inquiry.question, inquiry.now));
     let answer = runtime.block_on(answer(arguments, &inquiry, &respondent))?;
-    runtime.block_on(conclude(arguments, &inquiry, &respondent, &answer, &completeness))
+    let lacking = runtime.block_on(lacking_keys(&inquiry, &respondent))?;
+    runtime.block_on(conclude(arguments, &inquiry, &respondent, &answer, &lacking, &completeness))
+}
+
+/// The keys that would have to be known to find all that is looked for by its hash.
+async fn lacking_keys(inquiry: &Inquiry, respondent: &Respondent) -> Result<Vec<LackingKey>, Failure> {
+    let mut lacking = Vec::new();
+    for sought in &inquiry.sought {
+        lacking.extend(sought.lacking(&respondent.source, &inquiry.candidates).await?);
+    }
+    Ok(lacking)
 }
 
 fn list() -> Result<(), Failure> {
@@ -196,10 +210,6 @@ fn list() -> Result<(), Failure> {
 
 fn not_saved(error: &SavedError) -> Failure {
     Failure::new(error, Some("`inferlog query --saved list` names those that there are"))
-}
-
-pub(super) fn could_not_ask(error: &AskError) -> Failure {
-    Failure::new(error, error.hint())
 }
 
 impl Inquiry {
@@ -219,15 +229,21 @@ impl Inquiry {
             Some(StreamName::Outcomes | StreamName::Evaluations) => stream = Stream::Outcomes,
             None => {}
         }
-        if let Some(input) = &arguments.input {
-            condition = condition.and(respondent.made_on(input)?);
-        }
         let by = arguments.by.clone().or(by);
-        let fields = typed_fields(&condition, by.as_ref(), &arguments.columns);
+        let mut fields = typed_fields(&condition, by.as_ref(), &arguments.columns);
         if !arguments.columns.is_empty() {
             columns.clone_from(&arguments.columns);
         } else if columns.is_empty() {
             columns = usual_columns(arguments.format, arguments.stream, stream, &condition);
+        }
+        let typed = condition.clone();
+        let sought = arguments.sought(respondent)?;
+        for sought in &sought {
+            condition = condition.and(sought.condition.clone());
+            add_new(&mut fields, &sought.fields);
+            if arguments.columns.is_empty() {
+                add_new(&mut columns, &sought.fields);
+            }
         }
         if stream == Stream::Outcomes {
             condition = condition.and(of_kind(arguments.stream)?);
@@ -242,10 +258,13 @@ impl Inquiry {
             condition = condition.and(not_shadow()?);
         }
         let (from_ms, until_ms) = arguments.range.milliseconds(last, now)?;
+        // Outcomes have other fields than the records that were hashed.
+        let typed = if stream == Stream::Records { typed } else { Expression::all() };
+        let candidates = Question { stream: Stream::Records, condition: typed.at(now), from_ms, until_ms, order };
         let condition = condition.at(now);
         let doubts = condition.doubts();
         let question = Question { stream, condition, from_ms, until_ms, order };
-        Ok(Inquiry { question, unlabelled, text, columns, by, shadow, now, doubts, fields })
+        Ok(Inquiry { question, sought, candidates, unlabelled, text, columns, by, shadow, now, doubts, fields })
     }
 }
 
@@ -272,6 +291,15 @@ fn typed_fields(condition: &Expression, by: Option<&String>, columns: &[String])
     fields
 }
 
+/// Adds the names that are not there yet.
+fn add_new(names: &mut Vec<String>, more: &[String]) {
+    for name in more {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+}
+
 /// The usual columns, and the fields that the query names.
 fn usual_columns(format: FormatName, named: Option<StreamName>, stream: Stream, condition: &Expression) -> Vec<String> {
     let usual: &[&str] = match (stream, format) {
@@ -296,7 +324,15 @@ impl Arguments {
 
     /// Nothing says which records are wanted, nor what of them.
     fn asks_nothing(&self) -> bool {
-        self.kql.is_none() && self.input.is_none() && self.by.is_none() && !self.count && !self.range.is_given()
+        let is_sought = self.input.is_some() || self.subject.is_some();
+        self.kql.is_none() && !is_sought && self.by.is_none() && !self.count && !self.range.is_given()
+    }
+
+    /// What is looked for by its hash.
+    fn sought(&self, respondent: &Respondent) -> Result<Vec<Sought>, Failure> {
+        let input = self.input.iter().map(|input| query_hash::made_on(respondent.steps(), input));
+        let subject = self.subject.iter().map(|id| query_hash::about(respondent.steps(), id));
+        input.chain(subject).collect()
     }
 
     fn condition(&self) -> Result<Expression, Failure> {
@@ -478,6 +514,7 @@ async fn conclude(
     inquiry: &Inquiry,
     respondent: &Respondent,
     answer: &Answer,
+    lacking: &[LackingKey],
     completeness: &Completeness,
 ) -> Result<(), Failure> {
     if matches!(answer, Answer::Unread) {
@@ -498,11 +535,13 @@ async fn conclude(
         inquiry,
         respondent,
         answer,
+        lacking,
         unknown,
     };
     words.say_summary();
     words.say_where_nothing_was_found().await.map_err(|error| could_not_ask(&error))?;
     words.say_doubts().await.map_err(|error| could_not_ask(&error))?;
+    words.say_keys();
     query_words::say_completeness(completeness);
     if let Some(path) = &arguments.manifest {
         let text = serde_json::to_string_pretty(&words.manifest(completeness)).unwrap_or_default() + "\n";
@@ -511,6 +550,9 @@ async fn conclude(
             complain(&error.to_string(), Some(&format!("{rows} were printed; only the manifest is missing")));
             return Err(Failure(COULD_NOT_LOOK));
         }
+    }
+    if lacking.iter().any(LackingKey::is_certain) {
+        return Err(Failure(COULD_NOT_LOOK));
     }
     if arguments.require_complete && !completeness.is_complete() { Err(Failure(NOT_SO)) } else { Ok(()) }
 }

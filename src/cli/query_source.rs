@@ -1,4 +1,4 @@
-//! Which sink does `inferlog query` ask, what is known of its pipelines, and how do they hash an input?
+//! Which sink does `inferlog query` ask, and what is known of its pipelines?
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,15 @@ use crate::config::model::{self, Pipeline, SinkOptions};
 use crate::elastic::client::Client;
 use crate::elastic::pages::{self, Refreshed};
 use crate::elastic::target::Target;
-use crate::enrich::{Action, Hash};
+use crate::enrich::Step;
 use crate::flow::batch::Stream;
 use crate::flow::question::Question;
 use crate::judge::enrichment::host_name;
-use crate::kql::{Expression, Field, Pattern};
 use crate::observe::drift::options::DriftOptions;
 use crate::pipeline::build::store_path;
 use crate::proof::accounted;
 use crate::proof::completeness::{Completeness, local_state};
-use crate::query::ask::Source;
-use crate::record::{self, Record, Space};
+use crate::query::ask::{AskError, Source};
 use crate::sink::store::Store;
 use crate::state::folder::{data_dir, state_folder, store_file};
 
@@ -34,6 +32,10 @@ pub(super) struct Respondent {
     pipeline: Option<Pipeline>,
     /// The pipeline's name and folder of state.
     state: (String, PathBuf),
+}
+
+pub(super) fn could_not_ask(error: &AskError) -> Failure {
+    Failure::new(error, error.hint())
 }
 
 /// Opens the sink of a pipeline file, or the only store in the folder of state. `wanted` is a sink's name, or a kind.
@@ -233,6 +235,11 @@ impl Respondent {
         self.pipeline.as_ref()
     }
 
+    /// The processors of the pipeline, where its file is known.
+    pub(super) fn steps(&self) -> &[Step] {
+        self.pipeline.as_ref().map_or(&[], |pipeline| &pipeline.enrich)
+    }
+
     /// What the pipeline's file says of drift.
     pub(super) fn drift(&self) -> Option<&DriftOptions> {
         self.pipeline.as_ref().and_then(Pipeline::drift)
@@ -255,49 +262,5 @@ impl Respondent {
             return Err(format!("what was delivered to `{index}` last may not be visible yet: {problem}"));
         }
         Ok(())
-    }
-
-    /// The predictions that were made on an input: those with its hash, as the pipeline makes it.
-    pub(super) fn made_on(&self, input: &str) -> Result<Expression, Failure> {
-        let not_input = |problem: &str| {
-            let hint =
-                "`--input` takes the JSON of what is hashed: the value of the one field, or an object with the fields";
-            complain(problem, Some(hint));
-            Failure(COULD_NOT_LOOK)
-        };
-        let mut condition: Option<String> = None;
-        for hash in self.hashes() {
-            let line = match hash.fields.as_slice() {
-                [one] => {
-                    let mut name = String::new();
-                    record::json::write_string(one.as_str(), &mut name);
-                    format!("{{{name}:{input}}}")
-                }
-                _ => input.to_owned(),
-            };
-            let mut space = Space::default();
-            let record = Record::parse(line.trim(), &mut space).map_err(|reject| not_input(&reject.detail))?;
-            let digest = hash.digest_of(&record).map_err(|error| not_input(&error.to_string()))?;
-            let Some(digest) = digest else { return Err(not_input("the input has none of the hashed fields")) };
-            let field = Field::new(Pattern::new(vec![hash.into.as_str().to_owned()]), None);
-            let one = format!("{field} : \"{digest}\"");
-            condition = Some(condition.map_or(one.clone(), |before| format!("{before} or {one}")));
-        }
-        Expression::parse(&condition.unwrap_or_default()).map_err(|error| Failure::new(&error, None))
-    }
-
-    /// The hashes of the pipeline that go into `input_hash`, else all of them; without a pipeline file the usual one.
-    fn hashes(&self) -> Vec<Hash> {
-        let steps = self.pipeline.iter().flat_map(|pipeline| &pipeline.enrich);
-        let all: Vec<Hash> = steps
-            .filter_map(|step| if let Action::Hash(hash) = &step.action { Some(hash.clone()) } else { None })
-            .collect();
-        let of_input: Vec<Hash> = all.iter().filter(|hash| hash.into.as_str() == "input_hash").cloned().collect();
-        let found = if of_input.is_empty() { all } else { of_input };
-        let path = |text| record::Path::new(text).ok();
-        match (path("features"), path("input_hash")) {
-            (Some(features), Some(into)) if found.is_empty() => vec![Hash { fields: vec![features], into, key: None }],
-            _ => found,
-        }
     }
 }

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::query_hash::{LackingKey, Sought};
 use super::query_source::Respondent;
 use super::say;
 use crate::flow::question::Question;
@@ -20,6 +21,10 @@ pub(super) struct Inquiry {
     /// Only predictions of which no label is known.
     pub(super) unlabelled: bool,
     pub(super) question: Question,
+    /// What is looked for by its hash.
+    pub(super) sought: Vec<Sought>,
+    /// The records of which some may be meant, whatever their hashes.
+    pub(super) candidates: Question,
     /// As it was typed, or saved.
     pub(super) text: String,
     pub(super) columns: Vec<String>,
@@ -50,6 +55,7 @@ pub(super) struct Words<'w> {
     pub(super) inquiry: &'w Inquiry,
     pub(super) respondent: &'w Respondent,
     pub(super) answer: &'w Answer,
+    pub(super) lacking: &'w [LackingKey],
     /// How many records of the range have no confidence.
     pub(super) unknown: u64,
 }
@@ -127,6 +133,24 @@ impl Words<'_> {
         Ok(())
     }
 
+    /// Which keys were tried for what is looked for by its hash, and which would have had to be.
+    pub(super) fn say_keys(&self) {
+        self.inquiry.sought.iter().for_each(Sought::say_keys);
+        self.lacking.iter().for_each(LackingKey::say);
+    }
+
+    /// The ids of keys for the manifest; a key without one is `null`.
+    fn keys(&self) -> Value {
+        if self.inquiry.sought.is_empty() {
+            return Value::Null;
+        }
+        let mut tried: Vec<&str> = self.inquiry.sought.iter().flat_map(Sought::key_ids).collect();
+        tried.sort_unstable();
+        tried.dedup();
+        let lacking: Vec<Option<&str>> = self.lacking.iter().map(LackingKey::id).collect();
+        json!({"tried": tried, "lacking": lacking})
+    }
+
     pub(super) fn manifest(&self, completeness: &Completeness) -> Value {
         let Words { limit, format, saved, inquiry, respondent, unknown, .. } = self;
         let (count, output, indices) = match self.answer {
@@ -145,6 +169,7 @@ impl Words<'_> {
             "query": inquiry.text, "saved": saved, "by": inquiry.by, "limit": limit,
             "shadow_records": inquiry.shadow,
             "range": {"from": inquiry.question.from_ms.map(time_text), "to": inquiry.question.until_ms.map(time_text)},
+            "keys": self.keys(),
             "source": {"name": respondent.name, "indices": indices},
             "count": count, "without_confidence": unknown, "output": output, "completeness": completeness.json(),
         })

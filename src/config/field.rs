@@ -183,6 +183,18 @@ impl<'a> Field<'a> {
         Some(Secret::new(bytes))
     }
 
+    /// A salt: no secret, but nobody's business where a variable or a file gives it.
+    pub(super) fn salt(&self) -> Option<Secret> {
+        let text = self.text()?;
+        if text.contains('\0') {
+            return self.refuse("a zero byte ends it, and can be no part of it");
+        }
+        if self.is_expanded() {
+            self.context.references.borrow_mut().push(self.node.span.clone());
+        }
+        Some(Secret::new(text))
+    }
+
     /// Whether a default for a variable is written in the value: `${NAME:default}`.
     fn has_default(&self) -> bool {
         let text = &self.context.source.text[self.node.span.clone()];

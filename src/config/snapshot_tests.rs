@@ -182,7 +182,7 @@ fn a_key_keeps_every_byte_but_one_line_end() {
             .unwrap();
         let pipelines = load_with(&[path], &environment()).unwrap();
         let crate::enrich::Action::Hash(hash) = &pipelines[0].enrich[0].action else { panic!("no hash") };
-        assert_eq!(hash.key.as_ref().map(|key| key.expose()), Some(expected));
+        assert_eq!(hash.keys.first().map(|key| key.secret().expose()), Some(expected));
     }
 }
 

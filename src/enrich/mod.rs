@@ -45,7 +45,7 @@ pub use drop::Drop;
 pub use extract::{Extract, Group, GroupKind};
 pub use flag::Flag;
 pub use flatten::Flatten;
-pub use hash::Hash;
+pub use hash::{Digests, Hash, HashKey, HashPlace, KEYS_MAX};
 pub use heart::HEART_FIELDS;
 pub use id::{IdFrom, Identity};
 pub use label::LabelCheck;

@@ -202,8 +202,8 @@ fn a_record_s_own_timestamp_is_kept() {
 #[test]
 fn hashes_are_those_of_the_canonical_form() {
     let hash = |fields: &[&str], key: Option<&str>| {
-        let key = key.map(Secret::new);
-        vec![always(Action::Hash(Hash { fields: paths(fields), into: path("h"), key }))]
+        let keys = key.map(|key| HashKey::new(None, Secret::new(key))).into_iter().collect();
+        vec![always(Action::Hash(Hash { keys, ..Hash::new(paths(fields), &path("h")) }))]
     };
     // Computed by Python's hashlib and hmac; the HMAC by openssl as well. The last two stand in the README of
     // examples/model_server.
@@ -260,10 +260,7 @@ fn hashes_are_those_of_the_canonical_form() {
 
 #[test]
 fn hashes_are_of_the_nested_form_however_it_is_spelled() {
-    let steps = |fields: &[&str]| {
-        let hash = Hash { fields: paths(fields), into: path("h"), key: None };
-        [always(Action::Hash(hash))]
-    };
+    let steps = |fields: &[&str]| [always(Action::Hash(Hash::new(paths(fields), &path("h"))))];
     let digest = |fields: &[&str], line: &str| {
         let document = run(&steps(fields), line).document;
         document.split("\"h\":\"").nth(1).map(|rest| rest[..64].to_owned()).expect(line)
@@ -288,41 +285,65 @@ fn hashes_are_of_the_nested_form_however_it_is_spelled() {
 }
 
 #[test]
-fn what_has_no_canonical_form_is_shipped_without_a_hash() {
-    let hash = |fields: &[&str], into: &str| {
-        [always(Action::Hash(Hash { fields: paths(fields), into: path(into), key: None }))]
-    };
+fn what_has_no_canonical_form_is_shipped_with_the_hash_of_its_bytes() {
+    let hash = |fields: &[&str], into: &str| [always(Action::Hash(Hash::new(paths(fields), &path(into))))];
+    let sha256 = |bytes: &str| crate::text::digest::sha256_hexadecimal(bytes.as_bytes());
     let note = r#","inferlog.notes":["not_hashed"]}"#;
-    let deep = format!(r#"{{"f":{}{}}}"#, "[".repeat(200), "]".repeat(200));
-    for fields in [&["f"][..], &["f", "g"]] {
-        for bad in [r#"{"f":{"a":1,"\u0061":2}}"#, r#"{"f":1e999}"#, r#"{"f":"\ud800"}"#, &deep] {
-            let expected = format!("{}{note}", bad.strip_suffix('}').unwrap());
-            let outcome = check(&hash(fields, "h"), bad, Ok(&expected));
-            assert_eq!(outcome.counters.enrich_unhashed_records_total.get(), 1, "{bad}");
-        }
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for bad in [r#"{"a":1,"\u0061":2}"#, "1e999", r#""cut \ud83d""#, &deep] {
+        let line = format!(r#"{{"f":{bad},"g":1}}"#);
+        let expected = format!(r#"{{"f":{bad},"g":1,"h_bytes_hash":"{}"{note}"#, sha256(bad));
+        let outcome = check(&hash(&["f"], "h"), &line, Ok(&expected));
+        assert_eq!(outcome.counters.enrich_unhashed_records_total.get(), 1, "{bad}");
+        // Several values are no one stretch of bytes, and neither are parts of one value.
+        check(&hash(&["f", "g"], "h"), &line, Ok(&format!(r#"{{"f":{bad},"g":1{note}"#)));
+        let parts = format!(r#"{{"f.a":{bad},"f.b":1}}"#);
+        check(&hash(&["f"], "h"), &parts, Ok(&format!(r#"{{"f.a":{bad},"f.b":1{note}"#)));
     }
     // The id needs no canonical form.
     let id = [always(Action::Id(IdFrom { from: paths(&["f"]), unique: true }))];
     assert_ne!(id_at(&id, r#"{"f":"\ud800"}"#, file(), 0), id_at(&id, r#"{"f":"\ud801"}"#, file(), 0));
     // Twice noted is once noted.
-    let twice = [hash(&["f"], "h"), hash(&["f"], "i")].concat();
+    let twice = [hash(&["f", "g"], "h"), hash(&["f", "g"], "i")].concat();
     check(&twice, r#"{"f":1e999}"#, Ok(&format!(r#"{{"f":1e999{note}"#)));
     // A hash in place of its field hides it: without a hash, nothing stands there.
     for (fields, into, line, expected) in [
-        (&["u.id"][..], "u.id", r#"{"u":{"id":"\ud800","n":1}}"#, r#"{"u":{"id":null,"n":1}"#),
-        (&["u.id"], "u", r#"{"u":{"id":"\ud800","n":1}}"#, r#"{"u":null"#),
+        (&["u.id", "x"][..], "u.id", r#"{"u":{"id":"\ud800","n":1}}"#, r#"{"u":{"id":null,"n":1}"#),
+        (&["u.id", "x"], "u", r#"{"u":{"id":"\ud800","n":1}}"#, r#"{"u":null"#),
         (&["u.id", "x"], "u.id", r#"{"u.id":"\ud800","u.id.x":3}"#, r#"{"u.id":null"#),
     ] {
         let outcome = check(&hash(fields, into), line, Ok(&format!("{expected}{note}")));
         assert!(!outcome.hidden.unwrap().contains("ud800"));
     }
+    let expected = format!(r#"{{"u":{{"id":null,"n":1}},"u.id_bytes_hash":"{}"{note}"#, sha256(r#""\ud800""#));
+    check(&hash(&["u.id"], "u.id"), r#"{"u":{"id":"\ud800","n":1}}"#, Ok(&expected));
+}
+
+#[test]
+fn a_digest_goes_where_there_is_room_and_the_id_of_its_key_with_it() {
+    let keys = ["new", "old"].map(|id| HashKey::new(Some(id), Secret::new(id))).to_vec();
+    let hash = [always(Action::Hash(Hash { keys, ..Hash::new(paths(&["f"]), &path("a.h")) }))];
+    let ending = |key: &str| format!(r#","a.h":"{}","a.h_key_id":"{key}"}}"#, hmac_hexadecimal(key, "1"));
+    check(&hash, r#"{"f":1.0}"#, Ok(&format!(r#"{{"f":1.0{}"#, ending("new"))));
+    check(&hash, r#"{"f":1,"a":2}"#, Ok(r#"{"f":1,"a":2}"#));
+    let there = format!(r#"{{"a.h_key_id":"new","f":1,"a.h":"{}"}}"#, hmac_hexadecimal("new", "1"));
+    check(&hash, r#"{"a.h_key_id":7,"f":1,"a.h":"old"}"#, Ok(&there));
+}
+
+/// HMAC-SHA-256 as its RFC has it.
+fn hmac_hexadecimal(key: &str, text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let padded =
+        |pad: u8| (0..64).map(|at| key.as_bytes().get(at).copied().unwrap_or_default() ^ pad).collect::<Vec<u8>>();
+    let inner = Sha256::digest([padded(0x36), text.into()].concat());
+    crate::text::digest::sha256_hexadecimal(&[padded(0x5c), inner.to_vec()].concat())
 }
 
 #[test]
 fn rules_that_hide_are_counted_field_by_field() {
     let redact = |fields: &[&str]| Action::Redact(Redact { fields: paths(fields), with: "0".into() });
-    let in_place = Action::Hash(Hash { fields: paths(&["u.id"]), into: path("u.id"), key: None });
-    let beside = Action::Hash(Hash { fields: paths(&["u.id"]), into: path("digest"), key: None });
+    let in_place = Action::Hash(Hash::new(paths(&["u.id"]), &path("u.id")));
+    let beside = Action::Hash(Hash::new(paths(&["u.id"]), &path("digest")));
     let steps = [always(redact(&["a", "b"])), when("n > 1", redact(&["c"])), always(in_place), always(beside)];
     let metadata = Metadata::new("h", "p", "c");
     let counters = Telemetry::default().pipeline("t");

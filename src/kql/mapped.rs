@@ -37,7 +37,7 @@ const OTHERS: [(&str, FieldKind); 16] = [
 ];
 
 /// Those that are, sorted by name.
-const KEYWORDS: [&str; 58] = [
+const KEYWORDS: [&str; 66] = [
     "agent.name",
     "agent.type",
     "agent.version",
@@ -73,7 +73,13 @@ const KEYWORDS: [&str; 58] = [
     "inferlog.notes",
     "inferlog.original_timestamp",
     "inferlog.pipeline",
+    "input_bytes_hash",
+    "input_bytes_hmac",
+    "input_bytes_hmac_key_id",
     "input_hash",
+    "input_hash_key_id",
+    "input_hmac",
+    "input_hmac_key_id",
     "kubernetes.namespace",
     "kubernetes.pod.name",
     "level",
@@ -90,6 +96,8 @@ const KEYWORDS: [&str; 58] = [
     "stage",
     "status",
     "subject",
+    "subject_hmac",
+    "subject_hmac_key_id",
     "timestamp",
     "trace.id",
     "transaction.id",

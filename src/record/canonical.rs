@@ -10,6 +10,7 @@
 //!
 //! It does not validate: text that is not JSON gives an error or a meaningless form, but never a panic.
 
+mod cut;
 mod escape;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use cut::is_cut;
 use escape::{Escape, unescape, write_character};
 use memchr::{memchr, memchr2};
 
@@ -59,6 +61,34 @@ pub enum CanonicalError {
     },
 }
 
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// Each as the double that it stands for, as RFC 8785 has it: whole numbers beyond 2^53 may become one.
+    #[default]
+    Canonical,
+    /// Each by the digits that it is written with.
+    AsWritten,
+}
+
+/// How a value is written, and what is looked for on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Form<'f> {
+    /// How numbers are written.
+    pub numbers: Numbers,
+    /// What a text ends in that its writer has cut, beside the marks that are known ([`Texts::Cut`]).
+    pub cut_endings: &'f [String],
+}
+
+/// Whether the texts of a value are all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// Nothing says otherwise.
+    Whole,
+    /// One of them ends in a mark by which its writer says that it was cut.
+    Cut,
+}
+
 /// Buffers that are used again from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -66,6 +96,19 @@ pub struct Scratch {
     members: Vec<Member>,
     /// An object while its members are put in order.
     unordered: Vec<u8>,
+    /// A text was met that its writer has cut.
+    has_cut_text: bool,
+}
+
+impl Scratch {
+    fn begin(&mut self) {
+        self.members.clear();
+        self.has_cut_text = false;
+    }
+
+    fn texts(&self) -> Texts {
+        if self.has_cut_text { Texts::Cut } else { Texts::Whole }
+    }
 }
 
 /// A member that has been written to the output.
@@ -84,13 +127,26 @@ struct Member {
 /// # Errors
 /// As [`CanonicalError`] says; `out` is then as it was.
 pub fn canonicalize(text: &str, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    canonicalize_as(Form::default(), text, scratch, out).map(|_| ())
+}
+
+/// The same in a form of one's own; says whether its texts are all there.
+///
+/// # Errors
+/// As [`CanonicalError`] says; `out` is then as it was.
+pub fn canonicalize_as(
+    form: Form<'_>,
+    text: &str,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<Texts, CanonicalError> {
     let length = out.len();
-    scratch.members.clear();
-    let result = Walk::new(text, scratch, out).whole_value();
+    scratch.begin();
+    let result = Walk::new(form, text, scratch, out).whole_value();
     if result.is_err() {
         out.truncate(length);
     }
-    result
+    result.map(|()| scratch.texts())
 }
 
 /// Appends the canonical form of the object that has these names (not escaped) and values (JSON text), in any order.
@@ -98,20 +154,22 @@ pub fn canonicalize(text: &str, scratch: &mut Scratch, out: &mut Vec<u8>) -> Res
 /// # Errors
 /// As [`CanonicalError`] says, with positions in the text of the value that was at fault; `out` is then as it was.
 pub fn canonicalize_members<'m>(
+    form: Form<'_>,
     members: impl Iterator<Item = (&'m str, Cow<'m, str>)>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
-) -> Result<(), CanonicalError> {
+) -> Result<Texts, CanonicalError> {
     let length = out.len();
-    scratch.members.clear();
-    let result = write_members(members, scratch, out);
+    scratch.begin();
+    let result = write_members(form, members, scratch, out);
     if result.is_err() {
         out.truncate(length);
     }
-    result
+    result.map(|()| scratch.texts())
 }
 
 fn write_members<'m>(
+    form: Form<'_>,
     members: impl Iterator<Item = (&'m str, Cow<'m, str>)>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
@@ -128,7 +186,7 @@ fn write_members<'m>(
         name.chars().for_each(|character| write_character(character, out));
         let name = name_start..out.len();
         out.extend_from_slice(b"\":");
-        Walk::new(&value, scratch, out).whole_value()?;
+        Walk::new(form, &value, scratch, out).whole_value()?;
         match remember(name, 0, scratch, out) {
             Ordering::Equal => return Err(CanonicalError::RepeatedMember { at_bytes: 0 }),
             order => ordered &= order == Ordering::Less,
@@ -144,6 +202,7 @@ fn write_members<'m>(
 
 /// Where the walk stands in the text, and what it has written.
 struct Walk<'a> {
+    form: Form<'a>,
     text: &'a str,
     at: usize,
     depth: usize,
@@ -152,8 +211,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(text: &'a str, scratch: &'a mut Scratch, out: &'a mut Vec<u8>) -> Walk<'a> {
-        Walk { text, at: 0, depth: 0, scratch, out }
+    fn new(form: Form<'a>, text: &'a str, scratch: &'a mut Scratch, out: &'a mut Vec<u8>) -> Walk<'a> {
+        Walk { form, text, at: 0, depth: 0, scratch, out }
     }
 
     fn whole_value(&mut self) -> Result<(), CanonicalError> {
@@ -166,7 +225,11 @@ impl<'a> Walk<'a> {
 
     fn value(&mut self) -> Result<(), CanonicalError> {
         match self.next_token() {
-            Some(b'"') => self.string().map(|_| ()),
+            Some(b'"') => {
+                let content = self.string()?;
+                self.scratch.has_cut_text |= is_cut(&self.out[content], self.form.cut_endings);
+                Ok(())
+            }
             Some(b'{') => self.nested(Walk::object),
             Some(b'[') => self.nested(Walk::array),
             Some(b't') => self.word("true"),
@@ -297,7 +360,7 @@ impl<'a> Walk<'a> {
         let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         let length = rest.bytes().position(|byte| !is_part(&byte)).unwrap_or(rest.len());
         let number = &rest[..length];
-        if is_canonical_number(number.as_bytes()) {
+        if self.form.numbers == Numbers::AsWritten || is_canonical_number(number.as_bytes()) {
             self.copy(self.at + length);
             return Ok(());
         }

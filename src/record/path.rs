@@ -49,6 +49,11 @@ impl Path {
         }
     }
 
+    /// The path whose last name is changed: what `change` gives is as fit as what it is given.
+    pub(crate) fn reworded(&self, change: impl FnOnce(&str) -> String) -> Path {
+        Path(Cow::Owned(change(&self.0)))
+    }
+
     /// The dotted text.
     pub fn as_str(&self) -> &str {
         &self.0

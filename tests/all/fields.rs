@@ -114,23 +114,3 @@ fn a_rule_that_hides_nothing_is_warned_of_and_counted() {
     assert!(stderr.contains("field=user.emial") && !stderr.contains(CANARY), "{stderr}");
     running.stop();
 }
-
-#[test]
-fn what_cannot_be_hashed_is_shipped_as_it_was_written_and_noted() {
-    let place = Place::new(&pipeline(&["hash: { fields: [features], into: input_hash }"]));
-    let lines = [
-        r#"{"n":1,"features":{"prompt":"cut in the middle of an emoji \ud83d"}}"#,
-        r#"{"n":2,"features":{"prompt":"whole \ud83d\ude00"}}"#,
-        r#"{"n":3,"features":{"x":1e400}}"#,
-        r#"{"n":4,"features":{"x":1,"x":2}}"#,
-        r#"{"n":5,"answer":"\udce9","features":{"prompt":"ok"}}"#,
-    ];
-    place.append(lines.map(|line| format!("{line}\n")).concat());
-    place.run_once_to(0);
-    let documents = place.store().documents();
-    for (line, is_hashed) in lines.iter().zip([false, true, false, false, true]) {
-        let document = documents.iter().find(|document| document.starts_with(line.trim_end_matches('}'))).expect(line);
-        assert_eq!(document.contains("\"input_hash\":\""), is_hashed, "{document}");
-        assert_eq!(document.contains("\"not_hashed\""), !is_hashed, "{document}");
-    }
-}

@@ -28,6 +28,7 @@ mod flow;
 mod fresh_machine;
 mod fuzz_smoke;
 mod grafana;
+mod hashing;
 mod house_rules;
 mod in_force;
 mod kibana_import;

@@ -4,6 +4,7 @@ mod convert;
 mod copy;
 mod extract;
 mod flatten;
+mod hash;
 mod roles;
 mod sample;
 mod scale;
@@ -13,7 +14,7 @@ mod truncate;
 use super::field::{Choice, Field};
 use super::section::Section;
 use super::yaml::{Kind, Scalar};
-use crate::enrich::{Action, Add, Drop, Flag, Hash, IdFrom, Redact, Remove, Rename, Step};
+use crate::enrich::{Action, Add, Drop, Flag, IdFrom, Redact, Remove, Rename, Step};
 use crate::kql::Expression;
 use crate::record::{Path, covers, json};
 
@@ -24,7 +25,7 @@ type Reader = fn(&mut Section<'_>) -> Option<Step>;
 const PROCESSORS: &[(&str, Reader)] = &[
     ("roles", roles::roles),
     ("timestamp", timestamp::timestamp),
-    ("hash", hash),
+    ("hash", hash::hash),
     ("flag", flag),
     ("redact", redact),
     ("remove", remove),
@@ -139,18 +140,6 @@ fn made(section: &mut Section<'_>, action: Option<Action>) -> Option<Step> {
 
 fn paths(field: &Field<'_>) -> Option<Vec<Path>> {
     field.list(Field::field_path)
-}
-
-fn hash(section: &mut Section<'_>) -> Option<Step> {
-    let fields = section.required("fields", paths);
-    let of_features = fields.as_ref().is_some_and(|fields| matches!(&fields[..], [one] if one.as_str() == "features"));
-    let into = match of_features {
-        true => section.optional("into", Field::field_path).or_else(|| Path::new("input_hash").ok()),
-        false => section.required("into", Field::field_path),
-    };
-    let key = section.optional("key", Field::secret);
-    let hash = fields.zip(into).map(|(fields, into)| Hash { fields, into, key });
-    made(section, hash.map(Action::Hash))
 }
 
 fn flag(section: &mut Section<'_>) -> Option<Step> {

@@ -155,17 +155,46 @@ fn members_make_an_object() {
     let check = |members: &[(&str, &str)], expected: Result<&str, CanonicalError>| {
         let mut out = Vec::new();
         let result = canonicalize_members(
+            Form::default(),
             members.iter().map(|(name, value)| (*name, (*value).into())),
             &mut Scratch::default(),
             &mut out,
         );
-        assert_eq!(result.map(|()| std::str::from_utf8(&out).unwrap()), expected, "{members:?}");
+        assert_eq!(result.map(|_| std::str::from_utf8(&out).unwrap()), expected, "{members:?}");
     };
     check(&[], Ok("{}"));
     check(&[("b.c", "[1.0]"), ("a", r#"{"y":1,"x":2}"#)], Ok(r#"{"a":{"x":2,"y":1},"b.c":[1]}"#));
     check(&[("a", r#""x""#), ("b\"\n", "null")], Ok(r#"{"a":"x","b\"\n":null}"#));
     check(&[("a", "1"), ("b", "1e999")], Err(CanonicalError::NumberOutOfRange { at_bytes: 0 }));
     check(&[("b", "1"), ("a", "1"), ("b", "2")], Err(CanonicalError::RepeatedMember { at_bytes: 0 }));
+}
+
+#[test]
+fn numbers_may_stay_as_they_are_written() {
+    let form = Form { numbers: Numbers::AsWritten, ..Form::default() };
+    let mut out = Vec::new();
+    let text = r#"{"b":[9007199254740993, 1.0,-0, 1E2 ,1e999],"\u0061":"\u0062"}"#;
+    canonicalize_as(form, text, &mut Scratch::default(), &mut out).unwrap();
+    assert_eq!(std::str::from_utf8(&out), Ok(r#"{"a":"b","b":[9007199254740993,1.0,-0,1E2,1e999]}"#));
+}
+
+#[test]
+fn a_text_that_was_cut_is_seen_wherever_it_stands() {
+    let endings = ["§".to_owned()];
+    let form = Form { cut_endings: &endings, ..Form::default() };
+    let mut scratch = Scratch::default();
+    for (text, expected) in [
+        (r#""… [truncated]""#, Texts::Cut),
+        (r#"[1,{"a":["x...[truncated 12 bytes]","y"]}]"#, Texts::Cut),
+        (r#"{"a":"\u2026truncated","b":1}"#, Texts::Cut),
+        (r#"{"a":"x\u00a7","b":1}"#, Texts::Cut),
+        (r#"{"x [truncated]":"x"}"#, Texts::Whole),
+        (r#"{"a":"whole","b":"... and so on..."}"#, Texts::Whole),
+    ] {
+        assert_eq!(canonicalize_as(form, text, &mut scratch, &mut Vec::new()), Ok(expected), "{text}");
+        let members = std::iter::once(("m", text.into()));
+        assert_eq!(canonicalize_members(form, members, &mut scratch, &mut Vec::new()), Ok(expected), "{text}");
+    }
 }
 
 #[test]
