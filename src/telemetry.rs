@@ -117,6 +117,8 @@ pub struct Latency {
 #[derive(Clone, Debug)]
 struct LabelledFamilies {
     dropped: CounterFamily,
+    noted: CounterFamily,
+    unpaired: CounterFamily,
     without_namespace: CounterFamily,
     hidden: CounterFamily,
     dead_lettered: CounterFamily,
@@ -204,6 +206,16 @@ impl Counters {
     /// Counts the records that a rule drops.
     pub fn dropped(&self, rule: &str) -> Counter {
         self.labelled.dropped.get_or_create_owned(&self.labels("rule", rule))
+    }
+
+    /// Counts the records for which the decoder could not do something, by the note that says so.
+    pub fn noted(&self, note: &str) -> Counter {
+        self.labelled.noted.get_or_create_owned(&self.labels("note", note))
+    }
+
+    /// Counts the records whose other half was not there, by why.
+    pub fn unpaired(&self, reason: &str) -> Counter {
+        self.labelled.unpaired.get_or_create_owned(&self.labels("reason", reason))
     }
 
     /// Counts the records that name no namespace of the pipeline, and go to the one for all else.
@@ -444,6 +456,8 @@ impl Telemetry {
     fn labelled_families(&mut self) -> LabelledFamilies {
         LabelledFamilies {
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
+            noted: self.counts("inferlog_decode_noted_records", "Records that could not be decoded as asked, by note"),
+            unpaired: self.counts("inferlog_decode_unpaired", "Records whose other half was not there"),
             without_namespace: self.counts(
                 "inferlog_enrich_without_namespace_records",
                 "Records that name no namespace of the pipeline, shipped to the one for all else",

@@ -2,22 +2,42 @@
 //!
 //! One choice, or a list of them, read from the outside in: at most one format, then what reshapes its records.
 
+use std::time::Duration;
+
 use super::field::{Choice, Field};
-use super::model::{Decode, Format};
+use super::model::{Decode, Format, Step};
 use super::section::Section;
 use super::yaml::{Kind, Scalar, Value};
-use crate::decode::{JsonOptions, NonFinite, OtherText, Prefix, Reshape, Split, Wrapper};
+use crate::decode::{Expand, ExpandForm, JsonOptions, NonFinite, OtherText, Pair, Prefix, Reshape, Split, Wrapper};
 use crate::flow::line::Entries;
+use crate::record::{Path, covers};
 use crate::source::framing::EntriesOption;
 use crate::text::container_line::Runtime;
 
 /// All choices, in the order in which a list may have them.
-const CHOICES: [&str; 6] = ["docker", "cri", "auto", "json", "json_array", "split"];
+const CHOICES: [&str; 11] =
+    ["docker", "cri", "auto", "json", "ecs", "cloudevents", "otlp", "json_array", "expand", "split", "pair"];
+
+/// Formats of which a line is one JSON object.
+const OBJECTS: [(&str, Format); 4] =
+    [("json", Format::Json), ("ecs", Format::Ecs), ("cloudevents", Format::CloudEvents), ("otlp", Format::Otlp)];
+
+/// Which records are inferences when the file says nothing.
+const INFERENCES: &str = "event : inference or not event : *";
+
+/// The same, where requests and responses are records of their own.
+const INFERENCES_OF_PAIRS: &str = "(event : inference or not event : *) and not pair.role : first";
+
+const PAIR_WITHIN: Duration = Duration::from_secs(60);
+const PAIR_WITHIN_MAX: Duration = Duration::from_secs(3_600);
+const PAIR_BYTES: u64 = 8 << 20;
+const PAIR_BYTES_MIN: u64 = 64 << 10;
+const PAIR_BYTES_MAX: u64 = 1 << 30;
 
 /// One choice.
 enum Part {
     Wrapper(Wrapper),
-    Json(JsonOptions),
+    Json(Format, JsonOptions),
     Format(Format),
     Reshape(Reshape),
 }
@@ -56,9 +76,9 @@ impl Chain {
                 }
                 self.decode.wrapper = Some(wrapper);
             }
-            Some(Part::Json(options)) => {
+            Some(Part::Json(format, options)) => {
                 self.decode.json = options;
-                self.format(field, Format::Json);
+                self.format(field, format);
             }
             Some(Part::Format(format)) => self.format(field, format),
             Some(Part::Reshape(reshape)) => self.decode.reshape.push(reshape),
@@ -87,7 +107,12 @@ fn part(field: &Field<'_>) -> Option<Part> {
         "cri" => Some(Part::Wrapper(Wrapper::Runtime(Runtime::Cri))),
         "auto" => Some(Part::Wrapper(Wrapper::Auto)),
         "json_array" => Some(Part::Format(Format::JsonArray)),
-        _ => Some(Part::Json(json(&mut section))),
+        "expand" => expand(&mut section).map(|expand| Part::Reshape(Reshape::Expand(expand))),
+        "pair" => pair(&mut section).map(|pair| Part::Reshape(Reshape::Pair(pair))),
+        name => {
+            let format = OBJECTS.iter().find(|(known, _)| *known == name).map(|(_, format)| format.clone());
+            Some(Part::Json(format.unwrap_or_default(), json(&mut section)))
+        }
     };
     section.finish();
     part
@@ -127,10 +152,60 @@ pub(super) fn entries(decode: &Decode) -> EntriesOption {
     match (decode.wrapper, &decode.format) {
         (Some(Wrapper::Auto), _) => EntriesOption::Recognised,
         (Some(Wrapper::Runtime(runtime)), _) => EntriesOption::Known(Entries::Wrapped(runtime)),
-        (None, Format::Json) => EntriesOption::Known(Entries::Text),
+        (None, Format::Json | Format::Ecs | Format::CloudEvents | Format::Otlp) => EntriesOption::Known(Entries::Text),
         (None, Format::JsonArray) => EntriesOption::Known(Entries::Array),
         (None, Format::Csv(_)) => EntriesOption::Known(Entries::Lines),
     }
+}
+
+/// Which records are inferences when the file says nothing.
+pub(super) fn inferences(decode: Option<&Decode>) -> &'static str {
+    let is_pair = |reshape: &Reshape| matches!(reshape, Reshape::Pair(_));
+    if decode.is_some_and(|decode| decode.reshape.iter().any(is_pair)) { INFERENCES_OF_PAIRS } else { INFERENCES }
+}
+
+/// Rules that hide the place of a text which was moved away from there, and not the place where it is.
+pub(super) fn refuse_moved(field: &Field<'_>, decode: &Decode, steps: &[Step]) {
+    let hidden: Vec<&Path> = steps.iter().flat_map(|step| step.action.processor().hides()).collect();
+    let is_hidden = |path: &Path| hidden.iter().any(|hidden| covers(hidden.as_str(), path.as_str()));
+    for reshape in &decode.reshape {
+        let Reshape::Expand(Expand { field: from, into: Some(into), .. }) = reshape else { continue };
+        let moved = hidden.iter().filter_map(|path| Some((path, path.moved(from, into)?)));
+        for (path, now) in moved.filter(|(_, now)| !is_hidden(now)) {
+            let message =
+                format!("`{path}` is hidden, and `expand` moves it to `{now}`, which is not: it would be shipped");
+            field.complain(message, Some(format!("hide `{now}` as well, or leave `into` out")));
+        }
+    }
+}
+
+fn expand(section: &mut Section<'_>) -> Option<Expand> {
+    let field = section.required("field", Field::field_path);
+    let form = section.required("as", |field| {
+        Some(match field.word(&["json", "csv", "base64"])? {
+            "csv" => ExpandForm::Csv,
+            "base64" => ExpandForm::Base64,
+            _ => ExpandForm::Json,
+        })
+    });
+    let into = section.optional("into", Field::field_path);
+    let when = section.optional("when", Field::condition);
+    Some(Expand { field: field?, form: form?, into, when })
+}
+
+fn pair(section: &mut Section<'_>) -> Option<Pair> {
+    let by = section.required("by", Field::field_path);
+    let first = section.required("first", Field::condition);
+    let copy = section.optional("copy", |field| field.list(Field::field_path));
+    let within = section.optional("within", |field| field.duration(Duration::from_secs(1)..=PAIR_WITHIN_MAX));
+    let bytes_max = section.optional("bytes_max", |field| field.bytes(PAIR_BYTES_MIN..=PAIR_BYTES_MAX));
+    Some(Pair {
+        by: by?,
+        first: first?,
+        copy: copy.unwrap_or_else(|| vec![Path::known("features")]),
+        within: within.unwrap_or(PAIR_WITHIN),
+        bytes_max: bytes_max.unwrap_or(PAIR_BYTES) as usize,
+    })
 }
 
 fn split(section: &mut Section<'_>) -> Option<Split> {

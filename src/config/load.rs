@@ -10,6 +10,7 @@ use crate::observe::options::Kind;
 use crate::text::digest::sha256_hexadecimal;
 
 use super::expand::{Environment, Expander};
+use super::field::Field;
 use super::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use super::report::{Problem, Report, SourceText, Span};
 use super::section::{Context, Section};
@@ -143,8 +144,14 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
     if let (Some(source), Some(decode)) = (&mut source, &decode) {
         source.files.entries = decode::entries(decode);
     }
-    let enrich = file.optional("enrich", enrich::enrich).unwrap_or_default();
-    let observe = file.optional("observe", observe::observers);
+    let enrich = |field: &Field<'_>| {
+        let steps = enrich::enrich(field)?;
+        decode.iter().for_each(|decode| decode::refuse_moved(field, decode, &steps));
+        Some(steps)
+    };
+    let enrich = file.optional("enrich", enrich).unwrap_or_default();
+    let inferences = decode::inferences(decode.as_ref());
+    let observe = file.optional("observe", |field| observe::observers(field, inferences));
     let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);
     let line_bytes_max = source.as_ref().map_or(0, |source| source.files.line_bytes_max as u64);
     let queue = limits::queue(&mut file, batch.bytes_max as u64, line_bytes_max);

@@ -9,9 +9,6 @@ use crate::observe::label_name;
 use crate::observe::options::{ErrorFields, Kind, LABELS_MAX, ModelMetricsOptions, ObservedFields, VALUE_MAX};
 use crate::record::Path;
 
-/// Which records are inferences when the file says nothing.
-const INFERENCES: &str = "event : inference or not event : *";
-
 const KINDS: [&str; 4] = ["classification", "multilabel", "regression", "generation"];
 
 /// Labels that the metrics have by themselves, or get when they are scraped.
@@ -34,8 +31,9 @@ const PREFIX_BYTES_MAX: usize = 64;
 
 const VALUE_BUCKETS_MAX: usize = 64;
 
-/// Reads the list. One observer of each kind: two would give the same series.
-pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
+/// Reads the list, of a pipeline whose inferences are these when an observer does not say it. One observer of each kind: two
+/// would give the same series.
+pub(super) fn observers(field: &Field<'_>, inferences: &str) -> Option<Vec<Observer>> {
     let mut seen = Vec::new();
     let (mut metrics, mut drift, mut truth) = (None, None, None);
     for item in field.items() {
@@ -50,14 +48,14 @@ pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
         match name {
             "drift" => drift = drift::options(section),
             "ground_truth" => truth = ground_truth::options(section),
-            _ => metrics = model_metrics(section),
+            _ => metrics = model_metrics(section, inferences),
         }
     }
     if let Some(drift) = &mut drift {
-        drift::complete(drift, metrics.as_ref(), INFERENCES);
+        drift::complete(drift, metrics.as_ref(), inferences);
     }
     if let Some(truth) = &mut truth {
-        ground_truth::complete(truth, metrics.as_ref(), INFERENCES);
+        ground_truth::complete(truth, metrics.as_ref(), inferences);
     }
     let observers = [
         metrics.map(Observer::ModelMetrics),
@@ -67,7 +65,7 @@ pub(super) fn observers(field: &Field<'_>) -> Option<Vec<Observer>> {
     Some(observers.into_iter().flatten().collect())
 }
 
-fn model_metrics(mut section: Section<'_>) -> Option<ModelMetricsOptions> {
+fn model_metrics(mut section: Section<'_>, default: &str) -> Option<ModelMetricsOptions> {
     let inferences = section.optional("inferences", Field::condition);
     let model_name = section.optional("model_name", Field::boolean).unwrap_or(false);
     let kind = match section.field("kind") {
@@ -83,7 +81,7 @@ fn model_metrics(mut section: Section<'_>) -> Option<ModelMetricsOptions> {
     let value_buckets = value_buckets.and_then(|field| bounds(&field));
     let fields = section.optional("fields", |field| Some(observed_fields(field.section()?, kind)));
     section.finish();
-    let defaults = ModelMetricsOptions::of(inferences.or_else(|| Expression::parse_condition(INFERENCES).ok())?);
+    let defaults = ModelMetricsOptions::of(inferences.or_else(|| Expression::parse_condition(default).ok())?);
     Some(ModelMetricsOptions {
         model_name,
         kind,

@@ -105,7 +105,7 @@ fn first_line(file: &SourceFile) -> Result<StringRecord, Reject> {
 }
 
 /// A cell as JSON.
-fn write_cell(cell: &str, out: &mut String) {
+pub(super) fn write_cell(cell: &str, out: &mut String) {
     let is_number = cell.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && serde_json::from_str::<serde_json::Number>(cell).is_ok();
     if is_number || matches!(cell, "true" | "false") {

@@ -25,6 +25,8 @@ pub(super) enum Read<'l> {
     Text(Record<'l>),
     /// An object with line ends in it, between its parts.
     OverLines,
+    /// An array of objects.
+    Batch,
     /// Nothing that is shipped, under this name.
     LeftOut(&'static str),
 }
@@ -104,7 +106,7 @@ mod tests {
         let found = match options.read(text, &mut space) {
             Ok(Read::Record(record)) => shown(&record),
             Ok(Read::Text(record)) => format!("text {}", shown(&record)),
-            Ok(Read::OverLines) => "over lines".to_owned(),
+            Ok(Read::OverLines | Read::Batch) => "over lines".to_owned(),
             Ok(Read::LeftOut(name)) => format!("left out: {name}"),
             Err(reject) => format!("{}: {}", reject.reason, reject.detail.split(':').next().unwrap()),
         };

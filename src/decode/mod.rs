@@ -1,43 +1,53 @@
 //! Decode: which records does a line give?
 //!
 //! A chain, read from the outside in: one format, which makes records of the line's text (JSON: the line is one object;
-//! [`csv`]: it is a row), then what reshapes them ([`split`]). Others become files of this folder.
+//! [`csv`]: it is a row; [`otlp`], [`cloud_events`]: it is an object around others), then what reshapes them ([`expand`],
+//! [`split`], [`pair`]).
 //!
 //! Plain JSON is read where it stands. In every other chain records travel from step to step as JSON texts in one buffer
 //! ([`texts`]), and each is read once more where it leaves. A line gives at least one record, or is turned away as a whole:
 //! what cannot be reshaped says why, and nothing of its line is shipped in part.
 
+mod cloud_events;
 mod container;
 mod csv;
+mod expand;
 mod json;
 mod non_finite;
 mod other_text;
+mod otlp;
+mod pair;
 mod split;
 mod texts;
 mod unreadable;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::flow::batch::SourceFile;
-use crate::flow::line::{Given, Line};
+use crate::flow::line::{Given, GivenNote, GivenTime, Line, TimeGiver};
 use crate::flow::reject::{Reject, Stage};
-use crate::record::{Path, Record, Space};
+use crate::record::{Path, Record, Room, Space};
+use crate::telemetry::Counters;
 use crate::text::container_line::Runtime;
-use crate::text::time::{self, Reading};
 use container::{Unwrap, Written};
 use csv::Csv;
+use expand::Conceal;
 use json::Read;
 use non_finite::Mended;
+use pair::Pairs;
 use texts::Texts;
 
+pub use expand::{Expand, ExpandForm};
 pub use json::JsonOptions;
 pub use non_finite::NonFinite;
 pub use other_text::{OtherText, Prefix};
+pub use pair::Pair;
 pub use split::Split;
 
 /// How lines become records.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Decode {
     /// What is taken off a line before.
     pub wrapper: Option<Wrapper>,
@@ -64,6 +74,12 @@ pub enum Format {
     /// One JSON object.
     #[default]
     Json,
+    /// One JSON object by the Elastic Common Schema.
+    Ecs,
+    /// An event as CloudEvents have it in JSON, or an array of them.
+    CloudEvents,
+    /// An export of OpenTelemetry's logs in JSON.
+    Otlp,
     /// One JSON object of an array that the whole file is.
     JsonArray,
     /// A row, with columns of these names, or of those that the first line of its file gives.
@@ -71,8 +87,12 @@ pub enum Format {
 }
 
 /// What is done with records before they are enriched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reshape {
+    /// Texts become members.
+    Expand(Expand),
+    /// The second of two records that belong together gets members of the first.
+    Pair(Pair),
     /// Arrays of a batch become records.
     Split(Split),
 }
@@ -119,7 +139,7 @@ pub struct Decoder {
     unwrap: Unwrap,
     json: JsonOptions,
     format: Kind,
-    reshape: Vec<Reshape>,
+    steps: Vec<Step>,
     /// What a step of the chain reads.
     texts: Texts,
     /// What it writes.
@@ -129,21 +149,59 @@ pub struct Decoder {
 #[derive(Debug)]
 enum Kind {
     Json,
+    Ecs,
+    CloudEvents,
     JsonArray,
     Csv(Csv),
 }
 
+/// What is done with all records of a line, one step after the other.
+#[derive(Debug)]
+enum Step {
+    Otlp,
+    CloudEvents,
+    Expand(Expand),
+    Split(Split),
+    Pair(Box<Pairs>),
+    Conceal(Conceal),
+}
+
 impl Decoder {
-    /// The decoder that a pipeline file asks for.
-    pub fn new(decode: &Decode) -> Decoder {
+    /// The decoder that a pipeline file asks for whose rules hide these fields.
+    pub fn new(decode: &Decode, hidden: &[Path], counters: &Counters) -> Decoder {
         let format = match &decode.format {
-            Format::Json => Kind::Json,
+            Format::Json | Format::Otlp => Kind::Json,
+            Format::Ecs => Kind::Ecs,
+            Format::CloudEvents => Kind::CloudEvents,
             Format::JsonArray => Kind::JsonArray,
             Format::Csv(columns) => Kind::Csv(Csv::new(columns.clone())),
         };
-        let (texts, reshaped) = (Texts::default(), Texts::default());
-        let Decode { wrapper, json, ref reshape, .. } = *decode;
-        Decoder { wrapper, unwrap: Unwrap::default(), json, format, reshape: reshape.clone(), texts, reshaped }
+        let (texts, reshaped, unwrap) = (Texts::default(), Texts::default(), Unwrap::default());
+        let Decode { wrapper, json, .. } = *decode;
+        Decoder { wrapper, unwrap, json, format, steps: steps(decode, hidden, counters), texts, reshaped }
+    }
+
+    /// Reads one line without any consequence for lines to come.
+    pub fn peek(
+        &mut self,
+        line: &Line<'_>,
+        file: &SourceFile,
+        space: &mut Space,
+        each: &mut dyn FnMut(u32, Decoded<'_>),
+    ) {
+        let pairs = |step: &mut Step| {
+            if let Step::Pair(pairs) = step {
+                pairs.set_aside()
+            }
+        };
+        self.steps.iter_mut().for_each(pairs);
+        self.decode(line, file, space, each);
+        let pairs = |step: &mut Step| {
+            if let Step::Pair(pairs) = step {
+                pairs.bring_back()
+            }
+        };
+        self.steps.iter_mut().for_each(pairs);
     }
 
     /// Reads one line of a file, and gives its records in their order, each with its number counted from 0: at least one.
@@ -183,9 +241,7 @@ impl Decoder {
             let inner = match written {
                 Written::Line { text: "", .. } => return give(Decoded::LeftOut(EMPTY_LINE)),
                 Written::Line { stream, time, text } => {
-                    let time = time::parse(Reading::Text(time), None).ok();
-                    let time_us = time.map(|time| time.seconds * 1_000_000 + i64::from(time.nanoseconds) / 1_000);
-                    Inner { text, stream: Some(stream.as_str()), time_us }
+                    Inner { text, stream: Some(stream.as_str()), time: GivenTime::read(time, TimeGiver::Runtime) }
                 }
                 Written::Bare(text) if is_recognised => Inner::bare(text),
                 Written::Bare(_) => return give(Decoded::Rejected(not_wrapped(runtime))),
@@ -209,27 +265,30 @@ impl Decoder {
             each(*ordinal, decoded);
             *ordinal += 1;
         };
-        let given = Given { container_time_us: inner.time_us, ..Given::default() };
-        let Decoder { format, json, texts, reshape, reshaped, .. } = self;
+        let given = Given { time: inner.time, ..Given::default() };
+        let Decoder { format, json, texts, steps, reshaped, .. } = self;
         let read = match format.read(*json, line, inner.text, file, space) {
             Ok(Read::LeftOut(name)) => return count_on(Decoded::LeftOut(name)),
-            Ok(Read::OverLines) => texts.begin_in_one_line(inner.text),
+            Ok(Read::OverLines) => texts.begin_in_one_line(inner.text, given),
+            Ok(Read::Batch) => cloud_events::begin(json.non_finite, inner.text, given, texts),
             Ok(Read::Text(mut record)) => {
                 inner.add_stream(&mut record);
                 return count_on(Decoded::Record(record, Given { is_text: true, ..given }));
             }
             Ok(Read::Record(mut record)) => {
-                inner.add_stream(&mut record);
-                if reshape.is_empty() {
+                let given = Given { note: format.note(&record), ..given };
+                if steps.is_empty() {
+                    inner.add_stream(&mut record);
                     return count_on(Decoded::Record(record, given));
                 }
-                texts.begin(&record)
+                texts.begin(&record, given)
             }
-            Err(reject) if matches!(format, Kind::Json) => mend(*json, inner, reject, texts),
+            Err(reject) if format.is_object() => mend(*json, inner.text, (given, format), reject, texts),
             Err(reject) => Err(reject),
         };
-        match read.and_then(|()| reshaped_all(reshape, texts, reshaped)) {
-            Ok(()) => give(texts, space, given, &mut count_on),
+        match read.and_then(|()| take_all(steps, *json, texts, reshaped)) {
+            Ok(Some(name)) => count_on(Decoded::LeftOut(name)),
+            Ok(None) => give(texts, space, inner, &mut count_on),
             Err(reject) => {
                 count_on(Decoded::Rejected(unreadable::or_encoding(reject, line.bytes, file.form.encoding)));
             }
@@ -241,26 +300,68 @@ impl Decoder {
 ///
 /// # Errors
 /// With what was said of the line, when it cannot be.
-fn mend(options: JsonOptions, inner: &Inner<'_>, said: Reject, texts: &mut Texts) -> Result<(), Reject> {
-    let Some(Mended { text, paths }) = options.non_finite.mend(inner.text)? else { return Err(said) };
+fn mend(
+    options: JsonOptions,
+    text: &str,
+    (given, format): (Given, &Kind),
+    said: Reject,
+    texts: &mut Texts,
+) -> Result<(), Reject> {
+    let Some(Mended { text, paths }) = options.non_finite.mend(text)? else { return Err(said) };
     let mut space = Space::default();
     let Ok(mut record) = Record::parse(&text, &mut space) else { return Err(said) };
-    record.add(&Path::known(non_finite::PATHS), |out| out.push_str(&serde_json::Value::from(paths).to_string()));
-    inner.add_stream(&mut record);
-    texts.begin(&record)
+    non_finite::list(&mut record, paths)?;
+    texts.begin(&record, Given { note: format.note(&record), ..given })
 }
 
-/// Carries all records through the chain.
-fn reshaped_all(reshape: &[Reshape], texts: &mut Texts, reshaped: &mut Texts) -> Result<(), Reject> {
-    for step in reshape {
+/// What is done with all records, as a pipeline file says whose rules hide these fields.
+fn steps(decode: &Decode, hidden: &[Path], counters: &Counters) -> Vec<Step> {
+    let open = match decode.format {
+        Format::Otlp => Some(Step::Otlp),
+        Format::CloudEvents => Some(Step::CloudEvents),
+        Format::Json | Format::Ecs | Format::JsonArray | Format::Csv(_) => None,
+    };
+    let expands = decode.reshape.iter().filter_map(|reshape| match reshape {
+        Reshape::Expand(expand) => Some(expand),
+        Reshape::Split(_) | Reshape::Pair(_) => None,
+    });
+    let conceal = Conceal::new(expands, hidden).map(Step::Conceal);
+    let reshape = decode.reshape.iter().map(|reshape| match reshape {
+        Reshape::Expand(expand) => Step::Expand(expand.clone()),
+        Reshape::Split(split) => Step::Split(split.clone()),
+        Reshape::Pair(pair) => Step::Pair(Box::new(Pairs::new(pair.clone(), counters))),
+    });
+    open.into_iter().chain(reshape).chain(conceal).collect()
+}
+
+/// Takes all records through the chain. The name under which the line is left out, if nothing is left of it.
+fn take_all(
+    steps: &mut [Step],
+    json: JsonOptions,
+    texts: &mut Texts,
+    reshaped: &mut Texts,
+) -> Result<Option<&'static str>, Reject> {
+    for step in steps {
         reshaped.clear();
         match step {
-            Reshape::Split(split) => split.apply(texts, reshaped)?,
+            Step::Otlp => {
+                if let Some(name) = otlp::open(json, texts, reshaped)? {
+                    return Ok(Some(name));
+                }
+            }
+            Step::CloudEvents => cloud_events::open(texts, reshaped)?,
+            Step::Expand(expand) => expand.apply(json.non_finite, texts, reshaped)?,
+            Step::Split(split) => split.apply(texts, reshaped)?,
+            Step::Pair(pairs) => pairs.apply(Instant::now(), texts, reshaped)?,
+            Step::Conceal(conceal) => conceal.apply(texts, reshaped)?,
         }
         std::mem::swap(texts, reshaped);
     }
-    Ok(())
+    Ok(texts.is_empty().then_some(NO_RECORDS))
 }
+
+/// The name under which an envelope is counted that holds nothing.
+const NO_RECORDS: &str = "no_records";
 
 /// The name under which an empty line is counted that a container runtime has wrapped.
 const EMPTY_LINE: &str = "empty_line";
@@ -270,13 +371,13 @@ struct Inner<'t> {
     text: &'t str,
     /// Where it was written, if a container runtime says so.
     stream: Option<&'static str>,
-    /// When that read it, in microseconds since 1970.
-    time_us: Option<i64>,
+    /// When that read it.
+    time: Option<GivenTime>,
 }
 
 impl<'t> Inner<'t> {
     fn bare(text: &'t str) -> Inner<'t> {
-        Inner { text, stream: None, time_us: None }
+        Inner { text, stream: None, time: None }
     }
 
     /// Notes where a record was written.
@@ -301,17 +402,31 @@ fn cut(stream: &str) -> Reject {
     Reject::new(Stage::Decode, "partial_line", detail)
 }
 
-/// Gives each record away, with what is known of all of them.
-fn give(texts: &Texts, space: &mut Space, given: Given, each: &mut dyn FnMut(Decoded<'_>)) {
-    for (text, part) in texts.iter() {
+/// Gives each record away.
+fn give(texts: &Texts, space: &mut Space, inner: &Inner<'_>, each: &mut dyn FnMut(Decoded<'_>)) {
+    for (text, given) in texts.iter() {
         match Record::parse(text, space) {
-            Ok(record) => each(Decoded::Record(record, Given { part, ..given })),
+            Ok(mut record) => {
+                inner.add_stream(&mut record);
+                each(Decoded::Record(record, given));
+            }
             Err(reject) => each(Decoded::Rejected(reject)),
         }
     }
 }
 
 impl Kind {
+    /// Whether each line is one JSON object.
+    fn is_object(&self) -> bool {
+        matches!(self, Kind::Json | Kind::Ecs | Kind::CloudEvents)
+    }
+
+    /// What is to be noted on a record of this format.
+    fn note(&self, record: &Record<'_>) -> Option<GivenNote> {
+        let is_other = matches!(self, Kind::Ecs) && record.room("ecs.version") != Room::Taken;
+        is_other.then_some(GivenNote::NotEcs)
+    }
+
     fn read<'l>(
         &mut self,
         options: JsonOptions,
@@ -321,7 +436,8 @@ impl Kind {
         space: &'l mut Space,
     ) -> Result<Read<'l>, Reject> {
         match self {
-            Kind::Json => options.read(text, space),
+            Kind::CloudEvents if text.trim_start().starts_with('[') => Ok(Read::Batch),
+            Kind::Json | Kind::Ecs | Kind::CloudEvents => options.read(text, space),
             Kind::JsonArray => json::read_element(text, space),
             Kind::Csv(csv) => csv.read(line, text, file, space).map(Read::Record),
         }

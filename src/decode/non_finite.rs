@@ -4,7 +4,7 @@
 //! every other byte stays as it was written. Where they stood is kept in `inferlog.non_finite`, a list of paths.
 
 use crate::flow::reject::{Reject, Stage};
-use crate::record::{NESTING_DEPTH_MAX, json};
+use crate::record::{NESTING_DEPTH_MAX, Path, Record, json};
 
 /// What becomes of these numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum NonFinite {
 }
 
 /// The name of the member that lists where they stood.
-pub(super) const PATHS: &str = "inferlog.non_finite";
+const PATHS: Path = Path::known("inferlog.non_finite");
 
 /// So many paths are listed.
 const PATHS_MAX: usize = 32;
@@ -32,6 +32,24 @@ pub(super) struct Mended {
     pub(super) text: String,
     /// Where they stood, once each: names joined by dots, elements of an array under its name.
     pub(super) paths: Vec<String>,
+}
+
+/// Lists where they stood in a record, behind those that it lists already.
+///
+/// # Errors
+/// When a member that must be rewritten repeats a name inside.
+pub(super) fn list(record: &mut Record<'_>, mut paths: Vec<String>) -> Result<(), Reject> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let listed = record.first(PATHS.as_str()).and_then(|raw| serde_json::from_str::<Vec<String>>(raw).ok());
+    if let Some(mut listed) = listed {
+        listed.append(&mut paths);
+        paths = listed;
+    }
+    paths.dedup();
+    paths.truncate(PATHS_MAX);
+    record.set(&PATHS, &serde_json::Value::from(paths).to_string()).map(|_| ())
 }
 
 impl NonFinite {

@@ -11,6 +11,7 @@
 //! or whose arrays are empty, is no batch and stays as it is. Arrays of unequal lengths are a reject.
 
 use super::texts::Texts;
+use crate::flow::line::Given;
 use crate::flow::reject::{Reject, Stage};
 use crate::record::{Path, Record, Space, json};
 
@@ -30,11 +31,11 @@ type Column = (usize, Vec<String>);
 impl Split {
     pub(super) fn apply(&self, records: &Texts, out: &mut Texts) -> Result<(), Reject> {
         let mut space = Space::default();
-        for (text, part) in records.iter() {
+        for (text, given) in records.iter() {
             let mut record = Record::parse(text, &mut space)?;
             match self.elements(&record)? {
-                Some(columns) => self.parts(&mut record, &columns, out)?,
-                _ => out.push(part, |out| out.extend_from_slice(text.as_bytes()))?,
+                Some(columns) => self.parts(&mut record, &columns, given, out)?,
+                _ => out.push(given, |out| out.extend_from_slice(text.as_bytes()))?,
             }
         }
         Ok(())
@@ -67,7 +68,7 @@ impl Split {
     }
 
     /// Writes the record as often as there are elements. What is around them is rendered once, with holes for them.
-    fn parts(&self, record: &mut Record<'_>, columns: &[Column], out: &mut Texts) -> Result<(), Reject> {
+    fn parts(&self, record: &mut Record<'_>, columns: &[Column], given: Given, out: &mut Texts) -> Result<(), Reject> {
         for (column, (field, _)) in columns.iter().enumerate() {
             record.replace(&self.each[*field], &format!("\0{column}\0"))?;
         }
@@ -76,7 +77,7 @@ impl Split {
         let pieces: Vec<&[u8]> = around.split(|byte| *byte == HOLE).collect();
         let column_of = |hole: &[u8]| std::str::from_utf8(hole).ok().and_then(|digits| digits.parse::<usize>().ok());
         for index in 0..columns[0].1.len() {
-            out.push(Some(index as u32), |out| {
+            out.push(Given { part: Some(index as u32), ..given }, |out| {
                 for (place, piece) in pieces.iter().enumerate() {
                     let column = column_of(piece).filter(|_| place % 2 == 1).and_then(|column| columns.get(column));
                     match column {
@@ -99,10 +100,10 @@ mod tests {
         let split = Split { each: each.iter().map(|path| Path::new(path).unwrap()).collect() };
         let mut space = Space::default();
         let (mut records, mut out) = (Texts::default(), Texts::default());
-        records.begin(&Record::parse(text, &mut space).unwrap()).unwrap();
+        records.begin(&Record::parse(text, &mut space).unwrap(), Given::default()).unwrap();
         let found = match split.apply(&records, &mut out) {
             Ok(()) => {
-                let part = |(text, part): (&str, Option<u32>)| match part {
+                let part = |(text, given): (&str, Given)| match given.part {
                     Some(part) => format!("{part} {text}"),
                     None => text.to_owned(),
                 };

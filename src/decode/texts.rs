@@ -1,5 +1,6 @@
 //! Texts: the records of a line on their way through the chain, as JSON in one buffer that is used again and again.
 
+use crate::flow::line::Given;
 use crate::flow::reject::{Reject, Stage};
 use crate::record::Record;
 
@@ -21,8 +22,8 @@ pub(super) struct Texts {
 #[derive(Clone, Copy, Debug)]
 struct End {
     bytes: usize,
-    /// Its place in a batch.
-    part: Option<u32>,
+    /// What is known of it besides.
+    given: Given,
 }
 
 impl Texts {
@@ -31,26 +32,31 @@ impl Texts {
         self.ends.clear();
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// Begins with one record.
-    pub(super) fn begin(&mut self, record: &Record<'_>) -> Result<(), Reject> {
+    pub(super) fn begin(&mut self, record: &Record<'_>, given: Given) -> Result<(), Reject> {
         self.clear();
-        self.push(None, |out| record.render(out))
+        self.push(given, |out| record.render(out))
     }
 
     /// Begins with an object whose line ends become blanks: a document is one line.
-    pub(super) fn begin_in_one_line(&mut self, object: &str) -> Result<(), Reject> {
+    pub(super) fn begin_in_one_line(&mut self, object: &str, given: Given) -> Result<(), Reject> {
         self.clear();
         let blank = |byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
-        self.push(None, |out| out.extend(object.bytes().map(blank)))
+        self.push(given, |out| out.extend(object.bytes().map(blank)))
     }
 
     /// Adds a record, which `write` writes.
     ///
     /// # Errors
     /// When the line gives more than may be held.
-    pub(super) fn push(&mut self, part: Option<u32>, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Reject> {
+    pub(super) fn push(&mut self, given: Given, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Reject> {
         write(&mut self.buffer);
-        self.ends.push(End { bytes: self.buffer.len(), part });
+        self.ends.push(End { bytes: self.buffer.len(), given });
         if self.ends.len() > RECORDS_MAX || self.buffer.len() > RECORDS_BYTES_MAX {
             let limits = format!("{RECORDS_MAX} records and {} MiB of them", RECORDS_BYTES_MAX >> 20);
             let detail = format!("the line gives more than {limits}, with what each of them repeats");
@@ -59,11 +65,11 @@ impl Texts {
         Ok(())
     }
 
-    /// The records in their order, and their places in batches.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
+    /// The records in their order, and what is known of each besides.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Given)> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|end| end.bytes));
         // All that is written here was rendered from text.
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-        starts.zip(&self.ends).map(move |(start, end)| (text(&self.buffer[start..end.bytes]), end.part))
+        starts.zip(&self.ends).map(move |(start, end)| (text(&self.buffer[start..end.bytes]), end.given))
     }
 }

@@ -129,6 +129,10 @@ impl Enrichment {
         watch: &mut impl Watch,
     ) -> Result<Verdict, Reject> {
         self.context.reset();
+        if let Some(note) = source.given.note {
+            self.context.notes.push(note.as_str());
+            self.counters.noted(note.as_str()).inc();
+        }
         self.hiding.count_record();
         let adds = (&self.metadata, &self.default_timestamp);
         for (position, (step, &sight)) in self.steps.iter().zip(&self.sights).enumerate() {

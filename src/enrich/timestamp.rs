@@ -30,6 +30,7 @@ use std::borrow::Cow;
 use chrono_tz::Tz;
 
 use super::processor::{Context, Processor, Run, Source};
+use crate::flow::line::{GivenTime, TimeGiver};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, Room, json};
 use crate::telemetry::Counters;
@@ -60,11 +61,17 @@ pub struct Timestamp {
     pub formats: Vec<Format>,
 }
 
-/// The time of a line whose record has none, in microseconds since 1970, and the note on what it is.
-fn time_of_line(source: &Source<'_>) -> (i64, &'static str) {
-    match source.given.container_time_us {
-        Some(time_us) => (time_us, CONTAINER_TIME),
-        None => (source.read_us, READ_TIME),
+/// The time of a record that has none itself, in seconds and nanoseconds, and the note on what it is.
+fn time_around(source: &Source<'_>) -> (i64, u32, Option<&'static str>) {
+    match source.given.time {
+        Some(GivenTime { seconds, nanoseconds, by: TimeGiver::Event }) => (seconds, nanoseconds, None),
+        Some(GivenTime { seconds, nanoseconds, by: TimeGiver::Runtime }) => {
+            (seconds, nanoseconds, Some(CONTAINER_TIME))
+        }
+        None => {
+            let micros = source.read_us.rem_euclid(1_000_000) as u32;
+            (source.read_us.div_euclid(1_000_000), micros * 1_000, Some(READ_TIME))
+        }
     }
 }
 
@@ -118,21 +125,20 @@ impl Processor for Timestamp {
                 set(record, time.seconds, time.nanoseconds, context)
             }
             None => {
-                let (time_us, note) = time_of_line(source);
-                context.notes.push(note);
-                // A container runtime's time is in the file, and the same whenever it is read.
-                context.timed = note == CONTAINER_TIME;
+                let (seconds, nanoseconds, note) = time_around(source);
+                context.notes.extend(note);
+                // What stands around a record is in the file, and the same whenever it is read.
+                context.timed = note != Some(READ_TIME);
                 let first = context.timestamp_us.is_none();
-                context.timestamp_us = Some(time_us);
-                if note == READ_TIME || unread.is_some() {
+                context.timestamp_us = Some(seconds * 1_000_000 + i64::from(nanoseconds) / 1_000);
+                if note == Some(READ_TIME) || unread.is_some() {
                     counters.enrich_unreadable_timestamps_total.inc();
                     counters.unread_time(unread.map_or(MISSING, Unreadable::as_str)).inc();
                 }
-                let (seconds, micros) = (time_us.div_euclid(1_000_000), time_us.rem_euclid(1_000_000));
                 if first {
                     keep_original(record, counters);
                 }
-                set(record, seconds, micros as u32 * 1_000, context)
+                set(record, seconds, nanoseconds, context)
             }
         }
     }
@@ -143,11 +149,7 @@ impl Timestamp {
     pub(super) fn outlook(&self, record: &Record<'_>, source: Source<'_>) -> (String, Option<&'static str>) {
         let (seconds, nanoseconds, note) = match self.read(record, &OWN) {
             Ok(time) => (time.seconds, time.nanoseconds, time.doubt.map(note)),
-            Err(_) => {
-                let (time_us, note) = time_of_line(&source);
-                let micros = time_us.rem_euclid(1_000_000) as u32;
-                (time_us.div_euclid(1_000_000), micros * 1_000, Some(note))
-            }
+            Err(_) => time_around(&source),
         };
         let mut text = Vec::new();
         time::write_rfc3339(seconds, nanoseconds, &mut text);

@@ -2,6 +2,7 @@
 
 use crate::text::container_line::Runtime;
 use crate::text::encoding::Encoding;
+use crate::text::time::{self, Reading, Timestamp};
 
 /// One entry of a file: a line, or several that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,59 @@ pub struct Line<'b> {
 pub struct Given {
     /// Its place in a batch that was split, counted from 0.
     pub part: Option<u32>,
-    /// When a container runtime read it, in microseconds since 1970.
-    pub container_time_us: Option<i64>,
+    /// The time that what is around it says, for a record that has none of its own.
+    pub time: Option<GivenTime>,
+    /// What could not be done for it.
+    pub note: Option<GivenNote>,
     /// It is text that was wrapped, and no inference.
     pub is_text: bool,
+}
+
+/// The time of a record, as what is around it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenTime {
+    /// Whole seconds since 1970.
+    pub seconds: i64,
+    /// Nanoseconds after `seconds`, below 1,000,000,000.
+    pub nanoseconds: u32,
+    /// Who says so.
+    pub by: TimeGiver,
+}
+
+impl GivenTime {
+    /// The time that a text says.
+    pub fn read(text: &str, by: TimeGiver) -> Option<GivenTime> {
+        let Timestamp { seconds, nanoseconds, .. } = time::parse(Reading::Text(text), None).ok()?;
+        Some(GivenTime { seconds, nanoseconds, by })
+    }
+}
+
+/// Who says the time of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeGiver {
+    /// A container runtime: when it read the line.
+    Runtime,
+    /// The event that the record was the data of: when it happened.
+    Event,
+}
+
+/// What a decoder could not do for a record, which is shipped all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenNote {
+    /// A text in it could not be read.
+    NotExpanded,
+    /// It does not say which version of the Elastic Common Schema it follows.
+    NotEcs,
+}
+
+impl GivenNote {
+    /// Its word in `inferlog.notes` and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GivenNote::NotExpanded => "not_expanded",
+            GivenNote::NotEcs => "not_ecs",
+        }
+    }
 }
 
 /// How the lines of a file are written, found out once from how it begins.

@@ -124,6 +124,32 @@ pub const EXPLANATIONS: &[Explanation] = &[
     ),
     row(
         Stage::Decode,
+        "otlp_without_logs",
+        "the line is no export of OpenTelemetry's logs, which `decode: otlp` reads; the detail says whether it is one of spans or \
+            metrics",
+        "let the Collector write logs into a file of their own, or leave such lines out with `decode: { otlp: { other_text: drop } }`",
+    ),
+    row(
+        Stage::Decode,
+        "otlp_unreadable",
+        "the line is an export of OpenTelemetry's logs that is not written as OTLP/JSON says",
+        "read it with `decode: json` to see it whole, then replay; mend the program that writes it",
+    ),
+    row(
+        Stage::Decode,
+        "not_a_cloudevent",
+        "the object is no event as CloudEvents have them in JSON: it has no `specversion`, two kinds of data, or an attribute \
+            that cannot be named",
+        "read lines that are no events with `decode: json`, then replay",
+    ),
+    row(
+        Stage::Decode,
+        "cloudevent_data_unreadable",
+        "the `data_base64` of the event is no base64, or not the JSON that its `datacontenttype` says",
+        "mend the program that writes the events; `decode: json` takes the event as it is, then replay",
+    ),
+    row(
+        Stage::Decode,
         "split_unequal_lengths",
         "the arrays that `decode: split` takes apart have unequal lengths, so that it is not known which elements belong \
             together; the detail says which arrays",

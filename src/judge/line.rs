@@ -57,9 +57,10 @@ pub enum Fate<'r> {
 impl Judge {
     /// The judge of a pipeline file, as on a host of this name.
     pub fn new(pipeline: &model::Pipeline, host: &str, counters: &Counters) -> Judge {
+        let enrichment = enrichment::enrichment_on(host, pipeline, counters);
         Judge {
-            decoder: Decoder::new(&pipeline.decode),
-            enrichment: enrichment::enrichment_on(host, pipeline, counters),
+            decoder: Decoder::new(&pipeline.decode, enrichment.hidden_fields(), counters),
+            enrichment,
             line_bytes_max: pipeline.source.files.line_bytes_max as u64,
             namespaces: pipeline.namespaces().cloned(),
         }
@@ -121,7 +122,7 @@ impl Judge {
         each: &mut dyn FnMut(&Enrichment, &Record<'_>),
     ) {
         let Judge { decoder, enrichment, .. } = self;
-        decoder.decode(line, file, space, &mut |_, decoded| {
+        decoder.peek(line, file, space, &mut |_, decoded| {
             if let Decoded::Record(record, _) = decoded {
                 each(enrichment, &record);
             }

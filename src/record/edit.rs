@@ -7,12 +7,14 @@ use super::path::{self, Path, Reach};
 use crate::flow::reject::{Reject, Stage};
 
 /// What is done to each value at a path, and to everything below it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) enum Edit<'e> {
     Remove,
     /// By this raw value. Members below the path, such as `"user.email.work"` of `user.email`, become one member that is
     /// called as the path says, so that nothing is left of their names either.
     Replace(&'e str),
+    /// By what is made of its raw text; where that is nothing, it stays, and so does what is below the path.
+    Each(&'e dyn Fn(&str) -> Option<String>),
 }
 
 /// An object repeats a name, so that an edit could miss one of the two.
@@ -35,7 +37,7 @@ pub(super) fn rewrite(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -
 fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Result<usize, RepeatedName> {
     let members: Vec<(Cow<'_, str>, &str)> = sonic_rs::to_object_iter(raw)
         .flatten()
-        .map(|(name, value)| (name, path::place(raw, value.as_raw_str())))
+        .map(|(name, value)| (name, json::place(raw, value.as_raw_str())))
         .collect();
     let mut rewriting = Rewriting { raw, out, copied: 1, first: true, comma_too_many: false };
     let mut edited = 0;
@@ -50,6 +52,15 @@ fn rewrite_object(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Re
         let mut count = Ok(1);
         match (reach, edit) {
             (Reach::Above(rest), _) => rewriting.keep(value, |out| count = rewrite(value, rest, edit, out)),
+            (Reach::At, Edit::Each(write)) => {
+                let new = write(value);
+                count = Ok(usize::from(new.is_some()));
+                rewriting.keep(value, |out| out.push_str(new.as_deref().unwrap_or(value)));
+            }
+            (Reach::Below(_), Edit::Each(_)) => {
+                count = Ok(0);
+                rewriting.keep(value, |out| out.push_str(value));
+            }
             (Reach::At, Edit::Replace(new)) => rewriting.keep(value, |out| out.push_str(new)),
             (Reach::Below(_), Edit::Replace(new)) if !*stands.get_or_insert_with(|| is_named(&members, path)) => {
                 stands = Some(true);
@@ -129,7 +140,7 @@ fn rewrite_array(raw: &str, path: &str, edit: Edit<'_>, out: &mut String) -> Res
     let mut edited = 0;
     let mut copied = 0;
     for element in json::elements(raw) {
-        let element = path::place(raw, element.as_raw_str());
+        let element = json::place(raw, element.as_raw_str());
         let start = element.as_ptr() as usize - raw.as_ptr() as usize;
         out.push_str(&raw[copied..start]);
         edited += rewrite(element, path, edit, out)?;

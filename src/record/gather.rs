@@ -66,13 +66,13 @@ impl<'r> Pieces<'r> {
         match raw.as_bytes().first() {
             Some(b'{') => {
                 for (name, value) in sonic_rs::to_object_iter(raw).flatten() {
-                    self.add(name, path::place(raw, value.as_raw_str()), path, element);
+                    self.add(name, json::place(raw, value.as_raw_str()), path, element);
                 }
             }
             Some(b'[') => {
                 for value in json::elements(raw) {
                     self.elements += 1;
-                    self.add_inside(path::place(raw, value.as_raw_str()), path, self.elements);
+                    self.add_inside(json::place(raw, value.as_raw_str()), path, self.elements);
                 }
             }
             _ => {}
@@ -160,7 +160,7 @@ impl<'r> Node<'r> {
         }
         let mut members = BTreeMap::new();
         for (name, value) in sonic_rs::to_object_iter(raw).flatten() {
-            if members.insert(name, Node::Raw(path::place(raw, value.as_raw_str()))).is_some() {
+            if members.insert(name, Node::Raw(json::place(raw, value.as_raw_str()))).is_some() {
                 return Node::Raw(raw);
             }
         }

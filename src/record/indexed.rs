@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::gather::whole_inside;
-use super::json;
+use super::json::{self, place};
 use super::notation::PathError;
-use super::path::{Path, place};
+use super::path::Path;
 
 /// A path that may name elements of arrays.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -55,6 +55,25 @@ pub fn elements(raw: &str) -> impl Iterator<Item = LazyValue<'_>> {
     sonic_rs::to_array_iter(raw).flatten()
 }
 
+/// The same as raw text.
+pub fn raw_elements(raw: &str) -> impl Iterator<Item = &str> {
+    elements(raw).map(move |element| place(raw, element.as_raw_str()))
+}
+
+/// The members of a JSON object that is known to be valid, names unescaped, values as raw text.
+pub fn members(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+    sonic_rs::to_object_iter(raw).flatten().map(move |(name, value)| {
+        let value = place(raw, value.as_raw_str());
+        (Cow::Owned(name.to_string()), value)
+    })
+}
+
+/// `part`, which the library lends for the life of its iterator, as the slice of `raw` that it is.
+pub(super) fn place<'r>(raw: &'r str, part: &str) -> &'r str {
+    let start = part.as_ptr() as usize - raw.as_ptr() as usize;
+    &raw[start..start + part.len()]
+}
+
 /// Whether a value holds a scalar other than `null`.
 pub(super) fn has_leaf(raw: &str) -> bool {
     match raw.as_bytes().first() {

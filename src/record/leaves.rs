@@ -54,7 +54,7 @@ impl Changes<'_, '_, '_> {
         match raw.as_bytes().first() {
             Some(b'{') => {
                 for (name, value) in sonic_rs::to_object_iter(raw).flatten() {
-                    let value = path::place(raw, value.as_raw_str());
+                    let value = json::place(raw, value.as_raw_str());
                     match inside.map(|path| path::reach(path, &name)) {
                         None | Some(Some(Reach::At | Reach::Below(_))) => self.visit(value, None),
                         Some(Some(Reach::Above(rest))) => self.visit(value, Some(rest)),
@@ -63,7 +63,7 @@ impl Changes<'_, '_, '_> {
                 }
             }
             Some(b'[') => {
-                json::elements(raw).for_each(|element| self.visit(path::place(raw, element.as_raw_str()), inside));
+                json::elements(raw).for_each(|element| self.visit(json::place(raw, element.as_raw_str()), inside));
             }
             Some(_) if inside.is_none() => {
                 if let Some(new) = (self.rewrite)(raw) {

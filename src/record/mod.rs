@@ -216,6 +216,15 @@ impl<'l> Record<'l> {
         self.edit(path, Edit::Replace(raw))
     }
 
+    /// Replaces each value at a path, in every spelling of it, by what `write` makes of its raw text; where that is nothing, it
+    /// stays. What stands below the path stays, too.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn replace_each(&mut self, path: &Path, write: &dyn Fn(&str) -> Option<String>) -> Result<usize, Reject> {
+        self.edit(path, Edit::Each(write))
+    }
+
     /// Removes every spelling of a path, and everything below it. Returns how many values there were.
     ///
     /// # Errors
@@ -346,6 +355,9 @@ impl<'l> Record<'l> {
     /// A member whose name reaches below the path: the first one that is replaced takes the path's own name, unless there is
     /// such a one, and the others go.
     fn edit_below(&mut self, position: usize, path: &str, edit: Edit<'_>) -> usize {
+        if matches!(edit, Edit::Each(_)) {
+            return 0;
+        }
         if matches!(edit, Edit::Remove) || self.position(path).is_some() {
             return self.edit_member(position, Edit::Remove);
         }
@@ -360,6 +372,11 @@ impl<'l> Record<'l> {
             Edit::Remove => self.space.members[position].state = State::Removed,
             Edit::Replace(raw) => {
                 let value = self.space.keep(raw);
+                self.revalue(position, value);
+            }
+            Edit::Each(write) => {
+                let Some(raw) = write(self.value(&self.space.members[position])) else { return 0 };
+                let value = self.space.keep(&raw);
                 self.revalue(position, value);
             }
         }

@@ -104,12 +104,6 @@ pub fn covers(path: &str, name: &str) -> bool {
     matches!(reach(path, name), Some(Reach::At | Reach::Below(_)))
 }
 
-/// `part`, which the library lends for the life of its iterator, as the slice of `raw` that it is.
-pub(super) fn place<'r>(raw: &'r str, part: &str) -> &'r str {
-    let start = part.as_ptr() as usize - raw.as_ptr() as usize;
-    &raw[start..start + part.len()]
-}
-
 /// Calls `visit` with the raw text of each value at `path` inside a JSON value, until it returns true.
 pub(super) fn any_inside(raw: &str, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
     match raw.as_bytes().first() {

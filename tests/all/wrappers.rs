@@ -233,7 +233,7 @@ fn wrapped_lines_are_records_with_their_stream_and_the_rest_is_what_the_format_s
                 (&"2026-11-23T10:00:01.000Z".into(), &"Käse €".into())
             );
             let timeless = of("r99");
-            assert_eq!(timeless["@timestamp"], "2026-11-23T10:00:09.123456Z", "{timeless}");
+            assert_eq!(timeless["@timestamp"], "2026-11-23T10:00:09.123456789Z", "{timeless}");
             assert_eq!(timeless["inferlog.notes"], serde_json::json!(["container_time"]));
             let text = documents.iter().find(|document| document["message"] == "INFO: 27").unwrap();
             assert_eq!((&text["log.iostream"], &text["log.level"]), (&"stderr".into(), &"info".into()));
