@@ -39,8 +39,17 @@ const ROOTS: [&str; 4] = ["ecs", "host", "inferlog", "log"];
 pub struct Metadata {
     /// Name and raw value of what is the same for every record of the pipeline.
     fixed: Vec<(Path, String)>,
-    /// The same and the file's path as text, for the last file.
-    of_file: Option<(Arc<SourceFile>, String)>,
+    /// The same with what is of the file, for the last file.
+    of_file: Option<OfFile>,
+}
+
+/// What is the same for every record of a file.
+#[derive(Debug)]
+struct OfFile {
+    file: Arc<SourceFile>,
+    members: Vec<(Path, String)>,
+    /// The same as JSON text.
+    text: String,
 }
 
 impl Metadata {
@@ -72,39 +81,44 @@ impl Metadata {
         }
         let of_file = self.of_file(source.file);
         record.append(|out| {
-            out.push_str(of_file);
+            out.push_str(&of_file.text);
             let _ = write!(out, ",\"log.offset\":{}", source.offset_bytes);
             if !notes.is_empty() {
                 out.push_str(",\"inferlog.notes\":");
-                out.push_str(&list(notes));
+                write_list(notes, out);
             }
         });
         0
     }
 
-    fn add_one_by_one(&self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
-        let mut members = self.fixed.clone();
-        members.push((Path::known(FILE), quoted(&source.file.key().to_string())));
-        members.push((Path::known(FILE_PATH), quoted(&source.file.path)));
-        members.push((Path::known(OFFSET), source.offset_bytes.to_string()));
-        if !notes.is_empty() {
-            members.push((Path::known(NOTES), list(notes)));
+    fn add_one_by_one(&mut self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
+        let mut left_out = 0;
+        let mut add = |name: &Path, write: &dyn Fn(&mut String)| {
+            left_out += u64::from(record.add(name, write) == Room::Blocked);
+        };
+        for (name, raw) in &self.of_file(source.file).members {
+            add(name, &|out| out.push_str(raw));
         }
-        let room = |(name, raw): &(Path, String)| record.add(name, |out| out.push_str(raw));
-        members.iter().map(room).filter(|room| *room == Room::Blocked).count() as u64
+        add(&Path::known(OFFSET), &|out| {
+            let _ = write!(out, "{}", source.offset_bytes);
+        });
+        if !notes.is_empty() {
+            add(&Path::known(NOTES), &|out| write_list(notes, out));
+        }
+        left_out
     }
 
-    fn of_file(&mut self, file: &Arc<SourceFile>) -> &str {
-        if !self.of_file.as_ref().is_some_and(|(last, _)| Arc::ptr_eq(last, file)) {
-            let mut text = String::new();
-            for (name, raw) in &self.fixed {
-                let _ = write!(text, "\"{name}\":{raw},");
-            }
-            let _ = write!(text, "\"inferlog.file\":\"{}\",", file.key());
-            let _ = write!(text, "\"log.file.path\":{}", quoted(&file.path));
-            self.of_file = Some((Arc::clone(file), text));
-        }
-        self.of_file.as_ref().map_or("", |(_, text)| text)
+    fn of_file(&mut self, file: &Arc<SourceFile>) -> &OfFile {
+        let last = self.of_file.take().filter(|last| Arc::ptr_eq(&last.file, file));
+        let of_file = last.unwrap_or_else(|| {
+            let mut members = self.fixed.clone();
+            members.push((Path::known(FILE), quoted(&file.key().to_string())));
+            members.push((Path::known(FILE_PATH), quoted(&file.path)));
+            let member = |(name, raw): &(Path, String)| format!("\"{name}\":{raw}");
+            let text = members.iter().map(member).collect::<Vec<_>>().join(",");
+            OfFile { file: Arc::clone(file), members, text }
+        });
+        self.of_file.insert(of_file)
     }
 }
 
@@ -114,7 +128,17 @@ fn has_a_root(record: &Record<'_>) -> bool {
 }
 
 fn list(notes: &[&str]) -> String {
-    format!("[\"{}\"]", notes.join("\",\""))
+    let mut raw = String::new();
+    write_list(notes, &mut raw);
+    raw
+}
+
+fn write_list(notes: &[&str], out: &mut String) {
+    for (position, note) in notes.iter().enumerate() {
+        out.push_str(if position == 0 { "[\"" } else { "\",\"" });
+        out.push_str(note);
+    }
+    out.push_str("\"]");
 }
 
 fn quoted(text: &str) -> String {

@@ -10,6 +10,8 @@
 //! Only this module knows that the stages form a chain. Data flows right, only acknowledgements flow left. Left of the
 //! queue nothing awaits and nothing touches the network; right of it nothing parses records.
 
+#[cfg(test)]
+mod allocation_tests;
 mod books;
 pub mod build;
 mod chunk_rest;

@@ -49,8 +49,8 @@ pub(super) struct Stages {
     pub(super) limits: BatchLimits,
     pub(super) spent: Receiver<Batch>,
     space: Space,
-    /// The counters of the rules that have dropped a record.
-    dropped: Vec<(Arc<str>, Counter)>,
+    /// The rules that have dropped a record.
+    dropped: Vec<DropCount>,
     batch: Batch,
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet.
@@ -70,6 +70,16 @@ pub(super) struct Interrupted {
     pub(super) error: DeadLetterError,
     /// Bytes of the chunk before the line that could not be settled.
     pub(super) taken_bytes: usize,
+}
+
+/// A rule that drops records.
+#[derive(Debug)]
+struct DropCount {
+    rule: Arc<str>,
+    /// Its metric.
+    counter: Counter,
+    /// Records of the line at hand, so that the tally of a span is given names once a line and not once a record.
+    of_line: u64,
 }
 
 /// A line that is to be taken again: what was done for its first records is done, and not counted in any mark yet.
@@ -235,13 +245,15 @@ impl Stages {
                 }
             }
         });
-        let tally = settler.tally;
+        let mut tally = settler.tally;
         if let Some(error) = failed {
+            count_drops(&mut self.dropped, &mut tally);
             self.unfinished = Some(UnfinishedLine { place, settled, tally });
             return Err(error);
         }
         // Last, so that a line that has to be taken again is counted once.
         self.tally.join(&tally);
+        count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
         Ok(())
     }
@@ -280,8 +292,8 @@ struct Settler<'s> {
     observed: Sight,
     dead_letter: &'s DeadLetter,
     counters: &'s Counters,
-    /// The counters of the rules that have dropped a record.
-    dropped: &'s mut Vec<(Arc<str>, Counter)>,
+    /// The rules that have dropped a record.
+    dropped: &'s mut Vec<DropCount>,
     batch: &'s mut Batch,
     tally: Tally,
     line: &'s Line<'s>,
@@ -339,13 +351,20 @@ impl Settler<'_> {
 
     /// Counts a record that a rule drops. The rule's counter is asked for once.
     fn count_dropped(&mut self, rule: &str) {
-        let known = self.dropped.iter().position(|(known, _)| **known == *rule);
+        let known = self.dropped.iter().position(|known| *known.rule == *rule);
         let position = known.unwrap_or_else(|| {
-            self.dropped.push((rule.into(), self.counters.dropped(rule)));
+            self.dropped.push(DropCount { rule: rule.into(), counter: self.counters.dropped(rule), of_line: 0 });
             self.dropped.len() - 1
         });
-        self.dropped[position].1.inc();
-        self.tally.dropped.add(rule, 1);
+        self.dropped[position].counter.inc();
+        self.dropped[position].of_line += 1;
+    }
+}
+
+/// Moves what rules have dropped of a line into a tally.
+fn count_drops(dropped: &mut [DropCount], tally: &mut Tally) {
+    for count in dropped.iter_mut().filter(|count| count.of_line > 0) {
+        tally.dropped.add(&count.rule, std::mem::take(&mut count.of_line));
     }
 }
 

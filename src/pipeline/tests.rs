@@ -238,10 +238,10 @@ fn no_more_is_read_than_may_be_unacknowledged_but_files_are_opened() {
     assert!(running.ended(SOON).drained);
 }
 
-/// A pipeline whose dead letter is full after its first 18 lines.
+/// A pipeline whose dead letter is full in the midst of the first chunk of its file, so that a commit says that it is.
 fn with_a_full_dead_letter() -> Stand {
     let stand = Stand::new("dead_letter: { bytes_max: 1MiB }\nbatch: { linger: 1ms }");
-    stand.write("a.ndjson", &format!("{{\"n\":1}}\n{}{{\"n\":2}}\n", format!("{}\n", "x".repeat(60_000)).repeat(20)));
+    stand.write("a.ndjson", &format!("{{\"n\":1}}\n{}{{\"n\":2}}\n", format!("{}\n", "x".repeat(64)).repeat(3_000)));
     stand
 }
 
@@ -249,7 +249,7 @@ fn with_a_full_dead_letter() -> Stand {
 fn a_full_dead_letter_holds_the_pipeline_until_there_is_room() {
     let stand = with_a_full_dead_letter();
     let running = stand.start(FOR_GOOD, Mood::Takes);
-    wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 1_000_000));
+    wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 50_000));
     assert_eq!(running.taken(), 1);
     for file in fs_err::read_dir(stand.state().join("dead_letter")).unwrap() {
         fs_err::remove_file(file.unwrap().path()).unwrap();
@@ -257,14 +257,14 @@ fn a_full_dead_letter_holds_the_pipeline_until_there_is_room() {
     wait_for("the rest", || running.taken() == 2);
     running.stop.ask();
     let ended = running.ended(SOON);
-    assert_eq!((ended.drained, ended.dead_lettered), (true, 20));
+    assert_eq!((ended.drained, ended.dead_lettered), (true, 3_000));
 }
 
 #[test]
 fn a_full_dead_letter_holds_up_no_stop_and_no_single_run() {
     let stand = with_a_full_dead_letter();
     let running = stand.start(FOR_GOOD, Mood::Takes);
-    wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 1_000_000));
+    wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 50_000));
     running.stop.ask();
     let ended = running.ended(SOON);
     assert_eq!((ended.drained, ended.stuck), (false, false), "a part of what was read is dropped");

@@ -2,6 +2,14 @@
 //!
 //! One pass of the SIMD library validates every byte and finds the top-level members; no tree is built. The library
 //! recurses once per level of nesting, so a line that nests deeper than [`NESTING_DEPTH_MAX`] is turned away before it.
+//!
+//! The library's iterator over an object copies each name. So its deserializer, which lends them, is asked first, and the
+//! iterator where that has no answer: where a name has escapes, or to say what is wrong with the line.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::space::{Member, Place, Space, Span};
 use crate::flow::reject::{Reject, Stage};
@@ -20,6 +28,62 @@ pub(super) fn index(line: &str, space: &mut Space) -> Result<(), Reject> {
     if nests_too_deeply(line.as_bytes()) {
         return Err(reject("nested_too_deeply", format!("nests deeper than {NESTING_DEPTH_MAX} levels")));
     }
+    if !borrowed_names(line, space) {
+        space.members.clear();
+        each_entry(line, space)?;
+    }
+    escapes(line)?;
+    repeated_name(line, space)
+}
+
+/// Finds the members of an object whose names have no escapes; false for any other line.
+fn borrowed_names(line: &str, space: &mut Space) -> bool {
+    let mut reader = sonic_rs::Deserializer::from_str(line);
+    reader.deserialize_map(Names { line, members: &mut space.members }).is_ok() && reader.end().is_ok()
+}
+
+/// Visits an object, and notes its members.
+struct Names<'l> {
+    line: &'l str,
+    members: &'l mut Vec<Member>,
+}
+
+impl<'l> Visitor<'l> for Names<'l> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'l>>(self, mut map: M) -> Result<(), M::Error> {
+        let Names { line, members } = self;
+        let mut last: Option<Span> = None;
+        while let Some(name) = map.next_key::<&str>()? {
+            map.next_value::<IgnoredAny>()?;
+            let name = span_of(line, name);
+            if let Some(last) = last.replace(name) {
+                members.push(member(line, last, name.start as usize - 1, b','));
+            }
+        }
+        if let Some(last) = last {
+            members.push(member(line, last, line.len(), b'}'));
+        }
+        Ok(())
+    }
+}
+
+/// A member by its name: its value stands between the colon and the byte that ends it, the last such one before `end`.
+fn member(line: &str, name: Span, end: usize, ends: u8) -> Member {
+    let bytes = line.as_bytes();
+    let from = name.end as usize + 1;
+    let colon = from + memchr::memchr(b':', &bytes[from..end]).unwrap_or(0);
+    let close = colon + 1 + memchr::memrchr(ends, &bytes[colon + 1..end]).unwrap_or(0);
+    let raw = line[colon + 1..close].trim_matches([' ', '\t', '\r', '\n']);
+    Member::of_line(name, span_of(line, raw), name.start - 1)
+}
+
+/// Finds the members one by one.
+fn each_entry(line: &str, space: &mut Space) -> Result<(), Reject> {
     let mut position = 0;
     for entry in sonic_rs::to_object_iter(line) {
         let (name, value) = entry.map_err(|error| not_an_object(line, error.offset()))?;
@@ -32,9 +96,7 @@ pub(super) fn index(line: &str, space: &mut Space) -> Result<(), Reject> {
         space.members.push(Member::of_line(name, value, start));
         position = value.end as usize;
     }
-    end_of_object(line, position, space.members.is_empty())?;
-    escapes(line)?;
-    repeated_name(line, space)
+    end_of_object(line, position, space.members.is_empty())
 }
 
 /// Proves that every escape is one that JSON knows: the library passes over `\u` without a look at its digits. Only
@@ -173,4 +235,69 @@ fn no_number(line: &str, offset_bytes: usize) -> Option<&'static str> {
 
 fn reject(reason: &'static str, detail: String) -> Reject {
     Reject::new(Stage::Decode, reason, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The members by their names, which the iterator keeps elsewhere.
+    fn found<'s>(line: &'s str, space: &'s Space) -> Vec<(&'s str, &'s str, u32, u32, u32)> {
+        let member = |it: &'s Member| {
+            let (name, value) = (space.text(line, it.name), space.text(line, it.value));
+            (name, value, it.source_start, it.source_value_start, it.source_end)
+        };
+        space.members.iter().map(member).collect()
+    }
+
+    /// Holds what is found with borrowed names against what the iterator finds.
+    fn check(line: &str) {
+        let (mut fast, mut slow) = (Space::default(), Space::default());
+        if borrowed_names(line, &mut fast) {
+            assert_eq!(each_entry(line, &mut slow), Ok(()), "{line}");
+            assert_eq!(found(line, &fast), found(line, &slow), "{line}");
+        }
+    }
+
+    #[test]
+    fn borrowed_names_are_found_wherever_they_can_be() {
+        for (line, expected) in [
+            (r#"{"a":1,"b":"x"}"#, true),
+            (" { \"a\" :\t[1, {\"a\":2}] , \"b\" : { } }\r", true),
+            ("{}", true),
+            (r#"{"a":"},{","b":":,"}"#, true),
+            (r#"{"":1,"a:b,c":{"d":"}"}}"#, true),
+            (r#"{"a":1,"a":2}"#, true),
+            (r#"{"\u0061":1}"#, false),
+            (r#"{"a":1} {"b":2}"#, false),
+            (r#"{"a":1}}"#, false),
+            (r#"{"a":1,}"#, false),
+            (r#"{"a":01}"#, false),
+            (r#"[{"a":1}]"#, false),
+            ("", false),
+        ] {
+            assert_eq!(borrowed_names(line, &mut Space::default()), expected, "{line}");
+            check(line);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_find_the_same_members(
+            parts in proptest::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", "[", "]", ":", ",", "\"", "\"a\":", "\"b\":", "\"é,:\"", "1", "-2.5e3", "true", "null", " ", "\t",
+                    "\\", "\\u0041", "{}", "[]", "\"x\"", "{\"a\":1}", "\u{1}", "",
+                ]),
+                0..14,
+            )
+        ) {
+            let inside: String = parts.concat();
+            check(&inside);
+            check(&format!("{{{inside}}}"));
+            check(&format!("{{\"k\":{inside},\"l\":[{inside}]}}"));
+        }
+    }
 }
