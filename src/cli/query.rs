@@ -75,6 +75,7 @@ Examples:
   inferlog query --last 1d --count --pipeline inference
   inferlog query 'status : error' --from 2026-11-23 --to 2026-11-24 --format csv
   inferlog query '*' --by model_version --last 7d
+  inferlog query --subject customer-4711 --pipeline inference
   inferlog query --saved low-confidence-last-hour
   inferlog query 'correct : false and confidence > 0.9' --stream outcomes --last 30d
 
@@ -230,20 +231,18 @@ impl Inquiry {
             None => {}
         }
         let by = arguments.by.clone().or(by);
+        let sought = arguments.sought(respondent)?;
         let mut fields = typed_fields(&condition, by.as_ref(), &arguments.columns);
         if !arguments.columns.is_empty() {
             columns.clone_from(&arguments.columns);
         } else if columns.is_empty() {
             columns = usual_columns(arguments.format, arguments.stream, stream, &condition);
+            sought.iter().for_each(|sought| add_new(&mut columns, &sought.fields));
         }
         let typed = condition.clone();
-        let sought = arguments.sought(respondent)?;
         for sought in &sought {
             condition = condition.and(sought.condition.clone());
             add_new(&mut fields, &sought.fields);
-            if arguments.columns.is_empty() {
-                add_new(&mut columns, &sought.fields);
-            }
         }
         if stream == Stream::Outcomes {
             condition = condition.and(of_kind(arguments.stream)?);

@@ -192,7 +192,7 @@ impl<'a> Field<'a> {
         if self.is_expanded() {
             self.context.references.borrow_mut().push(self.node.span.clone());
         }
-        Some(Secret::new(text))
+        Some(Secret::from_files(text.into(), Vec::new()))
     }
 
     /// Whether a default for a variable is written in the value: `${NAME:default}`.

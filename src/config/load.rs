@@ -393,9 +393,12 @@ mod tests {
     fn a_variable_that_is_named_like_a_secret_is_not_written_out_anywhere() {
         let file = "source: { files: { paths: [a] } }\ndecode: json\nsink: stdout\n\
                     enrich: [ { add: { fields: { x: \"${API_TOKEN:a, CANARY}\", y: \"${Y}/${MY_SECRET}\" } } },\n  \
+                      { hash: { fields: [a], into: b, keys: [{ id: \"${Y}\", secret: \"${K}\" }], salt: \"${S}\" } },\n  \
                       { hash: { fields: [a], into: b, key: \"${K}\" } } ]\n";
-        let (text, _) = kept(file, &[("MY_SECRET", "CANARY"), ("Y", "why"), ("K", "CANARY")]);
-        let is_kept = ["\"why/${MY_SECRET}\"", "key: \"${K}\""].iter().all(|words| text.contains(words));
+        let (text, _) = kept(file, &[("MY_SECRET", "CANARY"), ("Y", "why"), ("K", "CANARY"), ("S", "CANARY")]);
+        let is_kept = ["\"why/${MY_SECRET}\"", "id: \"why\", secret: \"${K}\"", "salt: \"${S}\"", "key: \"${K}\""]
+            .iter()
+            .all(|words| text.contains(words));
         assert!(!text.contains("CANARY") && is_kept, "{text}");
     }
 }

@@ -151,7 +151,7 @@ impl Processor for Hash {
         let mut buffer = std::mem::take(&mut run.context.buffer);
         buffer.clear();
         let content = self.content(record, &mut run.context.scratch, &mut buffer);
-        let done = self.write(content, &buffer, record, run);
+        let done = self.write(&content, &buffer, record, run);
         run.context.buffer = buffer;
         done
     }
@@ -191,7 +191,7 @@ impl Hash {
     }
 
     /// Whether the hash takes the place of what it is made of: `hash: { fields: [user.id], into: user.id }`.
-    fn is_in_place(&self) -> bool {
+    pub fn is_in_place(&self) -> bool {
         self.fields.iter().any(|field| covers(self.into.digest.as_str(), field.as_str()))
     }
 
@@ -246,7 +246,7 @@ impl Hash {
 
     fn write(
         &self,
-        content: Result<Content, CanonicalError>,
+        content: &Result<Content, CanonicalError>,
         bytes: &[u8],
         record: &mut Record<'_>,
         run: &mut Run<'_>,
@@ -254,7 +254,7 @@ impl Hash {
         match content {
             Ok(Content::Nothing) => return Ok(()),
             Ok(Content::Canonical(texts)) => {
-                if texts == Texts::Cut {
+                if *texts == Texts::Cut {
                     run.context.note(HASH_OF_CUT_TEXT);
                 }
                 return self.set(&self.into, bytes, record);

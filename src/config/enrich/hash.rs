@@ -26,7 +26,16 @@ pub(super) fn hash(section: &mut Section<'_>) -> Option<Step> {
         let cut_endings = cut_endings.unwrap_or_default();
         Hash { keys, salt, numbers, cut_endings, ..Hash::new(fields, &into) }
     });
+    if hash.as_ref().is_some_and(|hash| hash.is_in_place() && hash.keys.is_empty()) {
+        remark_that_it_can_be_guessed(section);
+    }
     made(section, hash.map(Action::Hash))
+}
+
+fn remark_that_it_can_be_guessed(section: &Section<'_>) {
+    let message = "a hash without a key hides what it replaces only from those who cannot guess it".to_owned();
+    let hint = "who hashes all customer numbers knows whose each digest is: give it a `key`".to_owned();
+    section.context.remark(&section.key_span, message, Some(hint));
 }
 
 /// Where a digest goes unless told otherwise. A keyed one has a field of its own: the model server's stays what it is.

@@ -20,6 +20,9 @@ use crate::flow::question::{OrderBy, Question, Row, Visit};
 use crate::kql::{Comparison, Field, FieldKind, Literal, Node, Operator};
 use crate::record::{Record, Space};
 
+/// The most texts of which a document has to have one.
+const NEEDLES_MAX: usize = 64;
+
 /// The columns of the index that hold a heart field of the same name.
 const COLUMNS: [&str; 9] = [
     "confidence",
@@ -108,45 +111,67 @@ fn is_sure(row: &SqlRow<'_>) -> rusqlite::Result<bool> {
 /// The evaluator, asked about documents.
 struct Decider<'q> {
     question: &'q Question,
-    /// A text that every document that matches has in it, unless it has it in another spelling, with a `\\`.
-    needle: Option<Finder<'q>>,
+    /// Every document that matches has one of these in it, unless it has it in another spelling, with a `\\`.
+    needles: Option<Vec<Finder<'q>>>,
     space: Space,
 }
 
 impl<'q> Decider<'q> {
     fn new(question: &'q Question) -> Decider<'q> {
-        let needle = needle(question.condition.tree()).map(Finder::new);
-        Decider { question, needle, space: Space::default() }
+        let texts = needles(question.condition.tree());
+        let needles = texts.map(|texts| texts.into_iter().map(Finder::new).collect());
+        Decider { question, needles, space: Space::default() }
     }
 
     /// What the evaluator says. A document that cannot be read is none of ours, and matches nothing.
     fn meets(&mut self, document: &str) -> bool {
         let bytes = document.as_bytes();
-        let lacks = |needle: &Finder<'_>| needle.find(bytes).is_none() && memchr::memchr(b'\\', bytes).is_none();
-        if self.needle.as_ref().is_some_and(lacks) {
+        let has_any = |needles: &Vec<Finder<'_>>| needles.iter().any(|needle| needle.find(bytes).is_some());
+        let has_escapes = || memchr::memchr(b'\\', bytes).is_some();
+        if self.needles.as_ref().is_some_and(|needles| !has_any(needles) && !has_escapes()) {
             return false;
         }
         Record::parse(document, &mut self.space).is_ok_and(|record| self.question.condition.matches(&record))
     }
 }
 
-/// The longest text that a matching document must have in it. Looking for it costs a fiftieth of parsing.
-fn needle(node: &Node) -> Option<&str> {
-    let is_plain = |text: &&str| text.len() > 1 && !text.contains(|c: char| c.is_control() || c == '"' || c == '\\');
+/// Texts of which a matching document must have one in it. Looking for one costs a fiftieth of parsing.
+fn needles(node: &Node) -> Option<Vec<&str>> {
     match node {
-        Node::And(nodes) => nodes.iter().filter_map(needle).max_by_key(|text| text.len()),
-        Node::Nested { inner, .. } => needle(inner),
+        Node::And(nodes) => nodes.iter().filter_map(needles).max_by_key(|texts| worth(texts)),
+        Node::Or(nodes) => {
+            let each: Option<Vec<Vec<&str>>> = nodes.iter().map(needles).collect();
+            each.map(|each| each.concat()).filter(|texts| texts.len() <= NEEDLES_MAX)
+        }
+        Node::Nested { inner, .. } => needles(inner),
+        // However the path is spelled, each of its names is in the document.
+        Node::Exists(field) => one(field.path().plain()?.split('.').max_by_key(|name| name.len())),
         Node::Is { value: Comparison::Pattern(pattern), .. } => {
-            pattern.pieces().iter().map(String::as_str).filter(is_plain).max_by_key(|text| text.len())
+            let pieces = pattern.pieces().iter().map(String::as_str);
+            one(pieces.filter(is_plain).max_by_key(|text| text.len()))
         }
         // A number or a date may be written in other ways.
         Node::Is { value: Comparison::Literal(literal), field } => {
             let is_text =
                 field.kind() == Some(FieldKind::Keyword) || (literal.number().is_none() && literal.date().is_none());
-            Some(literal.text()).filter(|_| is_text && field.kind() != Some(FieldKind::Date)).filter(is_plain)
+            one(Some(literal.text()).filter(|_| is_text && field.kind() != Some(FieldKind::Date)))
         }
         _ => None,
     }
+}
+
+fn one(text: Option<&str>) -> Option<Vec<&str>> {
+    text.filter(is_plain).map(|text| vec![text])
+}
+
+/// Whether a document has a text as it is, or with a `\\`.
+fn is_plain(text: &&str) -> bool {
+    text.len() > 1 && !text.contains(|c: char| c.is_control() || c == '"' || c == '\\')
+}
+
+/// Few texts are looked for sooner than many, and a long one is in fewer documents than a short one.
+fn worth(texts: &[&str]) -> (std::cmp::Reverse<usize>, usize) {
+    (std::cmp::Reverse(texts.len()), texts.iter().map(|text| text.len()).min().unwrap_or_default())
 }
 
 /// What rows are ordered by, and how SQLite says it.
