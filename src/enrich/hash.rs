@@ -36,7 +36,8 @@
 //! - `into`: path: where the 64 digits go. Of `features` alone `input_hash`, with a key `input_hmac`; of `subject` alone
 //!   with a key `subject_hmac`; else required.
 //! - `key`: secret: the key of an HMAC.
-//! - `keys`: list of at most 16 `{ id, secret }`, in place of `key`: the ring. An `id` has letters, digits, `.`, `_` and `-`.
+//! - `keys`: list of at most 16 `{ id, secret }`, in place of `key`: the ring. An `id` has letters, digits, `.`, `_`
+//!   and `-`.
 //! - `salt`: text: hashed before the value, so that equal values of two fields, or of two firms, have different hashes.
 //! - `numbers`: `canonical` or `as_written`, default `canonical`: a number is hashed as the double that it stands for (1.0
 //!   is 1, and 9007199254740993 is 9007199254740992), or by the digits that it is written with.
