@@ -85,7 +85,8 @@ impl Instead {
         match self {
             Instead::OtherCase(name) => format!("; `{name}` is another field, since letter case counts"),
             Instead::InText(name) => format!(
-                "; a text that holds JSON, at `{name}`, names it, and no rule reaches into a text: hide it as a whole"
+                "; a text that holds JSON, at `{name}`, names it: `decode: [json, {{ expand: {{ field: {name}, as: json }} }}]` \
+                 makes members of it, which rules find, or hide it as a whole"
             ),
             Instead::AsKey(name) => format!(
                 "; the text at `{name}` is its name, as in a list of keys and values, where no rule finds a value by its \
