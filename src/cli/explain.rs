@@ -15,7 +15,7 @@ use crate::config::model::{Pipeline, Sink, SinkOptions, Step};
 use crate::elastic::target::Target;
 use crate::enrich::{Action, Source};
 use crate::flow::batch::SourceFile;
-use crate::flow::line::Line;
+use crate::flow::line::Form;
 use crate::flow::reasons;
 use crate::flow::reject::{Reject, Stage};
 use crate::judge::enrichment;
@@ -24,6 +24,8 @@ use crate::judge::trial::{Trial, TrialResult};
 use crate::judge::walk::{Change, StepTrace, Walk};
 use crate::kql::Expression;
 use crate::record::{Record, Space};
+use crate::source::framing::{Framing, Lines, whole_end};
+use crate::state::checkpoint::HEAD_BYTES_MAX;
 use crate::telemetry::Telemetry;
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
@@ -52,8 +54,19 @@ struct Journey<'w> {
     line: &'w [u8],
     /// Which record of the line it is, counted from 1, of how many.
     record: (usize, usize),
+    /// The names that it had when it was decoded.
+    names: Vec<String>,
     steps: Vec<StepTrace>,
     result: Result<TrialResult, Reject>,
+}
+
+/// Entries of standard input, as a pipeline frames those of a file.
+struct Input {
+    framing: Framing,
+    form: Option<Form>,
+    /// What is read and not yet taken, which begins with an entry.
+    bytes: Vec<u8>,
+    offset_bytes: u64,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -65,32 +78,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let mut trial = Trial::new(pipeline, &enrichment::host_name(), &counters);
-    let file = SourceFile { path: arguments.log.clone(), inode: 0, generation: 0, ..SourceFile::default() };
-    let file = Arc::new(file);
-    let mut input = std::io::stdin().lock();
-    let mut bytes = Vec::new();
-    let (mut offset_bytes, mut number, mut rejected) = (0, 0, false);
-    while read_line(&mut input, &mut bytes)? {
-        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if !line.is_empty() {
+    let framing = pipeline.source.files.framing();
+    let mut input = Input { framing, form: None, bytes: Vec::new(), offset_bytes: 0 };
+    let mut file = Arc::new(SourceFile { path: arguments.log.clone(), ..SourceFile::default() });
+    let (mut number, mut rejected) = (0, false);
+    while let Some(end) = input.read()? {
+        let form = input.form.unwrap_or_default();
+        if file.form != form {
+            file = Arc::new(SourceFile { path: arguments.log.clone(), form, ..SourceFile::default() });
+        }
+        let mut lines = Lines::new(&input.bytes[..end], input.offset_bytes, form);
+        while let Some(line) = lines.next_line() {
             number += 1;
             let mut walk = Walk::default();
-            let taken = Line { offset_bytes, bytes: line, text: std::str::from_utf8(line).ok() };
-            let source = Source::of(&file, &taken, Utc::now().timestamp_micros());
-            let results = trial.run(&taken, source, &mut walk);
+            let source = Source::of(&file, &line, Utc::now().timestamp_micros());
+            let results = trial.run(&line, source, &mut walk);
             let count = results.len();
-            for (place, (result, steps)) in results.into_iter().zip(walk.records).enumerate() {
+            for (place, ((result, steps), names)) in results.into_iter().zip(walk.records).zip(walk.names).enumerate() {
                 rejected |= result.is_err();
                 let record = (place + 1, count);
-                let way = Journey { pipeline, trial: &trial, number, line, record, steps, result };
+                let way = Journey { pipeline, trial: &trial, number, line: line.bytes, record, names, steps, result };
                 match arguments.format {
                     TextFormat::Text => print(&way.text()),
                     TextFormat::Json => print(&way.json().to_string()),
                 }
             }
         }
-        offset_bytes += bytes.len() as u64;
+        input.take(end);
     }
     if number == 0 {
         complain("standard input has no line", Some("give it one: `inferlog explain FILE < line`"));
@@ -99,15 +113,34 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if rejected { Err(Failure(NOT_SO)) } else { Ok(()) }
 }
 
-/// Reads a line with its end; false when there is none left.
-fn read_line(input: &mut std::io::StdinLock<'_>, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
-    bytes.clear();
-    input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', bytes).map_err(|error| Failure::new(&error, None))?;
-    if bytes.len() as u64 == LINE_BYTES_MAX {
-        complain("a line of standard input has more than 64 MiB", None);
-        return Err(Failure(COULD_NOT_LOOK));
+impl Input {
+    /// Reads on until there are whole entries, and says where the last one of them ends; `None` at the end.
+    fn read(&mut self) -> Result<Option<usize>, Failure> {
+        let mut input = std::io::stdin().lock();
+        loop {
+            let room = LINE_BYTES_MAX - self.bytes.len() as u64;
+            let read = input.by_ref().take(room).read_until(b'\n', &mut self.bytes);
+            let count = read.map_err(|error| Failure::new(&error, None))?;
+            if self.bytes.len() as u64 == LINE_BYTES_MAX {
+                complain("a line of standard input has more than 64 MiB", None);
+                return Err(Failure(COULD_NOT_LOOK));
+            }
+            let head = &self.bytes[..self.bytes.len().min(HEAD_BYTES_MAX)];
+            let form = *self.form.get_or_insert_with(|| self.framing.form(head));
+            if count == 0 {
+                return Ok((!self.bytes.is_empty()).then_some(self.bytes.len()));
+            }
+            if let Some(end) = whole_end(&form, &self.bytes, self.offset_bytes) {
+                return Ok(Some(end));
+            }
+        }
     }
-    Ok(!bytes.is_empty())
+
+    /// Goes on behind entries that were taken.
+    fn take(&mut self, end: usize) {
+        self.bytes.drain(..end);
+        self.offset_bytes += end as u64;
+    }
 }
 
 impl Journey<'_> {
@@ -119,6 +152,7 @@ impl Journey<'_> {
         let mut words = vec![format!("line {}, {}{of_several}", self.number, counted(self.line.len(), "byte"))];
         words.push(match &self.result {
             Err(reject) if reject.stage != Stage::Enrich => rejected(reject),
+            Ok(tried) if tried.document.is_empty() => "  decode   no record".to_owned(),
             _ => "  decode   a record".to_owned(),
         });
         for (position, (step, seen)) in self.pipeline.enrich.iter().zip(&self.steps).enumerate() {
@@ -129,6 +163,10 @@ impl Journey<'_> {
         match &self.result {
             Err(reject) if reject.stage == Stage::Enrich => words.push(rejected(reject)),
             Err(_) => {}
+            Ok(TrialResult { verdict, document, .. }) if document.is_empty() => {
+                let name = verdict.dropped.as_deref().unwrap_or_default();
+                words.push(format!("  outcome  left out, counted as dropped by `{name}`"));
+            }
             Ok(tried) => words.extend(self.end_in_words(tried)),
         }
         words.push(String::new());
@@ -200,18 +238,14 @@ impl Journey<'_> {
 
     /// What was added to the document behind the processors.
     fn metadata(&self, tried: &TrialResult) -> Vec<(String, String)> {
-        let line = String::from_utf8_lossy(self.line);
         let document = String::from_utf8_lossy(&tried.document);
-        let members = |text: &str| -> Vec<(String, String)> {
-            let mut space = Space::default();
-            let members = Record::parse(text, &mut space).map(|record| {
-                record.name_values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>()
-            });
-            members.unwrap_or_default()
-        };
-        let mut known: Vec<String> = members(&line).into_iter().map(|(name, _)| name).collect();
-        known.extend(self.steps.iter().flat_map(|seen| &seen.changes).map(|change| change.path.clone()));
-        members(&document).into_iter().filter(|(name, _)| !known.contains(name)).collect()
+        let mut space = Space::default();
+        let members = Record::parse(&document, &mut space).map(|record| {
+            record.name_values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>()
+        });
+        let changed = |name: &str| self.steps.iter().flat_map(|seen| &seen.changes).any(|change| change.path == name);
+        let is_known = |name: &str| self.names.iter().any(|known| known == name) || changed(name);
+        members.unwrap_or_default().into_iter().filter(|(name, _)| !is_known(name)).collect()
     }
 
     fn targets(&self, tried: &TrialResult) -> Vec<String> {

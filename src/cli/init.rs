@@ -45,7 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Failure(COULD_NOT_LOOK)
     })?
     else {
-        complain("no line of the log is a record", Some("inferlog reads one JSON object a line; nothing is written"));
+        complain(
+            "no line of the log is a record",
+            Some("inferlog reads JSON, also wrapped by a container runtime; nothing is written"),
+        );
         return Err(Failure(NOT_SO));
     };
     write(arguments.output.as_deref(), &draft)?;

@@ -168,14 +168,29 @@ pub(super) fn inferences(decode: Option<&Decode>) -> &'static str {
 pub(super) fn refuse_moved(field: &Field<'_>, decode: &Decode, steps: &[Step]) {
     let hidden: Vec<&Path> = steps.iter().flat_map(|step| step.action.processor().hides()).collect();
     let is_hidden = |path: &Path| hidden.iter().any(|hidden| covers(hidden.as_str(), path.as_str()));
-    for reshape in &decode.reshape {
-        let Reshape::Expand(Expand { field: from, into: Some(into), .. }) = reshape else { continue };
+    let places = decode.reshape.iter().flat_map(|reshape| match reshape {
+        Reshape::Expand(Expand { field, into: Some(into), .. }) => vec![("expand", field, into)],
+        Reshape::Pair(pair) => pair.copy.iter().map(|(from, into)| ("pair", from, into)).collect(),
+        Reshape::Expand(_) | Reshape::Split(_) => Vec::new(),
+    });
+    for (decoder, from, into) in places {
         let moved = hidden.iter().filter_map(|path| Some((path, path.moved(from, into)?)));
         for (path, now) in moved.filter(|(_, now)| !is_hidden(now)) {
             let message =
-                format!("`{path}` is hidden, and `expand` moves it to `{now}`, which is not: it would be shipped");
-            field.complain(message, Some(format!("hide `{now}` as well, or leave `into` out")));
+                format!("`{path}` is hidden, and `{decoder}` puts it at `{now}`, which is not: it would be shipped");
+            field.complain(message, Some(format!("hide `{now}` as well")));
         }
+    }
+}
+
+/// What is copied, under its own name, or as a map says: the new name with the old one.
+fn copies(field: &Field<'_>) -> Option<Vec<(Path, Path)>> {
+    match &field.node.value {
+        Value::Map(_) => {
+            let copies = field.by_path(Field::field_path)?;
+            Some(copies.into_iter().map(|(into, from)| (from, into)).collect())
+        }
+        _ => Some(field.list(Field::field_path)?.into_iter().map(|path| (path.clone(), path)).collect()),
     }
 }
 
@@ -196,13 +211,13 @@ fn expand(section: &mut Section<'_>) -> Option<Expand> {
 fn pair(section: &mut Section<'_>) -> Option<Pair> {
     let by = section.required("by", Field::field_path);
     let first = section.required("first", Field::condition);
-    let copy = section.optional("copy", |field| field.list(Field::field_path));
+    let copy = section.optional("copy", copies);
     let within = section.optional("within", |field| field.duration(Duration::from_secs(1)..=PAIR_WITHIN_MAX));
     let bytes_max = section.optional("bytes_max", |field| field.bytes(PAIR_BYTES_MIN..=PAIR_BYTES_MAX));
     Some(Pair {
         by: by?,
         first: first?,
-        copy: copy.unwrap_or_else(|| vec![Path::known("features")]),
+        copy: copy.unwrap_or_else(|| vec![(Path::known("features"), Path::known("features"))]),
         within: within.unwrap_or(PAIR_WITHIN),
         bytes_max: bytes_max.unwrap_or(PAIR_BYTES) as usize,
     })

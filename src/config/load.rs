@@ -158,7 +158,8 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
     let rate_limit = file.optional("rate_limit", limits::rate_limit);
     let dead_letter = file.optional("dead_letter", limits::dead_letter).unwrap_or(limits::DEAD_LETTER);
     let sinks = file.required("sink", sink::sinks);
-    let tests = file.optional("tests", |field| tests_section::tests(field, &enrich)).unwrap_or_default();
+    let framing = source.as_ref().map(|source| source.files.framing());
+    let tests = file.optional("tests", |field| tests_section::tests(field, &enrich, framing)).unwrap_or_default();
     let references = file.context.references.take();
     written
         .retain(|(place, _)| !references.iter().any(|secret| secret.start <= place.start && place.start < secret.end));

@@ -10,17 +10,21 @@ use super::field::Field;
 use super::model::{Expectation, ExpectedMembers, Step, TestCase};
 use super::section::{Section, did_you_mean};
 use super::yaml::{Node, Value};
+use crate::decode::LEFT_OUT_NAMES;
 use crate::flow::reasons;
 use crate::flow::reject::Stage;
+use crate::source::framing::{Framing, Lines};
+use crate::text::encoding::Encoding;
 
 /// The stages that turn lines away before a sink sees them.
 const STAGES: [Stage; 3] = [Stage::Source, Stage::Decode, Stage::Enrich];
 
-pub(super) fn tests(field: &Field<'_>, steps: &[Step]) -> Option<Vec<TestCase>> {
+/// Reads the list, of a pipeline with these processors that frames its lines so.
+pub(super) fn tests(field: &Field<'_>, steps: &[Step], framing: Option<Framing>) -> Option<Vec<TestCase>> {
     let mut cases: Vec<TestCase> = Vec::new();
     let mut names = HashSet::new();
     for item in field.items() {
-        let Some(case) = case(&item, steps) else { continue };
+        let Some(case) = case(&item, steps, framing) else { continue };
         if !names.insert(case.name.clone()) {
             item.complain("two tests have the same name".to_owned(), None);
         }
@@ -29,10 +33,10 @@ pub(super) fn tests(field: &Field<'_>, steps: &[Step]) -> Option<Vec<TestCase>> 
     Some(cases)
 }
 
-fn case(field: &Field<'_>, steps: &[Step]) -> Option<TestCase> {
+fn case(field: &Field<'_>, steps: &[Step], framing: Option<Framing>) -> Option<TestCase> {
     let mut section = field.section()?;
     let name = section.required("name", |field| field.text().map(str::to_owned));
-    let lines = lines(&mut section);
+    let lines = lines(&mut section, framing);
     let expectation = expectation(&mut section, steps);
     let now = section.optional("now", now);
     let host = section.optional("host", |field| field.text().map(str::to_owned));
@@ -42,7 +46,8 @@ fn case(field: &Field<'_>, steps: &[Step]) -> Option<TestCase> {
     Some(TestCase { name: name?, lines: lines?, expectation: expectation?, now, host, file, position })
 }
 
-fn lines(section: &mut Section<'_>) -> Option<Vec<String>> {
+fn lines(section: &mut Section<'_>, framing: Option<Framing>) -> Option<Vec<String>> {
+    let line = |field: &Field<'_>| line(field, framing);
     match (section.field("line"), section.field("lines")) {
         (Some(one), None) => line(&one).map(|line| vec![line]),
         (None, Some(several)) => several.list(line),
@@ -53,11 +58,16 @@ fn lines(section: &mut Section<'_>) -> Option<Vec<String>> {
     }
 }
 
-/// A line: a block of text (`|`) may bring its line end.
-fn line(field: &Field<'_>) -> Option<String> {
+/// A line, or several that are one entry: a block of text (`|`) may bring its line end.
+fn line(field: &Field<'_>, framing: Option<Framing>) -> Option<String> {
     let text = field.text()?;
     let line = text.strip_suffix('\n').unwrap_or(text);
-    match line.contains('\n') {
+    let are_several = |framing: Framing| {
+        let form = Framing { encoding: Encoding::Utf8, ..framing }.form(line.as_bytes());
+        let mut lines = Lines::new(line.as_bytes(), 0, form);
+        lines.next_line().is_some() && lines.next_line().is_some()
+    };
+    match line.contains('\n') && framing.is_some_and(are_several) {
         true => field.refuse_with("this is more than one line", Some("several go into `lines`, a list".to_owned())),
         false => Some(line.to_owned()),
     }
@@ -157,7 +167,7 @@ fn rule(field: &Field<'_>, steps: &[Step]) -> Option<String> {
     let name = enrich::drop_name(field)?;
     let rules: Vec<&str> =
         steps.iter().filter_map(|step| step.action.processor().drops()).map(|rule| &**rule).collect();
-    if rules.contains(&name.as_str()) {
+    if rules.contains(&name.as_str()) || LEFT_OUT_NAMES.contains(&name.as_str()) {
         return Some(name);
     }
     let hint = match rules.is_empty() {

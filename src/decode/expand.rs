@@ -241,12 +241,7 @@ mod tests {
         check(&into, r#"{"r":{"data":"{\"a\":1}","k":1}}"#, r#"{"r":{"k":1},"request":{"a":1}}"#, false);
         check(&into, r#"{"r":{"data":"1"},"request":0}"#, r#"{"r":{"data":"1"},"request":0}"#, true);
         let csv = of("d", ExpandForm::Csv);
-        check(
-            &csv,
-            r#"{"d":"41,jo,\"a, b\",,007\n"}"#.replace("\\\"a, b\\\"", "\\\"a, b\\\"").as_str(),
-            r#"{"d":[41,"jo","a, b",null,"007"]}"#,
-            false,
-        );
+        check(&csv, r#"{"d":"41,jo,\"a, b\",,007\n"}"#, r#"{"d":[41,"jo","a, b",null,"007"]}"#, false);
         check(&csv, r#"{"d":"1,2\n3,4"}"#, r#"{"d":[[1,2],[3,4]]}"#, false);
         check(&csv, r#"{"d":"\"open"}"#, r#"{"d":"\"open"}"#, true);
         let base64 = of("d", ExpandForm::Base64);

@@ -189,19 +189,16 @@ impl Decoder {
         space: &mut Space,
         each: &mut dyn FnMut(u32, Decoded<'_>),
     ) {
-        let pairs = |step: &mut Step| {
-            if let Step::Pair(pairs) = step {
-                pairs.set_aside()
-            }
-        };
-        self.steps.iter_mut().for_each(pairs);
+        self.pairs().for_each(Pairs::set_aside);
         self.decode(line, file, space, each);
-        let pairs = |step: &mut Step| {
-            if let Step::Pair(pairs) = step {
-                pairs.bring_back()
-            }
-        };
-        self.steps.iter_mut().for_each(pairs);
+        self.pairs().for_each(Pairs::bring_back);
+    }
+
+    fn pairs(&mut self) -> impl Iterator<Item = &mut Pairs> {
+        self.steps.iter_mut().filter_map(|step| match step {
+            Step::Pair(pairs) => Some(&mut **pairs),
+            _ => None,
+        })
     }
 
     /// Reads one line of a file, and gives its records in their order, each with its number counted from 0: at least one.
@@ -362,6 +359,9 @@ fn take_all(
 
 /// The name under which an envelope is counted that holds nothing.
 const NO_RECORDS: &str = "no_records";
+
+/// The names under which lines are left out.
+pub const LEFT_OUT_NAMES: [&str; 3] = [other_text::LEFT_OUT, EMPTY_LINE, NO_RECORDS];
 
 /// The name under which an empty line is counted that a container runtime has wrapped.
 const EMPTY_LINE: &str = "empty_line";

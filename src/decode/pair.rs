@@ -27,8 +27,8 @@ pub struct Pair {
     pub by: Path,
     /// Which records are the first of two.
     pub first: Expression,
-    /// What is copied.
-    pub copy: Vec<Path>,
+    /// What is copied, and to where.
+    pub copy: Vec<(Path, Path)>,
     /// How long the second may take.
     pub within: Duration,
     /// How much of first records may be kept.
@@ -130,7 +130,7 @@ impl Pairs {
             self.count(|counts| &counts.alone);
             return "unpaired";
         };
-        for (path, value) in self.options.copy.iter().zip(&kept.values) {
+        for ((_, path), value) in self.options.copy.iter().zip(&kept.values) {
             if let Some(value) = value {
                 record.add(path, |out| out.push_str(value));
             }
@@ -139,7 +139,7 @@ impl Pairs {
     }
 
     fn keep(&mut self, id: String, now: Instant, record: &Record<'_>) {
-        let value = |path: &Path| record.whole(path.as_str()).map(|raw| raw.into_owned());
+        let value = |(path, _): &(Path, Path)| record.whole(path.as_str()).map(|raw| raw.into_owned());
         let values: Vec<Option<String>> = self.options.copy.iter().map(value).collect();
         let bytes = KEPT_BYTES + id.len() + values.iter().flatten().map(String::len).sum::<usize>();
         if self.waiting.remove(&id).is_some() {
@@ -230,7 +230,7 @@ mod tests {
     impl Bench {
         fn new(bytes_max: usize) -> Bench {
             let first = Expression::parse_condition("t : request").unwrap();
-            let copy = vec![Path::known("features"), Path::known("n")];
+            let copy = ["features", "n"].map(|name| (Path::known(name), Path::known(name))).to_vec();
             let options = Pair { by: Path::known("id"), first, copy, within: 10 * SECOND, bytes_max };
             let pairs = Pairs::new(options, &Telemetry::default().pipeline("p"));
             Bench { pairs, now: Instant::now() }

@@ -73,7 +73,8 @@ impl Hiding {
                 processor = field.processor,
                 field = %field.path,
                 records = self.records,
-                hint = "is the name spelled as the log spells it? `inferlog check FILE --sample LOG` looks at a log",
+                hint = "is the name spelled as the log spells it, or does it stand inside of a text, of which `decode: expand` makes \
+                        members? `inferlog check FILE --sample LOG` looks at a log",
                 "a rule that hides a field has not found it in any record so far: it hides nothing"
             );
         }

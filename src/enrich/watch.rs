@@ -21,8 +21,8 @@ pub struct Decided<'d> {
 
 /// Looks on while the processors run.
 pub trait Watch {
-    /// The next record of the line comes, or what is none.
-    fn begin(&mut self) {}
+    /// The next record of the line comes, as the decoder gave it, or what is none.
+    fn begin(&mut self, _: Option<&Record<'_>>) {}
 
     /// Processor number `position`, counted from 0, comes next, and runs if its condition `holds`.
     fn before(&mut self, position: usize, holds: bool, record: &Record<'_>, decided: &Decided<'_>);

@@ -20,9 +20,17 @@ use crate::flow::line::{Form, Line};
 use crate::record::{Record, Space};
 use crate::source::framing::Lines;
 use crate::telemetry::Telemetry;
+use crate::text::container_line::Runtime;
 
-/// Decoders that are tried, the simplest first: of those that make as many records, the first one is taken.
-const DECODERS: [(&str, &str); 1] = [("json", "one JSON object a line")];
+/// Formats that are tried, with what they mean; of those that make as many records the last one is taken, which knows most
+/// of them.
+const DECODERS: [(&str, &str); 5] = [
+    ("json_array", "an element of one JSON array, which the whole file is"),
+    ("json", "one JSON object a line"),
+    ("ecs", "one JSON object a line, by the Elastic Common Schema"),
+    ("cloudevents", "an event as CloudEvents have it, of which the data is the record"),
+    ("otlp", "an export of OpenTelemetry's logs, which gives several records"),
+];
 
 /// Encodings that are tried where the text is not UTF-8, as options of `files`.
 const ENCODINGS: [&str; 3] = [", encoding: utf-16le", ", encoding: utf-16be", ", encoding: latin-1"];
@@ -63,10 +71,10 @@ pub fn draft(path: &Path, logs: &[LogSample]) -> Result<Option<Draft>, Report> {
     let suggestions = suggest(&sample.shape);
     let mut doubts = Vec::new();
     let body = body(&suggestions, &sample, &mut doubts);
-    let observe = observers(path, logs, &source, decode, &body, &suggestions)?;
+    let observe = observers(path, logs, &source, &decode, &body, &suggestions)?;
     let written = |tests: &str, doubts: &[String]| {
         let head = head(logs, doubts);
-        format!("{head}{source}\n{}{body}{observe}{SINK}{tests}", decode_line(decode))
+        format!("{head}{source}\n{}{body}{observe}{SINK}{tests}", decode_line(&decode))
     };
     let pipeline = config::load_text(path, &written("", &[]))?;
     let outcome = run(&pipeline, logs);
@@ -100,17 +108,27 @@ fn head(logs: &[LogSample], doubts: &[String]) -> String {
 }
 
 fn decode_line(decode: &str) -> String {
-    let (_, meaning) = DECODERS.iter().find(|(decoder, _)| *decoder == decode).copied().unwrap_or(("", ""));
-    format!("# What a line is: {meaning}.\ndecode: {decode}\n")
+    let is_meant = |decoder: &str| decode.trim_end_matches(']').rsplit(' ').next() == Some(decoder);
+    let (_, meaning) = DECODERS.iter().find(|(decoder, _)| is_meant(decoder)).copied().unwrap_or(("", ""));
+    let wrapped = if decode.starts_with('[') { ", wrapped by a container runtime, which is recognised" } else { "" };
+    format!("# What a line is: {meaning}{wrapped}.\ndecode: {decode}\n")
+}
+
+/// What `decode` can be for logs that begin so.
+fn decoders(logs: &[LogSample]) -> Vec<String> {
+    let is_wrapped = logs.iter().any(|log| Runtime::of(&log.bytes).is_some());
+    let is_array = logs.iter().all(|log| log.bytes.trim_ascii_start().starts_with(b"["));
+    let names = DECODERS.iter().map(|(name, _)| *name).filter(|name| *name != "json_array" || is_array);
+    names.map(|name| if is_wrapped { format!("[auto, {name}]") } else { name.to_owned() }).collect()
 }
 
 /// The source and the decoder that make the most records, with what they make of the log.
-fn decoder(path: &Path, logs: &[LogSample]) -> Result<Option<(String, &'static str, Sample)>, Report> {
+fn decoder(path: &Path, logs: &[LogSample]) -> Result<Option<(String, String, Sample)>, Report> {
     let is_text = |log: &LogSample| std::str::from_utf8(&log.bytes).is_ok() && !log.bytes.contains(&0);
     let others: &[&str] = if logs.iter().all(is_text) { &[] } else { &ENCODINGS };
-    let mut best: Option<(String, &'static str, Sample)> = None;
+    let mut best: Option<(String, String, Sample)> = None;
     for encoding in std::iter::once(&"").chain(others) {
-        for (decode, _) in DECODERS {
+        for decode in decoders(logs) {
             let paths: Vec<String> =
                 logs.iter().map(|log| serde_json::Value::from(log.path.as_str()).to_string()).collect();
             let source = format!(
@@ -121,7 +139,10 @@ fn decoder(path: &Path, logs: &[LogSample]) -> Result<Option<(String, &'static s
             let pipeline = config::load_text(path, &format!("{source}decode: {decode}\nsink: stdout\n"))?;
             let sample = run(&pipeline, logs);
             let most = best.as_ref().map_or(0, |(_, _, best)| best.shape.records);
-            if sample.shape.records > most {
+            let is_other = sample.notes.contains_key("not_ecs");
+            if sample.shape.records > most
+                || (sample.shape.records == most && most > 0 && !is_other && encoding.is_empty())
+            {
                 best = Some((source, decode, sample));
             }
         }
@@ -162,7 +183,10 @@ fn body(suggestions: &Suggestions, sample: &Sample, doubts: &mut Vec<String>) ->
         Some(time) => {
             let _ = writeln!(body, "  # The record's time.\n  - timestamp: {{ from: [{}] }}", quoted(&time.path));
         }
-        None => doubts.push("no member is a time: `@timestamp` is the time of reading".to_owned()),
+        None if sample.notes.contains_key("read_time") => {
+            doubts.push("no member is a time: `@timestamp` is the time of reading".to_owned());
+        }
+        None => {}
     }
     let has = |role: &str| suggestions.roles.iter().any(|found| found.role == role);
     if let Some(input) = suggestions.input().filter(|_| sample.heart["input_hash"] == 0).map(quoted) {
@@ -282,22 +306,33 @@ fn names(line: &str) -> Vec<String> {
 /// What a line becomes, in the members that the pipeline makes; `None` where it is not shipped.
 fn expectation(pipeline: &Pipeline, line: &str, suggestions: &Suggestions) -> Option<String> {
     let mut trial = Trial::new(pipeline, self_test::HOST, &Telemetry::default().pipeline(&pipeline.name));
-    let file = std::sync::Arc::new(SourceFile { path: self_test::FILE.to_owned(), ..SourceFile::default() });
+    let form = self_test::test_form(pipeline, line);
+    let file = std::sync::Arc::new(SourceFile { path: self_test::FILE.to_owned(), form, ..SourceFile::default() });
     let line = Line { offset_bytes: 0, bytes: line.as_bytes(), text: Some(line) };
     let source = Source::of(&file, &line, self_test::NOW_US);
-    let mut tried = trial.run(&line, source, &mut Nobody);
-    // What is expected of a test holds of every record that its line gives.
-    let only = tried.pop().filter(|_| tried.is_empty())?.ok()?;
-    let document = String::from_utf8(only.document).ok()?;
-    let mut space = Space::default();
-    let record = Record::parse(&document, &mut space).ok()?;
-    let is_single = |raw: &&str| !raw.starts_with(['{', '[']);
     let hidden = suggestions.hidden.iter().map(|hidden| hidden.path.as_str());
-    let fields = HEART_FIELDS.into_iter().filter(|field| *field != "input_hash").chain(hidden);
-    let member = |field: &str| Some(format!("{}: {}", quoted(field), record.first(field).filter(is_single)?));
-    let members: Vec<String> = fields.filter_map(member).collect();
+    let fields: Vec<&str> = HEART_FIELDS.into_iter().filter(|field| *field != "input_hash").chain(hidden).collect();
+    let mut members: Option<Vec<String>> = None;
+    for tried in trial.run(&line, source, &mut Nobody) {
+        let found = expected_members(&String::from_utf8(tried.ok()?.document).ok()?, &fields)?;
+        // What is expected of a test holds of every record that its line gives.
+        members = Some(match members {
+            None => found,
+            Some(members) => members.into_iter().filter(|member| found.contains(member)).collect(),
+        });
+    }
+    let members = members?;
     // A line with none of them shows at least that it is shipped.
     Some(if members.is_empty() { format!("host.name: {}", self_test::HOST) } else { members.join(", ") })
+}
+
+/// Which of these fields a document has, with single values, as YAML.
+fn expected_members(document: &str, fields: &[&str]) -> Option<Vec<String>> {
+    let mut space = Space::default();
+    let record = Record::parse(document, &mut space).ok()?;
+    let is_single = |raw: &&str| !raw.starts_with(['{', '[']);
+    let member = |field: &&str| Some(format!("{}: {}", quoted(field), record.first(field).filter(is_single)?));
+    Some(fields.iter().filter_map(member).collect())
 }
 
 /// The tests that pass, as a section of the file: all of them, unless one cannot be written down.

@@ -5,9 +5,11 @@
 use std::fmt::Write as _;
 
 use super::enrichment;
+use super::idle::InText;
 use super::sample::Sample;
 use super::suggestions::{Suggestions, suggest};
 use crate::config::model::{Pipeline, RawLine};
+use crate::text::harmless::harmless;
 use crate::text::units::format_bytes;
 
 /// Something that somebody should look at.
@@ -51,6 +53,15 @@ pub fn findings(pipeline: &Pipeline, sample: &Sample) -> Vec<Finding> {
          { from: confidence, of: positive, positive: CLASS } }`"
             .to_owned(),
     );
+    let in_texts = sample.idle_in_texts();
+    if let Some(InText { field, text }) = in_texts.first() {
+        let (field, text) = (harmless(field), harmless(text));
+        let words = format!(
+            "of the fields that are hidden stand inside of a text, where no rule finds them: `{field}` in `{text}`; `decode: \
+             [json, {{ expand: {{ field: {text}, as: json }} }}]` makes members of it, which are then called `{text}.…`"
+        );
+        find("hidden_inside_text", in_texts.len() as u64, words);
+    }
     let (count, bytes) = sample.undecoded;
     let is_kept = match pipeline.dead_letter.raw {
         RawLine::Keep => true,

@@ -46,6 +46,15 @@ impl IdleFields {
         });
     }
 
+    /// Fields that were not found, and whose names stand inside of a text.
+    pub fn in_texts(&self, enrichment: &Enrichment) -> Vec<InText> {
+        let in_text = |path: &Path| match self.instead.get(path) {
+            Some(Instead::InText(text)) => Some(InText { field: path.to_string(), text: text.clone() }),
+            _ => None,
+        };
+        enrichment.idle_fields().filter_map(|field| in_text(&field.path)).collect()
+    }
+
     /// A sentence for each field that was not found, and for each that there is in other letters.
     pub fn in_words(&self, enrichment: &Enrichment) -> Vec<String> {
         let idle = enrichment.idle_fields().map(|field| {
@@ -59,6 +68,15 @@ impl IdleFields {
         });
         idle.chain(in_other_case).collect()
     }
+}
+
+/// A field that no record had, and a text in which its name stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InText {
+    /// The field.
+    pub field: String,
+    /// The text.
+    pub text: String,
 }
 
 /// What a leaf has to do with a field that it is not.

@@ -84,15 +84,16 @@ impl Judge {
     ) {
         let length_bytes = line.bytes.len() as u64;
         if length_bytes > self.line_bytes_max {
-            watch.begin();
+            watch.begin(None);
             let (id, reject) = self.passed_over(PassedOver::LongLine, length_bytes, source);
             return each(Judged { source, fate: Fate::Rejected(id, reject, None), enrichment: &self.enrichment });
         }
         let Judge { decoder, enrichment, namespaces, .. } = self;
         decoder.decode(line, source.file, space, &mut |ordinal, decoded| {
-            let given = if let Decoded::Record(_, given) = &decoded { *given } else { Given::default() };
+            let record = if let Decoded::Record(record, given) = &decoded { Some((record, *given)) } else { None };
+            let given = record.map_or_else(Given::default, |(_, given)| given);
             let source = Source { ordinal, given, ..source };
-            watch.begin();
+            watch.begin(record.map(|(record, _)| record));
             let fate = fate(enrichment, namespaces.as_ref(), decoded, source, watch);
             each(Judged { source, fate, enrichment });
         });

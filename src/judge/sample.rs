@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::baseline_overlap::BaselineOverlap;
 use super::enrichment::host_name;
-use super::idle::IdleFields;
+use super::idle::{IdleFields, InText};
 use super::inferences::CountedInferences;
 use super::shape::Shape;
 use super::trial::{Trial, TrialResult};
@@ -243,6 +243,11 @@ impl Sample {
     /// A sentence for each rule that hides a field which no record has.
     pub fn idle_rules(&self) -> Vec<String> {
         self.trial.idle_fields_in_words(&self.idle)
+    }
+
+    /// Fields that are hidden and that no record has, with the texts in which their names stand.
+    pub fn idle_in_texts(&self) -> Vec<InText> {
+        self.trial.idle_fields_in_texts(&self.idle)
     }
 
     /// Whether a rule of the pipeline hides what is at a path.

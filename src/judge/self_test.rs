@@ -10,11 +10,14 @@ use super::walk::Walk;
 use crate::config::model::{Expectation, ExpectedMembers, Pipeline, TestCase};
 use crate::enrich::{Action, Source};
 use crate::flow::batch::SourceFile;
-use crate::flow::line::Line;
+use crate::flow::line::Form;
 use crate::flow::reject::Reject;
 use crate::kql::Decimal;
 use crate::record::{Record, Space, json};
+use crate::source::framing::{Framing, Lines};
+use crate::state::checkpoint::HEAD_BYTES_MAX;
 use crate::telemetry::Telemetry;
+use crate::text::encoding::Encoding;
 
 /// The host of a test that names none.
 pub const HOST: &str = "test-host";
@@ -85,26 +88,44 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
     let counters = Telemetry::default().pipeline(&pipeline.name);
     let mut trial = Trial::new(pipeline, case.host.as_deref().unwrap_or(HOST), &counters);
     let path = case.file.as_deref().unwrap_or(FILE).to_owned();
-    let file = SourceFile { path, inode: 0, generation: 0, ..SourceFile::default() };
-    let file = Arc::new(file);
+    let form = test_form(pipeline, &case.lines.join("\n"));
+    let file = Arc::new(SourceFile { path, form, ..SourceFile::default() });
     let read_us = case.now.map_or(NOW_US, |now| now.timestamp_micros());
     let mut offset_bytes = 0;
     let mut differences = Vec::new();
-    for (number, line) in case.lines.iter().enumerate() {
-        let mut walk = Walk::default();
-        let line = Line { offset_bytes, bytes: line.as_bytes(), text: Some(line) };
+    for (number, text) in case.lines.iter().enumerate() {
         let mut found = Differences { line: number, differences: &mut differences };
-        for tried in trial.run(&line, Source::of(&file, &line, read_us), &mut walk) {
-            judge(&case.expectation, &tried, &mut found);
-        }
-        for steps in &walk.records {
-            for (reached, seen) in reach.iter_mut().zip(steps).filter(|(_, seen)| seen.ran) {
-                *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
+        let mut lines = Lines::new(text.as_bytes(), offset_bytes, form);
+        let mut is_empty = true;
+        while let Some(line) = lines.next_line() {
+            is_empty = false;
+            let mut walk = Walk::default();
+            for tried in trial.run(&line, Source::of(&file, &line, read_us), &mut walk) {
+                judge(&case.expectation, &tried, &mut found);
             }
+            add_reach(&walk, reach);
         }
-        offset_bytes += line.bytes.len() as u64 + 1;
+        if is_empty {
+            found.add(None, in_words(&case.expectation), "nothing: the line holds no entry");
+        }
+        offset_bytes += text.len() as u64 + 1;
     }
     differences
+}
+
+/// How the lines of a test are written: in UTF-8, as they stand in the pipeline file, and wrapped as a file that begins so.
+pub(super) fn test_form(pipeline: &Pipeline, beginning: &str) -> Form {
+    let framing = Framing { encoding: Encoding::Utf8, ..pipeline.source.files.framing() };
+    framing.form(&beginning.as_bytes()[..beginning.len().min(HEAD_BYTES_MAX)])
+}
+
+/// Takes note of what processors did.
+fn add_reach(walk: &Walk, reach: &mut [Reach]) {
+    for steps in &walk.records {
+        for (reached, seen) in reach.iter_mut().zip(steps).filter(|(_, seen)| seen.ran) {
+            *reached = (*reached).max(if seen.did_something() { Reach::Covered } else { Reach::Idle });
+        }
+    }
 }
 
 /// Collects the differences of one line.

@@ -3,7 +3,7 @@
 //! The same decode and enrich as in a run, for `test`, `explain`, and the replay of the dead letter. Nothing is observed
 //! and nothing is shipped.
 
-use super::idle::IdleFields;
+use super::idle::{IdleFields, InText};
 use super::line::{Fate, Judge, Judged};
 use super::shape::Shape;
 use crate::config::model;
@@ -88,6 +88,11 @@ impl Trial {
     /// A sentence for each rule that hides a field which no record had.
     pub fn idle_fields_in_words(&self, idle: &IdleFields) -> Vec<String> {
         idle.in_words(&self.judge.enrichment)
+    }
+
+    /// Fields that are hidden and that no record had, with the texts in which their names stand.
+    pub fn idle_fields_in_texts(&self, idle: &IdleFields) -> Vec<InText> {
+        idle.in_texts(&self.judge.enrichment)
     }
 
     /// The id that a line, or one of its records, has while it is no document.

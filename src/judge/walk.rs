@@ -11,6 +11,8 @@ use crate::record::Record;
 pub struct Walk {
     /// For each record, in their order: one for each processor that it came to.
     pub records: Vec<Vec<StepTrace>>,
+    /// For each record, the names that it had when it was decoded.
+    pub names: Vec<Vec<String>>,
     before: Before,
 }
 
@@ -61,8 +63,9 @@ pub struct Change {
 }
 
 impl Watch for Walk {
-    fn begin(&mut self) {
+    fn begin(&mut self, decoded: Option<&Record<'_>>) {
         self.records.push(Vec::new());
+        self.names.push(decoded.map_or_else(Vec::new, |record| record.names().map(str::to_owned).collect()));
     }
 
     fn before(&mut self, _: usize, holds: bool, record: &Record<'_>, decided: &Decided<'_>) {

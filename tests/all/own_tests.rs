@@ -319,3 +319,44 @@ not json
     assert!(!ended.stdout.contains(SECRET), "{ended:?}");
     assert_eq!(explain(&place, b"", &[]).code, Some(2));
 }
+
+#[test]
+fn wrapped_lines_are_taken_as_a_run_takes_them() {
+    let docker = |log: &str| json!({ "log": log, "stream": "stdout", "time": "2026-11-23T10:00:09Z" }).to_string();
+    let record = format!("{{\"event\":\"inference\",\"user\":{{\"email\":\"{SECRET}\"}},\"n\":1}}\n");
+    let (one, other) = record.split_at(30);
+    let head = "source: { files: { paths: [a] } }\ndecode: [auto, { json: { other_text: drop } }]\n\
+                enrich: [timestamp: {}, redact: { fields: [user.email] }]\nsink: stdout\n";
+    let cri = "2026-11-23T10:00:09Z stdout F {\"n\":2}";
+    let tests = format!(
+        "tests:\n  - name: in parts\n    line: |\n      {}\n      {}\n    expect: {{ n: 1, user.email: \"[redacted]\" }}\n  \
+         - name: text\n    line: '{}'\n    expect_drop: other_text\n  \
+         - name: another runtime\n    line: '{cri}'\n    expect: {{ n: 2, log.iostream: stdout }}\n",
+        docker(one),
+        docker(other),
+        docker("INFO: a\n"),
+    );
+    let place = Place::new(&format!("{head}{tests}"));
+    let ended = test(&place, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Two entries are two lines.
+    place.set_pipeline(&format!(
+        "{head}tests:\n  - name: two\n    line: |\n      {cri}\n      {cri}\n    expect: {{ n: 2 }}\n"
+    ));
+    let ended = test(&place, &[]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("this is more than one line"), "{ended:?}");
+    place.set_pipeline(head);
+    // A line whose last part is missing is one of its own kind.
+    let input = [docker(one), docker(other), docker("INFO: a\n"), docker(one)].join("\n");
+    let ways = explain(&place, input.as_bytes(), &["--format", "json"]);
+    assert_eq!(ways.code, Some(1), "{ways:?}");
+    assert!(!ways.stdout.contains(SECRET), "{ways:?}");
+    let ways: Vec<Value> = ways.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let outcomes: Vec<&Value> = ways.iter().map(|way| &way["outcome"]).collect();
+    assert_eq!(outcomes, ["shipped", "dropped", "rejected"]);
+    assert_eq!(ways[0]["document"]["log.iostream"], "stdout");
+    assert!(ways[0]["metadata"].get("n").is_none(), "{}", ways[0]["metadata"]);
+    assert_eq!(ways[2]["reject"]["reason"], "partial_line");
+    let words = explain(&place, docker("INFO: a\n").as_bytes(), &[]).stdout;
+    assert!(words.contains("left out, counted as dropped by `other_text`"), "{words}");
+}
