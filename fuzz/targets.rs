@@ -15,7 +15,7 @@ use inferlog::elastic::client::Reply;
 use inferlog::flow::answer::{Answer, Outcome};
 use inferlog::flow::line::{Entries, Form};
 use inferlog::kql::{Expression, TEXT_BYTES_MAX};
-use inferlog::record::canonical::{CanonicalError, Scratch, canonicalize};
+use inferlog::record::canonical::{CanonicalError, CanonicalForm, Numbers, Scratch, canonicalize, canonicalize_as};
 use inferlog::record::{NESTING_DEPTH_MAX, Path, Record, Space};
 use inferlog::source::framing::{Lines, whole_end};
 use inferlog::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
@@ -495,6 +495,12 @@ pub fn canonical(data: &[u8]) {
     if let Some(value) = &value {
         canonicalize(written, &mut scratch, &mut again).expect("the canonical form has one");
         assert_eq!(again, written.as_bytes(), "the canonical form is its own");
+        let (mut digits, mut of_digits) = (Vec::new(), Vec::new());
+        let form = CanonicalForm { numbers: Numbers::AsWritten, ..CanonicalForm::default() };
+        canonicalize_as(form, text, &mut scratch, &mut digits).expect("what has a canonical form has digits");
+        let digits = String::from_utf8(digits).expect("text");
+        canonicalize(&digits, &mut scratch, &mut of_digits).expect("and keeps it");
+        assert_eq!(of_digits, written.as_bytes(), "the numbers stay what they are: {text:?}");
         assert!(!repeats_names(text), "a repeated name: {text:?}");
         if serde_json_reads_exactly(text) {
             let expected = serde_json_canonicalizer::to_string(value).expect("a canonical form");

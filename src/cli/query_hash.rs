@@ -10,7 +10,7 @@ use crate::flow::batch::Stream;
 use crate::flow::question::{Question, Row};
 use crate::kql::{Expression, Field, Literal, Pattern};
 use crate::query::ask::Source;
-use crate::record::{self, Path, Record, Space};
+use crate::record::{self, Path, Record, Space, covers};
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
 
@@ -78,12 +78,18 @@ pub(super) fn made_on(steps: &[Step], input: &str) -> Result<Sought, Failure> {
     // The model server may have hashed by itself, without a key.
     let servers = Hash::new(features(), &Path::known("input_hash"));
     let is_of_features = used.iter().any(|hash| hash.fields == servers.fields);
-    let mut digested = Vec::new();
+    let (mut digested, mut problem) = (Vec::new(), "the input has none of the hashed fields".to_owned());
     for hash in used.iter().chain(is_of_features.then_some(&servers)) {
-        digested.extend(digested_as(hash, &input)?);
+        match digested_as(hash, &input) {
+            Ok(found) => digested.extend(found),
+            Err(other) => problem = other,
+        }
     }
     if digested.is_empty() {
-        return Err(not_input("the input has none of the hashed fields"));
+        return Err(not_input(&problem));
+    }
+    if digested.iter().any(|Digested { hash, digests }| *digests.into != hash.into) {
+        say("note: this has no canonical form: records whose log has it by the very same bytes are looked for");
     }
     Sought::new(&digested, &used, Vec::new(), &["input_hash", "input_hmac"])
 }
@@ -106,8 +112,14 @@ pub(super) fn about(steps: &[Step], id: &str) -> Result<Sought, Failure> {
     let mut digested = Vec::new();
     for value in values {
         for hash in &used {
-            digested.extend(digested_as(hash, value)?);
+            digested.extend(digested_as(hash, value).map_err(|problem| not_input(&problem))?);
         }
+    }
+    let is_hidden = |step: &Step| step.action.processor().hides().iter().any(|path| covers(path.as_str(), "subject"));
+    if digested.is_empty() && steps.iter().any(is_hidden) {
+        let problem = "no record can be found by its `subject`: the pipeline hides it, and hashes it nowhere";
+        complain(problem, Some("put `- hash: { fields: [subject], key: … }` before what hides it"));
+        return Err(Failure(COULD_NOT_LOOK));
     }
     Sought::new(&digested, &used, vec![("subject".to_owned(), id.to_owned())], &["subject", "subject_hmac"])
 }
@@ -155,8 +167,8 @@ fn problem_of(json: &str) -> Option<String> {
     }
 }
 
-/// A value's digests; `None` where it has none of the fields.
-fn digested_as<'h>(hash: &'h Hash, value: &str) -> Result<Option<Digested<'h>>, Failure> {
+/// A value's digests; `None` where it has none of the fields. An error says what it has instead.
+fn digested_as<'h>(hash: &'h Hash, value: &str) -> Result<Option<Digested<'h>>, String> {
     let line = match hash.fields.as_slice() {
         [one] => {
             let mut name = String::new();
@@ -166,11 +178,8 @@ fn digested_as<'h>(hash: &'h Hash, value: &str) -> Result<Option<Digested<'h>>, 
         _ => value.to_owned(),
     };
     let mut space = Space::default();
-    let record = Record::parse(&line, &mut space).map_err(|reject| not_input(&reject.detail))?;
-    let digests = hash.digests_of(&record).map_err(|error| not_input(&error.to_string()))?;
-    if digests.as_ref().is_some_and(|digests| *digests.into != hash.into) {
-        say("note: this has no canonical form: records whose log has it by the very same bytes are looked for");
-    }
+    let record = Record::parse(&line, &mut space).map_err(|reject| reject.detail)?;
+    let digests = hash.digests_of(&record).map_err(|error| error.to_string())?;
     Ok(digests.map(|digests| Digested { hash, digests }))
 }
 

@@ -51,7 +51,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::processor::{Processor, Run, count};
 use crate::flow::reject::Reject;
-use crate::record::canonical::{CanonicalError, Form, Numbers, Scratch, Texts, canonicalize_as, canonicalize_members};
+use crate::record::canonical::{
+    CanonicalError, CanonicalForm, Numbers, Scratch, Texts, canonicalize_as, canonicalize_members,
+};
 use crate::record::{Path, Record, Room, covers};
 use crate::text::secret::Secret;
 
@@ -207,7 +209,7 @@ impl Hash {
             out.extend_from_slice(salt.expose());
             out.push(0);
         }
-        let form = Form { numbers: self.numbers, cut_endings: &self.cut_endings };
+        let form = CanonicalForm { numbers: self.numbers, cut_endings: &self.cut_endings };
         let ([field], [flags]) = (self.fields.as_slice(), self.cut_flags.as_slice()) else {
             return self.members(form, record, scratch, out);
         };
@@ -226,7 +228,7 @@ impl Hash {
     /// The same of several fields.
     fn members(
         &self,
-        form: Form<'_>,
+        form: CanonicalForm<'_>,
         record: &Record<'_>,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,

@@ -94,8 +94,8 @@ enum Format {
 }
 
 impl Format {
-    /// As `fieldFormatMap` has it.
-    fn to_json(self) -> Value {
+    /// As `fieldFormatMap` has it for a field.
+    fn to_json(self, field: &str) -> Value {
         let pattern = |id: &str, pattern: &str| json!({ "id": id, "params": { "pattern": pattern } });
         let duration = |input: &str, output: &str| {
             json!({ "id": "duration", "params": {
@@ -111,18 +111,18 @@ impl Format {
             Format::Milliseconds => duration("milliseconds", "asMilliseconds"),
             Format::Seconds => duration("seconds", "humanizePrecise"),
             Format::SameInput => json!({
-                "id": "url", "params": { "type": "a", "urlTemplate": same_input_url(), "labelTemplate": "{{value}}" },
+                "id": "url", "params": { "type": "a", "urlTemplate": same_input_url(field), "labelTemplate": "{{value}}" },
             }),
         }
     }
 }
 
-/// Discover with all predictions on one input. Kibana puts its own address and the space before it.
-fn same_input_url() -> String {
+/// Discover with all predictions that have the same value in a field. Kibana puts its own address and the space before it.
+fn same_input_url(field: &str) -> String {
     let columns = ["model_version", "prediction", "confidence", "status", "request_id"].join(",");
     format!(
         "../app/discover#/?_g=(time:(from:now-90d,to:now))&_a=(columns:!({columns}),index:{},interval:auto,\
-         query:(language:kuery,query:'input_hash:%22{{{{value}}}}%22'),sort:!(!('@timestamp',desc)))",
+         query:(language:kuery,query:'{field}:%22{{{{value}}}}%22'),sort:!(!('@timestamp',desc)))",
         DataView::Inference.id()
     )
 }
@@ -170,7 +170,7 @@ fn object(view: DataView, notes: &[FieldNote], records: Option<&str>) -> SavedOb
         }
         about.insert(note.field.clone(), attributes);
         if let Some(format) = note.r#as {
-            formats.insert(note.field.clone(), format.to_json());
+            formats.insert(note.field.clone(), format.to_json(&note.field));
         }
     }
     let computed = match view {
@@ -241,11 +241,11 @@ mod tests {
         assert_eq!(inner(inference, "fieldAttrs")["latency_ms"]["customLabel"], "Latency");
         let formats = inner(inference, "fieldFormatMap");
         assert_eq!(formats["confidence"], json!({ "id": "percent", "params": { "pattern": "0.[0]%" } }));
-        let url = formats["input_hash"]["params"]["urlTemplate"].as_str().unwrap();
-        assert!(
-            url.starts_with("../app/discover#/?_g=(") && url.contains("query:'input_hash:%22{{value}}%22'"),
-            "{url}"
-        );
+        for field in ["input_hash", "input_hmac", "subject_hmac"] {
+            let url = formats[field]["params"]["urlTemplate"].as_str().unwrap();
+            let query = format!("query:'{field}:%22{{{{value}}}}%22'");
+            assert!(url.starts_with("../app/discover#/?_g=(") && url.contains(&query), "{url}");
+        }
         assert!(inner(drift, "runtimeFieldMap")["model"]["script"]["source"].as_str().unwrap().contains("emit(model)"));
         assert_eq!(inner(inference, "runtimeFieldMap"), json!({}));
     }

@@ -73,7 +73,7 @@ pub enum Numbers {
 
 /// How a value is written, and what is looked for on the way.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Form<'f> {
+pub struct CanonicalForm<'f> {
     /// How numbers are written.
     pub numbers: Numbers,
     /// What a text ends in that its writer has cut, beside the marks that are known ([`Texts::Cut`]).
@@ -127,7 +127,7 @@ struct Member {
 /// # Errors
 /// As [`CanonicalError`] says; `out` is then as it was.
 pub fn canonicalize(text: &str, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
-    canonicalize_as(Form::default(), text, scratch, out).map(|_| ())
+    canonicalize_as(CanonicalForm::default(), text, scratch, out).map(|_| ())
 }
 
 /// The same in a form of one's own; says whether its texts are all there.
@@ -135,7 +135,7 @@ pub fn canonicalize(text: &str, scratch: &mut Scratch, out: &mut Vec<u8>) -> Res
 /// # Errors
 /// As [`CanonicalError`] says; `out` is then as it was.
 pub fn canonicalize_as(
-    form: Form<'_>,
+    form: CanonicalForm<'_>,
     text: &str,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
@@ -154,7 +154,7 @@ pub fn canonicalize_as(
 /// # Errors
 /// As [`CanonicalError`] says, with positions in the text of the value that was at fault; `out` is then as it was.
 pub fn canonicalize_members<'m>(
-    form: Form<'_>,
+    form: CanonicalForm<'_>,
     members: impl Iterator<Item = (&'m str, Cow<'m, str>)>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
@@ -169,7 +169,7 @@ pub fn canonicalize_members<'m>(
 }
 
 fn write_members<'m>(
-    form: Form<'_>,
+    form: CanonicalForm<'_>,
     members: impl Iterator<Item = (&'m str, Cow<'m, str>)>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
@@ -202,7 +202,7 @@ fn write_members<'m>(
 
 /// Where the walk stands in the text, and what it has written.
 struct Walk<'a> {
-    form: Form<'a>,
+    form: CanonicalForm<'a>,
     text: &'a str,
     at: usize,
     depth: usize,
@@ -211,7 +211,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(form: Form<'a>, text: &'a str, scratch: &'a mut Scratch, out: &'a mut Vec<u8>) -> Walk<'a> {
+    fn new(form: CanonicalForm<'a>, text: &'a str, scratch: &'a mut Scratch, out: &'a mut Vec<u8>) -> Walk<'a> {
         Walk { form, text, at: 0, depth: 0, scratch, out }
     }
 

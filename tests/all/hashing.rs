@@ -196,6 +196,17 @@ fn hashes_are_looked_for_where_they_went() {
     assert_eq!(count(&["--input", INPUT]), (Some(0), "3\n".to_owned()));
     assert_eq!(count(&["--subject", "s-1"]), (Some(0), "2\n".to_owned()), "as it is, and by its hash");
     assert_eq!(count(&["--subject", "4711"]), (Some(0), "1\n".to_owned()));
+    let several = "hash: { fields: [features.amount, model], into: input_hmac, key: k }";
+    place.set_pipeline(&pipeline(&["hash: { fields: [features], key: k }", several], "store"));
+    assert_eq!(count(&["--input", INPUT]), (Some(0), "3\n".to_owned()), "what is not of several fields");
+    assert_eq!(count(&["--input", "[1.5]"]), (Some(0), "0\n".to_owned()), "what cannot be of several fields");
+    place.set_pipeline(&pipeline(&["redact: { fields: [subject] }"], "store"));
+    let hidden = ask(&place, &["--subject", "s-1", "--pipeline", "p.yaml"]);
+    assert!(
+        hidden.code == Some(2) && hidden.stderr.contains("the pipeline hides it, and hashes it nowhere"),
+        "{hidden:?}"
+    );
+    place.set_pipeline(&pipeline(&[several], "store"));
     for (input, words) in [
         ("no-such.json", "this is no JSON, and no file"),
         ("logs", "this is not a file"),

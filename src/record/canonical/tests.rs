@@ -155,7 +155,7 @@ fn members_make_an_object() {
     let check = |members: &[(&str, &str)], expected: Result<&str, CanonicalError>| {
         let mut out = Vec::new();
         let result = canonicalize_members(
-            Form::default(),
+            CanonicalForm::default(),
             members.iter().map(|(name, value)| (*name, (*value).into())),
             &mut Scratch::default(),
             &mut out,
@@ -171,7 +171,7 @@ fn members_make_an_object() {
 
 #[test]
 fn numbers_may_stay_as_they_are_written() {
-    let form = Form { numbers: Numbers::AsWritten, ..Form::default() };
+    let form = CanonicalForm { numbers: Numbers::AsWritten, ..CanonicalForm::default() };
     let mut out = Vec::new();
     let text = r#"{"b":[9007199254740993, 1.0,-0, 1E2 ,1e999],"\u0061":"\u0062"}"#;
     canonicalize_as(form, text, &mut Scratch::default(), &mut out).unwrap();
@@ -181,7 +181,7 @@ fn numbers_may_stay_as_they_are_written() {
 #[test]
 fn a_text_that_was_cut_is_seen_wherever_it_stands() {
     let endings = ["§".to_owned()];
-    let form = Form { cut_endings: &endings, ..Form::default() };
+    let form = CanonicalForm { cut_endings: &endings, ..CanonicalForm::default() };
     let mut scratch = Scratch::default();
     for (text, expected) in [
         (r#""… [truncated]""#, Texts::Cut),
