@@ -8,17 +8,23 @@
 
 use std::collections::HashSet;
 use std::path::Path as FilePath;
+use std::time::Duration;
 
 use inferlog::config::{Environment, Problem, load_with};
+use inferlog::decode::{
+    Decode, Decoded, Decoder, Expand, ExpandForm, Format, JsonOptions, OtherText, Pair, Prefix, Reshape, Split, Wrapper,
+};
 use inferlog::elastic::bulk::read_answer;
 use inferlog::elastic::client::Reply;
 use inferlog::flow::answer::{Answer, Outcome};
-use inferlog::flow::line::{Entries, Form};
+use inferlog::flow::batch::SourceFile;
+use inferlog::flow::line::{Entries, Form, Line};
 use inferlog::kql::{Expression, TEXT_BYTES_MAX};
 use inferlog::record::canonical::{CanonicalError, CanonicalForm, Numbers, Scratch, canonicalize, canonicalize_as};
 use inferlog::record::{NESTING_DEPTH_MAX, Path, Record, Space};
 use inferlog::source::framing::{Lines, whole_end};
 use inferlog::state::checkpoint::{self, Checkpoint, CheckpointError, Loaded};
+use inferlog::telemetry::Telemetry;
 use inferlog::text::container_line::Runtime;
 use inferlog::text::encoding::Encoding;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -29,7 +35,8 @@ use serde_json::value::RawValue;
 pub type Target = fn(&[u8]);
 
 /// All of them, each under the name of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
+    ("decode", decode),
     ("framing", framing),
     ("entries", entries),
     ("record", record),
@@ -39,6 +46,56 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("kql", kql),
     ("canonical", canonical),
 ];
+
+/// Decoders. The first byte says which format and what is around the line; the rest is the line.
+pub fn decode(data: &[u8]) {
+    let Some((choice, bytes)) = data.split_first() else { return };
+    let formats = [Format::Json, Format::Ecs, Format::CloudEvents, Format::Otlp, Format::JsonArray];
+    let entries = [Entries::Text, Entries::Wrapped(Runtime::Docker), Entries::Wrapped(Runtime::Cri)];
+    let path = |path: &str| Path::new(path).unwrap();
+    let expand = |form| Reshape::Expand(Expand { field: path("a.b"), form, into: None, when: None });
+    let copy = vec![(path("a"), path("c"))];
+    let first = Expression::parse_condition("n : 1").unwrap();
+    let pair = Pair { by: path("id"), first, copy, within: Duration::from_secs(60), bytes_max: 1_000 };
+    let reshape = vec![
+        expand(ExpandForm::Base64),
+        expand(ExpandForm::Csv),
+        expand(ExpandForm::Json),
+        Reshape::Split(Split { each: vec![path("a.b"), path("d")] }),
+        Reshape::Pair(pair),
+    ];
+    let options = JsonOptions { other_text: OtherText::Wrap, prefix: Prefix::Skip, ..JsonOptions::default() };
+    let format = formats[usize::from(*choice) % formats.len()].clone();
+    let decode = Decode { wrapper: Some(Wrapper::Auto), format, json: options, reshape };
+    let mut decoder = Decoder::new(&decode, &[path("a.b.secret")], &Telemetry::default().pipeline("p"));
+    let entries = entries[usize::from(*choice) / formats.len() % entries.len()];
+    let file = SourceFile { form: Form { entries, ..Form::default() }, ..SourceFile::default() };
+    // No line has a line end inside but those that framing joins.
+    let is_one_line = entries == Entries::Text && !matches!(decode.format, Format::JsonArray);
+    let blank = |byte: &u8| if is_one_line && *byte == b'\n' { b' ' } else { *byte };
+    let bytes: Vec<u8> = bytes.iter().map(blank).collect();
+    let line = Line { offset_bytes: 0, bytes: &bytes, text: std::str::from_utf8(&bytes).ok() };
+    let mut space = Space::default();
+    // The second line finds what the first one left.
+    for _ in 0..2 {
+        let mut numbers = Vec::new();
+        decoder.decode(&line, &file, &mut space, &mut |number, decoded| {
+            numbers.push(number);
+            if let Decoded::Record(record, _) = decoded {
+                let mut document = Vec::new();
+                record.render(&mut document);
+                let document = String::from_utf8(document).unwrap();
+                assert!(members_of(&document).is_some(), "no object: {document}");
+                assert!(!document.contains('\n'), "more than one line: {document}");
+                let is_text = |raw: &str| raw.starts_with('"') && raw != "\"[redacted]\"";
+                assert!(!record.any("a.b", &mut |raw| is_text(raw)), "a text in which a name is hidden: {document}");
+            }
+        });
+        let all: Vec<u32> = (0..).take(numbers.len()).collect();
+        assert_eq!(numbers, all, "each has its number");
+        assert!(!numbers.is_empty() || file.form.runtime().is_some(), "a line gives something");
+    }
+}
 
 /// Line framing. The first byte says where in the file the block stands; the rest is the block.
 pub fn framing(data: &[u8]) {

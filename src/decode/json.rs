@@ -23,8 +23,6 @@ pub(super) enum Read<'l> {
     Record(Record<'l>),
     /// Text, as a document.
     Text(Record<'l>),
-    /// An object with line ends in it, between its parts.
-    OverLines,
     /// An array of objects.
     Batch,
     /// Nothing that is shipped, under this name.
@@ -52,12 +50,6 @@ impl JsonOptions {
             OtherText::Wrap => Ok(Read::Text(wrap(text, space))),
         }
     }
-}
-
-/// Reads an element of an array. No string of valid JSON has a line end in it.
-pub(super) fn read_element<'l>(text: &'l str, space: &'l mut Space) -> Result<Read<'l>, Reject> {
-    let is_one_line = memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none();
-    Record::parse(text, space).map(|record| if is_one_line { Read::Record(record) } else { Read::OverLines })
 }
 
 fn turn_away<'l>(text: &'l str, space: &'l mut Space) -> Result<Read<'l>, Reject> {
@@ -106,7 +98,7 @@ mod tests {
         let found = match options.read(text, &mut space) {
             Ok(Read::Record(record)) => shown(&record),
             Ok(Read::Text(record)) => format!("text {}", shown(&record)),
-            Ok(Read::OverLines | Read::Batch) => "over lines".to_owned(),
+            Ok(Read::Batch) => "a batch".to_owned(),
             Ok(Read::LeftOut(name)) => format!("left out: {name}"),
             Err(reject) => format!("{}: {}", reject.reason, reject.detail.split(':').next().unwrap()),
         };

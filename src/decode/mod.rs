@@ -266,7 +266,6 @@ impl Decoder {
         let Decoder { format, json, texts, steps, reshaped, .. } = self;
         let read = match format.read(*json, line, inner.text, file, space) {
             Ok(Read::LeftOut(name)) => return count_on(Decoded::LeftOut(name)),
-            Ok(Read::OverLines) => texts.begin_in_one_line(inner.text, given),
             Ok(Read::Batch) => cloud_events::begin(json.non_finite, inner.text, given, texts),
             Ok(Read::Text(mut record)) => {
                 inner.add_stream(&mut record);
@@ -274,7 +273,7 @@ impl Decoder {
             }
             Ok(Read::Record(mut record)) => {
                 let given = Given { note: format.note(&record), ..given };
-                if steps.is_empty() {
+                if steps.is_empty() && !(inner.may_have_line_ends(format) && has_line_end(inner.text)) {
                     inner.add_stream(&mut record);
                     return count_on(Decoded::Record(record, given));
                 }
@@ -380,6 +379,11 @@ impl<'t> Inner<'t> {
         Inner { text, stream: None, time: None }
     }
 
+    /// Whether line ends may stand inside of it: what Docker has wrapped may have them, and an element of an array.
+    fn may_have_line_ends(&self, format: &Kind) -> bool {
+        self.stream.is_some() || matches!(format, Kind::JsonArray)
+    }
+
     /// Notes where a record was written.
     fn add_stream(&self, record: &mut Record<'_>) {
         if let Some(stream) = self.stream {
@@ -390,6 +394,10 @@ impl<'t> Inner<'t> {
             });
         }
     }
+}
+
+fn has_line_end(text: &str) -> bool {
+    memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some()
 }
 
 fn not_wrapped(runtime: Runtime) -> Reject {
@@ -438,7 +446,7 @@ impl Kind {
         match self {
             Kind::CloudEvents if text.trim_start().starts_with('[') => Ok(Read::Batch),
             Kind::Json | Kind::Ecs | Kind::CloudEvents => options.read(text, space),
-            Kind::JsonArray => json::read_element(text, space),
+            Kind::JsonArray => Record::parse(text, space).map(Read::Record),
             Kind::Csv(csv) => csv.read(line, text, file, space).map(Read::Record),
         }
     }

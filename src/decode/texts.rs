@@ -43,19 +43,16 @@ impl Texts {
         self.push(given, |out| record.render(out))
     }
 
-    /// Begins with an object whose line ends become blanks: a document is one line.
-    pub(super) fn begin_in_one_line(&mut self, object: &str, given: Given) -> Result<(), Reject> {
-        self.clear();
-        let blank = |byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
-        self.push(given, |out| out.extend(object.bytes().map(blank)))
-    }
-
-    /// Adds a record, which `write` writes.
+    /// Adds a record, which `write` writes as a valid object. A document is one line: line ends, which stand in no string of
+    /// valid JSON, become blanks.
     ///
     /// # Errors
     /// When the line gives more than may be held.
     pub(super) fn push(&mut self, given: Given, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Reject> {
+        let start = self.buffer.len();
         write(&mut self.buffer);
+        let line_ends = self.buffer[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
+        line_ends.for_each(|byte| *byte = b' ');
         self.ends.push(End { bytes: self.buffer.len(), given });
         if self.ends.len() > RECORDS_MAX || self.buffer.len() > RECORDS_BYTES_MAX {
             let limits = format!("{RECORDS_MAX} records and {} MiB of them", RECORDS_BYTES_MAX >> 20);

@@ -89,6 +89,18 @@ fn a_sample_shows_the_fields_that_a_rule_hides_and_no_record_has() {
     let as_key = "hides `ssn`, which no record has; the text at `attributes.key` is its name";
     assert!(ended.stderr.contains(as_key), "{ended:?}");
     assert!(!ended.stderr.contains("hides `ip`") && !ended.stderr.contains(CANARY), "{ended:?}");
+    let sample = ["check", "p.yaml", "--sample", "logs/a.ndjson", "--format", "json"];
+    let found: serde_json::Value = serde_json::from_str(&start(place.inferlog(&sample)).wait().stdout).unwrap();
+    let findings = found["findings"].as_array().unwrap();
+    let inside = findings.iter().find(|finding| finding["finding"] == "hidden_inside_text").unwrap();
+    assert_eq!(inside["count"], 1, "{inside}");
+    assert!(inside["words"].as_str().unwrap().contains("expand: { field: input.data, as: json }"), "{inside}");
+    // With it, the rule reaches the text, under its place.
+    let expanded = pipeline(&["redact: { fields: [input.data.user.email] }"])
+        .replace("decode: json", "decode: [json, { expand: { field: input.data, as: json } }]");
+    place.set_pipeline(&expanded);
+    let found: serde_json::Value = serde_json::from_str(&start(place.inferlog(&sample)).wait().stdout).unwrap();
+    assert_eq!(found["idle_rules"].as_array().map(Vec::len), Some(0), "{found}");
 }
 
 #[test]

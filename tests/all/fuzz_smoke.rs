@@ -123,6 +123,11 @@ fn check(name: &'static str) {
 }
 
 #[test]
+fn decode_survives() {
+    check("decode");
+}
+
+#[test]
 fn framing_survives() {
     check("framing");
 }

@@ -223,9 +223,16 @@ fn wrapped_lines_are_records_with_their_stream_and_the_rest_is_what_the_format_s
             let no_time = record(99).replace("timestamp", "when");
             place.append(wrap(&no_time, "stdout", 1 << 14).concat());
             place.append(wrap("", "stdout", 1 << 14).concat());
+            if name == "docker" {
+                // A line end inside of what a program wrote as one line, which no document may have.
+                place.append(wrap("{\"request_id\":\"two\",\n\"n\":1}", "stdout", 1 << 14).concat());
+                place.append(wrap("{\"request_id\":\"three\",\n\"n\":NaN}", "stdout", 1 << 14).concat());
+            }
             let ended = place.run_once_to(0);
             let documents = documents(&place);
-            assert_eq!(documents.len(), 41, "{runtime}, {name}: {ended:?}");
+            let over_lines = if name == "docker" { 2 } else { 0 };
+            assert_eq!(documents.len(), 41 + over_lines, "{runtime}, {name}: {ended:?}");
+            assert!(place.store().documents().iter().all(|document| !document.contains('\n')), "{runtime}, {name}");
             let of = |id: &str| documents.iter().find(|document| document["request_id"] == id).unwrap();
             assert_eq!(of("r3")["log.iostream"], "stdout");
             assert_eq!(
@@ -309,4 +316,44 @@ fn a_whole_file_that_is_one_array_gives_its_elements() {
     assert!(place.store().documents().iter().all(|document| !document.contains('\n')));
     let proven = reconcile(&place);
     assert_eq!(proven.code, Some(0), "{proven:?}");
+}
+
+/// The runtime renames a file in the middle of a line's parts, and goes on in a new one.
+#[test]
+fn a_line_that_a_rotation_cuts_is_named_in_both_files_and_nothing_else_is_lost() {
+    for (name, wrap) in WRAPS {
+        let place = Place::new(&pipeline("", &format!("[{name}, json]")));
+        let parts = wrap(&record(1), "stdout", 40);
+        let (before, behind) = parts.split_at(2);
+        place.append(wrap(&record(0), "stdout", 1 << 14).concat() + &before.concat());
+        let running = place.run();
+        crate::place::wait_for("the whole record", || (place.store().count() == 1).then_some(()));
+        std::fs::rename(place.log(), place.path("logs/a.ndjson.1")).unwrap();
+        place.append(behind.concat() + &wrap(&record(2), "stdout", 1 << 14).concat());
+        crate::place::wait_for("the next record", || (place.store().count() == 2).then_some(()));
+        crate::place::wait_for("both parts", || (place.dead_letters().len() == 2).then_some(()));
+        running.stop();
+        let mut found = reasons(&place);
+        found.sort();
+        // The rest is no object any more.
+        assert_eq!(found, ["not_an_object", "partial_line"], "{name}");
+        let proven = reconcile(&place);
+        assert_eq!(proven.code, Some(0), "{name}: {proven:?}");
+    }
+}
+
+#[test]
+fn what_was_recognised_is_said_once_for_each_file() {
+    let place = Place::new(&pipeline("", "[auto, json]"));
+    place.append(docker(&record(0), "stdout", 1 << 14).concat());
+    std::fs::write(place.path("logs/b.ndjson"), cri(&record(1), "stdout", 1 << 14).concat()).unwrap();
+    std::fs::write(place.path("logs/c.ndjson"), record(2) + "\n" + &record(3) + "\n").unwrap();
+    let ended = place.run_once_to(0);
+    assert_eq!(place.store().count(), 4, "{ended:?}");
+    let said: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("recognised what wraps")).collect();
+    assert_eq!(said.len(), 3, "{ended:?}");
+    for (file, wrapped_by) in [("a", "docker"), ("b", "cri"), ("c", "nothing")] {
+        let of_file = said.iter().find(|line| line.contains(&format!("{file}.ndjson"))).unwrap();
+        assert!(of_file.contains(&format!("wrapped_by=\"{wrapped_by}\"")), "{of_file}");
+    }
 }
