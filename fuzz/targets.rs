@@ -67,7 +67,7 @@ pub fn decode(data: &[u8]) {
     let options = JsonOptions { other_text: OtherText::Wrap, prefix: Prefix::Skip, ..JsonOptions::default() };
     let format = formats[usize::from(*choice) % formats.len()].clone();
     let decode = Decode { wrapper: Some(Wrapper::Auto), format, json: options, reshape };
-    let mut decoder = Decoder::new(&decode, &[path("a.b.secret")], &Telemetry::default().pipeline("p"));
+    let mut decoder = Decoder::new(&decode, &[path("a.b.secret").into()], &Telemetry::default().pipeline("p"));
     let entries = entries[usize::from(*choice) / formats.len() % entries.len()];
     let file = SourceFile { form: Form { entries, ..Form::default() }, ..SourceFile::default() };
     // No line has a line end inside but those that framing joins.

@@ -351,7 +351,7 @@ fn decisions(step: &Step, seen: &StepTrace) -> Vec<String> {
     let mut decisions: Vec<String> = seen
         .missed
         .iter()
-        .filter_map(|position| step.action.processor().hides().get(*position))
+        .filter_map(|position| step.action.processor().hides().into_iter().nth(*position))
         .map(|field| format!("it hides `{}`, which the record does not have", harmless(field.as_str())))
         .collect();
     if let Some(timestamp_us) = seen.timestamp_us {

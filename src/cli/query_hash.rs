@@ -10,7 +10,7 @@ use crate::flow::batch::Stream;
 use crate::flow::question::{Question, Row};
 use crate::kql::{Expression, Field, Literal, Pattern};
 use crate::query::ask::Source;
-use crate::record::{self, Path, Record, Space, covers};
+use crate::record::{self, Path, Record, Space};
 use crate::text::harmless::harmless;
 use crate::text::units::counted;
 
@@ -115,7 +115,7 @@ pub(super) fn about(steps: &[Step], id: &str) -> Result<Sought, Failure> {
             digested.extend(digested_as(hash, value).map_err(|problem| not_input(&problem))?);
         }
     }
-    let is_hidden = |step: &Step| step.action.processor().hides().iter().any(|path| covers(path.as_str(), "subject"));
+    let is_hidden = |step: &Step| step.action.processor().hides().iter().any(|hidden| hidden.covers("subject"));
     if digested.is_empty() && steps.iter().any(is_hidden) {
         let problem = "no record can be found by its `subject`: the pipeline hides it, and hashes it nowhere";
         complain(problem, Some("put `- hash: { fields: [subject], key: … }` before what hides it"));

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::yaml::{Kind, Scalar, Value};
 use crate::decode::{Expand, ExpandForm, JsonOptions, NonFinite, OtherText, Pair, Prefix, Reshape, Split, Wrapper};
 use crate::flow::line::Entries;
-use crate::record::{Path, covers};
+use crate::record::{Path, PathPattern};
 use crate::source::framing::EntriesOption;
 use crate::text::container_line::Runtime;
 
@@ -166,15 +166,15 @@ pub(super) fn inferences(decode: Option<&Decode>) -> &'static str {
 
 /// Rules that hide the place of a text which was moved away from there, and not the place where it is.
 pub(super) fn refuse_moved(field: &Field<'_>, decode: &Decode, steps: &[Step]) {
-    let hidden: Vec<&Path> = steps.iter().flat_map(|step| step.action.processor().hides()).collect();
-    let is_hidden = |path: &Path| hidden.iter().any(|hidden| covers(hidden.as_str(), path.as_str()));
+    let hidden: Vec<PathPattern> = steps.iter().flat_map(|step| step.action.processor().hides()).collect();
+    let is_hidden = |now: &PathPattern| hidden.iter().any(|hidden| hidden.covers(now.as_str()));
     let places = decode.reshape.iter().flat_map(|reshape| match reshape {
         Reshape::Expand(Expand { field, into: Some(into), .. }) => vec![("expand", field, into)],
         Reshape::Pair(pair) => pair.copy.iter().map(|(from, into)| ("pair", from, into)).collect(),
         Reshape::Expand(_) | Reshape::Split(_) => Vec::new(),
     });
     for (decoder, from, into) in places {
-        let moved = hidden.iter().filter_map(|path| Some((path, path.moved(from, into)?)));
+        let moved = hidden.iter().flat_map(|path| path.moved(from, into).into_iter().map(move |now| (path, now)));
         for (path, now) in moved.filter(|(_, now)| !is_hidden(now)) {
             let message =
                 format!("`{path}` is hidden, and `{decoder}` puts it at `{now}`, which is not: it would be shipped");

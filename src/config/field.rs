@@ -11,7 +11,7 @@ use super::report::Span;
 use super::section::{Context, Section, did_you_mean};
 use super::yaml::{Entry, Kind, Node, Scalar, Value};
 use crate::kql::Expression;
-use crate::record::{Path, PathError};
+use crate::record::{Path, PathError, PathPattern};
 use crate::text::secret::Secret;
 use crate::text::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
@@ -211,6 +211,14 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A path of members, or with wildcards of many.
+    pub(super) fn path_pattern(&self) -> Option<PathPattern> {
+        match PathPattern::read(self.text()?) {
+            Ok(pattern) => Some(pattern),
+            Err(PathError { problem, hint }) => self.refuse_with(&problem, hint.filter(|_| !self.is_expanded())),
+        }
+    }
+
     /// A file's path, made absolute.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let text = self.text()?;
@@ -281,9 +289,14 @@ impl<'a> Field<'a> {
         read_entries.into_iter().collect()
     }
 
+    /// Whether it is a map, where it may also be something else.
+    pub(super) fn is_map(&self) -> bool {
+        matches!(&self.node.value, Value::Map(_))
+    }
+
     /// The same of a value that may also be something else: `None` where it is no map.
     pub(super) fn map_of_options(&self) -> Option<Section<'a>> {
-        matches!(&self.node.value, Value::Map(_)).then(|| self.section()).flatten()
+        self.is_map().then(|| self.section()).flatten()
     }
 
     /// A map of options; nothing is an empty one.

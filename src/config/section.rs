@@ -89,7 +89,9 @@ impl<'a> Section<'a> {
 
     /// A key, if it is there; known from now on.
     pub(super) fn field(&mut self, key: &'static str) -> Option<Field<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         Some(Field { context: self.context, name, key_span: entry.key_span.clone(), node: &entry.value })

@@ -57,7 +57,8 @@ pub enum Raw {
 pub enum Why {
     /// The pipeline file says so, by `raw: omit`.
     Omitted,
-    /// The pipeline hides fields, and a line that cannot be decoded cannot be searched for them.
+    /// The pipeline hides something, and a line that cannot be decoded may hold a part of it: the tail of a torn line may be
+    /// half of a value.
     MayHoldHidden,
     /// A redaction could not be carried out.
     NotRedacted,
@@ -87,7 +88,7 @@ impl Why {
         Some(match name {
             "omitted" => "the pipeline file has `dead_letter: { raw: omit }`",
             "may_hold_hidden_fields" => {
-                "the pipeline hides fields, and a line that cannot be decoded may hold a part of them; \
+                "the pipeline hides something, and a line that cannot be decoded may hold a part of it; \
                  `dead_letter: { raw: keep }` would keep such lines"
             }
             "not_redacted" => "a field that the pipeline hides could not be redacted in it",

@@ -24,7 +24,7 @@ use super::texts::{RECORDS_BYTES_MAX, Texts};
 use crate::flow::line::{Given, GivenNote};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
-use crate::record::{Path, Record, Room, Space, covers, json};
+use crate::record::{Path, PathPattern, Record, Room, Space, json};
 
 /// Makes members of a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,13 +156,13 @@ pub(super) struct Conceal {
 
 impl Conceal {
     /// What must not stay a text, if these fields are hidden; `None` when nothing of it is.
-    pub(super) fn new<'e>(expands: impl Iterator<Item = &'e Expand>, hidden: &[Path]) -> Option<Conceal> {
+    pub(super) fn new<'e>(expands: impl Iterator<Item = &'e Expand>, hidden: &[PathPattern]) -> Option<Conceal> {
         let mut fields = Vec::new();
         for expand in expands {
             let places = [Some(&expand.field), expand.into.as_ref()];
             let places = places.into_iter().flatten();
-            let is_inside = |place: &Path, path: &Path| place != path && covers(place.as_str(), path.as_str());
-            if places.clone().any(|place| hidden.iter().any(|path| is_inside(place, path))) {
+            let is_inside = |place: &Path, it: &PathPattern| it.meets(place.as_str()) && !it.covers(place.as_str());
+            if places.clone().any(|place| hidden.iter().any(|pattern| is_inside(place, pattern))) {
                 fields.extend(places.cloned());
             }
         }
@@ -255,7 +255,7 @@ mod tests {
     fn a_text_in_which_a_rule_cannot_find_what_it_hides_is_hidden() {
         let expand = Expand { into: Path::new("q").ok(), ..of("r.data", ExpandForm::Json) };
         let concealed = |hidden: &str, text: &str| -> String {
-            let hidden = [Path::new(hidden).unwrap()];
+            let hidden = [PathPattern::read(hidden).unwrap()];
             let Some(conceal) = Conceal::new(std::iter::once(&expand), &hidden) else { return "nothing".to_owned() };
             let mut space = Space::default();
             let (mut records, mut out) = (Texts::default(), Texts::default());
@@ -268,6 +268,7 @@ mod tests {
         let hidden = r#"{"r":{"data":"[redacted]"}} not_expanded"#;
         assert_eq!(concealed("r.data.email", text), hidden);
         assert_eq!(concealed("q.email", text), hidden);
+        assert_eq!(concealed("**.email", text), hidden);
         assert_eq!(concealed("q.email", r#"{"q":{"email":1}}"#), r#"{"q":{"email":1}} "#);
         // Rules that hide all of it, or something else, need no help.
         assert_eq!(concealed("r.data", text), "nothing");

@@ -46,6 +46,7 @@ impl JsonOptions {
             // Not that it is in another encoding: that is said by whoever looks at the bytes.
             _ if looks_like_utf16(text.as_bytes()) => turn_away(text, space),
             OtherText::DeadLetter => turn_away(text, space),
+            _ if other_text::is_part_of_record(text) => turn_away(text, space),
             OtherText::Drop => Ok(Read::LeftOut(LEFT_OUT)),
             OtherText::Wrap => Ok(Read::Text(wrap(text, space))),
         }
@@ -134,6 +135,12 @@ mod tests {
             "10:00 INFO m: {\"a\":1}",
             "{\"a\":1,\"inferlog.prefix\":\"10:00 INFO m:\",\"log.level\":\"info\"}",
         );
-        check(skip, "10:00 INFO m: {\"a\":1", "left out: other_text");
+        // Parts of torn records are no text.
+        for torn in ["10:00 INFO m: {\"a\":1", "of a value\",\"b\":2}", "10:00 INFO m: {\"a\":{\"b\":1}"] {
+            for options in [drop, wrap, skip] {
+                check(options, torn, "not_an_object");
+            }
+        }
+        check(drop, "10:00 INFO m: {\"a\":NaN}", "left out: other_text");
     }
 }

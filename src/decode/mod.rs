@@ -28,7 +28,7 @@ use std::time::Instant;
 use crate::flow::batch::SourceFile;
 use crate::flow::line::{Given, GivenNote, GivenTime, Line, TimeGiver};
 use crate::flow::reject::{Reject, Stage};
-use crate::record::{Path, Record, Room, Space};
+use crate::record::{Path, PathPattern, Record, Room, Space};
 use crate::telemetry::Counters;
 use crate::text::container_line::Runtime;
 use container::{Unwrap, Written};
@@ -168,7 +168,7 @@ enum Step {
 
 impl Decoder {
     /// The decoder that a pipeline file asks for whose rules hide these fields.
-    pub fn new(decode: &Decode, hidden: &[Path], counters: &Counters) -> Decoder {
+    pub fn new(decode: &Decode, hidden: &[PathPattern], counters: &Counters) -> Decoder {
         let format = match &decode.format {
             Format::Json | Format::Otlp => Kind::Json,
             Format::Ecs => Kind::Ecs,
@@ -311,7 +311,7 @@ fn mend(
 }
 
 /// What is done with all records, as a pipeline file says whose rules hide these fields.
-fn steps(decode: &Decode, hidden: &[Path], counters: &Counters) -> Vec<Step> {
+fn steps(decode: &Decode, hidden: &[PathPattern], counters: &Counters) -> Vec<Step> {
     let open = match decode.format {
         Format::Otlp => Some(Step::Otlp),
         Format::CloudEvents => Some(Step::CloudEvents),

@@ -1,7 +1,8 @@
 //! Other text: what becomes of a line that is no JSON object, such as one of a web server, or a traceback?
 //!
 //! It may begin with text before an object, `2026-11-23 10:00:00,123 INFO model: {"event":…}`, or have none. What is not left
-//! out is blacked out by pattern, always: text has no fields that a rule could hide.
+//! out is blacked out by pattern, always: text has no fields that a rule could hide. A part of a record that was torn is no
+//! such text: it is turned away, as a broken record is.
 
 use std::borrow::Cow;
 
@@ -53,7 +54,20 @@ pub(super) fn object_behind(text: &str, space: &mut Space) -> Option<usize> {
     }
     let within = &text.as_bytes()[..text.len().min(PREFIX_BYTES_MAX)];
     let mut braces = memchr::memchr_iter(b'{', within).take(BRACES_MAX);
-    braces.find(|start| Record::parse(&text[*start..], space).is_ok())
+    let start = braces.find(|start| Record::parse(&text[*start..], space).is_ok())?;
+    (!is_part_of_record(&text[..start]) && !holds_members(&text[..start])).then_some(start)
+}
+
+/// Whether text is a part of a record that was torn: it opens more objects than it closes, or the reverse. It may begin or
+/// end in the middle of a value that a rule hides, and nobody could tell.
+pub(super) fn is_part_of_record(text: &str) -> bool {
+    let count = |brace: u8| memchr::memchr_iter(brace, text.as_bytes()).count();
+    count(b'}') != count(b'{')
+}
+
+/// Whether the beginning of an object is in a text, with a name: before a record it is another record on its line.
+fn holds_members(text: &str) -> bool {
+    text.split('{').skip(1).any(|behind| behind.trim_start().starts_with('"'))
 }
 
 /// Text as it may be kept.
@@ -148,11 +162,13 @@ mod tests {
             ("{app} {\"a\":{\"b\":1}} ", None),
             ("x {app} {\"a\":{\"b\":1}} ", Some(8)),
             ("x {\"a\":1} y", None),
-            ("x {\"a\":1} {\"b\":2}", Some(10)),
+            ("x {\"a\":1} {\"b\":2}", None),
+            ("x { \"a\":1}{\"b\":2}", None),
             ("x {\"a\":NaN}", None),
             ("{\"a\":1}", None),
             ("no object", None),
             ("two\n{\"a\":1}", None),
+            ("rest of a value\"}{\"a\":1}", None),
             ("ü{}", Some(2)),
         ] {
             assert_eq!(object_behind(text, &mut space), expected, "{text}");

@@ -54,7 +54,7 @@ use crate::flow::reject::Reject;
 use crate::record::canonical::{
     CanonicalError, CanonicalForm, Numbers, Scratch, Texts, canonicalize_as, canonicalize_members,
 };
-use crate::record::{Path, Record, Room, covers};
+use crate::record::{Path, PathPattern, Record, Room, covers};
 use crate::text::secret::Secret;
 
 /// A note for `inferlog.notes`: what was to be hashed has no canonical form.
@@ -145,8 +145,8 @@ impl Processor for Hash {
     }
 
     /// A hash that takes the place of what it is made of hides it.
-    fn hides(&self) -> &[Path] {
-        if self.is_in_place() { std::slice::from_ref(&self.into.digest) } else { &[] }
+    fn hides(&self) -> Vec<PathPattern> {
+        if self.is_in_place() { vec![self.into.digest.clone().into()] } else { Vec::new() }
     }
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
@@ -314,7 +314,7 @@ fn is_flagged(record: &Record<'_>, raw: &str, flags: &[Path; 2]) -> bool {
 }
 
 /// The digest in hexadecimal, in quotes.
-fn quoted_digest(key: Option<&HashKey>, content: &[u8]) -> [u8; 66] {
+pub(super) fn quoted_digest(key: Option<&HashKey>, content: &[u8]) -> [u8; 66] {
     let digest: [u8; 32] = match key {
         None => Sha256::digest(content).into(),
         Some(key) => match Hmac::<Sha256>::new_from_slice(key.secret.expose()) {

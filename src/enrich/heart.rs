@@ -7,7 +7,7 @@
 
 use super::processor::Context;
 use crate::flow::reject::Reject;
-use crate::record::{Path, Record, Room, covers, json};
+use crate::record::{Path, PathPattern, Record, Room, json};
 use crate::telemetry::Counters;
 use crate::text::exact::Exact;
 use crate::text::number_text::{self, NumberKind};
@@ -34,9 +34,15 @@ const LATENCY: &str = "latency_ms";
 const NUMBERS: [&str; 2] = ["confidence", LATENCY];
 
 /// Keeps the log's own value of a field that is replaced, unless a rule hides the field: then no copy of it may stay.
-pub(super) fn keep_original(record: &mut Record<'_>, field: &Path, raw: &str, hidden: &[Path], counters: &Counters) {
+pub(super) fn keep_original(
+    record: &mut Record<'_>,
+    field: &Path,
+    raw: &str,
+    hidden: &[PathPattern],
+    counters: &Counters,
+) {
     let field = field.as_str();
-    let is_hidden = hidden.iter().any(|path| covers(path.as_str(), field) || covers(field, path.as_str()));
+    let is_hidden = hidden.iter().any(|pattern| pattern.meets(field));
     let Ok(original) = Path::new(&format!("inferlog.original.{field}")) else { return };
     if !is_hidden && record.add(&original, |out| out.push_str(raw)) == Room::Blocked {
         counters.enrich_left_out_members_total.inc();
@@ -46,7 +52,7 @@ pub(super) fn keep_original(record: &mut Record<'_>, field: &Path, raw: &str, hi
 /// Reads the numbers of a record that were written as texts. `hidden` is what rules of the pipeline hide.
 pub(super) fn read_texts(
     record: &mut Record<'_>,
-    hidden: &[Path],
+    hidden: &[PathPattern],
     context: &mut Context,
     counters: &Counters,
 ) -> Result<(), Reject> {

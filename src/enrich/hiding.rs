@@ -4,13 +4,16 @@
 //! should hide is shipped. So each field of such a rule has a counter, and one that has found nothing among a few
 //! thousand records is warned of.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use super::processor::HiddenField;
-use super::redact::Redact;
+use super::redact::{REDACTED, Redact, Redacted, With, keep_only};
 use super::step::{Action, Step};
-use crate::record::Path;
+use crate::flow::reject::Reject;
+use crate::record::{Change, Path, PathPattern, Record};
 use crate::telemetry::Counters;
+use crate::text::pattern_redaction::write_redacted;
 
 /// A rule that has found nothing is warned of after this many records.
 const RECORDS_MIN: u64 = 5_000;
@@ -23,8 +26,14 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Hiding {
     /// For each step, the fields that it hides.
     of_steps: Vec<Vec<HiddenField>>,
-    /// What is hidden, under every name that it has on the way.
-    all: Redact,
+    /// The fields that are hidden, under every name that they have on the way.
+    fields: Vec<PathPattern>,
+    /// What stands in their place in what is turned away, as JSON text.
+    with: String,
+    /// The rules about what is found in texts.
+    found: Vec<Redact>,
+    /// Of each rule that removes all but some members, what stays: these, and what comes after it.
+    kept: Vec<Vec<PathPattern>>,
     records: u64,
     warned: Option<Instant>,
 }
@@ -32,14 +41,23 @@ pub(super) struct Hiding {
 impl Hiding {
     pub(super) fn new(steps: &[Step], counters: &Counters) -> Hiding {
         let of_step = |(position, step): (usize, &Step)| {
-            let field = |path: &Path| HiddenField {
+            let field = |pattern: PathPattern| HiddenField {
                 processor: position + 1,
-                path: path.clone(),
-                records: counters.hidden(position + 1, path.as_str()),
+                records: counters.hidden(position + 1, pattern.as_str()),
+                pattern,
             };
-            step.action.processor().hides().iter().map(field).collect()
+            step.action.processor().hides().into_iter().map(field).collect()
         };
-        Hiding { of_steps: steps.iter().enumerate().map(of_step).collect(), all: all(steps), records: 0, warned: None }
+        let of_steps = steps.iter().enumerate().map(of_step).collect();
+        Hiding {
+            of_steps,
+            fields: fields(steps),
+            with: with(steps),
+            found: found(steps),
+            kept: kept(steps),
+            records: 0,
+            warned: None,
+        }
     }
 
     /// The fields that a step hides.
@@ -47,9 +65,39 @@ impl Hiding {
         self.of_steps.get(position).map_or(&[], Vec::as_slice)
     }
 
-    /// What is hidden, under every name that it has on the way.
-    pub(super) fn all(&self) -> &Redact {
-        &self.all
+    /// The fields that are hidden, under every name that they have on the way.
+    pub(super) fn fields(&self) -> &[PathPattern] {
+        &self.fields
+    }
+
+    /// Whether any rule hides what is at a path.
+    pub(super) fn hides(&self, path: &str) -> bool {
+        let is_kept = |kept: &Vec<PathPattern>| kept.iter().any(|pattern| pattern.meets(path));
+        self.fields.iter().any(|hidden| hidden.covers(path)) || !self.kept.iter().all(is_kept)
+    }
+
+    /// Hides what any rule would: whole members where they are named, patterns wherever they stand else.
+    pub(super) fn hide(&self, record: &mut Record<'_>) -> Result<(), Reject> {
+        for kept in &self.kept {
+            keep_only(record, kept);
+        }
+        for field in &self.fields {
+            record.change(field, Change::Replace(&self.with))?;
+        }
+        self.found.iter().for_each(|redact| redact.hide_found(record));
+        Ok(())
+    }
+
+    /// A line that has no members, without what any rule's patterns find in it.
+    pub(super) fn hide_in_line<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        let mut hidden = Cow::Borrowed(line);
+        for redact in &self.found {
+            let Redacted::Found(patterns, _) = &redact.what else { continue };
+            if let Cow::Owned(changed) = patterns.redact(&hidden, &write_redacted) {
+                hidden = Cow::Owned(changed);
+            }
+        }
+        hidden
     }
 
     pub(super) fn count_record(&mut self) {
@@ -71,7 +119,7 @@ impl Hiding {
             tracing::warn!(
                 pipeline,
                 processor = field.processor,
-                field = %field.path,
+                field = %field.pattern,
                 records = self.records,
                 hint = "is the name spelled as the log spells it, or does it stand inside of a text, of which `decode: expand` makes \
                         members? `inferlog check FILE --sample LOG` looks at a log",
@@ -81,29 +129,66 @@ impl Hiding {
     }
 }
 
-/// All rules as one. A record may be turned away before a `rename` gave a member the name that is hidden, so its names
-/// before are hidden as well.
-fn all(steps: &[Step]) -> Redact {
-    let mut all = Redact { fields: Vec::new(), with: "\"[redacted]\"".to_owned() };
+fn redactions(steps: &[Step]) -> impl DoubleEndedIterator<Item = (usize, &Redact)> {
+    steps.iter().enumerate().filter_map(|(position, step)| match &step.action {
+        Action::Redact(redact) => Some((position, redact)),
+        _ => None,
+    })
+}
+
+fn found(steps: &[Step]) -> Vec<Redact> {
+    let is_found = |redact: &&Redact| matches!(&redact.what, Redacted::Found(..));
+    redactions(steps).map(|(_, redact)| redact).filter(is_found).cloned().collect()
+}
+
+fn with(steps: &[Step]) -> String {
+    let text = |redact: &Redact| match &redact.with {
+        With::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    redactions(steps).find_map(|(_, redact)| text(redact)).unwrap_or_else(|| REDACTED.to_owned())
+}
+
+fn kept(steps: &[Step]) -> Vec<Vec<PathPattern>> {
+    let kept = |(position, redact): (usize, &Redact)| {
+        let Redacted::AllBut(kept) = &redact.what else { return None };
+        let later = steps[position + 1..].iter().flat_map(|step| added(&step.action, kept));
+        Some(kept.iter().cloned().chain(later).collect())
+    };
+    redactions(steps).filter_map(kept).collect()
+}
+
+/// What a processor adds to what is kept: its own members, and copies of what is kept.
+fn added(action: &Action, kept: &[PathPattern]) -> Vec<PathPattern> {
+    let own: Vec<Path> = match action {
+        Action::Add(add) => add.fields.iter().map(|(path, _)| path.clone()).collect(),
+        Action::Flag(flag) => vec![flag.into.clone()],
+        Action::Hash(hash) => vec![hash.into.digest.clone()],
+        _ => Vec::new(),
+    };
+    let copies = action.processor().copies();
+    let of_kept = copies.into_iter().filter(|(from, _)| kept.iter().any(|kept| kept.covers(from.as_str())));
+    own.into_iter().chain(of_kept.map(|(_, copy)| copy)).map(PathPattern::Path).collect()
+}
+
+/// All fields that rules hide. A record may be turned away before a `rename` gave a member the name that is hidden, so its
+/// names before are hidden as well.
+fn fields(steps: &[Step]) -> Vec<PathPattern> {
+    let mut all: Vec<PathPattern> = Vec::new();
     for step in steps.iter().rev() {
-        let processor = step.action.processor();
-        all.fields.extend_from_slice(processor.hides());
-        match &step.action {
-            Action::Redact(redact) => all.with.clone_from(&redact.with),
-            Action::Rename(rename) => {
-                for (from, to) in rename.fields.iter().rev() {
-                    let before: Vec<Path> = all.fields.iter().filter_map(|field| field.moved(to, from)).collect();
-                    all.fields.extend(before);
-                }
+        all.extend(step.action.processor().hides());
+        if let Action::Rename(rename) = &step.action {
+            for (from, to) in rename.fields.iter().rev() {
+                let before: Vec<PathPattern> = all.iter().flat_map(|field| field.moved(to, from)).collect();
+                all.extend(before);
             }
-            _ => {}
         }
     }
     for (from, copy) in steps.iter().flat_map(|step| step.action.processor().copies()) {
-        let copies: Vec<Path> = all.fields.iter().filter_map(|field| field.moved(&from, &copy)).collect();
-        all.fields.extend(copies);
+        let copies: Vec<PathPattern> = all.iter().flat_map(|field| field.moved(&from, &copy)).collect();
+        all.extend(copies);
     }
-    all.fields.sort_unstable();
-    all.fields.dedup();
+    all.sort_unstable();
+    all.dedup();
     all
 }

@@ -33,6 +33,7 @@ mod timestamp;
 mod truncate;
 mod watch;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hiding::Hiding;
@@ -51,7 +52,7 @@ pub use id::{IdFrom, Identity};
 pub use label::LabelCheck;
 pub use metadata::Metadata;
 pub use processor::{HiddenField, Processor, Run, Source};
-pub use redact::Redact;
+pub use redact::{Mask, Redact, Redacted, With};
 pub use remove::Remove;
 pub use rename::Rename;
 pub use sample::Sample;
@@ -65,7 +66,7 @@ pub use watch::{Decided, Nobody, Watch};
 use crate::flow::batch::{Id, Namespace};
 use crate::flow::reject::Reject;
 use crate::kql::Fields;
-use crate::record::{Path, Record};
+use crate::record::{Path, PathPattern, Record};
 use crate::telemetry::Counters;
 
 /// What was decided about a record.
@@ -108,7 +109,7 @@ impl Enrichment {
         let times: Vec<Path> = steps.iter().flat_map(Step::times).cloned().collect();
         for (position, step) in steps.iter_mut().enumerate() {
             if let Action::Roles(roles) = &mut step.action {
-                roles.prepare(&hiding.all().fields, &times);
+                roles.prepare(hiding.fields(), &times);
                 before_numbers = position + 1;
             }
         }
@@ -137,7 +138,7 @@ impl Enrichment {
         let adds = (&self.metadata, &self.default_timestamp);
         for (position, (step, &sight)) in self.steps.iter().zip(&self.sights).enumerate() {
             if position == self.before_numbers {
-                heart::read_texts(record, &self.hiding.all().fields, &mut self.context, &self.counters)?;
+                heart::read_texts(record, self.hiding.fields(), &mut self.context, &self.counters)?;
             }
             let seen = (source, &self.context);
             let holds = step
@@ -159,7 +160,7 @@ impl Enrichment {
             }
         }
         if self.steps.len() == self.before_numbers {
-            heart::read_texts(record, &self.hiding.all().fields, &mut self.context, &self.counters)?;
+            heart::read_texts(record, self.hiding.fields(), &mut self.context, &self.counters)?;
         }
         if self.context.timestamp_us.is_none() {
             let (context, counters) = (&mut self.context, &self.counters);
@@ -195,12 +196,22 @@ impl Enrichment {
     /// Hides what any rule would, whatever its condition, on a record that was turned away. Returns false when
     /// something could not be hidden, so that nothing of the record may be kept.
     pub fn hide(&self, record: &mut Record<'_>) -> bool {
-        self.hiding.all().replace(record).is_ok()
+        self.hiding.hide(record).is_ok()
+    }
+
+    /// A line that could not be decoded, without what the patterns of any rule find in it; borrowed if they find nothing.
+    pub fn hide_in_line<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        self.hiding.hide_in_line(line)
     }
 
     /// The fields that are hidden, under every name that they have on the way.
-    pub fn hidden_fields(&self) -> &[Path] {
-        &self.hiding.all().fields
+    pub fn hidden_fields(&self) -> &[PathPattern] {
+        self.hiding.fields()
+    }
+
+    /// Whether any rule hides what is at a path.
+    pub fn hides(&self, path: &str) -> bool {
+        self.hiding.hides(path)
     }
 
     /// The fields that a rule should hide and that no record has had so far.

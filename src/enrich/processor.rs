@@ -7,7 +7,7 @@ use crate::flow::batch::SourceFile;
 use crate::flow::line::{Given, Line};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
-use crate::record::{Path, Record, Room, canonical};
+use crate::record::{Path, PathPattern, Record, canonical};
 use crate::telemetry::{Counter, Counters};
 
 /// A note for `inferlog.notes`: something that a processor was to read is there, and is not what it should be.
@@ -24,8 +24,13 @@ pub trait Processor {
     }
 
     /// The fields that are not there any more, or not as they were, where it has run.
-    fn hides(&self) -> &[Path] {
-        &[]
+    fn hides(&self) -> Vec<PathPattern> {
+        Vec::new()
+    }
+
+    /// Whether it hides anything, be it a field or not.
+    fn is_hiding(&self) -> bool {
+        !self.hides().is_empty()
     }
 
     /// What it makes copies of, each path with that of its copy: a rule that hides the one has to hide the other.
@@ -96,8 +101,8 @@ impl<'s> Source<'s> {
 pub struct HiddenField {
     /// The number of the processor in the pipeline file, counted from 1.
     pub processor: usize,
-    /// The field.
-    pub path: Path,
+    /// The field, or fields.
+    pub pattern: PathPattern,
     /// The records in which it was found.
     pub records: Counter,
 }
@@ -153,7 +158,7 @@ impl Context {
 /// Counts the fields of a rule that a record has; those that it has not are noted.
 pub(super) fn count(fields: &[HiddenField], record: &Record<'_>, missed: &mut Vec<usize>) {
     for (position, field) in fields.iter().enumerate() {
-        count_one(field, position, record.room(field.path.as_str()) == Room::Taken, missed);
+        count_one(field, position, record.has(&field.pattern), missed);
     }
 }
 

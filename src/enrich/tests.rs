@@ -33,6 +33,15 @@ fn paths(texts: &[&str]) -> Vec<Path> {
     texts.iter().map(|text| path(text)).collect()
 }
 
+fn patterns(texts: &[&str]) -> Vec<PathPattern> {
+    texts.iter().map(|text| PathPattern::read(text).unwrap()).collect()
+}
+
+/// Members by a fixed value.
+fn redact(fields: &[&str]) -> Action {
+    Action::Redact(Redact { what: Redacted::Members(patterns(fields)), with: With::Text("0".into()) })
+}
+
 fn always(action: Action) -> Step {
     Step { when: None, action }
 }
@@ -341,7 +350,6 @@ fn hmac_hexadecimal(key: &str, text: &str) -> String {
 
 #[test]
 fn rules_that_hide_are_counted_field_by_field() {
-    let redact = |fields: &[&str]| Action::Redact(Redact { fields: paths(fields), with: "0".into() });
     let in_place = Action::Hash(Hash::new(paths(&["u.id"]), &path("u.id")));
     let beside = Action::Hash(Hash::new(paths(&["u.id"]), &path("digest")));
     let steps = [always(redact(&["a", "b"])), when("n > 1", redact(&["c"])), always(in_place), always(beside)];
@@ -349,7 +357,7 @@ fn rules_that_hide_are_counted_field_by_field() {
     let counters = Telemetry::default().pipeline("t");
     let mut enrichment = Enrichment::new(steps.to_vec(), Identity::new("h"), metadata, counters);
     let idle = |enrichment: &Enrichment| {
-        enrichment.idle_fields().map(|field| format!("{} {}", field.processor, field.path)).collect::<Vec<_>>()
+        enrichment.idle_fields().map(|field| format!("{} {}", field.processor, field.pattern)).collect::<Vec<_>>()
     };
     assert_eq!(idle(&enrichment), ["1 a", "1 b", "2 c", "3 u.id"]);
     let file = Arc::new(file());
@@ -360,7 +368,7 @@ fn rules_that_hide_are_counted_field_by_field() {
         enrichment.apply(&mut record, source, &mut Nobody).unwrap();
     }
     assert_eq!(idle(&enrichment), ["1 a", "2 c"]);
-    assert_eq!(enrichment.hidden_fields(), paths(&["a", "b", "c", "u.id"]));
+    assert_eq!(enrichment.hidden_fields(), patterns(&["a", "b", "c", "u.id"]));
 }
 
 #[test]
@@ -381,8 +389,8 @@ fn flags_say_whether_a_condition_holds() {
 
 #[test]
 fn redactions_meet_every_spelling() {
-    let redact =
-        [always(Action::Redact(Redact { fields: paths(&["user.email", "iban"]), with: r#""[redacted]""#.into() }))];
+    let what = Redacted::Members(patterns(&["user.email", "iban"]));
+    let redact = [always(Action::Redact(Redact { what, with: With::Text(r#""[redacted]""#.into()) }))];
     for (line, expected) in [
         (r#"{"user":{"email":"CANARY","id":1}}"#, r#"{"user":{"email":"[redacted]","id":1}}"#),
         (r#"{"user.email":"CANARY"}"#, r#"{"user.email":"[redacted]"}"#),
@@ -412,7 +420,7 @@ fn redactions_meet_every_spelling() {
 
 #[test]
 fn what_is_removed_is_gone_in_every_spelling_and_nothing_else_moves() {
-    let remove = [always(Action::Remove(Remove { fields: paths(&["features", "gen_ai.prompt"]) }))];
+    let remove = [always(Action::Remove(Remove { fields: patterns(&["features", "gen_ai.prompt"]) }))];
     for (line, expected) in [
         (r#"{"a":1, "features":{"x":"CANARY"},"b":2.50}"#, r#"{"a":1,"b":2.50}"#),
         (r#"{"features.x":"CANARY","feature":1}"#, r#"{"feature":1}"#),
@@ -428,7 +436,7 @@ fn what_is_removed_is_gone_in_every_spelling_and_nothing_else_moves() {
 
 #[test]
 fn a_record_that_was_turned_away_keeps_no_secret() {
-    let redact = |field: &str| always(Action::Redact(Redact { fields: paths(&[field]), with: "0".into() }));
+    let redact = |field: &str| always(redact(&[field]));
     let rename = |from: &str, to: &str| always(Action::Rename(Rename { fields: vec![(path(from), path(to))] }));
     let reject = rename("bad.x", "good");
     let line = r#"{"bad":{"x":1,"x":2},"user":{"email":"CANARY","email.work":"CANARY"},"user.email.home":"CANARY"}"#;
@@ -441,7 +449,7 @@ fn a_record_that_was_turned_away_keeps_no_secret() {
         vec![rename("user", "a"), reject.clone(), rename("a", "b"), rename("b", "c"), redact("c")],
         vec![reject.clone(), rename("user.email", "private.email"), redact("private")],
         vec![reject.clone(), when("level : x", redact("user.email").action)],
-        vec![reject, always(Action::Remove(Remove { fields: paths(&["user.email"]) }))],
+        vec![reject, always(Action::Remove(Remove { fields: patterns(&["user.email"]) }))],
     ] {
         let outcome = check(&steps, line, Err("repeated_name"));
         let hidden = outcome.hidden.unwrap();
@@ -454,7 +462,7 @@ fn a_record_that_was_turned_away_keeps_no_secret() {
         Enrichment::new(steps, Identity::new("h"), metadata, Telemetry::default().pipeline("t"))
     };
     let hidden = enrichment(vec![rename("user", "person"), redact("person.email")]);
-    assert_eq!(hidden.hidden_fields(), paths(&["person.email", "user.email"]));
+    assert_eq!(hidden.hidden_fields(), patterns(&["person.email", "user.email"]));
 }
 
 #[test]
@@ -709,7 +717,7 @@ fn roles(into: &'static str, from: &str) -> Action {
 
 #[test]
 fn what_a_role_has_copied_is_hidden_in_the_dead_letter_too() {
-    let redact = Action::Redact(Redact { fields: paths(&["user"]), with: "0".into() });
+    let redact = redact(&["user"]);
     let steps = [always(roles("subject", "user.email")), when("never : *", redact)];
     let outcome = check(&steps, r#"{"user":{"email":"e"}}"#, Ok(r#"{"user":{"email":"e"},"subject":"e"}"#));
     let hidden = outcome.hidden.unwrap();
@@ -723,7 +731,7 @@ fn a_number_from_a_text_leaves_no_copy_of_what_a_rule_hides() {
     let kept = r#""confidence":0.87,"inferlog.original.confidence":"87%""#;
     assert!(outcome.document.contains(kept), "{}", outcome.document);
     assert_eq!(outcome.counters.number_from_text("percent").get(), 1);
-    let redact = Action::Redact(Redact { fields: paths(&["confidence"]), with: "0".into() });
+    let redact = redact(&["confidence"]);
     let outcome = run(&[always(redact)], line);
     assert!(outcome.document.starts_with("{\"confidence\":0,"), "{}", outcome.document);
     assert!(!outcome.document.contains("87"), "{}", outcome.document);

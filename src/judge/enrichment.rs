@@ -6,7 +6,7 @@ use crate::telemetry::Counters;
 
 /// Whether a pipeline hides anything, so that of a line that cannot be searched for it nothing may be kept.
 pub fn hides(pipeline: &model::Pipeline) -> bool {
-    pipeline.enrich.iter().any(|step| !step.action.processor().hides().is_empty())
+    pipeline.enrich.iter().any(|step| step.action.processor().is_hiding())
 }
 
 /// The name of this machine, as documents and ids have it.

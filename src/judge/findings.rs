@@ -77,6 +77,16 @@ pub fn findings(pipeline: &Pipeline, sample: &Sample) -> Vec<Finding> {
             format_bytes(bytes)
         ),
     );
+    for (hidden, place, count) in sample.copies.found() {
+        find(
+            "second_copy",
+            count,
+            format!(
+                "have what a rule hides at `{hidden}` a second time, in `{place}`: hide that too, or `remove` it; \
+                 `redact: {{ patterns: … }}` finds what has a shape"
+            ),
+        );
+    }
     found
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::enrich::Enrichment;
 use crate::kql::{Fields as _, Value};
-use crate::record::{Path, Record};
+use crate::record::{Path, PathPattern, Record};
 
 /// What a sample shows of the fields that are hidden.
 #[derive(Debug, Default)]
@@ -31,8 +31,8 @@ enum Instead {
 impl IdleFields {
     /// Looks at a record before anything is done to it.
     pub fn look(&mut self, enrichment: &Enrichment, record: &Record<'_>) {
-        let all = enrichment.hidden_fields();
-        let unseen: Vec<&Path> = all.iter().filter(|path| !self.instead.contains_key(path)).collect();
+        let all = enrichment.hidden_fields().iter().filter_map(PathPattern::path);
+        let unseen: Vec<&Path> = all.filter(|path| !self.instead.contains_key(path)).collect();
         if unseen.is_empty() {
             return;
         }
@@ -52,16 +52,17 @@ impl IdleFields {
             Some(Instead::InText(text)) => Some(InText { field: path.to_string(), text: text.clone() }),
             _ => None,
         };
-        enrichment.idle_fields().filter_map(|field| in_text(&field.path)).collect()
+        enrichment.idle_fields().filter_map(|field| in_text(field.pattern.path()?)).collect()
     }
 
     /// A sentence for each field that was not found, and for each that there is in other letters.
     pub fn in_words(&self, enrichment: &Enrichment) -> Vec<String> {
         let idle = enrichment.idle_fields().map(|field| {
-            let instead = self.instead.get(&field.path).map(Instead::in_words).unwrap_or_default();
-            format!("processor {} hides `{}`, which no record has{instead}", field.processor, field.path)
+            let instead = field.pattern.path().and_then(|path| self.instead.get(path));
+            let instead = instead.map(Instead::in_words).unwrap_or_default();
+            format!("processor {} hides `{}`, which no record has{instead}", field.processor, field.pattern)
         });
-        let is_idle = |path: &Path| enrichment.idle_fields().any(|field| field.path == *path);
+        let is_idle = |path: &Path| enrichment.idle_fields().any(|field| field.pattern.path() == Some(path));
         let in_other_case = self.instead.iter().filter_map(|(path, instead)| match instead {
             Instead::OtherCase(_) if !is_idle(path) => Some(format!("`{path}` is hidden{}", instead.in_words())),
             _ => None,
@@ -107,8 +108,8 @@ impl Instead {
                  makes members of it, which rules find, or hide it as a whole"
             ),
             Instead::AsKey(name) => format!(
-                "; the text at `{name}` is its name, as in a list of keys and values, where no rule finds a value by its \
-                 key: hide the values of the list"
+                "; the text at `{name}` is its name, as in a list of keys and values; a rule finds a value by its key only where \
+                 the elements have `key` (or `name`) and `value` and nothing else: hide the values of the list"
             ),
         }
     }

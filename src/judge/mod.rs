@@ -2,7 +2,7 @@
 //!
 //! [`line`] decides, for a run, a replay, a proof and people alike. [`trial`] takes one line through it by itself, without
 //! files, queues or sinks; [`walk`] looks on and keeps what each stage did; [`sample`] counts what becomes of a whole log,
-//! [`findings`] says what is odd about that; [`shape`] is what its records look like, [`suggestions`] what a pipeline file
+//! [`findings`] says what is odd about that, with [`second_copies`] of what rules hide; [`shape`] is what its records look like, [`suggestions`] what a pipeline file
 //! could make of them, [`draft`] one that was made, with tests by [`blackout`]; [`self_test`] holds a pipeline file to its
 //! own examples. Nothing is observed and nothing is shipped.
 
@@ -15,6 +15,7 @@ pub mod idle;
 pub mod inferences;
 pub mod line;
 pub mod sample;
+pub mod second_copies;
 pub mod self_test;
 pub mod shape;
 pub mod suggestions;

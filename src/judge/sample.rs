@@ -10,6 +10,7 @@ use super::baseline_overlap::BaselineOverlap;
 use super::enrichment::host_name;
 use super::idle::{IdleFields, InText};
 use super::inferences::CountedInferences;
+use super::second_copies::{HiddenText, SecondCopies};
 use super::shape::Shape;
 use super::trial::{Trial, TrialResult};
 use crate::config::model::{Pipeline, SinkOptions, Step};
@@ -20,7 +21,7 @@ use crate::flow::batch::SourceFile;
 use crate::flow::line::{Form, Line};
 use crate::flow::reject::{Reject, Stage};
 use crate::kql::Expression;
-use crate::record::{Record, Space, covers};
+use crate::record::{Record, Space};
 use crate::telemetry::Telemetry;
 
 /// What becomes of a line.
@@ -147,6 +148,8 @@ pub struct Sample {
     file: Arc<SourceFile>,
     index: Option<Index>,
     idle: IdleFields,
+    /// Where values stand a second time that rules hide.
+    pub copies: SecondCopies,
     /// What becomes of the lines.
     pub outcomes: BTreeMap<Outcome, Group>,
     /// What was assumed, by the word in `inferlog.notes`.
@@ -193,6 +196,7 @@ impl Sample {
             file: Arc::new(SourceFile { path: log, form, ..SourceFile::default() }),
             index: pipeline.sinks.iter().any(to_elasticsearch).then(Index::default),
             idle: IdleFields::default(),
+            copies: SecondCopies::default(),
             outcomes: BTreeMap::new(),
             notes: BTreeMap::new(),
             flags: pipeline.enrich.iter().filter_map(flag).collect(),
@@ -218,9 +222,12 @@ impl Sample {
         let place = Place { line: number, offset_bytes: line.offset_bytes };
         let file = Arc::clone(&self.file);
         let source = Source::of(&file, line, read_us);
-        self.trial.look_for_idle_fields(line, source, &mut self.idle, &mut self.shape);
-        for tried in self.trial.run(line, source, &mut Nobody) {
+        let hidden = self.trial.look_for_idle_fields(line, source, &mut self.idle, &mut self.shape);
+        for (tried, hidden) in self.trial.run(line, source, &mut Nobody).into_iter().zip(hidden_or_none(hidden)) {
             self.entries += 1;
+            if let Ok(tried) = &tried {
+                self.copies.look(&hidden, &tried.document, |path| self.trial.hides(path));
+            }
             let outcome = match tried {
                 Ok(tried) => self.document(tried, place),
                 Err(Reject { stage, reason, .. }) => {
@@ -252,7 +259,7 @@ impl Sample {
 
     /// Whether a rule of the pipeline hides what is at a path.
     pub fn hides(&self, path: &str) -> bool {
-        self.trial.hidden_fields().iter().any(|hidden| covers(hidden.as_str(), path))
+        self.trial.hides(path)
     }
 
     fn document(&mut self, tried: TrialResult, place: Place) -> Outcome {
@@ -292,6 +299,11 @@ impl Sample {
             }
         }
     }
+}
+
+/// What rules hide in each of the records that become of a line; nothing of what is no record.
+fn hidden_or_none(hidden: Vec<Vec<HiddenText>>) -> impl Iterator<Item = Vec<HiddenText>> {
+    hidden.into_iter().chain(std::iter::repeat_with(Vec::new))
 }
 
 fn note<K: Ord>(groups: &mut BTreeMap<K, Group>, key: K, place: Place) {

@@ -5,6 +5,7 @@
 
 use super::idle::{IdleFields, InText};
 use super::line::{Fate, Judge, Judged};
+use super::second_copies::{HiddenText, SecondCopies};
 use super::shape::Shape;
 use crate::config::model;
 use crate::enrich::{Sight, Source, Verdict, Watch};
@@ -66,23 +67,26 @@ impl Trial {
     }
 
     /// Looks for fields that are hidden and that no record had so far, and at what a record looks like. Call it before the
-    /// line is run.
+    /// line is run. Returns what rules hide in each record.
     pub fn look_for_idle_fields(
         &mut self,
         line: &Line<'_>,
         source: Source<'_>,
         idle: &mut IdleFields,
         shape: &mut Shape,
-    ) {
+    ) -> Vec<Vec<HiddenText>> {
+        let mut hidden = Vec::new();
         self.judge.look(line, source.file, &mut self.space, &mut |enrichment, record| {
             idle.look(enrichment, record);
             shape.take(record);
+            hidden.push(SecondCopies::hidden_texts(enrichment, record));
         });
+        hidden
     }
 
-    /// What rules of the pipeline hide.
-    pub fn hidden_fields(&self) -> &[crate::record::Path] {
-        self.judge.enrichment.hidden_fields()
+    /// Whether rules of the pipeline hide what is at a path.
+    pub fn hides(&self, path: &str) -> bool {
+        self.judge.enrichment.hides(path)
     }
 
     /// A sentence for each rule that hides a field which no record had.

@@ -322,7 +322,7 @@ impl Settler<'_> {
                 count_dead(&mut self.tally, &id, &reject);
             }
             Fate::Rejected(id, reject, None) => {
-                bury_line(self.dead_letter, id, &reject, self.line, source)?;
+                bury_line(self.dead_letter, enrichment, id, &reject, self.line, source)?;
                 count_dead(&mut self.tally, &id, &reject);
                 return Ok(());
             }
@@ -391,6 +391,7 @@ fn count_dead(tally: &mut Tally, id: &Id, reject: &Reject) {
 /// by field, and need not even name one: the second half of a torn line is only the tail of a value.
 fn bury_line(
     dead_letter: &DeadLetter,
+    enrichment: &Enrichment,
     id: Id,
     reject: &Reject,
     line: &Line<'_>,
@@ -399,7 +400,7 @@ fn bury_line(
     match dead_letter.raw() {
         Raw::Left(why) => write(dead_letter, id, reject, line, source, Kept::Reference(why)),
         Raw::Kept => {
-            let hidden = without_patterns(line, source.file.form.encoding);
+            let hidden = without_patterns(line, source.file.form.encoding, enrichment);
             let kept = hidden.as_deref().map_or(Kept::Reference(Why::Unreadable), Kept::Raw);
             write(dead_letter, id, reject, line, source, kept)
         }
@@ -408,15 +409,23 @@ fn bury_line(
 
 /// A line as it may be kept; `None` where what is to be blacked out cannot be looked for. In UTF-16 it is looked for in the
 /// text, which is kept in the line's place where something was found.
-fn without_patterns<'l>(line: &Line<'l>, encoding: Encoding) -> Option<Cow<'l, [u8]>> {
+fn without_patterns<'l>(line: &Line<'l>, encoding: Encoding, enrichment: &Enrichment) -> Option<Cow<'l, [u8]>> {
     match line.text {
         Some(text) if encoding.unit_bytes() > 1 => {
-            let hidden = pattern_redaction::redact(text.as_bytes());
+            let hidden = hide_patterns(text.as_bytes(), enrichment);
             Some(if *hidden == *text.as_bytes() { Cow::Borrowed(line.bytes) } else { hidden })
         }
         None if encoding.unit_bytes() > 1 => None,
         _ if looks_like_utf16(line.bytes) => None,
-        _ => Some(pattern_redaction::redact(line.bytes)),
+        _ => Some(hide_patterns(line.bytes, enrichment)),
+    }
+}
+
+/// What the pipeline's own patterns find, and then what looks like a secret or personal data anyway.
+fn hide_patterns<'l>(line: &'l [u8], enrichment: &Enrichment) -> Cow<'l, [u8]> {
+    match enrichment.hide_in_line(line) {
+        Cow::Borrowed(line) => pattern_redaction::redact(line),
+        Cow::Owned(line) => Cow::Owned(pattern_redaction::redact(&line).into_owned()),
     }
 }
 

@@ -17,6 +17,27 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
     serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(inside), Cow::Owned)
 }
 
+/// The same, where all of it has to be read: halves of surrogate pairs become replacement characters.
+pub fn unescape_lossy(raw: &str) -> Cow<'_, str> {
+    let text = unescape(raw);
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() || serde_json::from_str::<String>(raw).is_ok() {
+        return text;
+    }
+    let mut whole = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        let (escape, length) = match rest.as_bytes().get(at + 1..at + 4) {
+            Some([b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F']) => ("\u{fffd}", 6),
+            _ => (&rest[at..at + 2], 2),
+        };
+        whole.push_str(&rest[..at]);
+        whole.push_str(escape);
+        rest = &rest[at + length..];
+    }
+    whole.push_str(rest);
+    Cow::Owned(unescape(&whole).into_owned())
+}
+
 /// Appends `text` as a JSON string with its quotes.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
@@ -96,6 +117,15 @@ mod tests {
             assert_eq!(unescape(&raw), text);
         }
         assert_eq!(unescape(r#""\ud800""#), r"\ud800");
+        for (raw, expected) in [
+            (r#""j\u006f""#, "jo"),
+            (r#""j\u006f \ud800 \\ \n""#, "jo \u{fffd} \\ \n"),
+            (r#""\ud83d\ude00 \udE00""#, "\u{fffd}\u{fffd} \u{fffd}"),
+            (r#""\ud83d\ude00""#, "😀"),
+            (r#""\\ud800""#, "\\ud800"),
+        ] {
+            assert_eq!(unescape_lossy(raw), expected, "{raw}");
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 
 use std::ops::Range;
 
-use super::path::{self, Path, Reach};
+use super::key_values::Lists;
+use super::path::{Path, Reach};
 use super::space::State;
+use super::wildcards::{PathPattern, Rest};
 use super::{Record, json};
 
 /// What becomes of a raw value; `None` leaves it as written.
@@ -14,19 +16,28 @@ impl Record<'_> {
     /// Rewrites single values: all of them, or those at a path, in every spelling of it, and below. Returns how many were
     /// changed. Nothing is allocated for a member in which none is.
     pub fn rewrite_leaves(&mut self, path: Option<&Path>, rewrite: &mut Rewrite<'_>) -> usize {
+        self.rewrite_rest(path.map(|path| Rest::Path(path.as_str())), Lists::AsTheyStand, rewrite)
+    }
+
+    /// The same at the paths that a pattern means, in lists of keys and values too.
+    pub fn rewrite_leaves_of(&mut self, pattern: &PathPattern, rewrite: &mut Rewrite<'_>) -> usize {
+        self.rewrite_rest(Some(pattern.rest()), Lists::ByKey, rewrite)
+    }
+
+    fn rewrite_rest(&mut self, all: Option<Rest<'_>>, lists: Lists, rewrite: &mut Rewrite<'_>) -> usize {
         let mut count = 0;
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
             if member.state == State::Removed {
                 continue;
             }
-            let inside = match path.map(|path| path::reach(path.as_str(), self.name(&member))) {
+            let inside = match all.map(|all| all.reach(self.name(&member))) {
                 None | Some(Some(Reach::At | Reach::Below(_))) => None,
                 Some(Some(Reach::Above(rest))) => Some(rest),
                 Some(None) => continue,
             };
             let raw = self.value(&member);
-            let mut changes = Changes { raw, rewrite, found: Vec::new() };
+            let mut changes = Changes { raw, lists, rewrite, found: Vec::new() };
             changes.visit(raw, inside);
             if changes.found.is_empty() {
                 continue;
@@ -44,18 +55,20 @@ impl Record<'_> {
 /// The values of a member that change, by where they stand in it, in their order.
 struct Changes<'r, 'f, 'g> {
     raw: &'r str,
+    lists: Lists,
     rewrite: &'f mut Rewrite<'g>,
     found: Vec<(Range<usize>, String)>,
 }
 
 impl Changes<'_, '_, '_> {
     /// Visits the values of a part of the member: those at a path inside of it, or all.
-    fn visit(&mut self, raw: &str, inside: Option<&str>) {
+    fn visit(&mut self, raw: &str, inside: Option<Rest<'_>>) {
+        let raw = if inside.is_some() { self.lists.unwrapped(raw) } else { raw };
         match raw.as_bytes().first() {
             Some(b'{') => {
                 for (name, value) in sonic_rs::to_object_iter(raw).flatten() {
                     let value = json::place(raw, value.as_raw_str());
-                    match inside.map(|path| path::reach(path, &name)) {
+                    match inside.map(|path| path.reach(&name)) {
                         None | Some(Some(Reach::At | Reach::Below(_))) => self.visit(value, None),
                         Some(Some(Reach::Above(rest))) => self.visit(value, Some(rest)),
                         Some(None) => {}
@@ -63,7 +76,15 @@ impl Changes<'_, '_, '_> {
                 }
             }
             Some(b'[') => {
-                json::elements(raw).for_each(|element| self.visit(json::place(raw, element.as_raw_str()), inside));
+                for element in json::elements(raw) {
+                    let element = json::place(raw, element.as_raw_str());
+                    let pair = inside.and(self.lists.key_value(element));
+                    match pair.as_ref().and_then(|pair| Some((inside?.reach(&pair.key)?, pair.value))) {
+                        None => self.visit(element, inside),
+                        Some((Reach::Above(rest), value)) => self.visit(value, Some(rest)),
+                        Some((Reach::At | Reach::Below(_), value)) => self.visit(value, None),
+                    }
+                }
             }
             Some(_) if inside.is_none() => {
                 if let Some(new) = (self.rewrite)(raw) {

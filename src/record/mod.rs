@@ -9,21 +9,27 @@
 
 pub mod canonical;
 mod edit;
+mod found;
 mod gather;
 mod index;
 mod indexed;
 pub mod json;
+mod keep;
+mod key_values;
 mod leaves;
 mod notation;
 mod path;
 mod render;
 mod space;
+mod wildcards;
 
+pub use edit::Change;
 pub use index::NESTING_DEPTH_MAX;
 pub use indexed::IndexedPath;
 pub use notation::PathError;
 pub use path::{Path, Room, covers};
 pub use space::Space;
+pub use wildcards::PathPattern;
 
 use std::borrow::Cow;
 
@@ -31,8 +37,10 @@ use crate::flow::reject::Reject;
 use crate::kql::{Fields, Value};
 use edit::{Edit, RepeatedName};
 use gather::Pieces;
+use key_values::Lists;
 use path::Reach;
 use space::{Member, Span, State};
+use wildcards::Rest;
 
 /// Where what a path means stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +209,7 @@ impl<'l> Record<'l> {
         match self.room(path.as_str()) {
             Room::Free => self.push(path.as_str(), |arena| arena.push_str(raw)),
             Room::Taken => {
-                self.edit(path, Edit::Replace(raw))?;
+                self.edit(path, Change::Replace(raw))?;
             }
             Room::Blocked => return Ok(Room::Blocked),
         }
@@ -213,7 +221,7 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn replace(&mut self, path: &Path, raw: &str) -> Result<usize, Reject> {
-        self.edit(path, Edit::Replace(raw))
+        self.edit(path, Change::Replace(raw))
     }
 
     /// Replaces each value at a path, in every spelling of it, by what `write` makes of its raw text; where that is nothing, it
@@ -222,7 +230,7 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn replace_each(&mut self, path: &Path, write: &dyn Fn(&str) -> Option<String>) -> Result<usize, Reject> {
-        self.edit(path, Edit::Each(write))
+        self.edit(path, Change::Each(write))
     }
 
     /// Removes every spelling of a path, and everything below it. Returns how many values there were.
@@ -230,7 +238,7 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn remove(&mut self, path: &Path) -> Result<usize, Reject> {
-        self.edit(path, Edit::Remove)
+        self.edit(path, Change::Remove)
     }
 
     /// Renames what stands at a path, and below it: members of the top level in their places, what is nested by moving it to
@@ -245,9 +253,9 @@ impl<'l> Record<'l> {
         }
         match depth {
             Depth::Top if !self.has_above(to.as_str()) => {
-                self.edit_others(to, Edit::Remove, Some(from))?;
+                self.edit_but(to, Change::Remove, Some(from))?;
             }
-            Depth::Top => self.all_or_nothing(|record| record.edit_others(to, Edit::Remove, Some(from)).map(|_| ()))?,
+            Depth::Top => self.all_or_nothing(|record| record.edit_but(to, Change::Remove, Some(from)).map(|_| ()))?,
             Depth::Nested => {
                 let value = self.whole(from.as_str()).unwrap_or_default().into_owned();
                 self.all_or_nothing(|record| {
@@ -327,26 +335,45 @@ impl<'l> Record<'l> {
         self.space.edited = true;
     }
 
-    fn edit(&mut self, path: &Path, edit: Edit<'_>) -> Result<usize, Reject> {
-        self.edit_others(path, edit, None)
+    /// Changes what stands at the paths that are meant, in every spelling, in lists of keys and values too (see
+    /// [`key_values`]), and everything below. Returns how many values there were.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn change(&mut self, what: &PathPattern, change: Change<'_>) -> Result<usize, Reject> {
+        let edit = Edit { change, lists: Lists::ByKey };
+        self.edit_others(what.rest(), edit, None).map_err(|_| edit::repeated_name(what.as_str()))
+    }
+
+    fn edit(&mut self, path: &Path, change: Change<'_>) -> Result<usize, Reject> {
+        self.edit_but(path, change, None)
     }
 
     /// The same, but for the members that `spared` means.
-    fn edit_others(&mut self, path: &Path, edit: Edit<'_>, spared: Option<&Path>) -> Result<usize, Reject> {
+    fn edit_but(&mut self, path: &Path, change: Change<'_>, spared: Option<&Path>) -> Result<usize, Reject> {
+        let edit = Edit { change, lists: Lists::AsTheyStand };
+        self.edit_others(Rest::Path(path.as_str()), edit, spared).map_err(|_| edit::repeated_name(path.as_str()))
+    }
+
+    fn edit_others(&mut self, all: Rest<'_>, edit: Edit<'_>, spared: Option<&Path>) -> Result<usize, RepeatedName> {
         let mut count = 0;
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
             if member.state == State::Removed {
                 continue;
             }
-            let Some(reach) = path::reach(path.as_str(), self.name(&member)) else { continue };
-            if spared.is_some_and(|spared| covers(spared.as_str(), self.name(&member))) {
+            let name = self.name(&member);
+            let Some(reach) = all.reach(name) else { continue };
+            if spared.is_some_and(|spared| covers(spared.as_str(), name)) {
                 continue;
             }
             count += match reach {
-                Reach::Above(rest) => self.edit_inside(position, rest, edit).map_err(|_| edit::repeated_name(path))?,
-                Reach::At => self.edit_member(position, edit),
-                Reach::Below(_) => self.edit_below(position, path.as_str(), edit),
+                Reach::Above(rest) => self.edit_inside(position, rest, edit)?,
+                Reach::At => self.edit_member(position, edit.change),
+                Reach::Below(beyond) => {
+                    let path = path::without(name, beyond).to_owned();
+                    self.edit_below(position, &path, edit.change)
+                }
             };
         }
         Ok(count)
@@ -354,29 +381,34 @@ impl<'l> Record<'l> {
 
     /// A member whose name reaches below the path: the first one that is replaced takes the path's own name, unless there is
     /// such a one, and the others go.
-    fn edit_below(&mut self, position: usize, path: &str, edit: Edit<'_>) -> usize {
-        if matches!(edit, Edit::Each(_)) {
+    fn edit_below(&mut self, position: usize, path: &str, change: Change<'_>) -> usize {
+        if matches!(change, Change::Each(_)) {
             return 0;
         }
-        if matches!(edit, Edit::Remove) || self.position(path).is_some() {
-            return self.edit_member(position, Edit::Remove);
+        if matches!(change, Change::Remove) || self.position(path).is_some() {
+            return self.edit_member(position, Change::Remove);
         }
+        let new = match change {
+            Change::Replace(new) => Cow::Borrowed(new),
+            _ => change.of(&self.whole(path).unwrap_or_default()).unwrap_or_default(),
+        };
         let name = self.space.keep(path);
         self.space.members[position].name = name;
         self.space.members[position].state = State::Renamed;
-        self.edit_member(position, edit)
+        self.edit_member(position, Change::Replace(&new))
     }
 
-    fn edit_member(&mut self, position: usize, edit: Edit<'_>) -> usize {
-        match edit {
-            Edit::Remove => self.space.members[position].state = State::Removed,
-            Edit::Replace(raw) => {
+    fn edit_member(&mut self, position: usize, change: Change<'_>) -> usize {
+        match change {
+            Change::Remove => self.space.members[position].state = State::Removed,
+            Change::Replace(raw) => {
                 let value = self.space.keep(raw);
                 self.revalue(position, value);
             }
-            Edit::Each(write) => {
-                let Some(raw) = write(self.value(&self.space.members[position])) else { return 0 };
-                let value = self.space.keep(&raw);
+            Change::Rewrite(_) | Change::Each(_) => {
+                let new = change.of(self.value(&self.space.members[position])).map(Cow::into_owned);
+                let Some(new) = new else { return 0 };
+                let value = self.space.keep(&new);
                 self.revalue(position, value);
             }
         }
@@ -384,7 +416,7 @@ impl<'l> Record<'l> {
         1
     }
 
-    fn edit_inside(&mut self, position: usize, rest: &str, edit: Edit<'_>) -> Result<usize, RepeatedName> {
+    fn edit_inside(&mut self, position: usize, rest: Rest<'_>, edit: Edit<'_>) -> Result<usize, RepeatedName> {
         let mut rewritten = String::new();
         let count = edit::rewrite(self.value(&self.space.members[position]), rest, edit, &mut rewritten)?;
         if count > 0 {

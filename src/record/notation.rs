@@ -1,12 +1,13 @@
 //! Notation: how is a field path written in a pipeline file, and which notations of other tools does it look like?
 //!
 //! Names with dots between them, and nothing else: `user.email`. What is below a path and what is in arrays is meant
-//! anyway, so there are no wildcards, no brackets and no root sign. A rule in such a notation would be about a name that no
+//! anyway, so there are no brackets and no root sign, and wildcards only for rules that hide. A rule in such a notation would be about a name that no
 //! log has, and a redaction that does nothing is the worst kind of quiet: it is refused, with the right spelling. Blanks,
 //! slashes and brackets inside of a name are real (`content type`, `a/b`, `latency[ms]`) and stay. A name that really has
 //! what is refused is written with `\` before it: `\/v1/predict`, `\*`, `users\[0\]`, `\$`, `x\ `.
 
 use super::path::Path;
+use super::wildcards::{PARTS_MAX, Part, PathPattern, Wildcards};
 
 /// What `\` may stand before.
 const ESCAPED: &str = "\\*[]$/#\"'` ";
@@ -41,6 +42,68 @@ impl Path {
             error(problem, right.filter(|_| !plain.contains(LITERAL)))
         })
     }
+}
+
+impl PathPattern {
+    /// Reads a path that may have wildcards, as it is written in a pipeline file: `*` is any part of a name, `**` any number
+    /// of names. A `*` that is part of a name is written `\*`.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, and how it is spelled right.
+    pub fn read(text: &str) -> Result<PathPattern, PathError> {
+        if !text.contains('*') {
+            return Path::read(text).map(PathPattern::Path);
+        }
+        let (_, plain) = unescaped(text)?;
+        match foreign(&plain) {
+            None => return Path::read(text).map(PathPattern::Path),
+            Some(Foreign::Wildcard) => {}
+            Some(found) => return Err(found.error(text, &plain)),
+        }
+        // Apart from its wildcards it has to be a path.
+        let letters = wildcards_as_letters(text);
+        Path::read(&letters).map_err(|refused| error(refused.problem.replace(&letters, text), None))?;
+        let parts = parts(text)?;
+        if parts.len() > PARTS_MAX {
+            return Err(error(format!("a field path with wildcards has at most {PARTS_MAX} names"), None));
+        }
+        Ok(PathPattern::Wildcards(Wildcards::new(text, parts)))
+    }
+}
+
+/// The text with a letter in place of each wildcard.
+fn wildcards_as_letters(text: &str) -> String {
+    let mut is_escaped = false;
+    let letter = |character: char| {
+        let shown = if character == '*' && !is_escaped { 'x' } else { character };
+        is_escaped = character == '\\' && !is_escaped;
+        shown
+    };
+    text.chars().map(letter).collect()
+}
+
+/// The parts of a text of which [`unescaped`] has found nothing wrong.
+fn parts(text: &str) -> Result<Vec<Part>, PathError> {
+    let part = |written: &str| {
+        if written == "**" {
+            return Ok(Part::AnyNames);
+        }
+        if written.contains("**") {
+            let hint = "write `**.password` for that name at any depth, and `x-*` for all names that begin so";
+            return Err(error(format!("`{text}` has a `**` that is part of a name"), Some(hint.to_owned())));
+        }
+        let mut pieces = vec![String::new()];
+        let mut characters = written.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '*' => pieces.push(String::new()),
+                '\\' => pieces.iter_mut().last().into_iter().for_each(|piece| piece.extend(characters.next())),
+                _ => pieces.iter_mut().last().into_iter().for_each(|piece| piece.push(character)),
+            }
+        }
+        Ok(Part::Name(pieces))
+    };
+    text.split('.').map(part).collect()
 }
 
 fn error(problem: String, hint: Option<String>) -> PathError {
@@ -115,7 +178,7 @@ impl Foreign {
     fn error(self, text: &str, plain: &str) -> PathError {
         let problem = match self {
             Foreign::Wildcard => {
-                format!("`{text}` has a `*`: a field path has no wildcards, it means all that is below it")
+                format!("`{text}` has a `*`: this field path has no wildcards, it means all that is below it")
             }
             Foreign::Root => format!("`{text}` is JSONPath: a field path begins with a name"),
             Foreign::Pointer => format!("`{text}` is a JSON pointer: the names of a field path have dots between them"),
@@ -232,6 +295,33 @@ mod tests {
         ] {
             assert_eq!(Path::read(text).unwrap().as_str(), name, "{text}");
         }
+    }
+
+    #[test]
+    fn wildcards_are_read_where_they_may_be() {
+        for (text, expected) in [
+            ("user.email", Some("path")),
+            (r"\*", Some("path")),
+            ("user.*", Some("wildcards")),
+            (r"a\*.*", Some("wildcards")),
+            ("**.password", Some("wildcards")),
+            ("**", Some("wildcards")),
+            ("a**", None),
+            ("a**b.c", None),
+            ("***", None),
+            ("a..*", None),
+            ("users[*].email", None),
+            ("$.*", None),
+            ("/a/*", None),
+            ("a.* ", None),
+            ("a.*\u{1}", None),
+        ] {
+            let read = PathPattern::read(text);
+            let kind = read.as_ref().ok().map(|read| if read.path().is_some() { "path" } else { "wildcards" });
+            assert_eq!(kind, expected, "{text}");
+        }
+        assert!(PathPattern::read(r"a\*b.*").unwrap().covers("a*b.c"));
+        assert!(!PathPattern::read(r"a\*b.*").unwrap().covers("aXb.c"));
     }
 
     #[test]

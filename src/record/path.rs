@@ -21,6 +21,11 @@ impl Path {
         Path(Cow::Borrowed(text))
     }
 
+    /// The path of something that stands in a record, whatever its names are.
+    pub(super) fn as_it_stands(text: &str) -> Path {
+        Path(Cow::Owned(text.to_owned()))
+    }
+
     /// Takes the names of a path as they are: not empty, no empty name (`a..b`), no control characters. [`Path::read`] reads
     /// it as it is written in a pipeline file.
     ///
@@ -78,9 +83,9 @@ pub(super) fn below<'p>(path: &'p str, name: &str) -> Option<&'p str> {
 
 /// How a member stands to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach<'p, 'n> {
+pub(super) enum Reach<'n, Rest> {
     /// The path leads into it: this much of the path is left inside of its value.
-    Above(&'p str),
+    Above(Rest),
     /// It is what the path names.
     At,
     /// It is below that, by this much of its name.
@@ -88,7 +93,7 @@ pub(super) enum Reach<'p, 'n> {
 }
 
 /// How a member called `name` stands to a path; `None` when neither is part of the other.
-pub(super) fn reach<'p, 'n>(path: &'p str, name: &'n str) -> Option<Reach<'p, 'n>> {
+pub(super) fn reach<'p, 'n>(path: &'p str, name: &'n str) -> Option<Reach<'n, &'p str>> {
     if path.as_bytes().first() != name.as_bytes().first() {
         return None;
     }
@@ -102,6 +107,17 @@ pub(super) fn reach<'p, 'n>(path: &'p str, name: &'n str) -> Option<Reach<'p, 'n
 /// Whether a name is a path or below it: `user` and `user.email` are, of `user`; `users` is not.
 pub fn covers(path: &str, name: &str) -> bool {
     matches!(reach(path, name), Some(Reach::At | Reach::Below(_)))
+}
+
+/// `raw` with something else in the place of a part of it.
+pub(super) fn with_part(raw: &str, part: &str, new: &str) -> String {
+    let start = part.as_ptr() as usize - raw.as_ptr() as usize;
+    [&raw[..start], new, &raw[start + part.len()..]].concat()
+}
+
+/// A name without what it says beyond a path, as [`Reach::Below`] has it.
+pub(super) fn without<'n>(name: &'n str, beyond: &str) -> &'n str {
+    &name[..name.len() - beyond.len() - 1]
 }
 
 /// Calls `visit` with the raw text of each value at `path` inside a JSON value, until it returns true.

@@ -7,6 +7,7 @@
 
 mod all_clear;
 mod browser;
+mod canary;
 mod check_connect;
 mod clock;
 mod conditions;

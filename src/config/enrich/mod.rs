@@ -5,6 +5,7 @@ mod copy;
 mod extract;
 mod flatten;
 mod hash;
+mod redact;
 mod roles;
 mod sample;
 mod scale;
@@ -14,9 +15,9 @@ mod truncate;
 use super::field::{Choice, Field};
 use super::section::Section;
 use super::yaml::{Kind, Scalar};
-use crate::enrich::{Action, Add, Drop, Flag, IdFrom, Redact, Remove, Rename, Step};
+use crate::enrich::{Action, Add, Drop, Flag, IdFrom, Remove, Rename, Step};
 use crate::kql::Expression;
-use crate::record::{Path, covers, json};
+use crate::record::{Path, PathPattern};
 
 /// Reads the options of a processor.
 type Reader = fn(&mut Section<'_>) -> Option<Step>;
@@ -27,7 +28,7 @@ const PROCESSORS: &[(&str, Reader)] = &[
     ("timestamp", timestamp::timestamp),
     ("hash", hash::hash),
     ("flag", flag),
-    ("redact", redact),
+    ("redact", redact::redact),
     ("remove", remove),
     ("add", add),
     ("rename", rename),
@@ -79,8 +80,9 @@ fn refuse_half_hidden(item: &Field<'_>, step: &Step, before: &[Step]) {
     let hides = step.action.processor().hides();
     for earlier in before {
         for (from, copy) in earlier.action.processor().copies() {
-            let copies = hides.iter().filter_map(|hidden| Some((hidden, hidden.moved(&from, &copy)?)));
-            let is_hidden = |path: &Path| hides.iter().any(|hidden| covers(hidden.as_str(), path.as_str()));
+            let copies =
+                hides.iter().flat_map(|hidden| hidden.moved(&from, &copy).into_iter().map(move |it| (hidden, it)));
+            let is_hidden = |copy: &PathPattern| hides.iter().any(|hidden| hidden.covers(copy.as_str()));
             for (hidden, copy) in copies.filter(|(_, copy)| !is_hidden(copy)) {
                 let name = earlier.name();
                 let message =
@@ -102,7 +104,7 @@ fn refuse_to_scatter_what_is_hidden(item: &Field<'_>, step: &Step, before: &[Ste
     for earlier in before {
         for (hiding, scattering) in [(step, earlier), (earlier, step)] {
             let scattered = scattering.action.processor().scatters();
-            let meets = |hidden: &Path| scattered.iter().find(|path| overlap(path.as_str(), hidden.as_str()));
+            let meets = |hidden: &PathPattern| scattered.iter().find(|path| hidden.meets(path.as_str()));
             let hides = hiding.action.processor().hides();
             let Some((hidden, path)) = hides.iter().find_map(|hidden| Some((hidden, meets(hidden)?))) else { continue };
             let (hiding, scattering) = (hiding.name(), scattering.name());
@@ -112,10 +114,6 @@ fn refuse_to_scatter_what_is_hidden(item: &Field<'_>, step: &Step, before: &[Ste
             item.complain(message, Some(format!("leave out `separator`: then `{hidden}` finds the new names too")));
         }
     }
-}
-
-fn overlap(one: &str, other: &str) -> bool {
-    covers(one, other) || covers(other, one)
 }
 
 /// A condition on the time, before the processor that reads it.
@@ -138,6 +136,10 @@ fn made(section: &mut Section<'_>, action: Option<Action>) -> Option<Step> {
     Some(Step { when, action: action? })
 }
 
+fn patterns(field: &Field<'_>) -> Option<Vec<PathPattern>> {
+    field.list(Field::path_pattern)
+}
+
 fn paths(field: &Field<'_>) -> Option<Vec<Path>> {
     field.list(Field::field_path)
 }
@@ -148,16 +150,8 @@ fn flag(section: &mut Section<'_>) -> Option<Step> {
     Some(Step { when: None, action: Action::Flag(Flag { into: into?, when: when? }) })
 }
 
-fn redact(section: &mut Section<'_>) -> Option<Step> {
-    let fields = section.required("fields", paths);
-    let with = section.optional("with", |field| field.typed().map(|scalar| scalar.text.clone()));
-    let mut text = String::new();
-    json::write_string(with.as_deref().unwrap_or("[redacted]"), &mut text);
-    made(section, fields.map(|fields| Action::Redact(Redact { fields, with: text })))
-}
-
 fn remove(section: &mut Section<'_>) -> Option<Step> {
-    let fields = section.required("fields", paths);
+    let fields = section.required("fields", patterns);
     made(section, fields.map(|fields| Action::Remove(Remove { fields })))
 }
 

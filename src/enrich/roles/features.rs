@@ -3,7 +3,7 @@
 use super::source::{Source, is_within};
 use super::value::Read;
 use crate::enrich::heart::HEART_FIELDS;
-use crate::record::{Path, Record, covers, json};
+use crate::record::{Path, PathPattern, Record, covers, json};
 
 /// What a logger writes of itself.
 const OF_LOGGERS: [&str; 7] = ["@timestamp", "event", "level", "logger", "message", "inferlog", "ecs"];
@@ -31,7 +31,7 @@ impl From<Source> for Features {
 }
 
 impl Features {
-    pub(super) fn read(&self, record: &Record<'_>, hidden: &[Path]) -> Read {
+    pub(super) fn read(&self, record: &Record<'_>, hidden: &[PathPattern]) -> Read {
         match self {
             Features::From(from) => match from.find(record) {
                 Some((path, raw)) => Read::raw(&raw, is_within(path, "features")),
@@ -43,11 +43,12 @@ impl Features {
 }
 
 impl Rest {
-    fn read(&self, record: &Record<'_>, hidden: &[Path]) -> Read {
+    fn read(&self, record: &Record<'_>, hidden: &[PathPattern]) -> Read {
         let meets = |path: &str, name: &str| covers(path, name) || covers(name, path);
         let is_left = |name: &str| {
             !HEART_FIELDS.iter().chain(&OF_LOGGERS).any(|field| covers(field, name))
-                && !self.except.iter().chain(hidden).any(|path| meets(path.as_str(), name))
+                && !self.except.iter().any(|path| meets(path.as_str(), name))
+                && !hidden.iter().any(|pattern| pattern.meets(name))
         };
         let mut raw = String::from("{");
         for (name, value) in record.name_values().filter(|(name, _)| is_left(name)) {

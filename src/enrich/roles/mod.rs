@@ -85,7 +85,7 @@ use std::borrow::Cow;
 use super::heart::{NUMBER_FROM_TEXT, keep_original};
 use super::processor::{NOT_MAPPED, Processor, Run};
 use crate::flow::reject::Reject;
-use crate::record::{Path, Record, Room};
+use crate::record::{Path, PathPattern, Record, Room};
 use crate::text::exact::Exact;
 
 /// Adds heart fields.
@@ -96,7 +96,7 @@ pub struct Roles {
     /// What the file's path says.
     pub file_path: Option<FilePath>,
     /// What rules of the pipeline hide: no copy of it is made that nobody named.
-    pub hidden: Vec<Path>,
+    pub hidden: Vec<PathPattern>,
 }
 
 /// Where a heart field comes from.
@@ -141,7 +141,7 @@ impl Role {
         }
     }
 
-    fn read(&self, into: &Path, record: &Record<'_>, hidden: &[Path], values: &mut Values) {
+    fn read(&self, into: &Path, record: &Record<'_>, hidden: &[PathPattern], values: &mut Values) {
         match self {
             Role::Copy(role) => values.take(into, role.read(record)),
             Role::Prediction(role) => values.take(into, role.read(record)),
@@ -200,7 +200,7 @@ impl Processor for Roles {
 
 impl Roles {
     /// Takes note of what rules of the pipeline hide, and where its times are read from: these are no features.
-    pub(super) fn prepare(&mut self, hidden: &[Path], times: &[Path]) {
+    pub(super) fn prepare(&mut self, hidden: &[PathPattern], times: &[Path]) {
         self.hidden = hidden.to_vec();
         for (_, role) in &mut self.roles {
             if let Role::Features(Features::Rest(rest)) = role {
