@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::query_source::could_not_ask;
 use super::{COULD_NOT_LOOK, Failure, complain, say};
-use crate::enrich::{Action, Digests, Hash, HashPlace, Step};
+use crate::enrich::{Action, Digests, Hash, HashPlace, Redact, Redacted, Step, With};
 use crate::flow::batch::Stream;
 use crate::flow::question::{Question, Row};
 use crate::kql::{Expression, Field, Literal, Pattern};
@@ -71,7 +71,7 @@ pub(super) fn made_on(steps: &[Step], input: &str) -> Result<Sought, Failure> {
     if used.is_empty() {
         used = hashes(steps).cloned().collect();
     }
-    let features = || vec![Path::known("features")];
+    let features = || vec![Path::known("features").into()];
     if used.is_empty() {
         used.push(Hash::new(features(), &Path::known("input_hash")));
     }
@@ -101,10 +101,10 @@ pub(super) fn about(steps: &[Step], id: &str) -> Result<Sought, Failure> {
     let mut names: Vec<Path> = copies.filter(|(_, copy)| copy.as_str() == "subject").map(|(from, _)| from).collect();
     names.push(Path::known("subject"));
     let is_of_subject = |hash: &&Hash| {
-        let is_one = matches!(hash.fields.as_slice(), [field] if names.contains(field));
-        is_one || (hash.fields.len() == 1 && names.contains(&hash.into.digest))
+        hash.only_field().is_some_and(|field| names.contains(field) || names.contains(&hash.into.digest))
     };
-    let used: Vec<Hash> = hashes(steps).filter(is_of_subject).cloned().collect();
+    let redacted = names.iter().flat_map(|name| steps.iter().filter_map(|step| redacting_hash(step, name)));
+    let used: Vec<Hash> = hashes(steps).filter(is_of_subject).cloned().chain(redacted).collect();
     let mut quoted = String::new();
     record::json::write_string(id, &mut quoted);
     let is_number = serde_json::from_str::<serde_json::Number>(id).is_ok();
@@ -126,6 +126,15 @@ pub(super) fn about(steps: &[Step], id: &str) -> Result<Sought, Failure> {
 
 fn hashes(steps: &[Step]) -> impl Iterator<Item = &Hash> {
     steps.iter().filter_map(|step| if let Action::Hash(hash) = &step.action { Some(hash) } else { None })
+}
+
+/// The hash by which a `redact` hides a member: in its place, under the key of its own.
+fn redacting_hash(step: &Step, name: &Path) -> Option<Hash> {
+    let Action::Redact(Redact { what: Redacted::Members(fields), with: With::Hash(key) }) = &step.action else {
+        return None;
+    };
+    let is_meant = fields.iter().any(|field| field.covers(name.as_str()));
+    is_meant.then(|| Hash { keys: vec![key.clone()], ..Hash::new(vec![name.clone().into()], name) })
 }
 
 fn not_input(problem: &str) -> Failure {
@@ -169,13 +178,13 @@ fn problem_of(json: &str) -> Option<String> {
 
 /// A value's digests; `None` where it has none of the fields. An error says what it has instead.
 fn digested_as<'h>(hash: &'h Hash, value: &str) -> Result<Option<Digested<'h>>, String> {
-    let line = match hash.fields.as_slice() {
-        [one] => {
+    let line = match hash.only_field() {
+        Some(one) => {
             let mut name = String::new();
             record::json::write_string(one.as_str(), &mut name);
             format!("{{{name}:{value}}}")
         }
-        _ => value.to_owned(),
+        None => value.to_owned(),
     };
     let mut space = Space::default();
     let record = Record::parse(&line, &mut space).map_err(|reject| reject.detail)?;

@@ -2,6 +2,9 @@
 //!
 //! SHA-256 over the canonical form of RFC 8785, in hexadecimal: of one field its value, of several the object
 //! `{path: value}` of those that are there. A value is all that stands at its path and below it, in the nested form.
+//! A path with wildcards stands for all that it means and that are there: `features.*` makes an object with the members
+//! `features.amount` and `features.country`.
+//!
 //! With a key it is HMAC-SHA-256 (RFC 2104), which cannot be guessed back from inputs of few possible values. A hash
 //! that goes into what it is made of hides it.
 //!
@@ -32,7 +35,7 @@
 //! - hash: { fields: [prompt], into: prompt_hash, salt: prompts, cut: ["…"], numbers: as_written }
 //! ```
 //!
-//! - `fields`: list of paths, required: what is hashed.
+//! - `fields`: list of paths, with wildcards as in `redact`, required: what is hashed.
 //! - `into`: path: where the 64 digits go. Of `features` alone `input_hash`, with a key `input_hmac`; of `subject` alone
 //!   with a key `subject_hmac`; else required.
 //! - `key`: secret: the key of an HMAC.
@@ -70,7 +73,7 @@ pub const KEYS_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hash {
     /// What is hashed.
-    pub fields: Vec<Path>,
+    pub fields: Vec<PathPattern>,
     /// Where the digest goes.
     pub into: HashPlace,
     /// Where the digest of a value's bytes goes that has no canonical form.
@@ -83,7 +86,7 @@ pub struct Hash {
     pub numbers: Numbers,
     /// What a text ends in that its writer has cut, beside the marks that are known.
     pub cut_endings: Vec<String>,
-    /// For each field, members that say of its text that it was cut.
+    /// For each field without wildcards, members that say of its text that it was cut.
     pub cut_flags: Vec<[Path; 2]>,
 }
 
@@ -162,8 +165,8 @@ impl Processor for Hash {
 
 impl Hash {
     /// A plain SHA-256 in canonical form, to which keys and whatever else is wanted are given.
-    pub fn new(fields: Vec<Path>, into: &Path) -> Hash {
-        let cut_flags = fields.iter().map(cut_flags).collect();
+    pub fn new(fields: Vec<PathPattern>, into: &Path) -> Hash {
+        let cut_flags = fields.iter().filter_map(PathPattern::path).map(cut_flags).collect();
         Hash {
             fields,
             into: HashPlace::at(into.clone()),
@@ -195,7 +198,17 @@ impl Hash {
 
     /// Whether the hash takes the place of what it is made of: `hash: { fields: [user.id], into: user.id }`.
     pub fn is_in_place(&self) -> bool {
-        self.fields.iter().any(|field| covers(self.into.digest.as_str(), field.as_str()))
+        self.plain_fields().any(|field| covers(self.into.digest.as_str(), field.as_str()))
+    }
+
+    /// The only field, whose value is hashed by itself and not as a member of an object.
+    pub fn only_field(&self) -> Option<&Path> {
+        if let [field] = self.fields.as_slice() { field.path() } else { None }
+    }
+
+    /// The fields that have no wildcards.
+    fn plain_fields(&self) -> impl Iterator<Item = &Path> {
+        self.fields.iter().filter_map(PathPattern::path)
     }
 
     /// Writes what is hashed to `out`.
@@ -210,7 +223,7 @@ impl Hash {
             out.push(0);
         }
         let form = CanonicalForm { numbers: self.numbers, cut_endings: &self.cut_endings };
-        let ([field], [flags]) = (self.fields.as_slice(), self.cut_flags.as_slice()) else {
+        let (Some(field), [flags]) = (self.only_field(), self.cut_flags.as_slice()) else {
             return self.members(form, record, scratch, out);
         };
         let Some(raw) = record.whole(field.as_str()) else { return Ok(Content::Nothing) };
@@ -233,18 +246,30 @@ impl Hash {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<Content, CanonicalError> {
-        let (mut found, mut is_cut) = (false, false);
-        let members = self.fields.iter().zip(&self.cut_flags).filter_map(|(field, flags)| {
-            let raw = record.whole(field.as_str())?;
-            found = true;
-            is_cut |= is_flagged(record, &raw, flags);
-            Some((field.as_str(), raw))
-        });
-        let texts = canonicalize_members(form, members, scratch, out)?;
+        let mut found = false;
+        let by_wildcards = self.by_wildcards(record);
+        let fields = self.plain_fields().chain(&by_wildcards);
+        let members = fields.filter_map(|field| Some((field.as_str(), record.whole(field.as_str())?)));
+        let texts = canonicalize_members(form, members.inspect(|_| found = true), scratch, out)?;
+        let mut flagged = self.plain_fields().zip(&self.cut_flags);
+        let is_cut = flagged
+            .any(|(field, flags)| record.first(field.as_str()).is_some_and(|raw| is_flagged(record, raw, flags)));
         Ok(match found {
             true => Content::Canonical(if is_cut { Texts::Cut } else { texts }),
             false => Content::Nothing,
         })
+    }
+
+    /// What wildcards mean in a record, but for what is named besides.
+    fn by_wildcards(&self, record: &Record<'_>) -> Vec<Path> {
+        let mut paths: Vec<Path> = Vec::new();
+        for pattern in self.fields.iter().filter(|field| field.path().is_none()) {
+            paths.extend(record.paths_of(pattern));
+        }
+        paths.sort_unstable();
+        paths.dedup();
+        paths.retain(|path| self.plain_fields().all(|field| field != path));
+        paths
     }
 
     fn write(

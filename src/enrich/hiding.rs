@@ -163,7 +163,10 @@ fn added(action: &Action, kept: &[PathPattern]) -> Vec<PathPattern> {
     let own: Vec<Path> = match action {
         Action::Add(add) => add.fields.iter().map(|(path, _)| path.clone()).collect(),
         Action::Flag(flag) => vec![flag.into.clone()],
-        Action::Hash(hash) => vec![hash.into.digest.clone()],
+        Action::Hash(hash) => {
+            let places = [&hash.into, &hash.bytes_into].into_iter();
+            places.flat_map(|place| [place.digest.clone(), place.key_id.clone()]).collect()
+        }
         _ => Vec::new(),
     };
     let copies = action.processor().copies();

@@ -212,7 +212,7 @@ fn a_record_s_own_timestamp_is_kept() {
 fn hashes_are_those_of_the_canonical_form() {
     let hash = |fields: &[&str], key: Option<&str>| {
         let keys = key.map(|key| HashKey::new(None, Secret::new(key))).into_iter().collect();
-        vec![always(Action::Hash(Hash { keys, ..Hash::new(paths(fields), &path("h")) }))]
+        vec![always(Action::Hash(Hash { keys, ..Hash::new(patterns(fields), &path("h")) }))]
     };
     // Computed by Python's hashlib and hmac; the HMAC by openssl as well. The last two stand in the README of
     // examples/model_server.
@@ -269,7 +269,7 @@ fn hashes_are_those_of_the_canonical_form() {
 
 #[test]
 fn hashes_are_of_the_nested_form_however_it_is_spelled() {
-    let steps = |fields: &[&str]| [always(Action::Hash(Hash::new(paths(fields), &path("h"))))];
+    let steps = |fields: &[&str]| [always(Action::Hash(Hash::new(patterns(fields), &path("h"))))];
     let digest = |fields: &[&str], line: &str| {
         let document = run(&steps(fields), line).document;
         document.split("\"h\":\"").nth(1).map(|rest| rest[..64].to_owned()).expect(line)
@@ -295,7 +295,7 @@ fn hashes_are_of_the_nested_form_however_it_is_spelled() {
 
 #[test]
 fn what_has_no_canonical_form_is_shipped_with_the_hash_of_its_bytes() {
-    let hash = |fields: &[&str], into: &str| [always(Action::Hash(Hash::new(paths(fields), &path(into))))];
+    let hash = |fields: &[&str], into: &str| [always(Action::Hash(Hash::new(patterns(fields), &path(into))))];
     let sha256 = |bytes: &str| crate::text::digest::sha256_hexadecimal(bytes.as_bytes());
     let note = r#","inferlog.notes":["not_hashed"]}"#;
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
@@ -331,7 +331,7 @@ fn what_has_no_canonical_form_is_shipped_with_the_hash_of_its_bytes() {
 #[test]
 fn a_digest_goes_where_there_is_room_and_the_id_of_its_key_with_it() {
     let keys = ["new", "old"].map(|id| HashKey::new(Some(id), Secret::new(id))).to_vec();
-    let hash = [always(Action::Hash(Hash { keys, ..Hash::new(paths(&["f"]), &path("a.h")) }))];
+    let hash = [always(Action::Hash(Hash { keys, ..Hash::new(patterns(&["f"]), &path("a.h")) }))];
     let ending = |key: &str| format!(r#","a.h":"{}","a.h_key_id":"{key}"}}"#, hmac_hexadecimal(key, "1"));
     check(&hash, r#"{"f":1.0}"#, Ok(&format!(r#"{{"f":1.0{}"#, ending("new"))));
     check(&hash, r#"{"f":1,"a":2}"#, Ok(r#"{"f":1,"a":2}"#));
@@ -350,8 +350,8 @@ fn hmac_hexadecimal(key: &str, text: &str) -> String {
 
 #[test]
 fn rules_that_hide_are_counted_field_by_field() {
-    let in_place = Action::Hash(Hash::new(paths(&["u.id"]), &path("u.id")));
-    let beside = Action::Hash(Hash::new(paths(&["u.id"]), &path("digest")));
+    let in_place = Action::Hash(Hash::new(patterns(&["u.id"]), &path("u.id")));
+    let beside = Action::Hash(Hash::new(patterns(&["u.id"]), &path("digest")));
     let steps = [always(redact(&["a", "b"])), when("n > 1", redact(&["c"])), always(in_place), always(beside)];
     let metadata = Metadata::new("h", "p", "c");
     let counters = Telemetry::default().pipeline("t");

@@ -199,6 +199,14 @@ fn hashes_are_looked_for_where_they_went() {
     let several = "hash: { fields: [features.amount, model], into: input_hmac, key: k }";
     place.set_pipeline(&pipeline(&["hash: { fields: [features], key: k }", several], "store"));
     assert_eq!(count(&["--input", INPUT]), (Some(0), "3\n".to_owned()), "what is not of several fields");
+    let chosen = "hash: { fields: [\"features.*\"], into: input_hmac, key: k }";
+    place.set_pipeline(&pipeline(&[chosen, "redact: { fields: [subject], with: { hash: { key: k } } }"], "store"));
+    place.append(line("chosen", ""));
+    place.run_once_to(0);
+    let nested = format!("{{\"features\":{INPUT}}}");
+    assert_eq!(count(&["--input", &nested]), (Some(0), "1\n".to_owned()), "as the record has them");
+    assert_eq!(count(&["--subject", "s-1"]), (Some(0), "3\n".to_owned()), "what `redact` has hashed, too");
+    place.set_pipeline(&pipeline(&["hash: { fields: [features], key: k }", several], "store"));
     assert_eq!(count(&["--input", "[1.5]"]), (Some(0), "0\n".to_owned()), "what cannot be of several fields");
     place.set_pipeline(&pipeline(&["redact: { fields: [subject] }"], "store"));
     let hidden = ask(&place, &["--subject", "s-1", "--pipeline", "p.yaml"]);

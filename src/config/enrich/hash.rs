@@ -1,22 +1,25 @@
 //! Options of `hash`: what is hashed, with which keys, and where does the digest go?
 
-use super::{made, paths};
+use super::{made, patterns};
 use crate::config::field::Field;
 use crate::config::section::Section;
 use crate::enrich::{Action, Hash, HashKey, KEYS_MAX, Step};
-use crate::record::Path;
 use crate::record::canonical::Numbers;
+use crate::record::{Path, PathPattern};
 
 const KEY_ID_BYTES_MAX: usize = 64;
 
 pub(super) fn hash(section: &mut Section<'_>) -> Option<Step> {
-    let fields = section.required("fields", paths);
+    let fields = section.required("fields", patterns);
     let (key, ring) = (section.field("key"), section.field("keys"));
     let is_keyed = key.is_some() || ring.is_some();
     let into = match fields.as_deref().and_then(|fields| usual_place(fields, is_keyed)) {
         Some(usual) => section.optional("into", Field::field_path).or(Some(usual)),
         None => section.required("into", Field::field_path),
     };
+    if let Some((fields, into)) = fields.as_ref().zip(into.as_ref()) {
+        refuse_a_place_inside(section, fields, into);
+    }
     let keys = keys(key, ring);
     let salt = section.optional("salt", Field::salt);
     let numbers = section.optional("numbers", |field| field.word(&["canonical", "as_written"]));
@@ -32,6 +35,18 @@ pub(super) fn hash(section: &mut Section<'_>) -> Option<Step> {
     made(section, hash.map(Action::Hash))
 }
 
+/// What wildcards mean is hashed beside them: a digest that is one of them, or replaces all of them, is no hash of a record
+/// that anybody could make again.
+fn refuse_a_place_inside(section: &Section<'_>, fields: &[PathPattern], into: &Path) {
+    let is_inside = |field: &&PathPattern| {
+        field.path().is_none() && (field.covers(into.as_str()) || field.as_str().starts_with(&format!("{into}.")))
+    };
+    if let Some(field) = fields.iter().find(is_inside) {
+        let message = format!("`{into}` is among what `{field}` means, or above it: the digest has to be beside");
+        section.complain(message, Some("choose another `into`".to_owned()));
+    }
+}
+
 fn remark_that_it_can_be_guessed(section: &Section<'_>) {
     let message = "a hash without a key hides what it replaces only from those who cannot guess it".to_owned();
     let hint = "who hashes all customer numbers knows whose each digest is: give it a `key`".to_owned();
@@ -39,8 +54,8 @@ fn remark_that_it_can_be_guessed(section: &Section<'_>) {
 }
 
 /// Where a digest goes unless told otherwise. A keyed one has a field of its own: the model server's stays what it is.
-fn usual_place(fields: &[Path], is_keyed: bool) -> Option<Path> {
-    let [field] = fields else { return None };
+fn usual_place(fields: &[PathPattern], is_keyed: bool) -> Option<Path> {
+    let [PathPattern::Path(field)] = fields else { return None };
     match (field.as_str(), is_keyed) {
         ("features", false) => Some(Path::known("input_hash")),
         ("features", true) => Some(Path::known("input_hmac")),
