@@ -37,7 +37,7 @@ const OTHERS: [(&str, FieldKind); 16] = [
 ];
 
 /// Those that are, sorted by name.
-const KEYWORDS: [&str; 66] = [
+const KEYWORDS: [&str; 67] = [
     "agent.name",
     "agent.type",
     "agent.version",
@@ -87,6 +87,7 @@ const KEYWORDS: [&str; 66] = [
     "message",
     "model_name",
     "model_version",
+    "pair.role",
     "prediction",
     "request_id",
     "service.environment",

@@ -422,6 +422,20 @@ fn everything_that_is_imported_is_right() {
     }
 }
 
+/// A request that is a line of its own is half of an inference (`decode: pair`): what counts records has to leave it out, or
+/// ask for something that only its other half says.
+#[test]
+fn no_panel_counts_a_request_and_its_response_as_two() {
+    let text = include_str!("../../dashboards/kibana/model-health.yaml");
+    let panels = text.split("\n  - id: ").skip(1);
+    let counting: Vec<&str> = panels.filter(|panel| panel.contains("operation: count")).collect();
+    assert!(counting.len() >= 5, "{}", counting.len());
+    for panel in counting {
+        let asks = ["query: \"not pair.role : first\"", "query: \"confidence : *\"", "field: latency_ms"];
+        assert!(asks.iter().any(|asked| panel.contains(asked)), "{panel}");
+    }
+}
+
 /// A tiny file in which everything is right: a data view, a Lens with a formula, a dashboard with both kinds of panels, a search.
 fn sample() -> Vec<Value> {
     let object = |kind: &str, id: &str, references: Value, attributes: Value| {
