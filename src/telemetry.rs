@@ -315,24 +315,37 @@ impl Counters {
 
     /// Counts what is committed and saved.
     pub fn count_settled(&self, news: &Totals) {
+        self.settle(news, |counter, count| {
+            counter.inc_by(count);
+        });
+    }
+
+    /// Shows all that is committed and saved. A pipeline that was started before in this process has shown some of it.
+    pub fn show_settled(&self, totals: &Totals) {
+        self.settle(totals, |counter, total| {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        });
+    }
+
+    fn settle(&self, totals: &Totals, add: impl Fn(&Counter, u64)) {
         let SettledFamilies { lines, records, dropped, dead_lettered, indexed, duplicates, erased } = &self.settled;
         let of_pipeline = vec![("pipeline", self.pipeline.clone())];
-        lines.get_or_create_owned(&of_pipeline).inc_by(news.lines);
-        records.get_or_create_owned(&of_pipeline).inc_by(news.records);
-        for (rule, count) in news.dropped.iter() {
-            dropped.get_or_create_owned(&self.labels("rule", rule)).inc_by(count);
+        add(&lines.get_or_create_owned(&of_pipeline), totals.lines);
+        add(&records.get_or_create_owned(&of_pipeline), totals.records);
+        for (rule, count) in totals.dropped.iter() {
+            add(&dropped.get_or_create_owned(&self.labels("rule", rule)), count);
         }
-        for (reason, count) in news.dead_lettered.iter() {
+        for (reason, count) in totals.dead_lettered.iter() {
             let (stage, reason) = reason.split_once('/').unwrap_or(("", reason));
             let mut labels = self.labels("stage", stage);
             labels.push(("reason", reason.to_owned()));
-            dead_lettered.get_or_create_owned(&labels).inc_by(count);
+            add(&dead_lettered.get_or_create_owned(&labels), count);
         }
-        for (sink, delivered) in &news.sinks {
+        for (sink, delivered) in &totals.sinks {
             let labels = self.labels("sink", sink);
-            indexed.get_or_create_owned(&labels).inc_by(delivered.indexed);
-            duplicates.get_or_create_owned(&labels).inc_by(delivered.duplicates);
-            erased.get_or_create_owned(&labels).inc_by(delivered.erased);
+            add(&indexed.get_or_create_owned(&labels), delivered.indexed);
+            add(&duplicates.get_or_create_owned(&labels), delivered.duplicates);
+            add(&erased.get_or_create_owned(&labels), delivered.erased);
         }
     }
 

@@ -25,9 +25,11 @@ mod query_source;
 mod query_words;
 mod range;
 mod reconcile;
+mod reload;
 mod run;
 mod setup;
 mod setup_kibana;
+mod sum;
 mod test;
 
 use std::io::IsTerminal as _;
@@ -171,8 +173,11 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Failure> {
 
 /// The same, with the pipelines that read the labels of those: each before the one that it is for.
 fn load_with_labels(paths: &[PathBuf]) -> Result<Vec<Pipeline>, Failure> {
-    let with_labels = |pipeline: Pipeline| pipeline.labels().into_iter().chain([pipeline]);
-    Ok(load(paths)?.into_iter().flat_map(with_labels).collect())
+    load(paths).map(with_labels)
+}
+
+fn with_labels(pipelines: Vec<Pipeline>) -> Vec<Pipeline> {
+    pipelines.into_iter().flat_map(|pipeline| pipeline.labels().into_iter().chain([pipeline])).collect()
 }
 
 /// One runtime on this thread: deliveries wait for the network, they do not compute.

@@ -1,19 +1,19 @@
 //! `inferlog run`: tails files and delivers, for good or `--once`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::reload::{Company, control, statuses};
+use super::sum::sum_up;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, runtime, say, start_log};
-use crate::config::changes::{Change, Files};
+use crate::config::changes::Files;
 use crate::config::model::Pipeline;
-use crate::pipeline::health::Health;
-use crate::pipeline::lookout::{by_reason, look_out};
-use crate::pipeline::supervisor::{Running, Supervisor};
+use crate::pipeline::lookout::look_out;
+use crate::pipeline::supervisor::Supervisor;
 use crate::pipeline::{Limits, RunEnd};
 use crate::server::{self, ProcessStatus};
 use crate::state::folder::data_dir;
@@ -24,9 +24,6 @@ const LISTEN: &str = "127.0.0.1:9614";
 
 /// How long deliveries may take after a stop was asked for.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// How often pipeline files are looked at for changes.
-const FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
 /// With `--once`: how long nothing may move.
 const ONCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -67,7 +64,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let data_dir = data_dir(arguments.state.data_dir);
     let runtime = runtime()?;
     let files = Files::now(&arguments.paths);
-    let ended = runtime.block_on(run_all(&pipelines, files, &data_dir, arguments.once, arguments.listen));
+    let ended = match arguments.once {
+        true => runtime.block_on(run_once(&pipelines, &data_dir, arguments.listen)),
+        false => runtime.block_on(run_for_good(&pipelines, &arguments.paths, files, &data_dir, arguments.listen)),
+    };
     // A sink may be stuck in the middle of a write; what it holds is not acknowledged.
     runtime.shutdown_background();
     judge(&ended?, arguments.once)
@@ -78,91 +78,87 @@ pub(super) fn limits(once: bool) -> Limits {
     Limits { once, once_timeout: ONCE_TIMEOUT, shutdown_timeout: SHUTDOWN_TIMEOUT, unacknowledged_bytes_max: u64::MAX }
 }
 
-async fn run_all(
+async fn run_once(
     pipelines: &[Pipeline],
-    files: Files,
-    data_dir: &std::path::Path,
-    once: bool,
+    data_dir: &Path,
     listen: Option<Listen>,
 ) -> Result<Vec<(String, RunEnd)>, Failure> {
     let mut signals = Signals::listen()?;
     let listener = bind(listen).await?;
-    let mut supervisor =
-        Supervisor::start(pipelines, data_dir, limits(once)).map_err(|error| Failure::new(&error, error.hint()))?;
+    let mut supervisor = start(pipelines, data_dir, true)?;
+    listener.into_iter().for_each(|listener| serve(listener, &supervisor));
+    tokio::spawn(look_out(supervisor.subjects(Some(ONCE_TIMEOUT))));
+    let ended = loop {
+        tokio::select! {
+            ended = supervisor.ended() => break ended,
+            signal = signals.next() => match signal {
+                Heard::Stop => break stop(&mut supervisor, &mut signals).await,
+                Heard::Reload(_) => tracing::warn!("SIGHUP is ignored: with --once nothing is reloaded"),
+                Heard::Other(name) => ignore(name),
+            },
+        }
+    };
+    supervisor.pipelines.iter().for_each(sum_up);
+    Ok(ended)
+}
+
+async fn run_for_good(
+    pipelines: &[Pipeline],
+    paths: &[PathBuf],
+    files: Files,
+    data_dir: &Path,
+    listen: Option<Listen>,
+) -> Result<Vec<(String, RunEnd)>, Failure> {
+    let mut signals = Signals::listen()?;
+    let listener = bind(listen).await?;
+    let mut supervisor = start(pipelines, data_dir, false)?;
+    let (control, mut asks) = control(data_dir);
+    let status = status(&supervisor, control);
     if let Some(listener) = listener {
-        serve(listener, &supervisor);
+        tokio::spawn(server::serve(listener, status.clone()));
     }
+    let mut company = Company::new(paths, files, status, &supervisor);
+    let ended = loop {
+        let is_whole = supervisor.missing.is_empty();
+        let heard = tokio::select! {
+            // What could not be started may be by another reload.
+            ended = supervisor.ended(), if is_whole => break ended,
+            signal = signals.next() => signal,
+            Some(ask) = asks.recv() => Heard::Reload(Some(ask)),
+        };
+        match heard {
+            Heard::Stop => break stop(&mut supervisor, &mut signals).await,
+            Heard::Other(name) => ignore(name),
+            Heard::Reload(ask) => {
+                let answer = tokio::select! {
+                    answer = company.reload(&mut supervisor) => answer,
+                    () = signals.stop.next() => break stop(&mut supervisor, &mut signals).await,
+                };
+                // Who asked may be gone.
+                ask.into_iter().for_each(|ask| drop(ask.send(answer.clone())));
+            }
+        }
+    };
+    supervisor.pipelines.iter().for_each(sum_up);
+    Ok(ended)
+}
+
+fn start(pipelines: &[Pipeline], data_dir: &Path, once: bool) -> Result<Supervisor, Failure> {
+    let supervisor = Supervisor::start(pipelines, data_dir, limits(once));
+    let supervisor = supervisor.map_err(|error| Failure::new(&error, error.hint()))?;
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), data_dir = %data_dir.display(), "running");
-    tokio::spawn(look_out(supervisor.subjects(once.then_some(ONCE_TIMEOUT))));
-    if !once {
-        tokio::spawn(watch(files));
-    }
-    let ended = wait(&mut supervisor, &mut signals).await;
-    supervisor.pipelines.iter().zip(pipelines).for_each(|(running, pipeline)| sum_up(running, pipeline));
-    Ok(ended)
+    Ok(supervisor)
 }
 
 /// Answers for these pipelines until the runtime ends.
 pub(super) fn serve(listener: tokio::net::TcpListener, supervisor: &Supervisor) {
-    let pipelines = supervisor.pipelines.iter().map(|pipeline| server::PipelineStatus {
-        name: pipeline.name.clone(),
-        is_running: Arc::clone(&pipeline.is_running),
-        pulse: Arc::clone(&pipeline.pulse),
-        health: pipeline.health.clone(),
-    });
-    let pipelines = Arc::new(pipelines.collect());
-    tokio::spawn(server::serve(listener, ProcessStatus { telemetry: Arc::clone(&supervisor.telemetry), pipelines }));
+    tokio::spawn(server::serve(listener, status(supervisor, None)));
 }
 
-/// Says when pipeline files are no longer what was loaded.
-async fn watch(mut files: Files) {
-    loop {
-        tokio::time::sleep(FILES_LOOKED_AT_EVERY).await;
-        // They may be on a disk that is slow.
-        let looked = tokio::task::spawn_blocking(move || {
-            let changes = files.changes();
-            (files, changes)
-        });
-        let Ok((again, changes)) = looked.await else { return };
-        files = again;
-        for change in changes {
-            match change {
-                Change::Restored(_) => tracing::info!("{change}"),
-                _ => {
-                    let hint = "`inferlog check` says whether they are right; stop inferlog and start it to apply them";
-                    tracing::warn!(hint, "{change}");
-                }
-            }
-        }
-    }
-}
-
-/// Says what became of everything that a pipeline read.
-fn sum_up(pipeline: &Running, file: &Pipeline) {
-    let counters = &pipeline.counters;
-    let (lines, bytes) = (counters.source_read_lines_total.get(), counters.source_read_bytes_total.get());
-    let (lines, bytes) = (counted(lines, "line"), counted(bytes, "byte"));
-    let of_sink = |health: &Arc<Health>| {
-        let counters = counters.sink(health.sink());
-        let duplicates = counted(counters.duplicates.get(), "duplicate");
-        format!("; {}: {} indexed, {duplicates}", health.sink(), counters.indexed.get())
-    };
-    let sinks: String = pipeline.health.iter().map(of_sink).collect();
-    let rules = file.enrich.iter().filter_map(|step| step.action.processor().drops());
-    let dropped: BTreeMap<String, u64> = rules.map(|rule| (rule.to_string(), counters.dropped(rule).get())).collect();
-    let dropped = part("dropped", dropped);
-    let dead_lettered = part("to the dead letter", counters.dead_letter_reasons());
-    tracing::info!(pipeline = pipeline.name, "ended: read {lines}, {bytes}{dropped}{dead_lettered}{sinks}");
-}
-
-/// How many there were, and by what; nothing where there were none.
-fn part(what: &str, mut counts: BTreeMap<String, u64>) -> String {
-    counts.retain(|_, count| *count > 0);
-    match counts.values().sum::<u64>() {
-        0 => String::new(),
-        sum => format!("; {sum} {what} ({})", by_reason(&counts)),
-    }
+fn status(supervisor: &Supervisor, control: Option<server::Control>) -> ProcessStatus {
+    let pipelines = Arc::new(RwLock::new(statuses(supervisor)));
+    ProcessStatus { telemetry: Arc::clone(&supervisor.telemetry), pipelines, control }
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.
@@ -212,7 +208,18 @@ impl StopSignals {
 /// The signals that a run hears, from the moment on that this is made.
 struct Signals {
     stop: StopSignals,
-    ignored: [Signal; 3],
+    hangup: Signal,
+    user_1: Signal,
+    user_2: Signal,
+}
+
+/// What a run was asked for.
+enum Heard {
+    Stop,
+    /// By a signal, or by somebody who waits for an answer.
+    Reload(Option<server::Request>),
+    /// A signal without a meaning here.
+    Other(&'static str),
 }
 
 impl Signals {
@@ -221,37 +228,41 @@ impl Signals {
         let [user_1, user_2] = [SignalKind::user_defined1(), SignalKind::user_defined2()];
         Ok(Signals {
             stop: StopSignals::listen()?,
-            ignored: [listen(SignalKind::hangup())?, listen(user_1)?, listen(user_2)?],
+            hangup: listen(SignalKind::hangup())?,
+            user_1: listen(user_1)?,
+            user_2: listen(user_2)?,
         })
+    }
+
+    /// The next one, also when it came before this was called.
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            () = self.stop.next() => Heard::Stop,
+            _ = self.hangup.recv() => Heard::Reload(None),
+            _ = self.user_1.recv() => Heard::Other("SIGUSR1"),
+            _ = self.user_2.recv() => Heard::Other("SIGUSR2"),
+        }
     }
 }
 
-/// Waits for the end: the first signal asks for it, the second one forces it.
-async fn wait(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, RunEnd)> {
-    let Signals { stop, ignored: [hangup, user_1, user_2] } = signals;
-    let mut asked = false;
+fn ignore(signal: &str) {
+    let hint = "SIGHUP reads the pipeline files again; nothing has to be reopened when a log is rotated";
+    tracing::warn!(hint, "{signal} is ignored");
+}
+
+/// Waits for the end that the first signal has asked for; the second one forces it.
+async fn stop(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, RunEnd)> {
+    let seconds = SHUTDOWN_TIMEOUT.as_secs();
+    tracing::info!("stopping: delivering what is read, for at most {seconds} s; a second signal stops at once");
+    supervisor.stop();
     loop {
-        let ignored = tokio::select! {
+        tokio::select! {
             ended = supervisor.ended() => return ended,
-            () = stop.next() => None,
-            _ = hangup.recv() => Some("SIGHUP"),
-            _ = user_1.recv() => Some("SIGUSR1"),
-            _ = user_2.recv() => Some("SIGUSR2"),
-        };
-        if let Some(signal) = ignored {
-            let hint = "to apply a change of a pipeline file, stop inferlog (SIGTERM) and start it; nothing has to be \
-                        reopened when a log is rotated";
-            tracing::warn!(hint, "{signal} is ignored: pipeline files are read at the start only");
-            continue;
+            signal = signals.next() => if matches!(signal, Heard::Stop) {
+                say("stopped at once; what was not acknowledged is read again at the next start");
+                std::process::exit(i32::from(NOT_SO));
+            },
         }
-        if asked {
-            say("stopped at once; what was not acknowledged is read again at the next start");
-            std::process::exit(i32::from(NOT_SO));
-        }
-        asked = true;
-        let seconds = SHUTDOWN_TIMEOUT.as_secs();
-        tracing::info!("stopping: delivering what is read, for at most {seconds} s; a second signal stops at once");
-        supervisor.stop();
     }
 }
 

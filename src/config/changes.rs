@@ -1,6 +1,6 @@
 //! Changes: are pipeline files still what was loaded?
 //!
-//! A running process goes on with what it read at its start. Whoever edits a file, adds one or takes one away has to be
+//! A running process goes on with what it read. Whoever edits a file, adds one or takes one away has to be
 //! told that, so the files are looked at from time to time.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub struct Files {
     told: BTreeMap<PathBuf, String>,
 }
 
-/// What is different from the start.
+/// What is different from what was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The file says something else.
@@ -67,10 +67,10 @@ impl Files {
 impl fmt::Display for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, words) = match self {
-            Change::Edited(path) => (path, "has changed since the start; what runs is what it said then"),
+            Change::Edited(path) => (path, "has changed since it was read; what runs is what it said then"),
             Change::Gone(path) => (path, "is gone or cannot be read; its pipeline runs on"),
-            Change::New(path) => (path, "was not there at the start; its pipeline does not run"),
-            Change::Restored(path) => (path, "is again as it was at the start"),
+            Change::New(path) => (path, "was not there when the files were read; its pipeline does not run"),
+            Change::Restored(path) => (path, "is again as it was read"),
         };
         write!(formatter, "the pipeline file `{}` {words}", path.display())
     }

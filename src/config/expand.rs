@@ -42,6 +42,8 @@ pub(super) struct Expander<'a> {
     /// What values say with the variables written out: what is in force, for the text that is kept. What comes from files,
     /// and from variables that are named like secrets, stays a reference.
     pub(super) written: Vec<(Span, String)>,
+    /// The files that values come from.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Expander<'_> {
@@ -77,7 +79,9 @@ impl Expander<'_> {
                     Ok(value) => {
                         written.push(reference, &value);
                         let place = expanded.len()..expanded.len() + value.len();
-                        files.extend(self.path_of(reference).map(|path| (place, path)));
+                        let path = self.path_of(reference);
+                        self.files.extend(path.clone());
+                        files.extend(path.map(|path| (place, path)));
                         expanded.extend(value);
                     }
                     Err(complaint) => self.complain(span, reference, complaint),

@@ -232,7 +232,10 @@ impl<'a> Field<'a> {
     pub(super) fn existing_file(&self) -> Option<PathBuf> {
         let file = self.file()?;
         match std::fs::metadata(&file) {
-            Ok(metadata) if metadata.is_file() => Some(file),
+            Ok(metadata) if metadata.is_file() => {
+                self.context.files.borrow_mut().push(file.clone());
+                Some(file)
+            }
             Ok(_) => self.refuse("this is not a file"),
             Err(error) => self.refuse(&format!("the file cannot be read: {}", super::system::words(&error))),
         }

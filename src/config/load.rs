@@ -14,6 +14,7 @@ use super::field::Field;
 use super::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use super::report::{Problem, Report, SourceText, Span};
 use super::section::{Context, Section};
+use super::stamp::Stamp;
 use super::system::words;
 use super::{decode, enrich, limits, observe, report, sink, source, tests_section, yaml};
 
@@ -119,12 +120,19 @@ fn load_bytes(path: &Path, bytes: &[u8], environment: &Environment<'_>) -> Resul
     let text = text_of(path, bytes).map_err(|problem| vec![problem])?;
     let source = SourceText::new(path, text);
     let mut node = yaml::parse(&source).map_err(|problem| vec![problem])?;
-    let mut expander =
-        Expander { source: &source, folder: &folder, environment, problems: Vec::new(), written: Vec::new() };
+    let mut expander = Expander {
+        source: &source,
+        folder: &folder,
+        environment,
+        problems: Vec::new(),
+        written: Vec::new(),
+        files: Vec::new(),
+    };
     expander.expand(&mut node);
     let problems = RefCell::new(expander.problems);
     let (remarks, secrets, references) = (RefCell::default(), RefCell::default(), RefCell::default());
-    let context = Context { source: &source, folder: &folder, problems, remarks, secrets, references };
+    let files = RefCell::new(expander.files);
+    let context = Context { source: &source, folder: &folder, problems, remarks, secrets, references, files };
     let written = expander.written;
     let pipeline = Section::of_file(&context, &node).and_then(|section| pipeline(section, name, written));
     let [mut problems, mut remarks] = [context.problems, context.remarks].map(RefCell::into_inner);
@@ -164,12 +172,14 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
     written
         .retain(|(place, _)| !references.iter().any(|secret| secret.start <= place.start && place.start < secret.end));
     let text = report::kept_text(file.context.source.text, file.context.secrets.take(), written);
+    let files = file.context.files.take().into_iter().map(|file| (Stamp::of(&file), file)).collect();
     file.finish();
     Some(Pipeline {
         name,
         path,
         digest: sha256_hexadecimal(text.as_bytes()),
         text,
+        files,
         source: source?,
         decode: decode?,
         enrich,

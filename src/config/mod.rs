@@ -19,6 +19,7 @@ pub mod report;
 mod section;
 mod sink;
 mod source;
+pub mod stamp;
 mod system;
 mod tests_section;
 mod yaml;

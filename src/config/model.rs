@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use regex::Regex;
 
 use super::report::{Position, Problem};
+use super::stamp::Stamp;
 pub use crate::dead_letter::WhenFull;
 pub use crate::decode::{Decode, Format};
 use crate::elastic::target::Target;
@@ -41,6 +42,8 @@ pub struct Pipeline {
     /// The file's text with the values of variables written out, `"[secret]"` in place of secrets that stand in it, and
     /// references in place of those that do not.
     pub text: String,
+    /// The other files that it was made of (secrets, baselines, certificates), as they were then.
+    pub files: Vec<(Option<Stamp>, PathBuf)>,
     /// Where records come from.
     pub source: Source,
     /// What a line is.
@@ -66,6 +69,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Whether both are made of the same file, with the same variables, and of the same other files.
+    pub fn is_same(&self, other: &Pipeline) -> bool {
+        let made_of = |it: &Pipeline| (it.name.clone(), it.path.clone(), it.digest.clone(), it.files.clone());
+        made_of(self) == made_of(other)
+    }
+
     /// The options of `model_metrics`, if that is among the observers.
     pub fn model_metrics(&self) -> Option<&ModelMetricsOptions> {
         self.observe.iter().find_map(|observer| match observer {

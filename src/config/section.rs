@@ -5,7 +5,7 @@
 //! reported why, and the caller goes on to the next key.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::field::Field;
 use super::report::{Position, Problem, SourceText, Span, Weight};
@@ -23,6 +23,8 @@ pub(super) struct Context<'a> {
     pub(super) secrets: RefCell<Vec<Span>>,
     /// Where the text refers to secrets: what they are is not written out.
     pub(super) references: RefCell<Vec<Span>>,
+    /// Other files that it refers to.
+    pub(super) files: RefCell<Vec<PathBuf>>,
 }
 
 impl Context<'_> {

@@ -21,7 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -83,9 +83,25 @@ pub struct Published {
     pub(super) drift: Option<Arc<PublishedDrift>>,
 }
 
-/// The model metrics of all pipelines of the process.
-#[derive(Debug)]
-pub struct ModelSeries(pub Vec<Published>);
+/// The model metrics of all pipelines of the process. Clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct ModelSeries(Arc<Mutex<Vec<Published>>>);
+
+impl ModelSeries {
+    /// Those of some pipelines.
+    pub fn new(shown: Vec<Published>) -> ModelSeries {
+        ModelSeries(Arc::new(Mutex::new(shown)))
+    }
+
+    /// Shows these from now on.
+    pub fn set(&self, shown: Vec<Published>) {
+        *self.lock() = shown;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Published>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 type Labels<'c> = Vec<(&'c str, &'c str)>;
 
@@ -111,12 +127,13 @@ struct Series<'c> {
 
 impl Collector for ModelSeries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let all = || self.0.iter().filter_map(|published| published.model_metrics.as_deref());
+        let shown = self.lock().clone();
+        let all = || shown.iter().filter_map(|published| published.model_metrics.as_deref());
         let counts: Vec<Arc<ModelCounts>> = all().map(PublishedCounts::get).collect();
         let drift: Vec<DriftToShow<'_>> =
-            self.0.iter().filter_map(|published| published.drift.as_deref()).map(PublishedDrift::to_show).collect();
+            shown.iter().filter_map(|published| published.drift.as_deref()).map(PublishedDrift::to_show).collect();
         let names = counts.iter().flat_map(|counts| counts.models.iter()).map(|(key, _)| model_name_of(key));
-        let outcomes = self.0.iter().filter_map(|published| published.outcomes.as_deref());
+        let outcomes = shown.iter().filter_map(|published| published.outcomes.as_deref());
         let outcomes: Vec<OutcomesToShow<'_>> = outcomes.map(PublishedOutcomes::to_show).collect();
         let names = names.chain(drift.iter().flat_map(DriftToShow::model_names));
         let names = names.chain(outcomes.iter().flat_map(OutcomesToShow::model_names));

@@ -23,7 +23,7 @@ fn observe(observers: &mut Observers, lines: &[&str]) {
 fn text(pipelines: &[&Observers]) -> String {
     let mut telemetry = Telemetry::default();
     let shown = pipelines.iter().map(|observers| observers.shown()).collect();
-    telemetry.register_collector(Box::new(ModelSeries(shown)));
+    telemetry.register_collector(Box::new(ModelSeries::new(shown)));
     telemetry.text()
 }
 

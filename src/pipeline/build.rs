@@ -296,7 +296,7 @@ fn own_documents(
         true => accounts.begin().into_iter().for_each(|document| outbox.put(document)),
         false => accounts.begin_untold(),
     }
-    counters.count_settled(accounts.totals());
+    counters.show_settled(accounts.totals());
     (accounts, outbox, lanes)
 }
 

@@ -58,7 +58,7 @@ fn start(folder: &Path) -> Assembly {
 /// The number of requests and the number of latencies that are shown.
 fn shown(built: &Assembly) -> (u64, u64) {
     let mut telemetry = Telemetry::default();
-    telemetry.register_collector(Box::new(ModelSeries(vec![built.shown.clone()])));
+    telemetry.register_collector(Box::new(ModelSeries::new(vec![built.shown.clone()])));
     let text = telemetry.text();
     let value = |series: &str| {
         text.lines().find_map(|line| line.strip_prefix(series)).map_or(0, |value| value.trim().parse().unwrap())

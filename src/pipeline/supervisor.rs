@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -39,13 +39,16 @@ pub struct Running {
     pub pulse: Arc<Pulse>,
     /// Whether its thread runs.
     pub is_running: Arc<AtomicBool>,
-    /// Which records `model_metrics` counts, in KQL.
-    inferences: Option<String>,
+    /// What it was built from.
+    pub file: model::Pipeline,
+    /// What is shown of its models.
+    shown: Published,
     stop: Stop,
     end: oneshot::Receiver<RunEnd>,
     ended: Option<RunEnd>,
     deliveries: Vec<JoinHandle<Result<(), SinkGone>>>,
-    _lock: File,
+    /// Held while it runs.
+    lock: Option<File>,
 }
 
 /// Pipelines under way.
@@ -53,8 +56,33 @@ pub struct Running {
 pub struct Supervisor {
     /// The pipelines, in the order of their files.
     pub pipelines: Vec<Running>,
+    /// The names of those that should run since a reload, and could not be started.
+    pub missing: Vec<String>,
     /// The counters of all of them.
-    pub telemetry: Arc<Telemetry>,
+    pub telemetry: Arc<Mutex<Telemetry>>,
+    data_dir: PathBuf,
+    limits: Limits,
+    /// What is shown of the models of all of them.
+    series: ModelSeries,
+    /// What shows series beside them.
+    further: Vec<Published>,
+}
+
+/// What a reload did, each pipeline by its name.
+#[derive(Debug, Default)]
+pub struct Reload {
+    /// They run on, since their files say what they said.
+    pub unchanged: Vec<String>,
+    /// They have stopped and gone on from their checkpoints, as their files say now.
+    pub restarted: Vec<String>,
+    /// They are new.
+    pub started: Vec<String>,
+    /// They have stopped: their files are gone.
+    pub stopped: Vec<String>,
+    /// They could not be built as their files say now.
+    pub failed: Vec<StartError>,
+    /// The pipelines that ended for it, with their ends.
+    pub ended: Vec<(Running, RunEnd)>,
 }
 
 /// What keeps a set of pipelines from starting.
@@ -107,24 +135,100 @@ impl Supervisor {
         limits: Limits,
         further: Vec<Published>,
     ) -> Result<Supervisor, StartError> {
-        let mut telemetry = Telemetry::default();
-        let mut built = Vec::new();
+        let (mut telemetry, series) = (Telemetry::default(), ModelSeries::default());
+        telemetry.register_collector(Box::new(series.clone()));
+        let telemetry = Arc::new(Mutex::new(telemetry));
+        let data_dir = data_dir.to_owned();
+        let mut supervisor =
+            Supervisor { pipelines: Vec::new(), missing: Vec::new(), telemetry, data_dir, limits, series, further };
+        supervisor.add(pipelines)?;
+        Ok(supervisor)
+    }
+
+    /// Builds further pipelines, then starts them: when one cannot be built, none of them runs.
+    fn add(&mut self, pipelines: &[model::Pipeline]) -> Result<(), StartError> {
+        let mut built: Vec<(&model::Pipeline, Assembly)> = Vec::new();
         for pipeline in pipelines {
-            let counters = telemetry.pipeline(&pipeline.name);
+            let counters = self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).pipeline(&pipeline.name);
             let labels = format!("{}{}", pipeline.name, model::LABELS_SUFFIX);
-            let of_labels = built.iter().find(|(other, _): &&(&model::Pipeline, Assembly)| other.name == labels);
-            let labels_run = of_labels.map(|(_, labels)| Arc::clone(&labels.is_running));
-            let one = build::build(pipeline, data_dir, limits, counters, labels_run)
+            let of_labels = built.iter().find(|(other, _)| other.name == labels);
+            let of_labels = of_labels.map(|(_, labels)| &labels.is_running);
+            let running = || self.pipelines.iter().find(|running| running.name == labels).map(|it| &it.is_running);
+            let labels_run = of_labels.or_else(running).cloned();
+            let one = build::build(pipeline, &self.data_dir, self.limits, counters, labels_run)
                 .map_err(|source| StartError::Build { pipeline: pipeline.name.clone(), source })?;
             built.push((pipeline, one));
         }
-        let shown = built.iter().map(|(_, built)| built.shown.clone()).chain(further).collect::<Vec<_>>();
-        if !shown.is_empty() {
-            telemetry.register_collector(Box::new(ModelSeries(shown)));
+        for (pipeline, built) in built {
+            self.pipelines.push(start(pipeline, built, &self.data_dir)?);
         }
-        let start = |(pipeline, built)| start(pipeline, built, data_dir);
-        let pipelines = built.into_iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Supervisor { pipelines, telemetry: Arc::new(telemetry) })
+        self.show();
+        Ok(())
+    }
+
+    /// Goes on with these pipelines: those that are as they were run on, the others stop, deliver what they have read, and
+    /// go on from their checkpoints as their files say now. May be given up while it waits for some to stop.
+    ///
+    /// The pipelines of one file (a pipeline and that of its labels) are built together. Where that fails, what ran before
+    /// is built again.
+    pub async fn reload(&mut self, wanted: Vec<model::Pipeline>) -> Reload {
+        let goes_on = |running: &Running| {
+            running.is_running.load(Ordering::Acquire) && wanted.iter().any(|pipeline| pipeline.is_same(&running.file))
+        };
+        self.pipelines.iter().filter(|running| !goes_on(running)).for_each(|running| running.stop.ask());
+        for running in self.pipelines.iter_mut().filter(|running| !goes_on(running)) {
+            running.ended().await;
+        }
+        let mut reload = Reload::default();
+        let (kept, ended): (Vec<Running>, Vec<Running>) = self.pipelines.drain(..).partition(goes_on);
+        reload.unchanged.extend(kept.iter().map(|running| running.name.clone()));
+        self.pipelines = kept;
+        let mut before: Vec<model::Pipeline> = Vec::new();
+        for mut running in ended {
+            before.push(running.file.clone());
+            running.lock = None;
+            let end = running.ended.take().unwrap_or_default();
+            reload.ended.push((running, end));
+        }
+        self.replace(&before, &wanted, &mut reload);
+        let runs = |name: &str| self.pipelines.iter().any(|running| running.name == name);
+        self.missing = wanted.iter().map(|pipeline| pipeline.name.clone()).filter(|name| !runs(name)).collect();
+        let place = |name: &str| wanted.iter().position(|pipeline| pipeline.name == name);
+        self.pipelines.sort_by_key(|running| place(&running.name));
+        reload
+    }
+
+    /// Starts what does not run, file by file.
+    fn replace(&mut self, before: &[model::Pipeline], wanted: &[model::Pipeline], reload: &mut Reload) {
+        let mut paths: Vec<&Path> = wanted.iter().map(|pipeline| &*pipeline.path).collect();
+        paths.dedup();
+        for path in paths {
+            let runs = |pipeline: &model::Pipeline| self.pipelines.iter().any(|running| running.name == pipeline.name);
+            let of_file = |pipeline: &&model::Pipeline| *pipeline.path == *path;
+            let new: Vec<_> = wanted.iter().filter(of_file).filter(|pipeline| !runs(pipeline)).cloned().collect();
+            let old: Vec<_> = before.iter().filter(of_file).cloned().collect();
+            match self.add(&new) {
+                Ok(()) => {
+                    for pipeline in new {
+                        let is_known = old.iter().any(|before| before.name == pipeline.name);
+                        if is_known { &mut reload.restarted } else { &mut reload.started }.push(pipeline.name);
+                    }
+                }
+                Err(error) => {
+                    reload.failed.push(error);
+                    reload.failed.extend(self.add(&old).err());
+                }
+            }
+        }
+        let is_gone = |before: &&model::Pipeline| !wanted.iter().any(|pipeline| pipeline.name == before.name);
+        reload.stopped.extend(before.iter().filter(is_gone).map(|pipeline| pipeline.name.clone()));
+        self.show();
+    }
+
+    /// Shows the models of what runs.
+    fn show(&self) {
+        let shown = self.pipelines.iter().map(|running| &running.shown).chain(&self.further);
+        self.series.set(shown.cloned().collect());
     }
 
     /// Asks every pipeline to stop.
@@ -139,7 +243,7 @@ impl Supervisor {
             counters: running.counters.clone(),
             health: running.health.clone(),
             pulse: Arc::clone(&running.pulse),
-            inferences: running.inferences.clone(),
+            inferences: running.file.model_metrics().map(|options| options.inferences.text().to_owned()),
             gives_up_after,
         };
         self.pipelines.iter().map(subject).collect()
@@ -151,6 +255,7 @@ impl Supervisor {
         for pipeline in &mut self.pipelines {
             all.push((pipeline.name.clone(), pipeline.ended().await));
         }
+        all.extend(self.missing.iter().map(|name| (name.clone(), RunEnd::default())));
         all
     }
 }
@@ -198,8 +303,8 @@ fn panic_words(payload: &(dyn Any + Send)) -> String {
 fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result<Running, StartError> {
     let name = pipeline.name.clone();
     start_replays(pipeline, &built, data_dir)?;
-    let inferences = pipeline.model_metrics().map(|options| options.inferences.text().to_owned());
-    let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown: _, is_running, lock } = built;
+    let file = pipeline.clone();
+    let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown, is_running, lock } = built;
     let deliveries = deliveries
         .into_iter()
         .zip(&health)
@@ -231,7 +336,20 @@ fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result
         })
         .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
     let ended = None;
-    Ok(Running { name, counters, health, pulse, is_running, inferences, stop, end, ended, deliveries, _lock: lock })
+    Ok(Running {
+        name,
+        counters,
+        health,
+        pulse,
+        is_running,
+        file,
+        shown,
+        stop,
+        end,
+        ended,
+        deliveries,
+        lock: Some(lock),
+    })
 }
 
 /// Starts the thread that replays the dead letter when another process asks for it, in turns that the deliveries lend.

@@ -3,22 +3,26 @@
 //! `/metrics` in the format that its reader asks for, `/healthz` (every pipeline's thread comes round; else 503, and a restart helps),
 //! `/readyz` (every pipeline runs and gets on, and every sink answers; else 503 with the reasons; in either case with what
 //! could not be looked at). On loopback unless told
-//! otherwise; it shows no record data, no paths and no secrets.
+//! otherwise; it shows no record data, no paths and no secrets. `POST /-/reload` looks at the pipeline files, for those who
+//! have the admin token.
 
 mod connections;
 mod formats;
+mod reload;
+
+pub use reload::{Answer, Control, Request};
 
 pub use connections::{CONNECTION_TIMEOUT, CONNECTIONS_MAX, HEAD_TIMEOUT};
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -29,16 +33,18 @@ use crate::pipeline::pulse::Pulse;
 use crate::telemetry::Telemetry;
 
 /// What is served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ProcessStatus {
     /// The counters.
-    pub telemetry: Arc<Telemetry>,
-    /// The pipelines.
-    pub pipelines: Arc<Vec<PipelineStatus>>,
+    pub telemetry: Arc<Mutex<Telemetry>>,
+    /// The pipelines that run, or should.
+    pub pipelines: Arc<RwLock<Vec<PipelineStatus>>>,
+    /// How it is asked for changes, where it can be.
+    pub control: Option<Control>,
 }
 
-/// One pipeline, as far as its state is served.
-#[derive(Debug)]
+/// One pipeline, as far as its state is served; by default one that does not run.
+#[derive(Debug, Default)]
 pub struct PipelineStatus {
     /// Its name.
     pub name: String,
@@ -93,6 +99,7 @@ pub async fn serve(listener: TcpListener, served: ProcessStatus) {
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/-/reload", post(reload::reload))
         .with_state(served);
     connections::serve(listener, router).await;
 }
@@ -101,14 +108,15 @@ async fn metrics(State(served): State<ProcessStatus>, headers: HeaderMap) -> imp
     let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = ExpositionFormat::wanted(&accepted.join(","));
     let head = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
-    (head, format.render(served.telemetry.text()))
+    (head, format.render(served.telemetry.lock().unwrap_or_else(PoisonError::into_inner).text()))
 }
 
 /// A restart is what helps where this says no.
 async fn alive(State(served): State<ProcessStatus>) -> impl IntoResponse {
     let death =
         |pipeline: &PipelineStatus| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
-    let deaths: String = served.pipelines.iter().filter_map(death).collect();
+    let pipelines = served.pipelines.read().unwrap_or_else(PoisonError::into_inner);
+    let deaths: String = pipelines.iter().filter_map(death).collect();
     match deaths.is_empty() {
         true => (StatusCode::OK, "alive\n".to_owned()),
         false => (StatusCode::SERVICE_UNAVAILABLE, deaths),
@@ -116,9 +124,10 @@ async fn alive(State(served): State<ProcessStatus>) -> impl IntoResponse {
 }
 
 async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
-    let reasons: Vec<Value> = served.pipelines.iter().flat_map(PipelineStatus::reasons).collect();
+    let pipelines = served.pipelines.read().unwrap_or_else(PoisonError::into_inner);
+    let reasons: Vec<Value> = pipelines.iter().flat_map(PipelineStatus::reasons).collect();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let remarks: Vec<Value> = served.pipelines.iter().flat_map(PipelineStatus::remarks).collect();
+    let remarks: Vec<Value> = pipelines.iter().flat_map(PipelineStatus::remarks).collect();
     let body = json!({ "ready": reasons.is_empty(), "reasons": reasons, "remarks": remarks }).to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body)
 }
@@ -137,7 +146,7 @@ mod tests {
             pulse: Arc::clone(&pulse),
             health: Vec::new(),
         };
-        let served = ProcessStatus { telemetry: Arc::default(), pipelines: Arc::new(vec![pipeline]) };
+        let served = ProcessStatus { pipelines: Arc::new(RwLock::new(vec![pipeline])), ..ProcessStatus::default() };
         let said = async || {
             let [alive, ready] = [
                 alive(State(served.clone())).await.into_response(),

@@ -1,6 +1,7 @@
 //! Where does the state of a pipeline lie?
 //!
 //! ```text
+//! <data-dir>/admin.token      what changes a running process has to be asked with
 //! <data-dir>/<pipeline>/
 //!   lock                    held by the process that works on it
 //!   checkpoint.json         drawn in `state/checkpoint.rs`
@@ -23,6 +24,11 @@ pub fn data_dir(flag: Option<PathBuf>) -> PathBuf {
         .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("inferlog")))
         .or_else(|| std::env::home_dir().map(|home| home.join(".local/state/inferlog")))
         .unwrap_or_else(|| PathBuf::from("inferlog-data"))
+}
+
+/// The token that whoever asks a running process for a change has to have.
+pub fn admin_token_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.token")
 }
 
 /// The folder of state of a pipeline.

@@ -66,6 +66,7 @@ mod proxy;
 mod query;
 mod reconcile;
 mod records_of_a_line;
+mod reload;
 mod roles;
 mod rotation;
 mod run;

@@ -310,7 +310,7 @@ fn gauges_show_the_last_window() {
         let mut telemetry = Telemetry::default();
         let published =
             crate::observe::Published { outcomes: None, model_metrics: None, drift: Some(Arc::clone(&shown)) };
-        telemetry.register_collector(Box::new(crate::observe::ModelSeries(vec![published])));
+        telemetry.register_collector(Box::new(crate::observe::ModelSeries::new(vec![published])));
         telemetry.text()
     };
     assert_eq!(text(&mut drift), "# EOF\n", "no window is over");

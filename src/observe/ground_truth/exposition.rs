@@ -255,7 +255,7 @@ mod tests {
             published
         };
         let mut telemetry = Telemetry::default();
-        telemetry.register_collector(Box::new(ModelSeries(shown.into_iter().map(published).collect())));
+        telemetry.register_collector(Box::new(ModelSeries::new(shown.into_iter().map(published).collect())));
         telemetry.text()
     }
 

@@ -1,0 +1,94 @@
+//! `POST /-/reload`: whoever has the admin token may ask for a look at the pipeline files, and hears what became of it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use tokio::sync::{mpsc, oneshot};
+
+use super::ProcessStatus;
+use crate::text::digest::sha256;
+
+/// A question for the process, with the place for its answer.
+pub type Request = oneshot::Sender<Answer>;
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What the files say now is in force.
+    pub is_done: bool,
+    /// What was done, or what is wrong.
+    pub words: String,
+}
+
+/// How the process is asked.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// What the one who asks has to know.
+    pub token: Arc<str>,
+    /// Where questions go; one at a time.
+    pub requests: mpsc::Sender<Request>,
+}
+
+pub(super) async fn reload(State(served): State<ProcessStatus>, headers: HeaderMap) -> (StatusCode, String) {
+    let Some(control) = &served.control else {
+        return (StatusCode::NOT_FOUND, "this process does not reload\n".to_owned());
+    };
+    if !control.knows(&headers) {
+        let words =
+            "say `Authorization: Bearer TOKEN`; the token is in the file `admin.token` in the folder of state\n";
+        return (StatusCode::UNAUTHORIZED, words.to_owned());
+    }
+    let (sender, answer) = oneshot::channel();
+    if control.requests.try_send(sender).is_err() {
+        return (StatusCode::CONFLICT, "another reload is under way, or the process is stopping\n".to_owned());
+    }
+    match answer.await {
+        Ok(Answer { is_done: true, words }) => (StatusCode::OK, words),
+        Ok(Answer { is_done: false, words }) => (StatusCode::BAD_REQUEST, words),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n".to_owned()),
+    }
+}
+
+impl Control {
+    /// Whether the head of a request has the token. Digests are compared, so that the time that it takes tells nothing.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let value = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let given = value.strip_prefix(b"Bearer ").unwrap_or_default();
+        sha256(given) == sha256(self.token.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn asked(control: Option<Control>, authorization: &str) -> (u16, String) {
+        let served = ProcessStatus { control, ..ProcessStatus::default() };
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())]);
+        let (status, words) = reload(State(served), headers).await;
+        (status.as_u16(), words)
+    }
+
+    #[tokio::test]
+    async fn who_has_no_token_asks_for_nothing() {
+        let (requests, mut asks) = mpsc::channel::<Request>(1);
+        let control = Control { token: "t0ken".into(), requests };
+        assert_eq!(asked(None, "Bearer t0ken").await.0, 404);
+        for wrong in ["", "t0ken", "Bearer", "Bearer t0ke", "Bearer t0kenn", "Basic t0ken"] {
+            assert_eq!(asked(Some(control.clone()), wrong).await.0, 401, "{wrong}");
+        }
+        assert!(asks.try_recv().is_err());
+        let process = tokio::spawn(async move {
+            for is_done in [true, false] {
+                let answer = Answer { is_done, words: "words".to_owned() };
+                asks.recv().await.unwrap().send(answer).unwrap();
+            }
+        });
+        for status in [200, 400] {
+            assert_eq!(asked(Some(control.clone()), "Bearer t0ken").await, (status, "words".to_owned()));
+        }
+        process.await.unwrap();
+        assert_eq!(asked(Some(control), "Bearer t0ken").await.0, 409, "nobody is there");
+    }
+}
