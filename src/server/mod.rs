@@ -99,7 +99,7 @@ pub async fn serve(listener: TcpListener, served: ProcessStatus) {
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/-/reload", post(reload::reload))
+        .route("/-/reload", post(reload::reload).with_state(served.control.clone()))
         .with_state(served);
     connections::serve(listener, router).await;
 }

@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use tokio::sync::{mpsc, oneshot};
 
-use super::ProcessStatus;
 use crate::text::digest::sha256;
 
 /// A question for the process, with the place for its answer.
@@ -30,8 +29,8 @@ pub struct Control {
     pub requests: mpsc::Sender<Request>,
 }
 
-pub(super) async fn reload(State(served): State<ProcessStatus>, headers: HeaderMap) -> (StatusCode, String) {
-    let Some(control) = &served.control else {
+pub(super) async fn reload(State(control): State<Option<Control>>, headers: HeaderMap) -> (StatusCode, String) {
+    let Some(control) = control else {
         return (StatusCode::NOT_FOUND, "this process does not reload\n".to_owned());
     };
     if !control.knows(&headers) {
@@ -64,9 +63,8 @@ mod tests {
     use super::*;
 
     async fn asked(control: Option<Control>, authorization: &str) -> (u16, String) {
-        let served = ProcessStatus { control, ..ProcessStatus::default() };
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())]);
-        let (status, words) = reload(State(served), headers).await;
+        let (status, words) = reload(State(control), headers).await;
         (status.as_u16(), words)
     }
 

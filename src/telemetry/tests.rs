@@ -13,6 +13,9 @@ fn every_metric_is_documented_and_every_documented_one_exists() {
     counters.hidden(1, "user.email").inc();
     counters.unusable("field").inc();
     counters.unmapped("field").inc();
+    counters.truncated("field").inc();
+    counters.noted("not_expanded").inc();
+    counters.unpaired("alone").inc();
     counters.number_from_text("quoted").inc();
     counters.unread_time("missing").inc();
     counters.without_namespace("missing").inc();
@@ -34,6 +37,27 @@ fn every_metric_is_documented_and_every_documented_one_exists() {
     documented.sort_unstable();
     assert_eq!(names, documented);
     assert!(names.iter().all(|name| name.starts_with("inferlog_")));
+}
+
+#[test]
+fn what_is_settled_is_shown_once_however_often_a_pipeline_starts() {
+    let mut telemetry = Telemetry::default();
+    let counters = telemetry.pipeline("p");
+    let mut totals = Totals { lines: 7, records: 7, ..Totals::default() };
+    totals.dropped.add("rule", 2);
+    let news = Totals { lines: 3, ..Totals::default() };
+    counters.show_settled(&totals);
+    counters.count_settled(&news);
+    totals.join(&news);
+    telemetry.pipeline("p").show_settled(&totals);
+    let text = telemetry.text();
+    for line in [
+        "inferlog_settled_lines_total{pipeline=\"p\"} 10",
+        "inferlog_settled_records_total{pipeline=\"p\"} 7",
+        "inferlog_settled_dropped_records_total{pipeline=\"p\",rule=\"rule\"} 2",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
 }
 
 #[test]
