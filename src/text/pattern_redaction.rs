@@ -48,8 +48,11 @@ const AWS_KEY: &str = r"\b(?:AKIA|ASIA|AIDA|AROA|AGPA|ANPA)[A-Z0-9]{16}\b";
 const VENDOR_KEY: &str =
     r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|[sr]k_live_|hf_|AIza|npm_|SG\.)[A-Za-z0-9_-]{16,}";
 
+/// An expression, and what has to hold of what it matches.
+type Shape = (&'static str, Option<Verify>);
+
 /// The patterns that a pipeline file can name, each with its shapes; what others could take a part of comes first.
-const NAMED: &[(&str, &[(&str, Option<Verify>)])] = &[
+const NAMED: &[(&str, &[Shape])] = &[
     ("jwt", &[(r"\bey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", Some(jwt_length))]),
     ("api_key", &[(AWS_KEY, None), (VENDOR_KEY, None)]),
     ("email", &[(EMAIL, None)]),

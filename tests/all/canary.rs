@@ -34,8 +34,10 @@ const CANARIES: [(&str, &str); 13] = [
 
 /// The processors that hide them. The last one turns away records that say so.
 const ENRICH: &str = "
+  - roles: { subject: user.email }
+  - extract: { field: note, pattern: \"ask (?P<asked>[^ ,]+)\" }
   - copy: { fields: { original: duplicate } }
-  - redact: { fields: [user.email, user.ssn, payload.user.email, payload.user.ssn] }
+  - redact: { fields: [user.email, subject, user.ssn, payload.user.email, payload.user.ssn] }
   - redact: { fields: [\"**.password\", \"**.headers.x-*\", \"**.attributes.user.email\", \"**.original\", duplicate] }
   - redact: { patterns: [email, credit_card], custom: [{ name: ticket, regex: \"T-[0-9]{8}\" }] }
   - redact: { text: { fields: [\"**.prompt\"], keep: length } }
@@ -201,9 +203,8 @@ fn must_not_hold(what: &str, bytes: &[u8]) {
             let is_there = bytes.windows(sought.len()).any(|window| window == sought.as_bytes());
             let around = String::from_utf8_lossy(bytes);
             let at = around.find(sought).unwrap_or(0);
-            let start =
-                around.char_indices().map(|(index, _)| index).filter(|index| *index <= at.saturating_sub(80)).last();
-            assert!(!is_there, "{what}: `{sought}` ({kind}) near {:.240}", &around[start.unwrap_or(0)..]);
+            let start = around.floor_char_boundary(at.saturating_sub(80));
+            assert!(!is_there, "{what}: `{sought}` ({kind}) near {:.240}", &around[start..]);
         }
     }
 }
