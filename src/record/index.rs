@@ -74,12 +74,26 @@ impl<'l> Visitor<'l> for Names<'l> {
 
 /// A member by its name: its value stands between the colon and the byte that ends it, the last such one before `end`.
 fn member(line: &str, name: Span, end: usize, ends: u8) -> Member {
-    let bytes = line.as_bytes();
-    let from = name.end as usize + 1;
-    let colon = from + memchr::memchr(b':', &bytes[from..end]).unwrap_or(0);
-    let close = colon + 1 + memchr::memrchr(ends, &bytes[colon + 1..end]).unwrap_or(0);
-    let raw = line[colon + 1..close].trim_matches([' ', '\t', '\r', '\n']);
-    Member::of_line(name, span_of(line, raw), name.start - 1)
+    let bytes = &line.as_bytes()[..end];
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    // Most often the byte that is looked for is the next one.
+    let mut start = name.end as usize + 1;
+    while bytes[start] != b':' {
+        start += 1;
+    }
+    start += 1;
+    while is_blank(bytes[start]) {
+        start += 1;
+    }
+    let mut stop = end - 1;
+    while bytes[stop] != ends {
+        stop -= 1;
+    }
+    while is_blank(bytes[stop - 1]) {
+        stop -= 1;
+    }
+    let value = Span { start: start as u32, end: stop as u32, place: Place::Line };
+    Member::of_line(name, value, name.start - 1)
 }
 
 /// Finds the members one by one.
