@@ -1,7 +1,10 @@
 //! inferlog's own counters, as `/metrics` shows them.
 //!
 //! One naming rule: `inferlog_<stage>_<what>_<unit>[_total]`, with a `pipeline` label. No label ever holds a path or a
-//! part of a record, so their number does not grow with files or traffic.
+//! part of a record, except for the version of a model, of which there is a limited number: so they do not grow with files
+//! or traffic.
+
+mod enrich;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -116,6 +119,7 @@ pub struct Latency {
 /// Counters of one more label each.
 #[derive(Clone, Debug)]
 struct LabelledFamilies {
+    enrich: enrich::EnrichFamilies,
     dropped: CounterFamily,
     noted: CounterFamily,
     unpaired: CounterFamily,
@@ -468,6 +472,7 @@ impl Telemetry {
 
     fn labelled_families(&mut self) -> LabelledFamilies {
         LabelledFamilies {
+            enrich: enrich::EnrichFamilies::new(self),
             dropped: self.counts("inferlog_enrich_dropped_records", "Records dropped by a rule"),
             noted: self.counts("inferlog_decode_noted_records", "Records that could not be decoded as asked, by note"),
             unpaired: self.counts("inferlog_decode_unpaired", "Records whose other half was not there"),

@@ -76,6 +76,11 @@ impl Hiding {
         self.fields.iter().any(|hidden| hidden.covers(path)) || !self.kept.iter().all(is_kept)
     }
 
+    /// Whether any rule hides what is at a path, or some of what is below.
+    pub(super) fn meets(&self, path: &str) -> bool {
+        self.hides(path) || self.fields.iter().any(|hidden| hidden.meets(path))
+    }
+
     /// Hides what any rule would: whole members where they are named, patterns wherever they stand else.
     pub(super) fn hide(&self, record: &mut Record<'_>) -> Result<(), Reject> {
         for kept in &self.kept {

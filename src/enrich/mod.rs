@@ -8,6 +8,7 @@
 //! even then, because what is turned away is kept in the dead letter.
 
 mod add;
+mod contract;
 mod convert;
 mod copy;
 mod drop;
@@ -18,7 +19,9 @@ mod hash;
 mod heart;
 mod hiding;
 mod id;
+mod kubernetes;
 mod label;
+mod lookup;
 mod metadata;
 mod processor;
 mod redact;
@@ -29,6 +32,7 @@ mod sample;
 mod scale;
 mod sight;
 mod step;
+mod table;
 mod timestamp;
 mod truncate;
 mod watch;
@@ -40,6 +44,7 @@ use hiding::Hiding;
 use processor::Context;
 
 pub use add::Add;
+pub use contract::{Contract, KEYWORD_CHARACTERS_MAX, Promise, PromisedType};
 pub use convert::{Convert, ValueType};
 pub use copy::Copy;
 pub use drop::Drop;
@@ -49,7 +54,9 @@ pub use flatten::Flatten;
 pub use hash::{Digests, Hash, HashKey, HashPlace, KEYS_MAX};
 pub use heart::HEART_FIELDS;
 pub use id::{IdFrom, Identity};
+pub use kubernetes::Kubernetes;
 pub use label::LabelCheck;
+pub use lookup::{Lookup, RowFormat, Rows, RowsOptions};
 pub use metadata::Metadata;
 pub use processor::{HiddenField, Processor, Run, Source};
 pub use redact::{Mask, Redact, Redacted, With};
@@ -59,6 +66,7 @@ pub use sample::Sample;
 pub use scale::{Factor, Scale};
 pub use sight::Sight;
 pub use step::{Action, Step};
+pub use table::{Content, Table};
 pub use timestamp::{Timestamp, Zone};
 pub use truncate::Truncate;
 pub use watch::{Decided, Nobody, Watch};
@@ -111,6 +119,9 @@ impl Enrichment {
             if let Action::Roles(roles) = &mut step.action {
                 roles.prepare(hiding.fields(), &times);
                 before_numbers = position + 1;
+            }
+            if let Action::Contract(contract) = &mut step.action {
+                contract.prepare(|path| hiding.meets(path));
             }
         }
         let sight = |step: &Step| step.conditions().map(Sight::of).max().unwrap_or(Sight::Members);

@@ -53,6 +53,8 @@ macro_rules! actions {
 actions! {
     /// Adds members.
     Add(super::add::Add),
+    /// Keeps what breaks a promise from doing harm.
+    Contract(super::contract::Contract),
     /// Changes the type of values.
     Convert(super::convert::Convert),
     /// Adds copies of members.
@@ -69,8 +71,12 @@ actions! {
     Hash(super::hash::Hash),
     /// Takes the document's `_id` from members.
     Id(super::id::IdFrom),
+    /// Adds what the path of a container's log says.
+    Kubernetes(super::kubernetes::Kubernetes),
     /// Turns away what is no label.
     Label(super::label::LabelCheck),
+    /// Adds what a table says.
+    Lookup(super::lookup::Lookup),
     /// Hides members.
     Redact(super::redact::Redact),
     /// Takes members away.

@@ -37,11 +37,12 @@ const OTHERS: [(&str, FieldKind); 16] = [
 ];
 
 /// Those that are, sorted by name.
-const KEYWORDS: [&str; 67] = [
+const KEYWORDS: [&str; 68] = [
     "agent.name",
     "agent.type",
     "agent.version",
     "container.id",
+    "contract.violations",
     "data_stream.dataset",
     "data_stream.namespace",
     "data_stream.type",

@@ -38,6 +38,11 @@ pub fn unescape_lossy(raw: &str) -> Cow<'_, str> {
     Cow::Owned(unescape(&whole).into_owned())
 }
 
+/// What a single value says: a string unescaped, anything else as it is written.
+pub fn text(raw: &str) -> Cow<'_, str> {
+    if raw.starts_with('"') { unescape(raw) } else { Cow::Borrowed(raw) }
+}
+
 /// Appends `text` as a JSON string with its quotes.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');

@@ -16,6 +16,9 @@ fn every_metric_is_documented_and_every_documented_one_exists() {
     counters.truncated("field").inc();
     counters.noted("not_expanded").inc();
     counters.unpaired("alone").inc();
+    counters.contract_violation("field", "missing", "1").inc();
+    counters.unmatched("lookup", "not_in_table").inc();
+    counters.table_reload_failures("lookup").inc();
     counters.number_from_text("quoted").inc();
     counters.unread_time("missing").inc();
     counters.without_namespace("missing").inc();

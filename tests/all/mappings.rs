@@ -93,6 +93,46 @@ async fn records_of_every_shape_live_in_one_stream_and_come_back_byte_for_byte()
     check_answers(&node, stream).await;
 }
 
+/// Values that the mapping of `confidence` refuses, and some that it would take.
+const BROKEN: &str = r#""high" {"a":1} {"a":"b"} [{"a":1},2] true 1e999 -1 [0.5,"x"] TEXT 40000"#;
+
+#[tokio::test]
+async fn what_breaks_a_contract_is_refused_by_no_mapping() {
+    let Some(node) = Node::plain("broken contracts") else { return };
+    let stream = "logs-ml.inference-contract";
+    node.forget(stream).await;
+    let host = &node.options.hosts[0];
+    let sink = format!("{{ elasticsearch: {{ hosts: [\"{host}\"], data_stream: {stream} }} }}");
+    let promises = "{ confidence: { type: number, min: 0, max: 1 }, prediction: keyword }";
+    let contract = format!("enrich:\n  - contract: {{ fields: {promises} }}\nsink: {sink}\n");
+    let start_of_file = "source: { files: { paths: [\"logs/*.ndjson\"], poll_interval: 20ms } }\ndecode: json\n";
+    let place = Place::new(&format!("{start_of_file}{contract}"));
+    assert_eq!(start(place.inferlog(&["setup", "apply", "p.yaml"])).wait().code, Some(0));
+    // One at a time, and in either order: the first value of a field decides on its type.
+    let mut values: Vec<String> = BROKEN.split(' ').map(str::to_owned).collect();
+    let size = values.pop().unwrap();
+    values.pop();
+    values.push(written_out(&format!("TEXT {size}")));
+    for value in values.iter().chain(values.iter().rev()) {
+        place.append(format!("{{\"confidence\":{value},\"prediction\":[{value}],\"low_confidence\":true}}\n"));
+        let ended = place.run_once();
+        assert_eq!(ended.code, Some(0), "{value:.100}: {ended:?}");
+    }
+    let found = sources(&node, stream).await;
+    assert_eq!(found.len(), 2 * values.len());
+    assert!(found.values().all(|source| source.contains("\"contract.violations\":[\"confidence:")), "{found:?}");
+    let (_, answer) = node.ask(Method::Get, &format!("{stream}/_mapping"), "").await;
+    let fields = &answer.as_object().unwrap().values().next().unwrap()["mappings"]["properties"];
+    for field in ["contract.violations", "contract.rejected.confidence", "contract.rejected.prediction"] {
+        assert_eq!(fields[field], json!({ "type": "keyword", "ignore_above": 8191 }), "{field}");
+    }
+    assert_eq!(node.count(stream, r#"{"term":{"contract.rejected.confidence":"-1"}}"#).await, 2);
+    // Without the contract the same is refused.
+    place.set_pipeline(&format!("{start_of_file}sink: {sink}\n"));
+    place.append("{\"confidence\":\"high\"}\n");
+    assert_eq!(place.run_once().code, Some(1));
+}
+
 async fn check_types(node: &Node, stream: &str) {
     let (_, answer) = node.ask(Method::Get, &format!("{stream}/_mapping"), "").await;
     let indices = answer.as_object().unwrap();

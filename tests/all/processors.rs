@@ -90,6 +90,8 @@ fn examples(documentation: &str) -> Vec<String> {
 #[test]
 fn the_reference_of_processors_is_that_of_the_code() {
     let mut page = REFERENCE_HEAD.to_owned();
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processors");
+    let files: Vec<_> = fs_err::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     for name in processors() {
         let text = documentation(&name);
         assert!(text.starts_with(&format!("`{name}`: ")), "{name}: the documentation begins with the name");
@@ -104,6 +106,10 @@ fn the_reference_of_processors_is_that_of_the_code() {
             let place = Place::new(&format!(
                 "source: {{ files: {{ paths: [a] }} }}\ndecode: json\nenrich:\n{example}sink: stdout\n"
             ));
+            // Tables that an example may name.
+            for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension != "yaml")) {
+                fs_err::copy(file, place.path(&file.file_name().unwrap().to_string_lossy())).unwrap();
+            }
             let ended = start(place.inferlog(&["check", "p.yaml"])).wait();
             assert_eq!(ended.code, Some(0), "{name}: {example}{}", ended.stderr);
         }

@@ -1,10 +1,12 @@
 //! `enrich`: which processors edit a record, in which order?
 
+mod contract;
 mod convert;
 mod copy;
 mod extract;
 mod flatten;
 mod hash;
+mod lookup;
 mod redact;
 mod roles;
 mod sample;
@@ -15,7 +17,7 @@ mod truncate;
 use super::field::{Choice, Field};
 use super::section::Section;
 use super::yaml::{Kind, Scalar};
-use crate::enrich::{Action, Add, Drop, Flag, IdFrom, Remove, Rename, Step};
+use crate::enrich::{Action, Add, Drop, Flag, IdFrom, Kubernetes, Remove, Rename, Step};
 use crate::kql::Expression;
 use crate::record::{Path, PathPattern};
 
@@ -27,12 +29,15 @@ const PROCESSORS: &[(&str, Reader)] = &[
     ("roles", roles::roles),
     ("timestamp", timestamp::timestamp),
     ("hash", hash::hash),
+    ("contract", contract::contract),
     ("flag", flag),
     ("redact", redact::redact),
     ("remove", remove),
     ("add", add),
     ("rename", rename),
     ("extract", extract::extract),
+    ("lookup", lookup::lookup),
+    ("kubernetes", kubernetes),
     ("copy", copy::copy),
     ("convert", convert::convert),
     ("scale", scale::scale),
@@ -148,6 +153,10 @@ fn flag(section: &mut Section<'_>) -> Option<Step> {
     let into = section.required("into", Field::field_path);
     let when = section.required("when", Field::condition);
     Some(Step { when: None, action: Action::Flag(Flag { into: into?, when: when? }) })
+}
+
+fn kubernetes(section: &mut Section<'_>) -> Option<Step> {
+    made(section, Some(Action::Kubernetes(Kubernetes::default())))
 }
 
 fn remove(section: &mut Section<'_>) -> Option<Step> {
