@@ -12,9 +12,11 @@ use crate::record::{Path, json};
 pub struct Rows {
     /// Where the values of a row go, in the order of the row.
     into: Vec<Path>,
-    /// The values as JSON text; `None` where there is none.
-    rows: HashMap<Box<str>, Box<[Option<Box<str>>]>>,
+    rows: HashMap<Box<str>, Values>,
 }
+
+/// The values of a row as JSON text, by the positions of their fields; `None` where there is none.
+type Values = Box<[Option<Box<str>>]>;
 
 /// How a table is read.
 #[derive(Clone, Debug)]
