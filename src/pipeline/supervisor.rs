@@ -388,7 +388,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waiting_for_the_ends_may_be_given_up_and_begun_again() {
+    async fn a_reload_starts_again_what_has_ended() {
+        let (folder, mut supervisor) = two_pipelines();
+        supervisor.pipelines[0].stop.ask();
+        supervisor.pipelines[0].ended().await;
+        let reload = supervisor.reload(config::load(&[folder.path().to_owned()]).unwrap()).await;
+        assert_eq!((reload.restarted, reload.unchanged), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        let names: Vec<&str> = supervisor.pipelines.iter().map(|running| &*running.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        supervisor.stop();
+        assert!(supervisor.ended().await.iter().all(|(_, ended)| ended.drained));
+    }
+
+    /// The pipelines `a` and `b`, under way.
+    fn two_pipelines() -> (tempfile::TempDir, Supervisor) {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.yaml", "b.yaml"] {
             let text = "source: { files: { paths: [\"*.ndjson\"] } }\ndecode: json\nsink: { store: {} }\n";
@@ -397,7 +410,13 @@ mod tests {
         let pipelines = config::load(&[folder.path().to_owned()]).unwrap();
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
         let limits = Limits { once: false, once_timeout: hour, shutdown_timeout: second, unacknowledged_bytes_max: 0 };
-        let mut supervisor = Supervisor::start(&pipelines, folder.path(), limits).unwrap();
+        let supervisor = Supervisor::start(&pipelines, folder.path(), limits).unwrap();
+        (folder, supervisor)
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_ends_may_be_given_up_and_begun_again() {
+        let (_folder, mut supervisor) = two_pipelines();
         supervisor.pipelines[0].stop.ask();
         while supervisor.pipelines[0].ended.is_none() {
             assert!(tokio::time::timeout(Duration::from_millis(5), supervisor.ended()).await.is_err());
