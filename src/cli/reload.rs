@@ -63,7 +63,7 @@ impl Company {
             Err(report) => return refused(&format!("{report}\n")),
         };
         let reload = supervisor.reload(wanted).await;
-        reload.ended.iter().for_each(|(running, _)| sum_up(running));
+        reload.ended.iter().for_each(sum_up);
         self.follow(files, supervisor);
         told(&reload)
     }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::flow::line::TRACEBACK;
 use crate::record::{Record, Space};
 use crate::text::pattern_redaction;
 
@@ -80,15 +81,11 @@ pub(super) fn without_patterns(text: &str) -> Cow<'_, str> {
 
 /// The level that a line says it has, in lower case: a word for one in capitals, or at a place where only a level stands.
 pub(super) fn level(text: &str) -> Option<&'static str> {
-    if text.starts_with("Traceback (most recent call last):") {
+    if text.starts_with(TRACEBACK) {
         return Some("error");
     }
     let first_line = text.lines().next().unwrap_or_default();
-    let mut end = first_line.len().min(LEVEL_BYTES_MAX);
-    while !first_line.is_char_boundary(end) {
-        end -= 1;
-    }
-    let beginning = &first_line[..end];
+    let beginning = &first_line[..first_line.floor_char_boundary(LEVEL_BYTES_MAX)];
     klog(beginning).or_else(|| {
         let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let mut from = 0;

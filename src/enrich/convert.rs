@@ -14,7 +14,7 @@
 //!   `text` puts numbers and booleans into quotes, digit by digit.
 //! - `when`: condition: on which records.
 
-use super::processor::{NOT_MAPPED, Processor, Run};
+use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record, json};
 use crate::text::exact::Exact;
@@ -50,16 +50,7 @@ impl Processor for Convert {
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         for (field, kind) in &self.fields {
-            let mut left = 0;
-            record.rewrite_leaves(Some(field), &mut |raw| {
-                let converted = if raw == "null" { return None } else { kind.of(raw) };
-                left += u64::from(converted.is_none());
-                converted.filter(|converted| converted != raw)
-            });
-            if left > 0 {
-                run.context.note(NOT_MAPPED);
-                run.counters.unmapped(field.as_str()).inc_by(left);
-            }
+            run.rewrite(record, field, |raw| kind.of(raw));
         }
         Ok(())
     }

@@ -45,16 +45,8 @@ impl Processor for IdFrom {
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         let mut hasher = Sha256::new();
-        let mut found = false;
-        for field in &self.from {
-            // As text, so that it needs no canonical form.
-            let raw = record.whole(field.as_str()).unwrap_or_default();
-            found |= !raw.is_empty();
-            hasher.update((raw.len() as u64).to_le_bytes());
-            hasher.update(raw.as_bytes());
-        }
         // A record without any of them keeps the id of its place.
-        if !found {
+        if !hash_members(&mut hasher, record, &self.from) {
             return Ok(());
         }
         if !self.unique {
@@ -119,6 +111,18 @@ impl Identity {
             }
         }
     }
+}
+
+/// Hashes what stands at some paths, as text, so that it needs no canonical form; false where nothing does.
+pub(super) fn hash_members(hasher: &mut Sha256, record: &Record<'_>, fields: &[Path]) -> bool {
+    let mut found = false;
+    for field in fields {
+        let raw = record.whole(field.as_str()).unwrap_or_default();
+        found |= !raw.is_empty();
+        hasher.update((raw.len() as u64).to_le_bytes());
+        hasher.update(raw.as_bytes());
+    }
+    found
 }
 
 fn half(hasher: Sha256) -> Digest {

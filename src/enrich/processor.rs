@@ -67,6 +67,23 @@ pub struct Run<'r> {
     pub(super) answer: Option<bool>,
 }
 
+impl Run<'_> {
+    /// Puts what `of` makes of them in the place of the single values at a path and below it, in their places, but for
+    /// `null`. Those of which it makes nothing stay, noted and counted.
+    pub(super) fn rewrite(&mut self, record: &mut Record<'_>, field: &Path, of: impl Fn(&str) -> Option<String>) {
+        let mut left = 0;
+        record.rewrite_leaves(Some(field), &mut |raw| {
+            let new = if raw == "null" { return None } else { of(raw) };
+            left += u64::from(new.is_none());
+            new.filter(|new| new != raw)
+        });
+        if left > 0 {
+            self.context.note(NOT_MAPPED);
+            self.counters.unmapped(field.as_str()).inc_by(left);
+        }
+    }
+}
+
 /// The line that a record was made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'s> {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::id::hash_members;
 use super::processor::{Processor, Run, Source};
 use crate::flow::reject::Reject;
 use crate::kql::Expression;
@@ -95,14 +96,7 @@ impl Sample {
     /// Where the record stands between 0 and 1, evenly spread over records.
     fn place(&self, record: &Record<'_>, source: Source<'_>) -> f64 {
         let mut hasher = Sha256::new();
-        let mut found = false;
-        for field in &self.by {
-            let raw = record.whole(field.as_str()).unwrap_or_default();
-            found |= !raw.is_empty();
-            hasher.update((raw.len() as u64).to_le_bytes());
-            hasher.update(raw.as_bytes());
-        }
-        if !found {
+        if !hash_members(&mut hasher, record, &self.by) {
             hasher.update(source.file.first_line_sha256);
             hasher.update(source.offset_bytes.to_le_bytes());
             hasher.update(source.ordinal.to_le_bytes());

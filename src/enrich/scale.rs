@@ -17,7 +17,7 @@
 //! - `offset`: number, default 0: what is added after that.
 //! - `when`: condition: on which records.
 
-use super::processor::{NOT_MAPPED, Processor, Run};
+use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
 use crate::record::{Path, Record};
 use crate::text::exact::Exact;
@@ -49,16 +49,7 @@ impl Processor for Scale {
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         for field in &self.fields {
-            let mut left = 0;
-            record.rewrite_leaves(Some(field), &mut |raw| {
-                let scaled = if raw == "null" { return None } else { self.of(raw) };
-                left += u64::from(scaled.is_none());
-                scaled
-            });
-            if left > 0 {
-                run.context.note(NOT_MAPPED);
-                run.counters.unmapped(field.as_str()).inc_by(left);
-            }
+            run.rewrite(record, field, |raw| self.of(raw));
         }
         Ok(())
     }

@@ -4,6 +4,9 @@ use crate::text::container_line::Runtime;
 use crate::text::encoding::Encoding;
 use crate::text::time::{self, Reading, Timestamp};
 
+/// How the first line of a Python traceback ends.
+pub const TRACEBACK: &str = "Traceback (most recent call last):";
+
 /// One entry of a file: a line, or several that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'b> {

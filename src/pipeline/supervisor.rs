@@ -81,8 +81,8 @@ pub struct Reload {
     pub stopped: Vec<String>,
     /// They could not be built as their files say now.
     pub failed: Vec<StartError>,
-    /// The pipelines that ended for it, with their ends.
-    pub ended: Vec<(Running, RunEnd)>,
+    /// The pipelines that ended for it.
+    pub ended: Vec<Running>,
 }
 
 /// What keeps a set of pipelines from starting.
@@ -142,6 +142,7 @@ impl Supervisor {
         let mut supervisor =
             Supervisor { pipelines: Vec::new(), missing: Vec::new(), telemetry, data_dir, limits, series, further };
         supervisor.add(pipelines)?;
+        supervisor.show();
         Ok(supervisor)
     }
 
@@ -162,7 +163,6 @@ impl Supervisor {
         for (pipeline, built) in built {
             self.pipelines.push(start(pipeline, built, &self.data_dir)?);
         }
-        self.show();
         Ok(())
     }
 
@@ -183,14 +183,10 @@ impl Supervisor {
         let (kept, ended): (Vec<Running>, Vec<Running>) = self.pipelines.drain(..).partition(goes_on);
         reload.unchanged.extend(kept.iter().map(|running| running.name.clone()));
         self.pipelines = kept;
-        let mut before: Vec<model::Pipeline> = Vec::new();
-        for mut running in ended {
-            before.push(running.file.clone());
-            running.lock = None;
-            let end = running.ended.take().unwrap_or_default();
-            reload.ended.push((running, end));
-        }
-        self.replace(&before, &wanted, &mut reload);
+        reload.ended = ended;
+        reload.ended.iter_mut().for_each(|running| running.lock = None);
+        self.replace(&wanted, &mut reload);
+        self.show();
         let runs = |name: &str| self.pipelines.iter().any(|running| running.name == name);
         self.missing = wanted.iter().map(|pipeline| pipeline.name.clone()).filter(|name| !runs(name)).collect();
         let place = |name: &str| wanted.iter().position(|pipeline| pipeline.name == name);
@@ -199,7 +195,8 @@ impl Supervisor {
     }
 
     /// Starts what does not run, file by file.
-    fn replace(&mut self, before: &[model::Pipeline], wanted: &[model::Pipeline], reload: &mut Reload) {
+    fn replace(&mut self, wanted: &[model::Pipeline], reload: &mut Reload) {
+        let before: Vec<model::Pipeline> = reload.ended.iter().map(|running| running.file.clone()).collect();
         let mut paths: Vec<&Path> = wanted.iter().map(|pipeline| &*pipeline.path).collect();
         paths.dedup();
         for path in paths {
@@ -222,7 +219,6 @@ impl Supervisor {
         }
         let is_gone = |before: &&model::Pipeline| !wanted.iter().any(|pipeline| pipeline.name == before.name);
         reload.stopped.extend(before.iter().filter(is_gone).map(|pipeline| pipeline.name.clone()));
-        self.show();
     }
 
     /// Shows the models of what runs.

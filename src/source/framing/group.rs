@@ -3,7 +3,7 @@
 //! Decided by the lines alone, beginning with the first one of an entry, so that a file has the same entries whenever and
 //! from whichever of their beginnings it is read.
 
-use crate::flow::line::Entries;
+use crate::flow::line::{Entries, TRACEBACK};
 use crate::text::container_line::{Runtime, Stream};
 
 /// What a line is to the entry before it.
@@ -18,9 +18,6 @@ pub(super) enum Next {
     /// It does not.
     Apart,
 }
-
-/// How the first line of a Python traceback ends.
-const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
 
 /// What stands between two tracebacks of one exception.
 const CHAINED: [&[u8]; 2] = [
@@ -92,7 +89,7 @@ impl Group {
             Group::Named | Group::Blank if line.is_empty() => (Next::Perhaps, Group::Blank),
             Group::Blank if CHAINED.contains(&line) => (Next::Joins, Group::Chained),
             Group::Chained if line.is_empty() => (Next::Perhaps, Group::Chained),
-            Group::Chained if line.ends_with(TRACEBACK) => (Next::Joins, Group::Frames),
+            Group::Chained if line.ends_with(TRACEBACK.as_bytes()) => (Next::Joins, Group::Frames),
             _ => return Next::Apart,
         };
         *self = group;
@@ -104,7 +101,7 @@ fn begin_text(line: &[u8]) -> Group {
     match line {
         _ if is_record(line) => Group::Single,
         _ if is_indented(line) => Group::Indented,
-        _ if line.ends_with(TRACEBACK) => Group::Frames,
+        _ if line.ends_with(TRACEBACK.as_bytes()) => Group::Frames,
         _ if CHAINED.contains(&line) => Group::Chained,
         _ => Group::Single,
     }
