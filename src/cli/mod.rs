@@ -15,8 +15,10 @@ mod drift_data;
 mod drift_page;
 mod drift_report;
 mod explain;
+mod health;
 mod init;
 mod log;
+mod man;
 mod named;
 mod outcomes;
 mod query;
@@ -31,6 +33,7 @@ mod setup;
 mod setup_kibana;
 mod sum;
 mod test;
+mod version;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -50,7 +53,7 @@ const COULD_NOT_LOOK: u8 = 2;
 
 /// Ships inference logs into Elasticsearch or an embedded store: nothing lost, nothing altered, nothing leaked.
 #[derive(Debug, Parser)]
-#[command(name = "inferlog", version, max_term_width = 120)]
+#[command(name = "inferlog", version = version::SHORT, long_version = version::long(), max_term_width = 120)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -84,11 +87,15 @@ enum Verb {
     Outcomes(outcomes::Arguments),
     /// Say whether live data have drifted away from a baseline
     Drift(drift::Arguments),
+    /// Ask a running process whether it is alive, or ready
+    Health(health::Arguments),
     /// Print completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual, a page a verb
+    Man(man::Arguments),
 }
 
 /// How an answer that is a table is printed.
@@ -145,6 +152,8 @@ pub fn main() -> ExitCode {
         Verb::Baseline(arguments) => baseline::run(&arguments),
         Verb::Drift(arguments) => drift::run(&arguments),
         Verb::Outcomes(arguments) => outcomes::run(&arguments),
+        Verb::Health(arguments) => health::run(&arguments),
+        Verb::Man(arguments) => man::run(&arguments),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut text);

@@ -111,12 +111,18 @@ async fn metrics(State(served): State<ProcessStatus>, headers: HeaderMap) -> imp
     (head, format.render(served.telemetry.lock().unwrap_or_else(PoisonError::into_inner).text()))
 }
 
+impl ProcessStatus {
+    /// What only a restart helps against, a line a pipeline; empty where there is none.
+    pub fn deaths(&self) -> String {
+        let death =
+            |pipeline: &PipelineStatus| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
+        self.pipelines.read().unwrap_or_else(PoisonError::into_inner).iter().filter_map(death).collect()
+    }
+}
+
 /// A restart is what helps where this says no.
 async fn alive(State(served): State<ProcessStatus>) -> impl IntoResponse {
-    let death =
-        |pipeline: &PipelineStatus| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
-    let pipelines = served.pipelines.read().unwrap_or_else(PoisonError::into_inner);
-    let deaths: String = pipelines.iter().filter_map(death).collect();
+    let deaths = served.deaths();
     match deaths.is_empty() {
         true => (StatusCode::OK, "alive\n".to_owned()),
         false => (StatusCode::SERVICE_UNAVAILABLE, deaths),

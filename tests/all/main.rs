@@ -32,6 +32,7 @@ mod grafana;
 mod hashing;
 mod house_rules;
 mod in_force;
+mod install;
 mod kibana_import;
 mod kibana_lint;
 mod kibana_queries;
