@@ -32,6 +32,7 @@ mod run;
 mod setup;
 mod setup_kibana;
 mod sum;
+mod systemd;
 mod test;
 mod version;
 

@@ -9,7 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::reload::{Company, control, statuses};
 use super::sum::sum_up;
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, runtime, say, start_log};
+use super::{
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, runtime, say, start_log, systemd,
+};
 use crate::config::changes::Files;
 use crate::config::model::Pipeline;
 use crate::pipeline::lookout::look_out;
@@ -117,6 +119,8 @@ async fn run_for_good(
     if let Some(listener) = listener {
         tokio::spawn(server::serve(listener, status.clone()));
     }
+    systemd::ready();
+    tokio::spawn(systemd::keep(status.clone()));
     let mut company = Company::new(paths, files, status, &supervisor);
     let ended = loop {
         let is_whole = supervisor.missing.is_empty();
@@ -130,10 +134,12 @@ async fn run_for_good(
             Heard::Stop => break stop(&mut supervisor, &mut signals).await,
             Heard::Other(name) => ignore(name),
             Heard::Reload(ask) => {
+                systemd::reloading();
                 let answer = tokio::select! {
                     answer = company.reload(&mut supervisor) => answer,
                     () = signals.stop.next() => break stop(&mut supervisor, &mut signals).await,
                 };
+                systemd::ready();
                 // Who asked may be gone.
                 ask.into_iter().for_each(|ask| drop(ask.send(answer.clone())));
             }
@@ -252,6 +258,7 @@ fn ignore(signal: &str) {
 
 /// Waits for the end that the first signal has asked for; the second one forces it.
 async fn stop(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, RunEnd)> {
+    systemd::stopping();
     let seconds = SHUTDOWN_TIMEOUT.as_secs();
     tracing::info!("stopping: delivering what is read, for at most {seconds} s; a second signal stops at once");
     supervisor.stop();

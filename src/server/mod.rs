@@ -118,6 +118,12 @@ impl ProcessStatus {
             |pipeline: &PipelineStatus| Some(format!("pipeline `{}`: {}\n", pipeline.name, pipeline.pulse.death()?));
         self.pipelines.read().unwrap_or_else(PoisonError::into_inner).iter().filter_map(death).collect()
     }
+
+    /// Why it is not ready, as `/readyz` says it; empty where it is.
+    pub fn reasons(&self) -> Vec<Value> {
+        let pipelines = self.pipelines.read().unwrap_or_else(PoisonError::into_inner);
+        pipelines.iter().flat_map(PipelineStatus::reasons).collect()
+    }
 }
 
 /// A restart is what helps where this says no.
@@ -130,8 +136,8 @@ async fn alive(State(served): State<ProcessStatus>) -> impl IntoResponse {
 }
 
 async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
+    let reasons = served.reasons();
     let pipelines = served.pipelines.read().unwrap_or_else(PoisonError::into_inner);
-    let reasons: Vec<Value> = pipelines.iter().flat_map(PipelineStatus::reasons).collect();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let remarks: Vec<Value> = pipelines.iter().flat_map(PipelineStatus::remarks).collect();
     let body = json!({ "ready": reasons.is_empty(), "reasons": reasons, "remarks": remarks }).to_string();

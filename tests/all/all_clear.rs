@@ -153,6 +153,7 @@ fn the_document_has_a_row_for_each() {
         "`dead-letter list`",
         "`/readyz`",
         "`/healthz`",
+        "exit 0 of `health`",
         "exit 0 of `run --once`",
         "exit 0 of `run`",
     ] {

@@ -84,6 +84,7 @@ mod setup_roles;
 mod simulation;
 mod storm;
 mod support;
+mod systemd;
 mod tenants;
 mod trouble;
 mod verdicts;

@@ -166,6 +166,17 @@ fn logrotate_create() {
 }
 
 #[test]
+fn logrotate_as_the_sample_has_it() {
+    let sample =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/logrotate/inferlog-model-logs")).unwrap();
+    let (_, options) = sample.split_once("\n/var/log/models/*.ndjson {\n").unwrap();
+    // Not everybody who runs tests may give files to others.
+    assert!(options.contains("create 0640 root adm\n"));
+    let options = options.trim_end().strip_suffix('}').unwrap().replace("create 0640 root adm", "create 0640");
+    check_create("deploy/logrotate", "[\"logs/app.log*\"]", &options);
+}
+
+#[test]
 fn logrotate_create_with_rotated_names_in_the_glob() {
     check_create("create, glob app.log*", "[\"logs/app.log*\"]", "create");
 }
