@@ -98,7 +98,7 @@ mod tests {
         let status = ProcessStatus { pipelines: Arc::new(RwLock::new(vec![pipeline])), ..ProcessStatus::default() };
         let said = || {
             let words = words(&status);
-            (states(&status, &words).contains(&NotifyState::Watchdog), words)
+            (states(&status, &words).iter().any(|state| matches!(state, NotifyState::Watchdog)), words)
         };
         assert_eq!(said(), (true, "every pipeline runs, and every sink answers".to_owned()));
         pulse.hold(Obstacle::DeadLetter, Trouble { problem: "it is\nfull".to_owned(), hint: None });
