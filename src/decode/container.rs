@@ -1,9 +1,11 @@
 //! `docker`, `cri`: what did a program write, before a container runtime wrapped it?
 //!
 //! An entry of such a file is one wrapped line, or several: the parts of a line that the runtime has cut, and whatever the
-//! other stream wrote meanwhile. Each line of the program is given out when its last part has come, in that order.
+//! other stream wrote meanwhile; or lines of text that belong together. Each line of the program is given out when its last
+//! part has come, in that order, and text when its last line has.
 
 use crate::text::container_line::{ContainerLine, Runtime, Stream};
+use crate::text::joined_lines::{Belonging, JoinedLines};
 
 /// What stands in an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(super) enum Written<'t> {
         stream: Stream,
         /// When its first part was read by the runtime, as RFC 3339.
         time: &'t str,
-        /// The line, without its end.
+        /// The line, without its end; or several of text, with the ends between them.
         text: &'t str,
     },
     /// The beginning of a line whose last part is not in the entry.
@@ -36,6 +38,17 @@ struct Parts {
     text: String,
     time: String,
     is_open: bool,
+    joined: Joined,
+}
+
+/// Text that may go on.
+#[derive(Debug, Default)]
+struct Joined {
+    lines: JoinedLines,
+    text: String,
+    time: String,
+    /// Empty lines behind it, which belong to it if another line does.
+    empty_count: usize,
 }
 
 impl Unwrap {
@@ -49,7 +62,9 @@ impl Unwrap {
             }
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if std::mem::take(&mut self.parts(stream).is_open) {
+            let parts = self.parts(stream);
+            parts.joined.finish(stream, each);
+            if std::mem::take(&mut parts.is_open) {
                 each(Written::Cut(stream));
             }
         }
@@ -65,7 +80,7 @@ impl Parts {
         let ContainerLine { time, stream, is_partial, content } = read;
         let (time, content) = (&line[time.clone()], &line[content.clone()]);
         if runtime == Runtime::Cri && !is_partial && !self.is_open {
-            return each(Written::Line { stream: *stream, time, text: content });
+            return self.joined.take(*stream, time, content, each);
         }
         if !self.is_open {
             self.text.clear();
@@ -79,7 +94,39 @@ impl Parts {
         self.is_open = *is_partial;
         if !self.is_open {
             let text = self.text.trim_end_matches('\r');
-            each(Written::Line { stream: *stream, time: &self.time, text });
+            self.joined.take(*stream, &self.time, text, each);
+        }
+    }
+}
+
+impl Joined {
+    /// Gives a line out, or keeps it if the next one may belong to it.
+    fn take(&mut self, stream: Stream, time: &str, text: &str, each: &mut dyn FnMut(Written<'_>)) {
+        match self.lines.next(text.as_bytes()) {
+            Belonging::Perhaps => return self.empty_count += 1,
+            Belonging::Joins => {
+                (0..=std::mem::take(&mut self.empty_count)).for_each(|_| self.text.push('\n'));
+                return self.text.push_str(text);
+            }
+            Belonging::Apart => self.finish(stream, each),
+        }
+        self.lines = JoinedLines::begin(text.as_bytes());
+        if self.lines == JoinedLines::Single {
+            return each(Written::Line { stream, time, text });
+        }
+        self.text.push_str(text);
+        self.time.push_str(time);
+    }
+
+    /// Gives out what was kept.
+    fn finish(&mut self, stream: Stream, each: &mut dyn FnMut(Written<'_>)) {
+        if self.lines != JoinedLines::Single {
+            each(Written::Line { stream, time: &self.time, text: &self.text });
+            (0..self.empty_count).for_each(|_| each(Written::Line { stream, time: &self.time, text: "" }));
+            self.lines = JoinedLines::Single;
+            self.empty_count = 0;
+            self.text.clear();
+            self.time.clear();
         }
     }
 }
@@ -155,6 +202,16 @@ mod tests {
             &[format!("stderr {b}: e"), format!("stdout {a}: xz")],
         );
         cri(&format!("{a} stdout P x\n{b} stderr P e"), &["stdout is cut".to_owned(), "stderr is cut".to_owned()]);
+        cri(
+            &format!(
+                "{a} stderr F Traceback (most recent call last):\n{b} stderr P   Fi\n{b} stderr F le\n{c} stderr F Error: x"
+            ),
+            &[format!("stderr {a}: Traceback (most recent call last):\n  File\nError: x")],
+        );
+        cri(
+            &format!("{a} stderr F   x\n{b} stderr P   y\n{c} stdout F z\n{c} stderr F !"),
+            &[format!("stdout {c}: z"), format!("stderr {a}:   x\n  y!")],
+        );
         cri(&format!("text\n{a} stdout F "), &["bare: text".to_owned(), format!("stdout {a}: ")]);
         let docker = |log: &str, stream: &str| format!(r#"{{"log":"{log}","stream":"{stream}","time":"T"}}"#);
         check(Runtime::Docker, &docker(r#"{\"a\":\"\\u00e4\\n\"}\r\n"#, "stdout"), &[r#"stdout T: {"a":"\u00e4\n"}"#]);
@@ -163,6 +220,12 @@ mod tests {
             &[docker("a", "stdout"), docker("e\\n", "stderr"), docker("b\\n", "stdout")].join("\n"),
             &["stderr T: e", "stdout T: ab"],
         );
+        let chained = "During handling of the above exception, another exception occurred:\\n";
+        let lines = ["Traceback (most recent call last):\\n", "\\tx\\n", "E: y\\n", "\\n", chained, "\\n"];
+        let entry = lines.map(|line| docker(line, "stderr")).join("\n");
+        let text = "stderr T: Traceback (most recent call last):\n\tx\nE: y\n\nDuring handling of the above exception, another \
+                    exception occurred:";
+        check(Runtime::Docker, &entry, &[text, "stderr T: "]);
     }
 
     #[test]

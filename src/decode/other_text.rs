@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use crate::flow::line::TRACEBACK;
 use crate::record::{Record, Space};
+use crate::text::joined_lines::TRACEBACK;
 use crate::text::pattern_redaction;
 
 /// What is done with text that is no record.

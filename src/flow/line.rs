@@ -4,9 +4,6 @@ use crate::text::container_line::Runtime;
 use crate::text::encoding::Encoding;
 use crate::text::time::{self, Reading, Timestamp};
 
-/// How the first line of a Python traceback ends.
-pub const TRACEBACK: &str = "Traceback (most recent call last):";
-
 /// One entry of a file: a line, or several that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'b> {
@@ -107,7 +104,7 @@ pub enum Entries {
     Lines,
     /// Each, but text that is no record is joined where lines begin with white space, or go on with a traceback.
     Text,
-    /// The parts of a line that a container runtime has cut.
+    /// The parts of a line that a container runtime has cut, and what is joined as text is inside of its lines.
     Wrapped(Runtime),
     /// The file is one array, and each of its elements is an entry.
     Array,

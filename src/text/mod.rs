@@ -9,6 +9,7 @@ pub mod digest;
 pub mod encoding;
 pub mod exact;
 pub mod harmless;
+pub mod joined_lines;
 pub mod number_text;
 pub mod pattern_redaction;
 pub mod secret;

@@ -250,6 +250,54 @@ fn wrapped_lines_are_records_with_their_stream_and_the_rest_is_what_the_format_s
     }
 }
 
+/// A runtime wraps a traceback line by line; a run is killed in the middle of it, and another one ends there.
+#[test]
+fn a_traceback_inside_of_wrapped_lines_is_one_document_whenever_it_is_read() {
+    let traceback = "Traceback (most recent call last):\n  File \"/srv/app/predict.py\", line 41\n    out = model(x)\n\
+                     RuntimeError: CUDA out of memory\n\nDuring handling of the above exception, another exception \
+                     occurred:\n\nTraceback (most recent call last):\n  File \"/srv/app/serve.py\", line 7\nAbort: stopped";
+    for (name, wrap) in WRAPS {
+        let blank = "2026-11-23T10:00:09.123456789Z stderr F \n";
+        let wrapped = |text: &str, stream| {
+            let of_line = |line: &str| match wrap(line, stream, 1 << 14) {
+                lines if lines.is_empty() => vec![blank.to_owned()],
+                lines => lines,
+            };
+            text.split('\n').flat_map(of_line).collect()
+        };
+        let mut lines: Vec<String> = wrapped(&record(0), "stdout");
+        lines.extend::<Vec<String>>(wrapped(traceback, "stderr"));
+        lines.extend::<Vec<String>>(wrapped("INFO: next", "stderr"));
+        lines.extend::<Vec<String>>(wrapped(&record(1), "stdout"));
+        let mut ids = Vec::new();
+        for cut in [0, 2, 5, 8, lines.len()] {
+            let place = Place::new(&pipeline("", &format!("[{name}, {{ json: {{ other_text: wrap }} }}]")));
+            place.append(lines[..cut].concat());
+            if cut > 0 {
+                let running = place.run();
+                let whole = if cut == lines.len() { 4 } else { 1 };
+                crate::place::wait_for("what is whole", || (place.store().count() == whole).then_some(()));
+                running.signal(crate::place::Signal::KILL);
+                drop(running);
+            }
+            place.append(lines[cut..].concat());
+            place.run_once_to(0);
+            let documents = documents(&place);
+            assert_eq!(documents.len(), 4, "{name}, {cut}: {documents:?}");
+            let joined = documents.iter().find(|document| document["log.level"] == "error").unwrap();
+            assert_eq!(joined["message"], traceback, "{name}, {cut}");
+            assert_eq!((&joined["inferlog.lines"], &joined["log.iostream"]), (&10.into(), &"stderr".into()), "{name}");
+            let mut offsets: Vec<u64> = documents.iter().map(|it| it["log.offset"].as_u64().unwrap()).collect();
+            offsets.sort_unstable();
+            ids.push(offsets);
+            let proven = reconcile(&place);
+            assert_eq!(proven.code, Some(0), "{name}, {cut}: {proven:?}");
+        }
+        ids.dedup();
+        assert_eq!(ids.len(), 1, "{name}: other entries at another time: {ids:?}");
+    }
+}
+
 /// The kubelet renames the file and makes a new one; a run is killed in the middle of a line's parts, and again.
 #[test]
 fn parts_survive_a_kill_and_a_rotation_and_are_read_once() {

@@ -227,6 +227,11 @@ def docker():
         else:
             yield text({"log": line + "\n", "stream": "stdout", "time": at})
     yield text({"log": "INFO:     Shutting down\n", "stream": "stderr", "time": "2026-11-23T10:00:59.000000000Z"})
+    # Docker wraps a traceback line by line.
+    for line in ["Traceback (most recent call last):", '  File "/srv/serve.py", line 88, in predict', "    out = model(x)",
+                 "RuntimeError: CUDA out of memory"]:
+        yield text({"log": line + "\n", "stream": "stderr", "time": "2026-11-23T10:00:59.100000000Z"})
+    yield text({"log": "INFO:     Finished server process [1]\n", "stream": "stderr", "time": "2026-11-23T10:00:59.200000000Z"})
 
 
 def cri():

@@ -3,8 +3,9 @@
 //! Decided by the lines alone, beginning with the first one of an entry, so that a file has the same entries whenever and
 //! from whichever of their beginnings it is read.
 
-use crate::flow::line::{Entries, TRACEBACK};
-use crate::text::container_line::{Runtime, Stream};
+use crate::flow::line::Entries;
+use crate::text::container_line::{ContainerLine, Runtime, Stream};
+use crate::text::joined_lines::{Belonging, JoinedLines};
 
 /// What a line is to the entry before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,108 +20,117 @@ pub(super) enum Next {
     Apart,
 }
 
-/// What stands between two tracebacks of one exception.
-const CHAINED: [&[u8]; 2] = [
-    b"During handling of the above exception, another exception occurred:",
-    b"The above exception was the direct cause of the following exception:",
-];
-
-/// Words that begin a line of a log and look like the name of an exception.
-const LEVELS: [&[u8]; 7] = [b"DEBUG", b"INFO", b"WARNING", b"WARN", b"ERROR", b"CRITICAL", b"FATAL"];
+impl From<Belonging> for Next {
+    fn from(belonging: Belonging) -> Next {
+        match belonging {
+            Belonging::Joins => Next::Joins,
+            Belonging::Perhaps => Next::Perhaps,
+            Belonging::Apart => Next::Apart,
+        }
+    }
+}
 
 /// An entry that may go on.
 #[derive(Debug)]
 pub(super) enum Group {
-    /// Nothing belongs to it.
-    Single,
-    /// Lines that begin with white space.
-    Indented,
-    /// A traceback whose exception is not named yet.
-    Frames,
-    /// The exception was named.
-    Named,
-    /// Behind an empty line.
-    Blank,
-    /// Another traceback has to follow.
-    Chained,
-    /// Parts of lines: which streams have one that goes on.
-    Parts { runtime: Runtime, stdout: bool, stderr: bool },
+    /// Lines as a program wrote them.
+    Text(JoinedLines),
+    /// Lines that a container runtime has wrapped.
+    Wrapped(WrappedLines),
+}
+
+/// Wrapped lines: parts of one, lines of the other stream between these, and text that belongs together.
+#[derive(Debug)]
+pub(super) struct WrappedLines {
+    runtime: Runtime,
+    /// Whether a line of standard output goes on, and one of standard error.
+    open: [bool; 2],
+    /// What may go on as text, on one of the streams.
+    text: JoinedLines,
+    text_stream: Stream,
 }
 
 impl Group {
     /// Begins with a line, given without its end and as UTF-8 as far as ASCII goes.
     pub(super) fn begin(entries: Entries, line: &[u8]) -> Group {
         match entries {
-            Entries::Lines | Entries::Array => Group::Single,
-            Entries::Text => begin_text(line),
-            Entries::Wrapped(runtime) => {
-                let mut group = Group::Parts { runtime, stdout: false, stderr: false };
-                group.next(line);
-                group
-            }
+            Entries::Lines | Entries::Array => Group::Text(JoinedLines::Single),
+            Entries::Text => Group::Text(JoinedLines::begin(line)),
+            Entries::Wrapped(runtime) => Group::Wrapped(WrappedLines::begin(runtime, line)),
         }
     }
 
     /// Whether another line may belong to it.
     pub(super) fn may_go_on(&self) -> bool {
         match self {
-            Group::Single => false,
-            Group::Parts { stdout, stderr, .. } => *stdout || *stderr,
-            _ => true,
+            Group::Text(text) => *text != JoinedLines::Single,
+            Group::Wrapped(lines) => lines.may_go_on(),
         }
     }
 
     /// Looks at the next line.
     pub(super) fn next(&mut self, line: &[u8]) -> Next {
-        let (next, group) = match self {
-            Group::Single => return Next::Apart,
-            Group::Parts { runtime, stdout, stderr } => {
-                if let Some(read) = runtime.read(line) {
-                    let open = if read.stream == Stream::Stdout { stdout } else { stderr };
-                    *open = read.is_partial;
-                }
-                return if self.may_go_on() { Next::Joins } else { Next::Ends };
-            }
-            _ if is_record(line) => return Next::Apart,
-            Group::Indented if is_indented(line) => (Next::Joins, Group::Indented),
-            Group::Frames if is_indented(line) => (Next::Joins, Group::Frames),
-            Group::Frames if names_exception(line) => (Next::Joins, Group::Named),
-            Group::Named if is_indented(line) => (Next::Joins, Group::Named),
-            Group::Named | Group::Blank if line.is_empty() => (Next::Perhaps, Group::Blank),
-            Group::Blank if CHAINED.contains(&line) => (Next::Joins, Group::Chained),
-            Group::Chained if line.is_empty() => (Next::Perhaps, Group::Chained),
-            Group::Chained if line.ends_with(TRACEBACK.as_bytes()) => (Next::Joins, Group::Frames),
-            _ => return Next::Apart,
+        match self {
+            Group::Text(text) => text.next(line).into(),
+            Group::Wrapped(lines) => lines.next(line),
+        }
+    }
+}
+
+impl WrappedLines {
+    fn begin(runtime: Runtime, line: &[u8]) -> WrappedLines {
+        let mut lines =
+            WrappedLines { runtime, open: [false; 2], text: JoinedLines::Single, text_stream: Stream::Stdout };
+        if let Some(read) = runtime.read(line) {
+            lines.open[read.stream as usize] = read.is_partial;
+            lines.text = JoinedLines::begin(content(runtime, line, &read));
+            lines.text_stream = read.stream;
+        }
+        lines
+    }
+
+    fn has_parts(&self) -> bool {
+        self.open.contains(&true)
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.has_parts() || self.text != JoinedLines::Single
+    }
+
+    fn next(&mut self, line: &[u8]) -> Next {
+        let Some(read) = self.runtime.read(line) else {
+            return if self.has_parts() { Next::Joins } else { Next::Apart };
         };
-        *self = group;
-        next
+        let is_new = !self.open[read.stream as usize];
+        let mut next = Next::Joins;
+        if is_new && read.stream == self.text_stream {
+            next = self.text.next(content(self.runtime, line, &read)).into();
+        } else if is_new {
+            // What waits for a stream that says no more would hold up the other one.
+            next = Next::Apart;
+        }
+        if self.has_parts() && next != Next::Joins {
+            if read.stream == self.text_stream {
+                self.text = JoinedLines::Single;
+            }
+            next = Next::Joins;
+        }
+        if next == Next::Apart {
+            return next;
+        }
+        self.open[read.stream as usize] = read.is_partial;
+        if self.may_go_on() { next } else { Next::Ends }
     }
 }
 
-fn begin_text(line: &[u8]) -> Group {
-    match line {
-        _ if is_record(line) => Group::Single,
-        _ if is_indented(line) => Group::Indented,
-        _ if line.ends_with(TRACEBACK.as_bytes()) => Group::Frames,
-        _ if CHAINED.contains(&line) => Group::Chained,
-        _ => Group::Single,
+/// What the program wrote, as far as it is asked how that begins: Docker has escapes in it.
+fn content<'l>(runtime: Runtime, line: &'l [u8], read: &ContainerLine) -> &'l [u8] {
+    let content = &line[read.content.clone()];
+    match runtime {
+        Runtime::Docker if content.starts_with(b"\\t") => b"\t",
+        Runtime::Docker => content.strip_suffix(b"\\r").unwrap_or(content),
+        Runtime::Cri => content.strip_suffix(b"\r").unwrap_or(content),
     }
-}
-
-/// Whether it may be a record: no text is joined with it.
-pub(super) fn is_record(line: &[u8]) -> bool {
-    line.trim_ascii_start().starts_with(b"{")
-}
-
-fn is_indented(line: &[u8]) -> bool {
-    matches!(line, [b' ' | b'\t', ..])
-}
-
-/// Whether it begins as the last line of a traceback does: with the name of a class, alone or before a colon.
-fn names_exception(line: &[u8]) -> bool {
-    let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') || !byte.is_ascii();
-    !name.is_empty() && name.iter().all(is_of_name) && !LEVELS.contains(&name)
 }
 
 #[cfg(test)]
@@ -170,14 +180,24 @@ mod tests {
     #[test]
     fn parts_of_lines_are_joined_until_every_stream_has_ended_its_line() {
         let cri = |text: &str| {
-            let line = |line: &str| line.replacen("o ", "T stdout ", 1).replacen("e ", "T stderr ", 1);
-            text.split('\n').map(line).collect::<Vec<_>>().join("\n").replace('T', "2026-11-23T10:00:00Z")
+            let stream = |line: &str, letter, name| line.replacen(letter, &format!("2026-11-23T10:00:00Z {name} "), 1);
+            let line = |line: &str| match line.trim_start_matches('|').as_bytes() {
+                [b'o', b' ', ..] => stream(line, "o ", "stdout"),
+                [b'e', b' ', ..] => stream(line, "e ", "stderr"),
+                _ => line.to_owned(),
+            };
+            text.split('\n').map(line).collect::<Vec<_>>().join("\n")
         };
         for expected in [
             "|o F a\n|o F b\n|e F c",
             "|o P a\no P b\no F c\n|o F d",
             "|o P a\ne F x\ne P y\no F b\ne F z\n|o F d",
             "|text\n|o P a\ntext\no F b\n|text",
+            "|o F {}\n|e F Traceback (most recent call last):\ne F   File\ne F KeyError: 'a'\n|e F INFO: b",
+            "|e F Traceback (most recent call last):\ne P   File\ne F \" of a long name\ne F KeyError: 'a'\n|o F {}",
+            "|e F Traceback (most recent call last):\n|o F {}\n|e F   File\n|e F KeyError: 'a'",
+            "|e F Traceback (most recent call last):\ne P   File\no F {}\ne F name\ne F KeyError\n|o F {}",
+            "|e F   a\n|text",
         ] {
             check(Entries::Wrapped(Runtime::Cri), &cri(expected));
         }

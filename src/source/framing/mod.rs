@@ -18,7 +18,8 @@ use crate::flow::line::{Entries, Form, Line};
 use crate::state::checkpoint::HEAD_BYTES_MAX;
 use crate::text::container_line::Runtime;
 use crate::text::encoding::Encoding;
-use group::{Group, Next, is_record};
+use crate::text::joined_lines::is_record;
+use group::{Group, Next};
 
 /// How the lines of files are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
