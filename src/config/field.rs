@@ -206,7 +206,11 @@ impl<'a> Field<'a> {
     /// A path of a record's member.
     pub(super) fn field_path(&self) -> Option<Path> {
         match Path::read(self.text()?) {
-            Ok(path) => Some(path),
+            Ok(path) if self.is_expanded() => Some(path),
+            Ok(path) => {
+                self.context.source.is_plain(&self.node.span);
+                Some(path)
+            }
             Err(PathError { problem, hint }) => self.refuse_with(&problem, hint.filter(|_| !self.is_expanded())),
         }
     }

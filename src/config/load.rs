@@ -171,7 +171,8 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
     let references = file.context.references.take();
     written
         .retain(|(place, _)| !references.iter().any(|secret| secret.start <= place.start && place.start < secret.end));
-    let text = report::kept_text(file.context.source.text, file.context.secrets.take(), written);
+    let text =
+        report::kept_text(file.context.source.text, file.context.secrets.take(), written, &file.context.source.plain());
     let files = file.context.files.take().into_iter().map(|file| (Stamp::of(&file), file)).collect();
     file.finish();
     Some(Pipeline {

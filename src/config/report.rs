@@ -14,6 +14,7 @@
 //! The line is quoted as it stands in the file, before `${…}` is expanded. What looks like a password or a key written
 //! into the file itself is blotted out.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,8 @@ pub(super) struct SourceText<'a> {
     line_starts: Vec<usize>,
     /// How many characters start before each multiple of [`STRIDE_BYTES`].
     characters_before: Vec<usize>,
+    /// Values that were read as something that is no secret, whatever their keys are called.
+    plain: RefCell<Vec<Span>>,
 }
 
 impl<'a> SourceText<'a> {
@@ -160,7 +163,17 @@ impl<'a> SourceText<'a> {
             characters += starts_of_characters(block);
         }
         characters_before.push(characters);
-        SourceText { path, text, line_starts, characters_before }
+        SourceText { path, text, line_starts, characters_before, plain: RefCell::default() }
+    }
+
+    /// Takes note of a value that is no secret.
+    pub(super) fn is_plain(&self, span: &Span) {
+        self.plain.borrow_mut().push(span.clone());
+    }
+
+    /// The values that are no secrets.
+    pub(super) fn plain(&self) -> Vec<Span> {
+        self.plain.borrow().clone()
     }
 
     /// How many characters stand before an offset that is the start of one.
@@ -180,7 +193,7 @@ impl<'a> SourceText<'a> {
             position: Some(position),
             message,
             hint,
-            quote: is_quotable.then(|| Box::new(quote(line, self.trimmed(span), line_start))),
+            quote: is_quotable.then(|| Box::new(quote(line, self.trimmed(span), line_start, &self.plain.borrow()))),
         }
     }
 
@@ -229,23 +242,36 @@ const CUT_OUT: &str = "\"[secret]\"";
 
 /// A file's text that may be kept: the spans of secrets, and whatever else may be one, are cut out, and values with
 /// variables are replaced by what they say.
-pub(super) fn kept_text(text: &str, secrets: Vec<Span>, written: Vec<(Span, String)>) -> String {
+pub(super) fn kept_text(text: &str, secrets: Vec<Span>, written: Vec<(Span, String)>, plain: &[Span]) -> String {
     let secrets = secrets.into_iter().map(|span| (span, CUT_OUT.to_owned()));
     // A secret comes first, whatever else is known of its place.
     let mut edits: Vec<(Span, String)> = secrets.chain(written).collect();
     edits.sort_by_key(|(span, _)| span.start);
     let mut public = String::with_capacity(text.len());
     let mut done = 0;
+    // Where values stand that are no secrets, once the edits are made.
+    let mut shown: Vec<Span> = Vec::new();
+    let mut copy = |public: &mut String, from: usize, to: usize| {
+        let inside = plain.iter().filter(|span| from <= span.start && span.end <= to);
+        shown.extend(inside.map(|span| public.len() + span.start - from..public.len() + span.end - from));
+        public.push_str(&text[from..to]);
+    };
     for (span, replacement) in edits {
         let (start, end) = (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
         if start >= done {
-            public.push_str(&text[done..start]);
+            copy(&mut public, done, start);
             public.push_str(&replacement);
             done = end;
         }
     }
-    public.push_str(&text[done..]);
-    public.split_inclusive('\n').map(|line| cut_out(line, |_| CUT_OUT.to_owned())).collect()
+    copy(&mut public, done, text.len());
+    let mut line_start = 0;
+    let kept = |line: &str| {
+        let start = line_start;
+        line_start += line.len();
+        cut_out(line, start, &shown, |_| CUT_OUT.to_owned())
+    };
+    public.split_inclusive('\n').map(kept).collect()
 }
 
 /// Whether a variable's name says that its value is a secret.
@@ -258,8 +284,10 @@ pub(super) fn is_named_like_a_secret(name: &str) -> bool {
 const SECRET_WORDS: &str = "pass|pwd|word|secret|token|key|credential|bearer|auth";
 
 /// Makes a quotable line: secrets blotted out, no control characters, a window around the place if it is long.
-fn quote(line: &str, span: Span, line_start: usize) -> Quote {
-    let characters: Vec<char> = blotted(line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+fn quote(line: &str, span: Span, line_start: usize, plain: &[Span]) -> Quote {
+    let stars = |value: &str| "*".repeat(value.chars().count());
+    let blotted = cut_out(line, line_start, plain, stars);
+    let characters: Vec<char> = blotted.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let prefix = span.start.saturating_sub(line_start).min(line.len());
     let start = line[..line.floor_char_boundary(prefix)].chars().count();
     let end = line[..line.floor_char_boundary((span.end - line_start).min(line.len()))].chars().count().max(start + 1);
@@ -274,14 +302,10 @@ fn quote(line: &str, span: Span, line_start: usize) -> Quote {
     Quote { text: format!("{before}{shown}{after}"), underline: shift(start)..shift(end.min(to + 1)) }
 }
 
-/// Replaces each character of what may be a secret's value by `*`, so that columns stay.
-fn blotted(line: &str) -> String {
-    cut_out(line, |value| "*".repeat(value.chars().count()))
-}
-
 /// Replaces what may be a secret's value. A value that refers to a variable or a file is no secret itself. Credentials in
-/// a URL are replaced too. Works on the text, since the place of an error may be no YAML at all.
-fn cut_out(line: &str, replacement: impl Fn(&str) -> String) -> String {
+/// a URL are replaced too. Works on the text, since the place of an error may be no YAML at all; what was read and is no
+/// secret is known by its place, the line beginning at `line_start`.
+fn cut_out(line: &str, line_start: usize, plain: &[Span], replacement: impl Fn(&str) -> String) -> String {
     static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let name = format!(r#"(?i)\w*(?:{SECRET_WORDS})\w*["']?\s*:\s*"#);
         let value = r#"\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]#][^,}\]]*"#;
@@ -296,7 +320,11 @@ fn cut_out(line: &str, replacement: impl Fn(&str) -> String) -> String {
             let is_bare = !value.contains(':') || value.starts_with("${file:");
             value.starts_with("${") && value.find('}') == Some(value.len() - 1) && is_bare
         };
-        let named = captures.get(1).filter(|value| {
+        let is_plain = |value: &regex::Match<'_>| {
+            let (start, end) = (line_start + value.start(), line_start + value.end());
+            plain.iter().any(|plain| start <= plain.start && plain.start < end)
+        };
+        let named = captures.get(1).filter(|value| !is_plain(value)).filter(|value| {
             let bare = value.as_str().trim().trim_matches(['"', '\'']);
             !refers(bare) && !bare.starts_with('{') && bare != CUT_OUT.trim_matches('"')
         });

@@ -28,6 +28,10 @@ impl Processor for Add {
         "add"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        self.fields.iter().map(|(path, _)| path.clone()).collect()
+    }
+
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         for (path, raw) in &self.fields {
             if record.add(path, |value| value.push_str(raw)) == Room::Blocked {

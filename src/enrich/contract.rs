@@ -130,6 +130,11 @@ impl Processor for Contract {
         "contract"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        let rejected = self.clauses.iter().map(|clause| clause.rejected.clone());
+        std::iter::once(Path::known(VIOLATIONS)).chain(rejected).collect()
+    }
+
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         // All are looked at before the first is moved: a part of an object that moves was there.
         let broken = |clause: &'_ _| clause_fault(clause, record);

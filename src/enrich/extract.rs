@@ -62,6 +62,10 @@ impl Processor for Extract {
         "extract"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        self.groups.iter().map(|group| group.into.clone()).collect()
+    }
+
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         for (group, text) in self.groups.iter().zip(self.find(record)) {
             let Some(text) = text else { continue };

@@ -29,6 +29,10 @@ impl Processor for Flag {
         "flag"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        vec![self.into.clone()]
+    }
+
     fn asks(&self) -> Option<&Expression> {
         Some(&self.when)
     }

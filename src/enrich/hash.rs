@@ -152,6 +152,11 @@ impl Processor for Hash {
         if self.is_in_place() { vec![self.into.digest.clone().into()] } else { Vec::new() }
     }
 
+    fn adds(&self) -> Vec<Path> {
+        let places = [&self.into, &self.bytes_into].into_iter();
+        places.flat_map(|place| [place.digest.clone(), place.key_id.clone()]).collect()
+    }
+
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         count(run.hidden, record, &mut run.context.missed);
         let mut buffer = std::mem::take(&mut run.context.buffer);

@@ -155,28 +155,23 @@ fn with(steps: &[Step]) -> String {
 }
 
 fn kept(steps: &[Step]) -> Vec<Vec<PathPattern>> {
-    let kept = |(position, redact): (usize, &Redact)| {
-        let Redacted::AllBut(kept) = &redact.what else { return None };
-        let later = steps[position + 1..].iter().flat_map(|step| added(&step.action, kept));
-        Some(kept.iter().cloned().chain(later).collect())
+    let kept = |(position, redact): (usize, &Redact)| match &redact.what {
+        Redacted::AllBut(kept) => Some(with_added(kept.clone(), &steps[position + 1..])),
+        _ => None,
     };
     redactions(steps).filter_map(kept).collect()
 }
 
-/// What a processor adds to what is kept: its own members, and copies of what is kept.
-fn added(action: &Action, kept: &[PathPattern]) -> Vec<PathPattern> {
-    let own: Vec<Path> = match action {
-        Action::Add(add) => add.fields.iter().map(|(path, _)| path.clone()).collect(),
-        Action::Flag(flag) => vec![flag.into.clone()],
-        Action::Hash(hash) => {
-            let places = [&hash.into, &hash.bytes_into].into_iter();
-            places.flat_map(|place| [place.digest.clone(), place.key_id.clone()]).collect()
-        }
-        _ => Vec::new(),
-    };
-    let copies = action.processor().copies();
-    let of_kept = copies.into_iter().filter(|(from, _)| kept.iter().any(|kept| kept.covers(from.as_str())));
-    own.into_iter().chain(of_kept.map(|(_, copy)| copy)).map(PathPattern::Path).collect()
+/// What is kept, and what later processors make of it: copies, other names, and members that are their own work.
+fn with_added(mut kept: Vec<PathPattern>, later: &[Step]) -> Vec<PathPattern> {
+    for processor in later.iter().map(|step| step.action.processor()) {
+        let moved = processor.copies().into_iter().chain(processor.moves());
+        let of_kept =
+            |(from, to): (Path, Path)| kept.iter().flat_map(|kept| kept.moved(&from, &to)).collect::<Vec<_>>();
+        let added: Vec<PathPattern> = moved.flat_map(of_kept).collect();
+        kept.extend(added.into_iter().chain(processor.adds().into_iter().map(PathPattern::Path)));
+    }
+    kept
 }
 
 /// All fields that rules hide. A record may be turned away before a `rename` gave a member the name that is hidden, so its
@@ -185,11 +180,9 @@ fn fields(steps: &[Step]) -> Vec<PathPattern> {
     let mut all: Vec<PathPattern> = Vec::new();
     for step in steps.iter().rev() {
         all.extend(step.action.processor().hides());
-        if let Action::Rename(rename) = &step.action {
-            for (from, to) in rename.fields.iter().rev() {
-                let before: Vec<PathPattern> = all.iter().flat_map(|field| field.moved(to, from)).collect();
-                all.extend(before);
-            }
+        for (from, to) in step.action.processor().moves().iter().rev() {
+            let before: Vec<PathPattern> = all.iter().flat_map(|field| field.moved(to, from)).collect();
+            all.extend(before);
         }
     }
     for (from, copy) in steps.iter().flat_map(|step| step.action.processor().copies()) {

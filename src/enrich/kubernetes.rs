@@ -52,6 +52,10 @@ impl Processor for Kubernetes {
         "kubernetes"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        MEMBERS.map(Path::known).to_vec()
+    }
+
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
         let Some(place) = place(&run.source.file.path) else {
             self.unmatched.get_or_init(|| run.counters.unmatched(self.name(), "other_path")).inc();

@@ -38,6 +38,22 @@ pub trait Processor {
         Vec::new()
     }
 
+    /// What it gives another name, in the order in which it does.
+    fn moves(&self) -> Vec<(Path, Path)> {
+        Vec::new()
+    }
+
+    /// What it makes out of what, each path with that of what it adds, where that is no copy: hiding the one does not hide
+    /// the other, and a person has to know.
+    fn derives(&self) -> Vec<(Path, Path)> {
+        Vec::new()
+    }
+
+    /// The members that are its own work: where only some members may stay, these do, if it comes later.
+    fn adds(&self) -> Vec<Path> {
+        Vec::new()
+    }
+
     /// The name under which it counts the records that it keeps from being shipped, if it does.
     fn drops(&self) -> Option<&Arc<str>> {
         None

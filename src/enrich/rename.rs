@@ -27,6 +27,10 @@ impl Processor for Rename {
         "rename"
     }
 
+    fn moves(&self) -> Vec<(Path, Path)> {
+        self.fields.clone()
+    }
+
     fn apply(&self, record: &mut Record<'_>, _: &mut Run<'_>) -> Result<(), Reject> {
         for (from, to) in &self.fields {
             record.rename(from, to)?;

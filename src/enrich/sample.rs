@@ -64,6 +64,10 @@ impl Processor for Sample {
         "sample"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        vec![SAMPLE_RATE]
+    }
+
     fn asks(&self) -> Option<&Expression> {
         self.keep.as_ref()
     }

@@ -67,6 +67,8 @@ actions! {
     Flag(super::flag::Flag),
     /// Makes members of what is inside of objects.
     Flatten(super::flatten::Flatten),
+    /// Adds place and network of an address.
+    Geoip(super::geoip::Geoip),
     /// Hashes members.
     Hash(super::hash::Hash),
     /// Takes the document's `_id` from members.
@@ -93,4 +95,6 @@ actions! {
     Timestamp(super::timestamp::Timestamp),
     /// Cuts texts.
     Truncate(super::truncate::Truncate),
+    /// Adds what a program says of itself.
+    UserAgent(super::user_agent::UserAgent),
 }

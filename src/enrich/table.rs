@@ -28,8 +28,20 @@ pub trait Content: Debug + Send + Sync + Sized + 'static {
 }
 
 /// A table in a file. Clones share it.
-#[derive(Debug)]
 pub struct Table<T: Content>(Arc<Shared<T>>);
+
+/// What it is a table of: what is in force changes.
+impl<T: Content> Debug for Table<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shared { path, file_bytes_max, options, .. } = &*self.0;
+        formatter
+            .debug_struct("Table")
+            .field("path", path)
+            .field("bytes_max", file_bytes_max)
+            .field("options", options)
+            .finish()
+    }
+}
 
 impl<T: Content> Clone for Table<T> {
     fn clone(&self) -> Table<T> {
@@ -37,7 +49,6 @@ impl<T: Content> Clone for Table<T> {
     }
 }
 
-#[derive(Debug)]
 struct Shared<T: Content> {
     path: PathBuf,
     file_bytes_max: u64,

@@ -41,6 +41,16 @@ fn cri(number: usize) -> String {
     format!("2026-11-23T10:00:00.123456789Z stdout F {}", record(number))
 }
 
+/// With an address and a program that are looked up; what is inside of an object costs an allocation a name, for all alike.
+fn of_client(number: usize) -> String {
+    format!(
+        "{{\"client.ip\":\"203.0.113.{}\",\"agent\":\"curl/8.5.{}\",{}",
+        number % 250,
+        number % 9,
+        &record(number)[1..]
+    )
+}
+
 /// The enrichment of the default pipeline, without what hides a member.
 const ENRICH: &str = "enrich:
   - timestamp: { from: [timestamp] }
@@ -80,12 +90,16 @@ fn the_steady_state_allocates_nothing_per_record() {
     assert!(allocation_counter::measure(|| drop(std::hint::black_box(vec![1]))).count_total > 0, "it counts nothing");
     let with = |decode: &str| format!("decode: {decode}\n{ENRICH}");
     let dropping = with("json") + "  - drop: { name: all, when: \"event : inference\" }\n";
+    let places = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processors/places.mmdb");
+    let geoip = format!("  - geoip: {{ field: client.ip, database: \"{places}\" }}\n");
+    let looked_up = with("json") + &geoip + "  - user_agent: { field: agent }\n";
     let observed = with("json") + "observe: [ model_metrics: {} ]\n";
     let mut wrong = String::new();
     for (name, pipeline, line) in [
         ("plain", with("json"), record as fn(usize) -> String),
         ("observed", observed, record),
         ("dropped", dropping, record),
+        ("looked up", looked_up, of_client),
         ("docker", with("[docker, json]"), docker),
         ("cri", with("[cri, json]"), cri),
     ] {

@@ -85,6 +85,7 @@ mod simulation;
 mod storm;
 mod support;
 mod systemd;
+mod tables;
 mod tenants;
 mod trouble;
 mod verdicts;

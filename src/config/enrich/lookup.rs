@@ -11,8 +11,8 @@ use crate::record::Path;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) fn lookup(section: &mut Section<'_>) -> Option<Step> {
-    let format = section.optional("format", format);
     let key = section.required("key", Field::field_path);
+    let format = section.optional("format", format);
     let column = section.optional("column", |field| field.text().map(str::to_owned));
     let into = section.required("into", Field::field_path);
     let texts = |field: &Field<'_>| field.list(|item| item.text().map(str::to_owned));
@@ -25,8 +25,11 @@ pub(super) fn lookup(section: &mut Section<'_>) -> Option<Step> {
         let below = |(path, raw): (Path, String)| Some((Path::new(&format!("{into}.{path}")).ok()?, raw));
         let default = default.into_iter().filter_map(below).collect();
         let format = format.unwrap_or_else(|| by_name(file.text().unwrap_or_default()));
+        let named = fields.iter().filter_map(|field| Path::new(&format!("{into}.{field}")).ok());
+        // Which columns a table has may change with its file.
+        let adds = if fields.is_empty() { vec![into.clone()] } else { named.collect() };
         let table = table(file, file_bytes_max?, RowsOptions { format, column, into, fields })?;
-        Some(Lookup { table, key, default, unmatched: OnceLock::new() })
+        Some(Lookup { table, key, default, adds, unmatched: OnceLock::new() })
     });
     made(section, lookup.map(Action::Lookup))
 }

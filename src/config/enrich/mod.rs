@@ -5,6 +5,7 @@ mod convert;
 mod copy;
 mod extract;
 mod flatten;
+mod geoip;
 mod hash;
 mod lookup;
 mod redact;
@@ -13,6 +14,7 @@ mod sample;
 mod scale;
 mod timestamp;
 mod truncate;
+mod user_agent;
 
 use super::field::{Choice, Field};
 use super::section::Section;
@@ -37,6 +39,8 @@ const PROCESSORS: &[(&str, Reader)] = &[
     ("rename", rename),
     ("extract", extract::extract),
     ("lookup", lookup::lookup),
+    ("geoip", geoip::geoip),
+    ("user_agent", user_agent::user_agent),
     ("kubernetes", kubernetes),
     ("copy", copy::copy),
     ("convert", convert::convert),
@@ -70,6 +74,7 @@ pub(super) fn enrich(field: &Field<'_>) -> Option<Vec<Step>> {
         if let Some(step) = &step {
             refuse_half_hidden(&item, step, &steps);
             refuse_to_scatter_what_is_hidden(&item, step, &steps);
+            remark_what_is_derived(&item, step, &steps);
         }
         let is_timed = |condition: &Expression| condition.compares("@timestamp");
         if step.as_ref().is_some_and(|step| step.name() != "timestamp" && step.conditions().any(is_timed)) {
@@ -99,6 +104,29 @@ fn refuse_half_hidden(item: &Field<'_>, step: &Step, before: &[Step]) {
                     _ => item.complain(message, Some(hint)),
                 }
             }
+        }
+    }
+}
+
+/// A rule that hides what an earlier processor has looked at: what that made of it stays. Or the reverse: what is hidden
+/// already says nothing any more.
+fn remark_what_is_derived(item: &Field<'_>, step: &Step, before: &[Step]) {
+    let remark = |message, hint: String| item.context.remark(&item.node.span, message, Some(hint));
+    let processor = step.action.processor();
+    for earlier in before {
+        let (name, derived) = (earlier.name(), earlier.action.processor().derives());
+        let hides = processor.hides();
+        let is_hidden = |path: &Path| hides.iter().any(|hidden| hidden.covers(path.as_str()));
+        if let Some((from, into)) = derived.iter().find(|(from, into)| is_hidden(from) && !is_hidden(into)) {
+            let message =
+                format!("`{from}` is hidden here, and what `{name}` has made of it, such as `{into}`, is not");
+            remark(message, format!("leave it so if that may be known; else hide it as well, or leave out `{name}`"));
+        }
+        let hides = earlier.action.processor().hides();
+        let mut looked_at = processor.derives().into_iter().map(|(from, _)| from);
+        if let Some(from) = looked_at.find(|from| hides.iter().any(|hidden| hidden.covers(from.as_str()))) {
+            let message = format!("`{from}` is hidden by `{name}` before `{}` looks at it", step.name());
+            remark(message, format!("put it before `{name}`: of what is hidden it makes nothing"));
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Lookup {
     pub key: Path,
     /// What is added where no row has the key: members and their values as JSON text.
     pub default: Vec<(Path, String)>,
+    /// What a row may add.
+    pub adds: Vec<Path>,
     /// Counts the records whose key is in no row.
     pub unmatched: OnceLock<Counter>,
 }
@@ -60,6 +62,10 @@ pub struct Lookup {
 impl Processor for Lookup {
     fn name(&self) -> &'static str {
         "lookup"
+    }
+
+    fn adds(&self) -> Vec<Path> {
+        self.default.iter().map(|(path, _)| path).chain(&self.adds).cloned().collect()
     }
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {

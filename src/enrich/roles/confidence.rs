@@ -14,6 +14,9 @@ const CONFIDENCE: Path = Path::known("confidence");
 const PREDICTION: Path = Path::known("prediction");
 const SCORE: Path = Path::known("score");
 
+/// What is written beside the confidence, where it is made of the score of the positive class.
+pub(super) static BESIDE: [Path; 2] = [PREDICTION, SCORE];
+
 /// Where the confidence is, and what its number means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confidence {

@@ -158,6 +158,14 @@ impl Processor for Roles {
         "roles"
     }
 
+    fn adds(&self) -> Vec<Path> {
+        let made = self.roles.iter().filter(|(_, role)| role.copied().is_none());
+        let beside =
+            |role: &Role| if matches!(role, Role::Confidence(_)) { confidence::BESIDE.as_slice() } else { &[] };
+        let made = made.flat_map(|(into, role)| std::iter::once(into).chain(beside(role)));
+        made.chain(self.file_path.iter().flat_map(FilePath::names)).cloned().collect()
+    }
+
     fn copies(&self) -> Vec<(Path, Path)> {
         let copies = self.roles.iter().flat_map(|(into, role)| {
             let paths = role.copied().map_or(&[][..], |source| &source.paths);
