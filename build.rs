@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the crate is built of.
-const SOURCES: [&str; 6] = ["src", "mappings", "dashboards", "pipelines", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 5] = ["src", "mappings", "dashboards", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

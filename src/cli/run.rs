@@ -16,7 +16,7 @@ use crate::config::changes::Files;
 use crate::config::model::Pipeline;
 use crate::pipeline::lookout::look_out;
 use crate::pipeline::supervisor::Supervisor;
-use crate::pipeline::{Limits, RunEnd};
+use crate::pipeline::{AtStop, Limits, RunEnd};
 use crate::server::{self, ProcessStatus};
 use crate::state::folder::data_dir;
 use crate::text::units::{counted, format_bytes};
@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Read every file to its end, deliver, exit
     #[arg(long)]
     once: bool,
+    /// At a stop, read every file to its end first: for logs that end with this process, as those of a sidecar do
+    #[arg(long, conflicts_with = "once")]
+    drain: bool,
     /// Address of /metrics, /healthz and /readyz, or `off` [default: 127.0.0.1:9614]
     #[arg(long, value_name = "ADDR|off", value_parser = listen)]
     listen: Option<Listen>,
@@ -63,12 +66,12 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log("info");
     let pipelines = load_with_labels(&arguments.paths)?;
-    let data_dir = data_dir(arguments.state.data_dir);
+    let data_dir = data_dir(arguments.state.data_dir.clone());
     let runtime = runtime()?;
     let files = Files::now(&arguments.paths);
     let ended = match arguments.once {
         true => runtime.block_on(run_once(&pipelines, &data_dir, arguments.listen)),
-        false => runtime.block_on(run_for_good(&pipelines, &arguments.paths, files, &data_dir, arguments.listen)),
+        false => runtime.block_on(run_for_good(&pipelines, &arguments, files, &data_dir)),
     };
     // A sink may be stuck in the middle of a write; what it holds is not acknowledged.
     runtime.shutdown_background();
@@ -106,14 +109,14 @@ async fn run_once(
 
 async fn run_for_good(
     pipelines: &[Pipeline],
-    paths: &[PathBuf],
+    arguments: &Arguments,
     files: Files,
     data_dir: &Path,
-    listen: Option<Listen>,
 ) -> Result<Vec<(String, RunEnd)>, Failure> {
     let mut signals = Signals::listen()?;
-    let listener = bind(listen).await?;
+    let listener = bind(arguments.listen).await?;
     let mut supervisor = start(pipelines, data_dir, false)?;
+    supervisor.at_stop = if arguments.drain { AtStop::ReadToTheEnd } else { AtStop::LeaveUnread };
     let (control, mut asks) = control(data_dir);
     let status = status(&supervisor, control);
     if let Some(listener) = listener {
@@ -121,7 +124,7 @@ async fn run_for_good(
     }
     systemd::ready();
     tokio::spawn(systemd::keep(status.clone()));
-    let mut company = Company::new(paths, files, status, &supervisor);
+    let mut company = Company::new(&arguments.paths, files, status, &supervisor);
     let ended = loop {
         let is_whole = supervisor.missing.is_empty();
         let heard = tokio::select! {
@@ -260,7 +263,11 @@ fn ignore(signal: &str) {
 async fn stop(supervisor: &mut Supervisor, signals: &mut Signals) -> Vec<(String, RunEnd)> {
     systemd::stopping();
     let seconds = SHUTDOWN_TIMEOUT.as_secs();
-    tracing::info!("stopping: delivering what is read, for at most {seconds} s; a second signal stops at once");
+    let what = match supervisor.at_stop {
+        AtStop::LeaveUnread => "what is read",
+        AtStop::ReadToTheEnd => "all that is written",
+    };
+    tracing::info!("stopping: delivering {what}, for at most {seconds} s; a second signal stops at once");
     supervisor.stop();
     loop {
         tokio::select! {

@@ -28,7 +28,7 @@ pub(super) fn reloading() {
 
 /// It drains what it has read.
 pub(super) fn stopping() {
-    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: delivering what is read")]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: delivering the rest")]);
 }
 
 /// Says how it is until it is given up: at once, then twice as often as the watchdog wants.

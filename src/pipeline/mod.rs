@@ -52,7 +52,7 @@ use labels::Labels;
 use outlet::Outlet;
 use pulse::{Obstacle, Pulse};
 use stages::Stages;
-pub use stop::Stop;
+pub use stop::{AtStop, Stop};
 
 /// At a stop the sinks have this long to take the last account, and each further document of inferlog's own.
 const LAST_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -142,7 +142,29 @@ impl Pipeline {
                 self.wait();
             }
         }
-        self.finish(ended)
+        let is_read = !self.stop.reads_on() || self.read_to_the_end(&mut ended);
+        let ended = self.finish(ended);
+        RunEnd { drained: ended.drained && is_read, ..ended }
+    }
+
+    /// Goes on after a stop was asked for, as with `once`, for as long as the stop may take: what nobody will start again has
+    /// to be read now. True when every file is delivered to its end.
+    fn read_to_the_end(&mut self, ended: &mut RunEnd) -> bool {
+        let deadline = Instant::now() + self.limits.shutdown_timeout;
+        self.limits.once = true;
+        // What was written since the last look may not have been heard of.
+        self.source.look_soon();
+        let mut is_read = false;
+        while !is_read && !self.stop.is_hopeless() && Instant::now() < deadline {
+            let turn = self.turn();
+            self.pulse.beat(turn == Turn::Full, self.moved);
+            is_read = turn == Turn::Idle && self.is_delivered_to_the_end(ended);
+            if turn != Turn::Busy && !is_read {
+                self.wait();
+            }
+        }
+        self.limits.shutdown_timeout = deadline.saturating_duration_since(Instant::now());
+        is_read
     }
 
     /// Does what there is to do, up to one chunk.

@@ -17,6 +17,7 @@ use super::delivery::{Delivery, SinkGone};
 use super::health::Health;
 use super::lookout::Subject;
 use super::pulse::Pulse;
+use super::stop::AtStop;
 use super::{Limits, RunEnd, Stop};
 use crate::config::model;
 use crate::observe::{ModelSeries, Published};
@@ -58,6 +59,8 @@ pub struct Supervisor {
     pub pipelines: Vec<Running>,
     /// The names of those that should run since a reload, and could not be started.
     pub missing: Vec<String>,
+    /// What [`Supervisor::stop`] asks for; a reload leaves unread what is not read.
+    pub at_stop: AtStop,
     /// The counters of all of them.
     pub telemetry: Arc<Mutex<Telemetry>>,
     data_dir: PathBuf,
@@ -139,8 +142,16 @@ impl Supervisor {
         telemetry.register_collector(Box::new(series.clone()));
         let telemetry = Arc::new(Mutex::new(telemetry));
         let data_dir = data_dir.to_owned();
-        let mut supervisor =
-            Supervisor { pipelines: Vec::new(), missing: Vec::new(), telemetry, data_dir, limits, series, further };
+        let mut supervisor = Supervisor {
+            pipelines: Vec::new(),
+            missing: Vec::new(),
+            at_stop: AtStop::default(),
+            telemetry,
+            data_dir,
+            limits,
+            series,
+            further,
+        };
         supervisor.add(pipelines)?;
         supervisor.show();
         Ok(supervisor)
@@ -229,7 +240,11 @@ impl Supervisor {
 
     /// Asks every pipeline to stop.
     pub fn stop(&self) {
-        self.pipelines.iter().for_each(|pipeline| pipeline.stop.ask());
+        let ask = match self.at_stop {
+            AtStop::LeaveUnread => Stop::ask,
+            AtStop::ReadToTheEnd => Stop::ask_to_read_on,
+        };
+        self.pipelines.iter().for_each(|pipeline| ask(&pipeline.stop));
     }
 
     /// What a [`super::lookout`] looks at. `gives_up_after`: with `--once`, how long nothing may move.

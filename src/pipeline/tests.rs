@@ -292,6 +292,31 @@ fn a_stop_ends_after_its_time_however_the_sink_is() {
 }
 
 #[test]
+fn a_stop_that_drains_reads_to_the_end_first() {
+    let lines = 30_000;
+    let stand = Stand::new("");
+    stand.write("a.ndjson", &"{\"n\":1}\n".repeat(lines));
+    let running = stand.start(FOR_GOOD, Mood::Takes);
+    stand.write("b.ndjson", "{\"n\":2}\n{\"n\":3}");
+    running.stop.ask_to_read_on();
+    let taken = Arc::clone(&running.sink.taken);
+    let ended = running.ended(SOON);
+    assert_eq!((ended.drained, ended.unacknowledged_bytes), (true, 0));
+    assert_eq!(taken.lock().unwrap().len(), lines + 2, "the last line, which nobody will end any more, included");
+}
+
+#[test]
+fn a_drain_ends_after_its_time_and_says_that_something_is_left() {
+    let stand = Stand::new("batch: { linger: 1ms }");
+    stand.write("a.ndjson", "{\"n\":1}\n");
+    let limits = Limits { shutdown_timeout: Duration::from_millis(100), ..FOR_GOOD };
+    let running = stand.start(limits, Mood::Waits);
+    running.stop.ask_to_read_on();
+    let ended = running.ended(SOON);
+    assert_eq!((ended.drained, ended.stuck, ended.unacknowledged_bytes), (false, false, 8));
+}
+
+#[test]
 fn a_single_run_that_does_not_get_on_gives_up() {
     let stand = Stand::new("");
     stand.write("a.ndjson", "{\"n\":1}\n");

@@ -12,6 +12,7 @@ mod check_connect;
 mod clock;
 mod conditions;
 mod connection;
+mod containers;
 mod corpus;
 mod dead_letter;
 mod demo;
@@ -40,8 +41,10 @@ mod kibana_render;
 mod kibana_rules;
 mod kibana_sample;
 mod kills;
+
 mod kql_corpus;
 mod kql_differential;
+mod kubernetes;
 mod label_shapes;
 mod lent_turns;
 mod many_files;

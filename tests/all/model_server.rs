@@ -18,9 +18,15 @@ fn example() -> PathBuf {
 
 /// Starts the server with its log there; it answers when this returns.
 fn serve(python: &str, log: &Path) -> (Running, SocketAddr) {
+    serve_version(python, log, "anomaly-3.2.1")
+}
+
+/// The same of this version of the model.
+pub(crate) fn serve_version(python: &str, log: &Path, version: &str) -> (Running, SocketAddr) {
     let address = free_address();
     let mut command = Command::new(python);
-    command.current_dir(example()).env("MODEL_LOG", log).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.current_dir(example()).env("MODEL_LOG", log).env("MODEL_VERSION", version);
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     command.args(["-m", "uvicorn", "server:app", "--host", "127.0.0.1", "--port", &address.port().to_string()]);
     let mut server = start(command);
     wait_for("the model server to answer", || {

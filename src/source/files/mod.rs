@@ -201,6 +201,11 @@ impl Files {
         }
     }
 
+    /// Has the next look find out all that is new, whatever it was told.
+    pub fn look_soon(&mut self) {
+        self.schedule.next = Instant::now();
+    }
+
     fn scan(&mut self, started: Instant) {
         for (root, recursive) in self.ground.discovery.roots() {
             self.notifications.watch(root, recursive);
