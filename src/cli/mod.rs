@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(COULD_NOT_LOOK);
     }
     let result = match arguments.verb {
-        Verb::Run(arguments) => run::run(arguments),
+        Verb::Run(arguments) => run::run(&arguments),
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Init(arguments) => init::run(&arguments),

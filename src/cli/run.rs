@@ -63,7 +63,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
     address.map(Listen::At).map_err(|_| format!("expected an address such as `{LISTEN}`, or `off`"))
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("info");
     let pipelines = load_with_labels(&arguments.paths)?;
     let data_dir = data_dir(arguments.state.data_dir.clone());
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let files = Files::now(&arguments.paths);
     let ended = match arguments.once {
         true => runtime.block_on(run_once(&pipelines, &data_dir, arguments.listen)),
-        false => runtime.block_on(run_for_good(&pipelines, &arguments, files, &data_dir)),
+        false => runtime.block_on(run_for_good(&pipelines, arguments, files, &data_dir)),
     };
     // A sink may be stuck in the middle of a write; what it holds is not acknowledged.
     runtime.shutdown_background();
