@@ -87,6 +87,11 @@ fn container(pod: &Value) -> &Value {
     all.into_iter().find(|container| container["name"] == "inferlog").unwrap()
 }
 
+/// What the first group of a pattern finds.
+fn captured(pattern: &str, text: &str) -> Vec<String> {
+    Regex::new(pattern).unwrap().captures_iter(text).map(|captures| captures[1].to_owned()).collect()
+}
+
 fn named<'a>(values: &'a Value, name: &Value) -> Option<&'a Value> {
     list(values).find(|value| value["name"] == *name)
 }
@@ -114,12 +119,12 @@ fn what_the_manifests_name_is_there_and_nothing_is_allowed_that_is_not_needed() 
         assert_eq!(named(&pod["volumes"], &"pipelines".into()).unwrap()["configMap"]["name"], generated["name"]);
         for pipeline in list(&generated["files"]) {
             let text = fs::read_to_string(folder(overlay).join(pipeline.as_str().unwrap())).unwrap();
-            for variable in Regex::new(r"\$\{([A-Z_]+)[:}]").unwrap().captures_iter(&text) {
-                assert!(named(&inferlog["env"], &variable[1].into()).is_some(), "{pipeline}: {}", &variable[0]);
+            for variable in captured(r"\$\{([A-Z_]+)[:}]", &text) {
+                assert!(named(&inferlog["env"], &variable.as_str().into()).is_some(), "{pipeline}: {variable}");
             }
-            let secret = Regex::new(r"\$\{file:([^}]+)/api-key\}").unwrap().captures(&text).unwrap();
+            let secrets = captured(r"\$\{file:([^}]+)/api-key\}", &text);
             let mount = named(&inferlog["volumeMounts"], &"elasticsearch".into()).unwrap();
-            assert_eq!(mount["mountPath"], secret[1], "{pipeline}");
+            assert_eq!(mount["mountPath"], secrets[0], "{pipeline}");
         }
     }
     let sidecar = pod("sidecar", "deployment.yaml");
