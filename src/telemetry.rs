@@ -5,6 +5,8 @@
 //! or traffic.
 
 mod enrich;
+mod restarts;
+mod sums;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -396,6 +398,8 @@ impl Telemetry {
     /// Registers the counters of one pipeline.
     pub fn pipeline(&mut self, pipeline: &str) -> Counters {
         let labels: Labels = vec![("pipeline", pipeline.to_owned())];
+        // It is shown as 0 from the start on.
+        self.restarts(pipeline);
         let [
             source_read_lines_total,
             source_read_bytes_total,
@@ -542,7 +546,7 @@ impl Telemetry {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
-        without_missing_sums(text)
+        sums::without_missing(text)
     }
 
     fn counts(&mut self, name: &'static str, help: &str) -> CounterFamily {
@@ -556,27 +560,6 @@ impl Telemetry {
     fn gauges(&mut self, name: &'static str, help: &str) -> GaugeFamily {
         family(&mut self.registry, &mut self.gauges, name, help, GaugeFamily::default)
     }
-}
-
-/// Leaves out sums of histograms that are no numbers, each with the count behind it. OpenMetrics wants both or neither,
-/// and neither where there are negative values: such a sum does not only grow.
-fn without_missing_sums(text: String) -> String {
-    let is_missing =
-        |line: &str| line.ends_with(" NaN") && line.split(['{', ' ']).next().unwrap_or("").ends_with("_sum");
-    if !text.lines().any(is_missing) {
-        return text;
-    }
-    let mut kept = String::with_capacity(text.len());
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if is_missing(line) {
-            lines.next();
-        } else {
-            kept.push_str(line);
-            kept.push('\n');
-        }
-    }
-    kept
 }
 
 /// The family of a name, which is made and registered for the first pipeline that asks for it.

@@ -63,6 +63,14 @@ pub(super) fn start(default: &str) {
         .try_init();
 }
 
+/// Says that something of ours has panicked, wherever it was.
+pub(super) fn say_bug(words: &str) {
+    match tracing::dispatcher::has_been_set() {
+        true => tracing::error!(hint = "please report it", "{words}"),
+        false => super::say(words),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

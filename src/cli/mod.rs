@@ -45,6 +45,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::config::{self, model::Pipeline};
 use crate::query::table::Table;
 use crate::text::chain::chain;
+use crate::text::panic;
 
 /// Looked, and it is not so: a check failed, something was dead-lettered, not everything was delivered.
 const NOT_SO: u8 = 1;
@@ -134,6 +135,7 @@ impl Failure {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    panic::install(log::say_bug);
     let arguments = Arguments::parse();
     if let Err(problem) = log::wanted() {
         complain(&problem, Some(&log::hint()));

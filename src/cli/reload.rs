@@ -15,8 +15,8 @@ use super::with_labels;
 use crate::config;
 use crate::config::changes::{Change, Files};
 use crate::pipeline::lookout::look_out;
-use crate::pipeline::supervisor::{Reload, Running, Supervisor};
-use crate::server::{Answer, Control, PipelineStatus, ProcessStatus, Request};
+use crate::pipeline::supervisor::{Reload, Running, Supervisor, Waiting};
+use crate::server::{Answer, Control, PipelineStatus, ProcessStatus, Request, Restart};
 use crate::state::admin_token::admin_token;
 use crate::text::chain::chain;
 
@@ -64,17 +64,17 @@ impl Company {
         };
         let reload = supervisor.reload(wanted).await;
         reload.ended.iter().for_each(sum_up);
-        self.follow(files, supervisor);
+        self.follow(supervisor);
+        self.watch.abort();
+        self.watch = tokio::spawn(watch(files)).abort_handle();
         told(&reload)
     }
 
     /// Looks at what runs now.
-    fn follow(&mut self, files: Files, supervisor: &Supervisor) {
+    pub(super) fn follow(&mut self, supervisor: &Supervisor) {
+        *self.status.pipelines.write().unwrap_or_else(PoisonError::into_inner) = statuses(supervisor);
         self.lookout.abort();
-        self.watch.abort();
-        let status = std::mem::take(&mut self.status);
-        *status.pipelines.write().unwrap_or_else(PoisonError::into_inner) = statuses(supervisor);
-        *self = Company::new(&self.paths, files, status, supervisor);
+        self.lookout = tokio::spawn(look_out(supervisor.subjects(None))).abort_handle();
     }
 }
 
@@ -85,9 +85,17 @@ pub(super) fn statuses(supervisor: &Supervisor) -> Vec<PipelineStatus> {
         is_running: Arc::clone(&running.is_running),
         pulse: Arc::clone(&running.pulse),
         health: running.health.clone(),
+        restart: None,
     };
-    let missing = |name: &String| PipelineStatus { name: name.clone(), ..PipelineStatus::default() };
-    supervisor.pipelines.iter().map(status).chain(supervisor.missing.iter().map(missing)).collect()
+    let waits = |waiting: &Waiting| {
+        let Waiting { file, trouble, next, failures, .. } = waiting;
+        let restart = Some(Restart { trouble: trouble.clone(), next: *next, failures: *failures });
+        let waiting = PipelineStatus { name: file.name.clone(), restart, ..PipelineStatus::default() };
+        // Nothing is expected of a thread that is not there.
+        waiting.pulse.ended();
+        waiting
+    };
+    supervisor.pipelines.iter().map(status).chain(supervisor.waiting.iter().map(waits)).collect()
 }
 
 /// Says when pipeline files are no longer what was loaded.

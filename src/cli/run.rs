@@ -15,7 +15,7 @@ use super::{
 use crate::config::changes::Files;
 use crate::config::model::Pipeline;
 use crate::pipeline::lookout::look_out;
-use crate::pipeline::supervisor::Supervisor;
+use crate::pipeline::supervisor::{StartError, Supervisor, Tended};
 use crate::pipeline::{AtStop, Limits, RunEnd};
 use crate::server::{self, ProcessStatus};
 use crate::state::folder::data_dir;
@@ -90,7 +90,7 @@ async fn run_once(
 ) -> Result<Vec<(String, RunEnd)>, Failure> {
     let mut signals = Signals::listen()?;
     let listener = bind(listen).await?;
-    let mut supervisor = start(pipelines, data_dir, true)?;
+    let mut supervisor = started(Supervisor::start(pipelines, data_dir, limits(true)), pipelines, data_dir)?;
     listener.into_iter().for_each(|listener| serve(listener, &supervisor));
     tokio::spawn(look_out(supervisor.subjects(Some(ONCE_TIMEOUT))));
     let ended = loop {
@@ -115,7 +115,7 @@ async fn run_for_good(
 ) -> Result<Vec<(String, RunEnd)>, Failure> {
     let mut signals = Signals::listen()?;
     let listener = bind(arguments.listen).await?;
-    let mut supervisor = start(pipelines, data_dir, false)?;
+    let mut supervisor = started(Supervisor::start_each(pipelines, data_dir, limits(false)), pipelines, data_dir)?;
     supervisor.at_stop = if arguments.drain { AtStop::ReadToTheEnd } else { AtStop::LeaveUnread };
     let (control, mut asks) = control(data_dir);
     let status = status(&supervisor, control);
@@ -126,10 +126,14 @@ async fn run_for_good(
     tokio::spawn(systemd::keep(status.clone()));
     let mut company = Company::new(&arguments.paths, files, status, &supervisor);
     let ended = loop {
-        let is_whole = supervisor.missing.is_empty();
         let heard = tokio::select! {
-            // What could not be started may be by another reload.
-            ended = supervisor.ended(), if is_whole => break ended,
+            tended = supervisor.tend() => match tended {
+                Tended::AllEnded => break supervisor.ended().await,
+                Tended::Changed => {
+                    company.follow(&supervisor);
+                    continue;
+                }
+            },
             signal = signals.next() => signal,
             Some(ask) = asks.recv() => Heard::Reload(Some(ask)),
         };
@@ -148,12 +152,16 @@ async fn run_for_good(
             }
         }
     };
-    supervisor.pipelines.iter().for_each(sum_up);
+    let failed_before = supervisor.waiting.iter().filter_map(|waiting| waiting.before.as_deref());
+    supervisor.pipelines.iter().chain(failed_before).for_each(sum_up);
     Ok(ended)
 }
 
-fn start(pipelines: &[Pipeline], data_dir: &Path, once: bool) -> Result<Supervisor, Failure> {
-    let supervisor = Supervisor::start(pipelines, data_dir, limits(once));
+fn started(
+    supervisor: Result<Supervisor, StartError>,
+    pipelines: &[Pipeline],
+    data_dir: &Path,
+) -> Result<Supervisor, Failure> {
     let supervisor = supervisor.map_err(|error| Failure::new(&error, error.hint()))?;
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
     tracing::info!(pipelines = names.join(", "), data_dir = %data_dir.display(), "running");
@@ -292,7 +300,7 @@ pub(super) fn judge(ended: &[(String, RunEnd)], once: bool) -> Result<(), Failur
 fn judge_one(pipeline: &str, ended: &RunEnd, once: bool) -> u8 {
     if let Some(words) = &ended.panic {
         complain(
-            &format!("pipeline `{pipeline}`: BUG: its thread panicked: {words}"),
+            &format!("pipeline `{pipeline}`: BUG: {words}"),
             Some("please report it; what was not acknowledged is read again at the next start"),
         );
         return COULD_NOT_LOOK;
@@ -303,6 +311,10 @@ fn judge_one(pipeline: &str, ended: &RunEnd, once: bool) -> u8 {
             Some("the log above says what it waited for; nothing is lost, run it again"),
         );
         return COULD_NOT_LOOK;
+    }
+    if let Some(why) = &ended.unstarted {
+        say(&format!("pipeline `{pipeline}` did not run at the end: {why}"));
+        return NOT_SO;
     }
     let mut code = 0;
     if !ended.drained {
@@ -343,6 +355,7 @@ mod tests {
             (RunEnd::default(), NOT_SO),
             (RunEnd { stuck: true, ..RunEnd::default() }, COULD_NOT_LOOK),
             (RunEnd { panic: Some("BUG: x".to_owned()), ..RunEnd::default() }, COULD_NOT_LOOK),
+            (RunEnd { unstarted: Some("x".to_owned()), ..RunEnd::default() }, NOT_SO),
             (RunEnd { dead_lettered: 1, ..drained.clone() }, NOT_SO),
             (RunEnd { unreadable: 1, ..drained.clone() }, NOT_SO),
             (RunEnd { left_unread: vec![(PathBuf::from("a"), 3)], ..drained.clone() }, NOT_SO),

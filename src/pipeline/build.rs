@@ -76,6 +76,22 @@ pub enum BuildError {
     Glob(#[from] globset::Error),
 }
 
+impl BuildError {
+    /// What cannot be had, in words that name no path.
+    pub fn what(&self) -> &'static str {
+        match self {
+            BuildError::Lock(LockError::Locked { .. }) => "the folder of state, which another process uses,",
+            BuildError::Lock(LockError::Folder { .. }) => "the folder of state",
+            BuildError::Checkpoint(_) => "the checkpoint",
+            BuildError::DeadLetter(_) => "the dead letter",
+            BuildError::Store(_) => "the store",
+            BuildError::Client(_) => "what the client of Elasticsearch needs",
+            BuildError::Ledger(_) => "the ledger of outcomes",
+            BuildError::Glob(_) => "the list of files",
+        }
+    }
+}
+
 /// A pipeline that is ready to run, and the deliveries to its sinks.
 #[derive(Debug)]
 pub struct Assembly {

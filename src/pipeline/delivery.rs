@@ -20,11 +20,26 @@ use crate::flow::batch::Batch;
 use crate::queue::{Parcel, Queue};
 use crate::sink::Sink;
 use crate::telemetry::Counters;
+use crate::text::panic;
 
-/// Why delivery ended before its queue did: the sink is gone for good.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.problem)]
-pub struct SinkGone(pub Trouble);
+/// Why delivery ended before its queue did.
+#[derive(Debug)]
+pub enum SinkGone {
+    /// The sink is gone for good.
+    Closed(Trouble),
+    /// A defect of ours: a task panicked, with these words.
+    Panicked(String),
+}
+
+impl SinkGone {
+    /// What is said of it.
+    pub fn trouble(self) -> Trouble {
+        match self {
+            SinkGone::Closed(trouble) => trouble,
+            SinkGone::Panicked(words) => Trouble { problem: format!("BUG: a delivery panicked: {words}"), hint: None },
+        }
+    }
+}
 
 /// The way from one queue into one sink.
 pub struct Delivery {
@@ -92,7 +107,7 @@ impl Delivery {
     /// Delivers until the queue is closed and everything of it is settled.
     ///
     /// # Errors
-    /// [`SinkGone`] when the sink is gone for good.
+    /// [`SinkGone`] when the sink is gone for good, or something of ours has panicked.
     pub async fn run(mut self) -> Result<(), SinkGone> {
         // Ends with this function, in whatever way it ends.
         let mut beside = JoinSet::new();
@@ -111,6 +126,8 @@ impl Delivery {
                     finished(joined)?;
                     this.sink.turns.look_again();
                 }
+                // What goes on beside may end; it must not panic unheard.
+                Some(joined) = beside.join_next() => finished(joined.map(Ok))?,
                 parcel = this.queue.pop(), if may_send => match parcel {
                     Some(parcel) => drop(under_way.spawn(Arc::clone(&this).deliver(parcel))),
                     None => open = false,
@@ -152,13 +169,15 @@ async fn watch_hold(sink: Arc<dyn Sink>, health: Arc<Health>, look_again_after: 
 /// Endless patience ends with the sink alone.
 fn gone(GivenUp(trouble): GivenUp) -> SinkGone {
     let bug = || Trouble { problem: "BUG: a delivery was given up".to_owned(), hint: None };
-    SinkGone(trouble.unwrap_or_else(bug))
+    SinkGone::Closed(trouble.unwrap_or_else(bug))
 }
 
 fn finished(joined: Result<Result<(), SinkGone>, tokio::task::JoinError>) -> Result<(), SinkGone> {
     match joined {
         Ok(result) => result,
-        Err(error) => Err(SinkGone(Trouble { problem: format!("BUG: a delivery ended: {error}"), hint: None })),
+        Err(error) => Err(SinkGone::Panicked(
+            error.try_into_panic().map_or("it was cancelled".to_owned(), |payload| panic::words(&*payload)),
+        )),
     }
 }
 

@@ -45,6 +45,8 @@ impl Health {
     /// A sink of which nothing bad is known.
     pub fn new(pipeline: &str, sink: &str, counters: SinkCounters) -> Health {
         counters.ready.set(1);
+        // What a delivery had under way that is no more was not answered.
+        counters.in_flight.set(0);
         Health { pipeline: pipeline.to_owned(), sink: sink.into(), counters, state: Mutex::default() }
     }
 

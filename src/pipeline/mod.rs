@@ -26,6 +26,8 @@ pub mod outbox;
 mod outlet;
 pub(crate) mod pace;
 pub mod pulse;
+mod restart;
+mod running;
 pub mod settle;
 #[cfg(test)]
 mod simulation_tests;
@@ -94,8 +96,10 @@ pub struct RunEnd {
     pub dead_lettered: u64,
     /// How many files and folders could not be read.
     pub unreadable: u64,
-    /// The pipeline's thread panicked, with these words.
+    /// A defect of ours has ended it: who panicked, with which words.
     pub panic: Option<String>,
+    /// It did not run at the end, since it could not be started: why.
+    pub unstarted: Option<String>,
 }
 
 /// One pipeline: everything left of its queues.

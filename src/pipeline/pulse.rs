@@ -51,13 +51,26 @@ struct State {
     has_ended: bool,
     /// The thread panicked with these words.
     panic: Option<String>,
+    /// The thread shall panic when it comes round.
+    #[cfg(test)]
+    is_to_panic: bool,
 }
 
 impl Default for Pulse {
     fn default() -> Pulse {
         let obstacles = BTreeMap::new();
         let beat = Instant::now();
-        Pulse { state: Mutex::new(State { beat, full_since: None, obstacles, has_ended: false, panic: None }) }
+        Pulse {
+            state: Mutex::new(State {
+                beat,
+                full_since: None,
+                obstacles,
+                has_ended: false,
+                panic: None,
+                #[cfg(test)]
+                is_to_panic: false,
+            }),
+        }
     }
 }
 
@@ -65,6 +78,8 @@ impl Pulse {
     /// The thread came round. `moved`: when it last read, or something was committed; `is_full`: it may read nothing now.
     pub fn beat(&self, is_full: bool, moved: Instant) {
         let mut state = self.state();
+        #[cfg(test)]
+        assert!(!state.is_to_panic, "as a test wants it");
         state.beat = Instant::now();
         state.full_since = is_full.then_some(moved);
     }
@@ -108,6 +123,12 @@ impl Pulse {
         let state = self.state();
         let panic = state.panic.as_ref().map(|words| format!("its thread panicked: {words}"));
         panic.or_else(|| state.silence(LIVES_WITHIN).map(|standing| standing.trouble.problem))
+    }
+
+    /// The thread panics when it comes round.
+    #[cfg(test)]
+    pub(super) fn panic_at_next_beat(&self) {
+        self.state().is_to_panic = true;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,64 +1,34 @@
-//! The supervisor: many pipelines side by side, each on a thread of its own, their deliveries on one runtime.
+//! The supervisor: many pipelines side by side, each on a thread of its own, their deliveries on one runtime. One that
+//! fails by itself is started again, and the others run on.
 
-use std::any::Any;
-use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 
-use super::build::{self, Assembly, BuildError};
-use super::delivery::{Delivery, SinkGone};
-use super::health::Health;
+use super::build::{self, Assembly};
 use super::lookout::Subject;
-use super::pulse::Pulse;
+use super::restart::{Failure, Streak, Verdict};
+pub use super::running::{Running, StartError};
 use super::stop::AtStop;
 use super::{Limits, RunEnd, Stop};
 use crate::config::model;
+use crate::flow::answer::Trouble;
 use crate::observe::{ModelSeries, Published};
-use crate::replay;
-use crate::telemetry::{Counters, Telemetry};
-
-/// The stack of a pipeline's thread, in bytes: enough for JSON that nests as deeply as is allowed.
-const STACK_BYTES: usize = 4 * 1024 * 1024;
-
-/// A pipeline under way.
-#[derive(Debug)]
-pub struct Running {
-    /// Its name.
-    pub name: String,
-    /// Its counters.
-    pub counters: Counters,
-    /// The state of each of its sinks.
-    pub health: Vec<Arc<Health>>,
-    /// The state of its thread.
-    pub pulse: Arc<Pulse>,
-    /// Whether its thread runs.
-    pub is_running: Arc<AtomicBool>,
-    /// What it was built from.
-    pub file: model::Pipeline,
-    /// What is shown of its models.
-    shown: Published,
-    stop: Stop,
-    end: oneshot::Receiver<RunEnd>,
-    ended: Option<RunEnd>,
-    deliveries: Vec<JoinHandle<Result<(), SinkGone>>>,
-    /// Held while it runs.
-    lock: Option<File>,
-}
+use crate::telemetry::Telemetry;
+use crate::text::chain::chain;
+use crate::text::units::format_duration;
 
 /// Pipelines under way.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// The pipelines, in the order of their files.
+    /// The pipelines that run, or have ended for good, in the order of their files.
     pub pipelines: Vec<Running>,
-    /// The names of those that should run since a reload, and could not be started.
-    pub missing: Vec<String>,
+    /// Those that have failed, or could not be started, and are tried again.
+    pub waiting: Vec<Waiting>,
     /// What [`Supervisor::stop`] asks for; a reload leaves unread what is not read.
     pub at_stop: AtStop,
     /// The counters of all of them.
@@ -69,6 +39,38 @@ pub struct Supervisor {
     series: ModelSeries,
     /// What shows series beside them.
     further: Vec<Published>,
+    /// The names of all, in the order of their files.
+    order: Vec<String>,
+    /// The failures in a row, by the pipeline's name.
+    streaks: BTreeMap<String, Streak>,
+    /// Told whenever a thread has ended.
+    ends: Arc<Notify>,
+}
+
+/// A pipeline that does not run, and is started again.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What it is built from.
+    pub file: model::Pipeline,
+    /// Why it does not run, without paths; the log says more.
+    pub trouble: Trouble,
+    /// When it is started again.
+    pub next: Instant,
+    /// How often in a row it has failed.
+    pub failures: u32,
+    /// What ran before, if something did.
+    pub before: Option<Box<Running>>,
+    /// How that ended.
+    ended: RunEnd,
+}
+
+/// What has become of pipelines that were looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tended {
+    /// One has failed, or was started again: what is shown has to follow.
+    Changed,
+    /// All have ended for good.
+    AllEnded,
 }
 
 /// What a reload did, each pipeline by its name.
@@ -86,37 +88,6 @@ pub struct Reload {
     pub failed: Vec<StartError>,
     /// The pipelines that ended for it.
     pub ended: Vec<Running>,
-}
-
-/// What keeps a set of pipelines from starting.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// One of them cannot be built.
-    #[error("cannot start the pipeline `{pipeline}`")]
-    Build {
-        /// Its name.
-        pipeline: String,
-        /// Why.
-        source: BuildError,
-    },
-    /// The system gives no thread.
-    #[error("cannot start a thread for the pipeline `{pipeline}`")]
-    Thread {
-        /// Its name.
-        pipeline: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-impl StartError {
-    /// What to do about it, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            StartError::Build { source: BuildError::Store(error), .. } => error.hint(),
-            StartError::Build { .. } | StartError::Thread { .. } => None,
-        }
-    }
 }
 
 impl Supervisor {
@@ -138,23 +109,52 @@ impl Supervisor {
         limits: Limits,
         further: Vec<Published>,
     ) -> Result<Supervisor, StartError> {
-        let (mut telemetry, series) = (Telemetry::default(), ModelSeries::default());
-        telemetry.register_collector(Box::new(series.clone()));
-        let telemetry = Arc::new(Mutex::new(telemetry));
-        let data_dir = data_dir.to_owned();
-        let mut supervisor = Supervisor {
-            pipelines: Vec::new(),
-            missing: Vec::new(),
-            at_stop: AtStop::default(),
-            telemetry,
-            data_dir,
-            limits,
-            series,
-            further,
-        };
+        let mut supervisor = Supervisor::of(pipelines, data_dir, limits, further);
         supervisor.add(pipelines)?;
         supervisor.show();
         Ok(supervisor)
+    }
+
+    /// Starts what can be started; what cannot is tried again by [`Supervisor::tend`], as long as something else runs.
+    ///
+    /// # Errors
+    /// When none can be built or started: then most likely something is wrong for all of them.
+    pub fn start_each(
+        pipelines: &[model::Pipeline],
+        data_dir: &Path,
+        limits: Limits,
+    ) -> Result<Supervisor, StartError> {
+        let mut supervisor = Supervisor::of(pipelines, data_dir, limits, Vec::new());
+        let mut failed = Vec::new();
+        for of_file in by_file(pipelines) {
+            failed.extend(supervisor.add(&of_file).err().map(|error| (of_file, error)));
+        }
+        if supervisor.pipelines.is_empty() && !failed.is_empty() {
+            return Err(failed.swap_remove(0).1);
+        }
+        for (of_file, error) in failed {
+            supervisor.wait_to_start(of_file, &error);
+        }
+        supervisor.show();
+        Ok(supervisor)
+    }
+
+    fn of(pipelines: &[model::Pipeline], data_dir: &Path, limits: Limits, further: Vec<Published>) -> Supervisor {
+        let (mut telemetry, series) = (Telemetry::default(), ModelSeries::default());
+        telemetry.register_collector(Box::new(series.clone()));
+        Supervisor {
+            pipelines: Vec::new(),
+            waiting: Vec::new(),
+            at_stop: AtStop::default(),
+            telemetry: Arc::new(Mutex::new(telemetry)),
+            data_dir: data_dir.to_owned(),
+            limits,
+            series,
+            further,
+            order: names(pipelines),
+            streaks: BTreeMap::new(),
+            ends: Arc::default(),
+        }
     }
 
     /// Builds further pipelines, then starts them: when one cannot be built, none of them runs.
@@ -172,13 +172,17 @@ impl Supervisor {
             built.push((pipeline, one));
         }
         for (pipeline, built) in built {
-            self.pipelines.push(start(pipeline, built, &self.data_dir)?);
+            self.pipelines.push(Running::start(pipeline, built, &self.data_dir, &self.ends)?);
+            self.streaks.entry(pipeline.name.clone()).or_default().begin(Instant::now());
         }
+        let place = |running: &Running| self.order.iter().position(|name| *name == running.name);
+        self.pipelines.sort_by_key(place);
         Ok(())
     }
 
     /// Goes on with these pipelines: those that are as they were run on, the others stop, deliver what they have read, and
-    /// go on from their checkpoints as their files say now. May be given up while it waits for some to stop.
+    /// go on from their checkpoints as their files say now; what waits to be started again is tried at once. May be given up
+    /// while it waits for some to stop.
     ///
     /// The pipelines of one file (a pipeline and that of its labels) are built together. Where that fails, what ran before
     /// is built again.
@@ -189,32 +193,29 @@ impl Supervisor {
         self.pipelines.iter().filter(|running| !goes_on(running)).for_each(|running| running.stop.ask());
         for running in self.pipelines.iter_mut().filter(|running| !goes_on(running)) {
             running.ended().await;
+            running.release().await;
         }
         let mut reload = Reload::default();
         let (kept, ended): (Vec<Running>, Vec<Running>) = self.pipelines.drain(..).partition(goes_on);
         reload.unchanged.extend(kept.iter().map(|running| running.name.clone()));
         self.pipelines = kept;
         reload.ended = ended;
-        reload.ended.iter_mut().for_each(|running| running.lock = None);
+        self.waiting.clear();
+        self.order = names(&wanted);
+        self.streaks.retain(|name, _| reload.unchanged.contains(name));
         self.replace(&wanted, &mut reload);
         self.show();
-        let runs = |name: &str| self.pipelines.iter().any(|running| running.name == name);
-        self.missing = wanted.iter().map(|pipeline| pipeline.name.clone()).filter(|name| !runs(name)).collect();
-        let place = |name: &str| wanted.iter().position(|pipeline| pipeline.name == name);
-        self.pipelines.sort_by_key(|running| place(&running.name));
         reload
     }
 
     /// Starts what does not run, file by file.
     fn replace(&mut self, wanted: &[model::Pipeline], reload: &mut Reload) {
         let before: Vec<model::Pipeline> = reload.ended.iter().map(|running| running.file.clone()).collect();
-        let mut paths: Vec<&Path> = wanted.iter().map(|pipeline| &*pipeline.path).collect();
-        paths.dedup();
-        for path in paths {
+        for of_file in by_file(wanted) {
             let runs = |pipeline: &model::Pipeline| self.pipelines.iter().any(|running| running.name == pipeline.name);
-            let of_file = |pipeline: &&model::Pipeline| *pipeline.path == *path;
-            let new: Vec<_> = wanted.iter().filter(of_file).filter(|pipeline| !runs(pipeline)).cloned().collect();
-            let old: Vec<_> = before.iter().filter(of_file).cloned().collect();
+            let old = before.iter().filter(|pipeline| pipeline.path == of_file[0].path);
+            let old: Vec<_> = old.cloned().collect();
+            let new: Vec<_> = of_file.into_iter().filter(|pipeline| !runs(pipeline)).collect();
             match self.add(&new) {
                 Ok(()) => {
                     for pipeline in new {
@@ -225,11 +226,104 @@ impl Supervisor {
                 Err(error) => {
                     reload.failed.push(error);
                     reload.failed.extend(self.add(&old).err());
+                    let runs = |new: &model::Pipeline| self.pipelines.iter().any(|running| running.name == new.name);
+                    let missing: Vec<_> = new.into_iter().filter(|pipeline| !runs(pipeline)).collect();
+                    if let Some(error) = reload.failed.last() {
+                        self.wait_to_start(missing, error);
+                    }
                 }
             }
         }
         let is_gone = |before: &&model::Pipeline| !wanted.iter().any(|pipeline| pipeline.name == before.name);
         reload.stopped.extend(before.iter().filter(is_gone).map(|pipeline| pipeline.name.clone()));
+    }
+
+    /// Starts again what has failed, after a while, until something has changed that others should know. May be given up and
+    /// called again.
+    pub async fn tend(&mut self) -> Tended {
+        loop {
+            if let Some(at) = self.pipelines.iter().position(Running::has_failed) {
+                let running = &mut self.pipelines[at];
+                let ended = running.ended().await;
+                running.release().await;
+                self.fail(at, ended);
+                return Tended::Changed;
+            }
+            if let Some(at) = self.waiting.iter().position(|waiting| waiting.next <= Instant::now()) {
+                let waiting = self.waiting.swap_remove(at);
+                self.start_again(waiting);
+                return Tended::Changed;
+            }
+            if self.waiting.is_empty() && self.pipelines.iter().all(|running| running.is_over) {
+                return Tended::AllEnded;
+            }
+            let next = self.waiting.iter().map(|waiting| waiting.next).min();
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
+            tokio::select! {
+                () = self.ends.notified() => {}
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+    }
+
+    /// A pipeline has ended by itself.
+    fn fail(&mut self, at: usize, ended: RunEnd) {
+        let running = &mut self.pipelines[at];
+        let streak = self.streaks.entry(running.name.clone()).or_default();
+        let failure = if ended.panic.is_some() { Failure::Panic } else { Failure::SinkGone };
+        let problem = ended.panic.as_ref().map_or("a sink is gone".to_owned(), |words| format!("BUG: {words}"));
+        let pipeline = running.name.clone();
+        match streak.fail(failure, Instant::now(), fastrand::f64()) {
+            Verdict::Over => {
+                running.is_over = true;
+                if let Some(words) = &ended.panic {
+                    running.pulse.panicked(words);
+                    let times = streak.failures;
+                    let hint = "please report it; a reload tries once more, and nothing is lost";
+                    tracing::error!(pipeline, hint, "the pipeline has ended: it panicked {times} times in a row");
+                }
+            }
+            Verdict::Again(wait) => {
+                say_again(&pipeline, wait, &problem);
+                let before = self.pipelines.remove(at);
+                let trouble = Trouble { problem, hint: Some(HINT.to_owned()) };
+                let (next, failures) = (Instant::now() + wait, streak.failures);
+                let (file, before) = (before.file.clone(), Some(Box::new(before)));
+                self.waiting.push(Waiting { file, trouble, next, failures, before, ended });
+                self.show();
+            }
+        }
+    }
+
+    /// Pipelines of one file could not be started.
+    fn wait_to_start(&mut self, pipelines: Vec<model::Pipeline>, error: &StartError) {
+        for file in pipelines {
+            self.wait_longer(file, error, None, RunEnd::default());
+        }
+    }
+
+    fn wait_longer(&mut self, file: model::Pipeline, error: &StartError, before: Option<Box<Running>>, ended: RunEnd) {
+        let streak = self.streaks.entry(file.name.clone()).or_default();
+        let Verdict::Again(wait) = streak.fail(Failure::Start, Instant::now(), fastrand::f64()) else { return };
+        let said = error.hint().map_or_else(|| chain(error), |hint| format!("{} ({hint})", chain(error)));
+        say_again(&file.name, wait, &said);
+        let problem = format!("{} cannot be had", error.what());
+        let ended = RunEnd { unstarted: Some(chain(error)), ..ended };
+        let (next, failures) = (Instant::now() + wait, streak.failures);
+        let trouble = Trouble { problem, hint: Some(HINT.to_owned()) };
+        self.waiting.push(Waiting { file, trouble, next, failures, before, ended });
+    }
+
+    fn start_again(&mut self, waiting: Waiting) {
+        let Waiting { file, before, ended, .. } = waiting;
+        self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).restarts(&file.name).inc();
+        match self.add(std::slice::from_ref(&file)) {
+            Ok(()) => {
+                tracing::info!(pipeline = file.name, "started again, going on from the checkpoint");
+                self.show();
+            }
+            Err(error) => self.wait_longer(file, &error, before, ended),
+        }
     }
 
     /// Shows the models of what runs.
@@ -238,7 +332,7 @@ impl Supervisor {
         self.series.set(shown.cloned().collect());
     }
 
-    /// Asks every pipeline to stop.
+    /// Asks every pipeline to stop. What waits to be started again is not waited for.
     pub fn stop(&self) {
         let ask = match self.at_stop {
             AtStop::LeaveUnread => Stop::ask,
@@ -260,143 +354,41 @@ impl Supervisor {
         self.pipelines.iter().map(subject).collect()
     }
 
-    /// Waits until every pipeline has ended. May be given up and called again.
+    /// Waits until every pipeline that runs has ended. May be given up and called again.
     pub async fn ended(&mut self) -> Vec<(String, RunEnd)> {
         let mut all = Vec::new();
         for pipeline in &mut self.pipelines {
             all.push((pipeline.name.clone(), pipeline.ended().await));
         }
-        all.extend(self.missing.iter().map(|name| (name.clone(), RunEnd::default())));
+        all.extend(self.waiting.iter().map(|waiting| (waiting.file.name.clone(), waiting.ended.clone())));
         all
     }
 }
 
-impl Running {
-    /// Waits for the end of the thread, then of the deliveries. Keeps what it has learnt when it is given up.
-    async fn ended(&mut self) -> RunEnd {
-        let ended = match self.ended.take() {
-            Some(ended) => ended,
-            // A thread that says nothing has drained nothing.
-            None => (&mut self.end).await.unwrap_or_default(),
-        };
-        self.ended = Some(ended.clone());
-        while let Some(delivery) = self.deliveries.last_mut() {
-            if ended.drained {
-                let _ = delivery.await;
-            } else {
-                delivery.abort();
-            }
-            self.deliveries.pop();
-        }
-        ended
-    }
+/// What to do about a pipeline that has failed.
+const HINT: &str = "it goes on from its checkpoint, nothing is lost; the log says more, and a reload tries at once";
+
+fn say_again(pipeline: &str, wait: Duration, problem: &str) {
+    let seconds = format_duration(Duration::from_secs(wait.as_secs().max(1)));
+    let hint = "other pipelines run on; it goes on from its checkpoint, nothing is lost";
+    tracing::warn!(pipeline, hint, "the pipeline does not run and is started again in {seconds}: {problem}");
 }
 
-/// Runs a pipeline to its end. A panic is a defect of ours, and an end like another: others run on, nothing of this one
-/// counts as delivered, and whoever asks is told.
-fn run_to_the_end(name: &str, pulse: &Pulse, run: impl FnOnce() -> RunEnd) -> RunEnd {
-    let ended = catch_unwind(AssertUnwindSafe(run)).inspect(|_| pulse.ended());
-    ended.unwrap_or_else(|payload| {
-        let words = panic_words(&*payload);
-        let hint = "please report it; what was not acknowledged is read again at the next start";
-        tracing::error!(pipeline = name, hint, "BUG: the pipeline's thread panicked: {words}");
-        pulse.panicked(&words);
-        RunEnd { panic: Some(words), ..RunEnd::default() }
-    })
+fn names(pipelines: &[model::Pipeline]) -> Vec<String> {
+    pipelines.iter().map(|pipeline| pipeline.name.clone()).collect()
 }
 
-/// What a panic says.
-fn panic_words(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("without a word").to_owned()
-}
-
-fn start(pipeline: &model::Pipeline, built: Assembly, data_dir: &Path) -> Result<Running, StartError> {
-    let name = pipeline.name.clone();
-    start_replays(pipeline, &built, data_dir)?;
-    let file = pipeline.clone();
-    let Assembly { pipeline, deliveries, health, pulse, stop, counters, shown, is_running, lock } = built;
-    let deliveries = deliveries
-        .into_iter()
-        .zip(&health)
-        .map(|(delivery, health)| {
-            let (stop, name, health) = (stop.clone(), name.clone(), Arc::clone(health));
-            tokio::spawn(async move {
-                delivery.probe().await;
-                let ended = delivery.run().await;
-                if let Err(closed) = &ended {
-                    let hint = closed.0.hint.as_deref().unwrap_or("what was not delivered is read again");
-                    tracing::error!(pipeline = name, hint, "{closed}");
-                    // For good: other pipelines may run on, and nobody must take this one for ready.
-                    health.trouble(closed.0.clone());
-                    stop.give_up();
-                }
-                ended
-            })
-        })
-        .collect();
-    let (sender, end) = oneshot::channel();
-    let (its_pulse, its_name, runs) = (Arc::clone(&pulse), name.clone(), Arc::clone(&is_running));
-    std::thread::Builder::new()
-        .name(name.clone())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            let ended = run_to_the_end(&its_name, &its_pulse, || pipeline.run());
-            runs.store(false, Ordering::Release);
-            drop(sender.send(ended));
-        })
-        .map_err(|source| StartError::Thread { pipeline: name.clone(), source })?;
-    let ended = None;
-    Ok(Running {
-        name,
-        counters,
-        health,
-        pulse,
-        is_running,
-        file,
-        shown,
-        stop,
-        end,
-        ended,
-        deliveries,
-        lock: Some(lock),
-    })
-}
-
-/// Starts the thread that replays the dead letter when another process asks for it, in turns that the deliveries lend.
-fn start_replays(pipeline: &model::Pipeline, built: &Assembly, data_dir: &Path) -> Result<(), StartError> {
-    let turns = built.deliveries.iter().map(Delivery::turns);
-    let host = replay::Host {
-        path: pipeline.path.clone(),
-        name: pipeline.name.clone(),
-        data_dir: data_dir.to_owned(),
-        dead_letter: Arc::clone(&built.pipeline.books.dead_letter),
-        counters: built.counters.clone(),
-        means: replay::Means { runtime: Handle::current(), turns: pipeline.sinks.iter().cloned().zip(turns).collect() },
-        stop: built.stop.clone(),
-    };
-    std::thread::Builder::new()
-        .name("replay".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || replay::serve(&host))
-        .map_err(|source| StartError::Thread { pipeline: pipeline.name.clone(), source })?;
-    Ok(())
+/// The pipelines of each file.
+fn by_file(pipelines: &[model::Pipeline]) -> Vec<Vec<model::Pipeline>> {
+    pipelines.chunk_by(|one, next| one.path == next.path).map(<[_]>::to_vec).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
     use crate::config;
-
-    #[test]
-    fn a_thread_that_panics_ends_with_its_words_and_is_not_alive() {
-        let pulse = Pulse::default();
-        let ended = run_to_the_end("p", &pulse, || panic!("BUG: the {} is gone", "mark"));
-        assert_eq!(ended, RunEnd { panic: Some("BUG: the mark is gone".to_owned()), ..RunEnd::default() });
-        assert_eq!(pulse.death().unwrap(), "its thread panicked: BUG: the mark is gone");
-        let drained = RunEnd { drained: true, ..RunEnd::default() };
-        assert_eq!(run_to_the_end("p", &Pulse::default(), || drained.clone()), drained);
-    }
 
     #[tokio::test]
     async fn a_reload_starts_again_what_has_ended() {
@@ -415,24 +407,84 @@ mod tests {
     fn two_pipelines() -> (tempfile::TempDir, Supervisor) {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.yaml", "b.yaml"] {
-            let text = "source: { files: { paths: [\"*.ndjson\"] } }\ndecode: json\nsink: { store: {} }\n";
+            let paths = format!("[\"{}.ndjson\"], poll_interval: 20ms", name.trim_end_matches(".yaml"));
+            let text = format!("source: {{ files: {{ paths: {paths} }} }}\ndecode: json\nsink: {{ store: {{}} }}\n");
             fs_err::write(folder.path().join(name), text).unwrap();
         }
         let pipelines = config::load(&[folder.path().to_owned()]).unwrap();
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
-        let limits = Limits { once: false, once_timeout: hour, shutdown_timeout: second, unacknowledged_bytes_max: 0 };
+        let limits =
+            Limits { once: false, once_timeout: hour, shutdown_timeout: second, unacknowledged_bytes_max: u64::MAX };
         let supervisor = Supervisor::start(&pipelines, folder.path(), limits).unwrap();
         (folder, supervisor)
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_is_started_again_from_its_checkpoint_and_the_others_run_on() {
+        let (folder, mut supervisor) = two_pipelines();
+        let log = folder.path().join("a.ndjson");
+        let append = |range: std::ops::Range<u32>| {
+            let mut file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+            range.for_each(|n| writeln!(file, "{{\"n\":{n}}}").unwrap());
+        };
+        append(0..100);
+        for round in 1..=2 {
+            supervisor.pipelines[0].pulse.panic_at_next_beat();
+            assert_eq!(supervisor.tend().await, Tended::Changed);
+            let [waiting] = &supervisor.waiting[..] else { panic!("{:?}", supervisor.waiting) };
+            assert!(waiting.trouble.problem.starts_with("BUG: its thread panicked"), "{}", waiting.trouble.problem);
+            assert_eq!((&*waiting.file.name, waiting.failures), ("a", round));
+            let names: Vec<&str> = supervisor.pipelines.iter().map(|running| &*running.name).collect();
+            assert_eq!(names, ["b"]);
+            append(round * 100..round * 100 + 100);
+            supervisor.waiting[0].next = Instant::now();
+            assert_eq!(supervisor.tend().await, Tended::Changed);
+            assert!(supervisor.waiting.is_empty() && supervisor.pipelines[0].name == "a");
+        }
+        let text = |supervisor: &Supervisor| supervisor.telemetry.lock().unwrap().text();
+        let settled = "inferlog_settled_lines_total{pipeline=\"a\"} 300\n";
+        while !text(&supervisor).contains(settled) {
+            assert!(tokio::time::timeout(Duration::from_millis(5), supervisor.tend()).await.is_err());
+        }
+        assert!(text(&supervisor).contains("inferlog_pipeline_restarts_total{pipeline=\"a\"} 2\n"));
+        assert!(text(&supervisor).contains("inferlog_pipeline_restarts_total{pipeline=\"b\"} 0\n"));
+        supervisor.stop();
+        assert!(supervisor.ended().await.iter().all(|(_, ended)| ended.drained));
+        let reader = crate::sink::store::Store::open_read_only(&folder.path().join("a/store.sqlite")).unwrap();
+        assert_eq!(reader.records_behind(0, 1_000).unwrap().len(), 300, "each once");
+    }
+
+    #[tokio::test]
+    async fn a_panic_each_time_is_the_end_until_a_reload_and_the_pipeline_is_dead() {
+        let (folder, mut supervisor) = two_pipelines();
+        for _ in 1..5 {
+            supervisor.pipelines[0].pulse.panic_at_next_beat();
+            supervisor.tend().await;
+            supervisor.waiting[0].next = Instant::now();
+            supervisor.tend().await;
+        }
+        supervisor.pipelines[0].pulse.panic_at_next_beat();
+        assert_eq!(supervisor.tend().await, Tended::Changed);
+        assert!(supervisor.waiting.is_empty() && supervisor.pipelines[0].pulse.death().unwrap().contains("panicked"));
+        assert!(tokio::time::timeout(Duration::from_millis(50), supervisor.tend()).await.is_err(), "b runs on");
+        let reload = supervisor.reload(config::load(&[folder.path().to_owned()]).unwrap()).await;
+        assert_eq!((reload.restarted, reload.unchanged), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        supervisor.pipelines.iter().for_each(|running| running.pulse.panic_at_next_beat());
+        supervisor.tend().await;
+        supervisor.tend().await;
+        assert_eq!((supervisor.waiting.len(), supervisor.waiting[0].failures), (2, 1), "it begins anew");
+        supervisor.stop();
+        assert!(supervisor.ended().await.iter().all(|(_, ended)| ended.panic.is_some()), "nothing is waited for");
     }
 
     #[tokio::test]
     async fn waiting_for_the_ends_may_be_given_up_and_begun_again() {
         let (_folder, mut supervisor) = two_pipelines();
         supervisor.pipelines[0].stop.ask();
-        while supervisor.pipelines[0].ended.is_none() {
+        let runs = |supervisor: &Supervisor, n: usize| supervisor.pipelines[n].is_running.load(Ordering::Acquire);
+        while runs(&supervisor, 0) {
             assert!(tokio::time::timeout(Duration::from_millis(5), supervisor.ended()).await.is_err());
         }
-        let runs = |supervisor: &Supervisor, n: usize| supervisor.pipelines[n].is_running.load(Ordering::Acquire);
         assert_eq!((runs(&supervisor, 0), runs(&supervisor, 1)), (false, true));
         supervisor.stop();
         let ended = supervisor.ended().await;

@@ -17,6 +17,7 @@ pub use connections::{CONNECTION_TIMEOUT, CONNECTIONS_MAX, HEAD_TIMEOUT};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -54,12 +55,39 @@ pub struct PipelineStatus {
     pub pulse: Arc<Pulse>,
     /// The state of each of its sinks.
     pub health: Vec<Arc<Health>>,
+    /// It does not run and is started again: why, and when.
+    pub restart: Option<Restart>,
+}
+
+/// A pipeline has failed, or could not be started, and is tried again.
+#[derive(Clone, Debug)]
+pub struct Restart {
+    /// What is in the way.
+    pub trouble: Trouble,
+    /// When it is tried again.
+    pub next: Instant,
+    /// How often in a row it has failed.
+    pub failures: u32,
+}
+
+impl Restart {
+    /// How long it is until then.
+    pub fn wait(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    fn reason(&self, pipeline: &str) -> Value {
+        let (why, seconds, failures) = (&self.trouble.problem, self.wait().as_secs() + 1, self.failures);
+        let problem = format!("the pipeline does not run and is started again in {seconds} s: {why}");
+        json!({ "pipeline": pipeline, "problem": problem, "hint": self.trouble.hint, "failures_in_a_row": failures })
+    }
 }
 
 impl PipelineStatus {
     /// Why it is not ready, one reason a trouble.
     fn reasons(&self) -> impl Iterator<Item = Value> {
-        let ended = (!self.is_running.load(Ordering::Acquire)).then(|| {
+        let again = self.restart.as_ref().map(|restart| restart.reason(&self.name));
+        let ended = (!self.is_running.load(Ordering::Acquire) && again.is_none()).then(|| {
             let hint = "see the log for the reason, and start inferlog again";
             json!({ "pipeline": self.name, "problem": "the pipeline has ended", "hint": hint })
         });
@@ -71,7 +99,7 @@ impl PipelineStatus {
             let Trouble { problem, hint } = standing.trouble;
             json!({ "pipeline": self.name, "problem": problem, "hint": hint })
         });
-        ended.into_iter().chain(of_thread).chain(self.health.iter().filter_map(of_sink))
+        again.into_iter().chain(ended).chain(of_thread).chain(self.health.iter().filter_map(of_sink))
     }
 }
 
@@ -157,6 +185,7 @@ mod tests {
             is_running: Arc::clone(&is_running),
             pulse: Arc::clone(&pulse),
             health: Vec::new(),
+            restart: None,
         };
         let served = ProcessStatus { pipelines: Arc::new(RwLock::new(vec![pipeline])), ..ProcessStatus::default() };
         let said = async || {

@@ -11,6 +11,7 @@ pub mod exact;
 pub mod harmless;
 pub mod joined_lines;
 pub mod number_text;
+pub mod panic;
 pub mod pattern_redaction;
 pub mod secret;
 pub mod time;

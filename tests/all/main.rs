@@ -71,6 +71,7 @@ mod query;
 mod reconcile;
 mod records_of_a_line;
 mod reload;
+mod restart;
 mod roles;
 mod rotation;
 mod run;

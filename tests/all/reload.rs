@@ -121,7 +121,7 @@ fn a_pipeline_that_cannot_be_started_goes_on_as_before_or_is_not_ready() {
     let (status, words) = ask(&running, &token(&place));
     assert!(status == 400 && words.matches("cannot start the pipeline `p`").count() == 2, "{status} {words}");
     let (status, reasons) = running.get("/readyz");
-    assert!(status == 503 && reasons.contains("the pipeline has ended"), "{reasons}");
+    assert!(status == 503 && reasons.contains("the pipeline does not run and is started again"), "{reasons}");
     // Another reload finds it well.
     fs::remove_dir(place.path("data/p/store.sqlite")).unwrap();
     fs::rename(place.path("aside"), place.path("data/p/store.sqlite")).unwrap();

@@ -39,6 +39,7 @@ struct Script {
     under_way_max: usize,
     ready: Vec<bool>,
     health: Option<Arc<Health>>,
+    holds_badly: bool,
 }
 
 /// Answers by its script, then takes everything.
@@ -55,7 +56,9 @@ impl Sink for Scripted {
                 let ready = script.health.as_ref().is_none_or(|health| health.current().is_none());
                 script.ready.push(ready);
                 let positions: Vec<u32> = (0..request.len()).map(|place| request.position(place)).collect();
-                match script.replies.pop_front() {
+                let reply = script.replies.pop_front();
+                drop(script);
+                match reply {
                     Some(mut reply) => reply(&positions),
                     None => Some(Answer::Items(vec![Outcome::Indexed; positions.len()])),
                 }
@@ -72,6 +75,11 @@ impl Sink for Scripted {
 
     fn probe(&self) -> SinkFuture<'_, Result<(), Trouble>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn hold(&self) -> SinkFuture<'_, Option<Trouble>> {
+        let holds_badly = self.0.lock().unwrap().holds_badly;
+        Box::pin(async move { if holds_badly { panic!("BUG: as wanted") } else { None } })
     }
 }
 
@@ -199,6 +207,7 @@ fn replies(script: &str) -> Vec<Reply> {
                 "close" => Answer::Closed(trouble()),
                 "short" => Answer::Items(vec![Outcome::Indexed; asked.len() - 1]),
                 "never" => return None,
+                "panic" => panic!("BUG: as wanted"),
                 letters => Answer::Items(letters.chars().map(outcome).collect()),
             })
         })
@@ -314,9 +323,23 @@ async fn a_closed_sink_ends_the_run_at_once_and_acknowledges_nothing() {
     stand.push(1, 2);
     // The queue stays open, and the other request is never answered.
     let ended = stand.run_open(Duration::from_secs(20)).await.expect("it must not wait for more");
-    assert_eq!(ended.unwrap_err().0, trouble());
+    assert!(matches!(ended, Err(SinkGone::Closed(said)) if said == trouble()));
     assert_eq!(stand.acknowledged(), Vec::<u64>::new());
     assert_eq!(stand.counts(), [0; 4]);
+}
+
+#[tokio::test]
+async fn a_panic_on_the_way_or_beside_it_ends_the_run_at_once_and_acknowledges_nothing() {
+    for holds_badly in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stand = stand(folder.path(), POLICY, replies(if holds_badly { "never" } else { "panic never" }));
+        stand.script.lock().unwrap().holds_badly = holds_badly;
+        stand.push(0, 2);
+        stand.push(1, 2);
+        let ended = stand.run_open(Duration::from_secs(20)).await.expect("it must not wait for more");
+        assert!(matches!(ended, Err(SinkGone::Panicked(words)) if words == "as wanted"));
+        assert_eq!(stand.acknowledged(), Vec::<u64>::new());
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod schema;
 mod search;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -106,9 +107,9 @@ fn serve(mut writer: Writer, jobs: &Receiver<Job>) {
     let mut upkeep_due = Instant::now();
     loop {
         match jobs.recv_timeout(upkeep_due.saturating_duration_since(Instant::now())) {
-            // Whoever asked may have given up waiting at a stop; then nobody wants the answer.
-            Ok(Job::Deliver(request, reply)) => drop(reply.send(writer.deliver(&request, now_us()))),
-            Ok(Job::Probe(reply)) => drop(reply.send(writer.probe().map_err(|error| error.trouble()))),
+            // A defect of ours: whoever asked hears of it and asks again. The connection is gone with what it had begun, and
+            // the next job opens another one.
+            Ok(job) => drop(catch_unwind(AssertUnwindSafe(|| carry_out(&mut writer, job)))),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -125,6 +126,14 @@ fn serve(mut writer: Writer, jobs: &Receiver<Job>) {
     }
 }
 
+/// Whoever asked may have given up waiting at a stop; then nobody wants the answer.
+fn carry_out(writer: &mut Writer, job: Job) {
+    match job {
+        Job::Deliver(request, reply) => drop(reply.send(writer.deliver(&request, now_us()))),
+        Job::Probe(reply) => drop(reply.send(writer.probe().map_err(|error| error.trouble()))),
+    }
+}
+
 /// The current time in microseconds since 1970.
 fn now_us() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_micros() as i64)
@@ -132,8 +141,8 @@ fn now_us() -> i64 {
 
 fn thread_gone() -> Trouble {
     Trouble {
-        problem: "BUG: the store's thread has ended".to_owned(),
-        hint: Some("restart inferlog; nothing is lost".to_owned()),
+        problem: "BUG: the store's thread panicked".to_owned(),
+        hint: Some("please report it; it is tried again, and nothing is lost".to_owned()),
     }
 }
 

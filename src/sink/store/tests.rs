@@ -522,3 +522,15 @@ fn a_list_of_a_thousand_values_is_not_too_deep() {
     };
     assert_eq!(place.reader().count_of(&question).expect("a count"), 1);
 }
+
+#[tokio::test]
+async fn a_panic_of_its_thread_is_told_and_the_store_goes_on() {
+    let place = Place::new();
+    let store = Store::open(StoreOptions { path: place.path(), retention: Retention::default() }).unwrap();
+    let whole = hourly(0..3, 10);
+    // An item that the batch does not have: nobody asks for one, and it panics.
+    let impossible = Request { selection: Some(vec![0, 7]), ..whole.clone() };
+    let answer = store.deliver(&impossible).await;
+    assert!(matches!(&answer, Answer::Wait(trouble) if trouble.problem.starts_with("BUG:")), "{answer:?}");
+    assert_eq!(store.deliver(&whole).await, Answer::Items(vec![Outcome::Indexed; 3]), "nothing of it was kept");
+}
