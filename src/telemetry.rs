@@ -398,8 +398,6 @@ impl Telemetry {
     /// Registers the counters of one pipeline.
     pub fn pipeline(&mut self, pipeline: &str) -> Counters {
         let labels: Labels = vec![("pipeline", pipeline.to_owned())];
-        // It is shown as 0 from the start on.
-        self.restarts(pipeline);
         let [
             source_read_lines_total,
             source_read_bytes_total,

@@ -18,7 +18,7 @@ use super::{Limits, RunEnd, Stop};
 use crate::config::model;
 use crate::flow::answer::Trouble;
 use crate::observe::{ModelSeries, Published};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Counters, Telemetry};
 use crate::text::chain::chain;
 use crate::text::units::format_duration;
 
@@ -161,7 +161,7 @@ impl Supervisor {
     fn add(&mut self, pipelines: &[model::Pipeline]) -> Result<(), StartError> {
         let mut built: Vec<(&model::Pipeline, Assembly)> = Vec::new();
         for pipeline in pipelines {
-            let counters = self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).pipeline(&pipeline.name);
+            let counters = self.counters(&pipeline.name);
             let labels = format!("{}{}", pipeline.name, model::LABELS_SUFFIX);
             let of_labels = built.iter().find(|(other, _)| other.name == labels);
             let of_labels = of_labels.map(|(_, labels)| &labels.is_running);
@@ -178,6 +178,13 @@ impl Supervisor {
         let place = |running: &Running| self.order.iter().position(|name| *name == running.name);
         self.pipelines.sort_by_key(place);
         Ok(())
+    }
+
+    /// The counters of a pipeline; that of its restarts is shown from the start on.
+    fn counters(&self, pipeline: &str) -> Counters {
+        let mut telemetry = self.telemetry.lock().unwrap_or_else(PoisonError::into_inner);
+        telemetry.restarts(pipeline);
+        telemetry.pipeline(pipeline)
     }
 
     /// Goes on with these pipelines: those that are as they were run on, the others stop, deliver what they have read, and
