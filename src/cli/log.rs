@@ -1,72 +1,170 @@
-//! The log: how much is said on stderr while something runs? `INFERLOG_LOG` chooses.
+//! The log: what is said on stderr while something runs, how much of it, and in which form?
+//!
+//! `INFERLOG_LOG` chooses how much, `INFERLOG_LOG_FORMAT=json` writes an object a line. How much can be changed while it
+//! runs. What others have written (names of files, words of a server) cannot move a terminal's cursor, nor forge a line.
 
 use std::io::IsTerminal as _;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{self, JsonFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-/// The variable.
-const VARIABLE: &str = "INFERLOG_LOG";
+use super::log_limit::{Form, Limited, object};
+use crate::server::LogControl;
+use crate::text::harmless::harmless;
+
+const LEVEL_VARIABLE: &str = "INFERLOG_LOG";
+
+const FORM_VARIABLE: &str = "INFERLOG_LOG_FORMAT";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What the variable asks for, if it is set.
-///
-/// # Errors
-/// What is wrong with it: a word that nobody knows must not silence the log.
-pub(super) fn wanted() -> Result<Option<String>, String> {
-    match std::env::var_os(VARIABLE) {
-        None => Ok(None),
-        Some(value) if value.is_empty() => Ok(None),
-        Some(value) => directives(&value.to_string_lossy()).map(Some),
-    }
+/// The log of this process.
+struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    form: Form,
+    /// What was chosen at the start.
+    chosen: String,
+    /// What is in force.
+    current: Mutex<String>,
 }
 
-/// A level is that of inferlog itself: at `debug` its libraries would fill the log with every connection.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// What the variables ask for: how much, if it is set, and in which form.
+///
+/// # Errors
+/// What is wrong with them, and what can be written there: a word that nobody knows must not silence the log.
+pub(super) fn wanted() -> Result<(Option<String>, Form), (String, String)> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let level = match variable(LEVEL_VARIABLE) {
+        None => None,
+        Some(value) => {
+            let directives = directives(&value.to_string_lossy());
+            Some(directives.map_err(|problem| (format!("`{LEVEL_VARIABLE}`: {problem}"), hint()))?)
+        }
+    };
+    let form = match variable(FORM_VARIABLE) {
+        None => Form::Text,
+        Some(value) if value == "text" => Form::Text,
+        Some(value) if value == "json" => Form::Json,
+        Some(value) => {
+            let problem = format!("`{FORM_VARIABLE}`: `{}` is no form", shown(&value.to_string_lossy()));
+            return Err((problem, "`text` or `json`".to_owned()));
+        }
+    };
+    Ok((level, form))
+}
+
+/// A level is that of inferlog itself: at `debug` its libraries would fill the log with every connection, and might write
+/// what is sent.
 fn directives(text: &str) -> Result<String, String> {
-    let is_level = |word: &str| LEVELS.contains(&word.to_lowercase().as_str());
+    let level = |word: &str| LEVELS.iter().position(|level| *level == word.to_lowercase());
+    let is_loud = |level: usize| level >= 4;
     let is_target =
         |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '_'));
+    let is_ours = |target: &str| target == "inferlog" || target.starts_with("inferlog::");
     let mut all = Vec::new();
     for part in text.split(',').map(str::trim) {
         match part.split_once('=') {
-            None if matches!(part.to_lowercase().as_str(), "debug" | "trace") => {
-                all.push(format!("warn,inferlog={part}"));
+            None if level(part).is_some_and(is_loud) => all.push(format!("warn,inferlog={part}")),
+            None if level(part).is_some() => all.push(part.to_owned()),
+            Some((target, word)) if is_target(target) && level(word).is_some() => {
+                if level(word).is_some_and(is_loud) && !is_ours(target) {
+                    return Err(format!("`{target}` is none of inferlog's own, and at `{word}` may write what is sent"));
+                }
+                all.push(part.to_owned());
             }
-            None if is_level(part) => all.push(part.to_owned()),
-            Some((target, level)) if is_target(target) && is_level(level) => all.push(part.to_owned()),
-            _ => {
-                let shown: String = part.chars().filter(|c| !c.is_control()).take(40).collect();
-                return Err(format!("`{VARIABLE}`: `{shown}` is no level"));
-            }
+            _ => return Err(format!("`{}` is no level", shown(part))),
         }
     }
     Ok(all.join(","))
 }
 
-/// What can be written there.
-pub(super) fn hint() -> String {
+fn shown(text: &str) -> String {
+    harmless(&text.chars().take(40).collect::<String>()).into_owned()
+}
+
+/// What can be written as a level.
+fn hint() -> String {
     let levels = LEVELS.map(|level| format!("`{level}`")).join(", ");
     format!("one of {levels}; or by parts, such as `info,inferlog::source=debug`")
 }
 
 /// Begins to log, at a level unless the variable chooses.
 pub(super) fn start(default: &str) {
-    let wanted = wanted().ok().flatten();
-    let filter = EnvFilter::new(wanted.as_deref().unwrap_or(default));
+    let (wanted, form) = wanted().unwrap_or((None, Form::Text));
+    let chosen = wanted.unwrap_or_else(|| default.to_owned());
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(&chosen));
+    let registry = tracing_subscriber::registry().with(filter);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
     // Another one is set already only in tests.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .try_init();
+    let _ = match form {
+        Form::Text => {
+            let fields = format::debug_fn(|writer, field, value| match field.name() {
+                "message" => write!(writer, "{}", harmless(&format!("{value:?}"))),
+                name => write!(writer, "{name}={}", harmless(&format!("{value:?}"))),
+            });
+            let event = Limited::new(format::format().with_target(false).with_ansi(colour), form);
+            registry.with(layer.event_format(event).fmt_fields(fields)).try_init()
+        }
+        Form::Json => {
+            let event = format::format().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            registry.with(layer.event_format(Limited::new(event, form)).fmt_fields(JsonFields::new())).try_init()
+        }
+    };
+    let _ = LOG.set(Log { filter: handle, form, current: Mutex::new(chosen.clone()), chosen });
+}
+
+/// How a running process is asked about its log.
+pub(super) const CONTROL: LogControl = LogControl { level, set_level };
+
+/// What is in force.
+fn level() -> String {
+    LOG.get().map_or_else(String::new, |log| log.current.lock().unwrap_or_else(PoisonError::into_inner).clone())
+}
+
+/// Says more or less from now on. Gives what was in force before.
+fn set_level(text: &str) -> Result<String, String> {
+    let wanted = directives(text.trim()).map_err(|problem| format!("{problem}; hint: {}", hint()))?;
+    let Some(log) = LOG.get() else { return Err("this process has no log".to_owned()) };
+    let mut current = log.current.lock().unwrap_or_else(PoisonError::into_inner);
+    let say = || tracing::info!("the log says `{wanted}` from now on; it was `{current}`");
+    let is_said = tracing::enabled!(tracing::Level::INFO);
+    say();
+    log.filter.reload(EnvFilter::new(&wanted)).map_err(|error| error.to_string())?;
+    if !is_said {
+        say();
+    }
+    Ok(std::mem::replace(&mut *current, wanted))
+}
+
+/// Says all that can be said, or what was chosen at the start if it does so already.
+pub(super) fn toggle() {
+    let Some(log) = LOG.get() else { return };
+    let loud = "warn,inferlog=debug";
+    let _ = if level() == loud { set_level(&log.chosen) } else { set_level("debug") };
+}
+
+/// Words to people, as a line of the log, if that is one of objects.
+pub(super) fn structured(words: &str) -> Option<String> {
+    let is_json = LOG.get().is_some_and(|log| log.form == Form::Json);
+    is_json.then(|| object("ERROR", words.trim()))
 }
 
 /// Says that something of ours has panicked, wherever it was.
 pub(super) fn say_bug(words: &str) {
     match tracing::dispatcher::has_been_set() {
-        true => tracing::error!(hint = "please report it", "{words}"),
+        true => {
+            let (words, backtrace) = words.split_once('\n').unwrap_or((words, ""));
+            tracing::error!(hint = "please report it", "{words}");
+            if !backtrace.is_empty() {
+                super::say(backtrace);
+            }
+        }
         false => super::say(words),
     }
 }
@@ -82,6 +180,10 @@ mod tests {
             ("debug", Some("warn,inferlog=debug")),
             ("WARN", Some("WARN")),
             ("info,inferlog::source=debug", Some("info,inferlog::source=debug")),
+            ("info,hyper=warn", Some("info,hyper=warn")),
+            ("info,hyper=trace", None),
+            ("reqwest=DEBUG", None),
+            ("inferlogger=debug", None),
             ("nonsense", None),
             ("verbose", None),
             ("info,", None),

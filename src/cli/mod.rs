@@ -18,6 +18,7 @@ mod explain;
 mod health;
 mod init;
 mod log;
+mod log_limit;
 mod man;
 mod named;
 mod outcomes;
@@ -45,6 +46,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::config::{self, model::Pipeline};
 use crate::query::table::Table;
 use crate::text::chain::chain;
+use crate::text::harmless::harmless;
 use crate::text::panic;
 
 /// Looked, and it is not so: a check failed, something was dead-lettered, not everything was delivered.
@@ -137,8 +139,8 @@ impl Failure {
 pub fn main() -> ExitCode {
     panic::install(log::say_bug);
     let arguments = Arguments::parse();
-    if let Err(problem) = log::wanted() {
-        complain(&problem, Some(&log::hint()));
+    if let Err((problem, hint)) = log::wanted() {
+        complain(&problem, Some(&hint));
         return ExitCode::from(COULD_NOT_LOOK);
     }
     let result = match arguments.verb {
@@ -226,10 +228,16 @@ fn complain(problem: &str, hint: Option<&str>) {
     }
 }
 
-/// Words, to stderr. A reader that went away is no error of ours.
+/// Words, to stderr. A reader that went away is no error of ours. They may name files, fields and values of others.
 fn say(words: &str) {
     use std::io::Write as _;
+    let words = log::structured(words).unwrap_or_else(|| harmless_lines(words));
     let _ = writeln!(std::io::stderr().lock(), "{words}");
+}
+
+/// Text of several lines, each without what moves a terminal's cursor.
+fn harmless_lines(text: &str) -> String {
+    text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// Data, to stdout. A reader that went away is no error of ours.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::log;
 use super::sum::sum_up;
 use super::with_labels;
 use crate::config;
@@ -39,7 +40,7 @@ pub(super) fn control(data_dir: &Path) -> (Option<Control>, mpsc::Receiver<Reque
         let hint = "SIGHUP reloads all the same";
         tracing::warn!(hint, %error, "no admin token: `POST /-/reload` is not there");
     });
-    (token.ok().map(|token| Control { token: token.into(), requests }), asks)
+    (token.ok().map(|token| Control { token: token.into(), requests, log: log::CONTROL }), asks)
 }
 
 impl Company {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::log;
 use super::reload::{Company, control, statuses};
 use super::sum::sum_up;
 use super::{
@@ -99,6 +100,7 @@ async fn run_once(
             signal = signals.next() => match signal {
                 Heard::Stop => break stop(&mut supervisor, &mut signals).await,
                 Heard::Reload(_) => tracing::warn!("SIGHUP is ignored: with --once nothing is reloaded"),
+                Heard::Louder => log::toggle(),
                 Heard::Other(name) => ignore(name),
             },
         }
@@ -139,6 +141,7 @@ async fn run_for_good(
         };
         match heard {
             Heard::Stop => break stop(&mut supervisor, &mut signals).await,
+            Heard::Louder => log::toggle(),
             Heard::Other(name) => ignore(name),
             Heard::Reload(ask) => {
                 systemd::reloading();
@@ -235,6 +238,8 @@ enum Heard {
     Stop,
     /// By a signal, or by somebody who waits for an answer.
     Reload(Option<server::Request>),
+    /// The log shall say more, or again what it said.
+    Louder,
     /// A signal without a meaning here.
     Other(&'static str),
 }
@@ -256,14 +261,14 @@ impl Signals {
         tokio::select! {
             () = self.stop.next() => Heard::Stop,
             _ = self.hangup.recv() => Heard::Reload(None),
-            _ = self.user_1.recv() => Heard::Other("SIGUSR1"),
+            _ = self.user_1.recv() => Heard::Louder,
             _ = self.user_2.recv() => Heard::Other("SIGUSR2"),
         }
     }
 }
 
 fn ignore(signal: &str) {
-    let hint = "SIGHUP reads the pipeline files again; nothing has to be reopened when a log is rotated";
+    let hint = "SIGHUP reads the pipeline files again, SIGUSR1 has the log say more; nothing has to be reopened when a log is rotated";
     tracing::warn!(hint, "{signal} is ignored");
 }
 

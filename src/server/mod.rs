@@ -8,9 +8,10 @@
 
 mod connections;
 mod formats;
+mod log_level;
 mod reload;
 
-pub use reload::{Answer, Control, Request};
+pub use reload::{Answer, Control, LogControl, Request};
 
 pub use connections::{CONNECTION_TIMEOUT, CONNECTIONS_MAX, HEAD_TIMEOUT};
 
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -127,6 +128,12 @@ pub async fn serve(listener: TcpListener, served: ProcessStatus) {
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route(
+            "/-/log-level",
+            post(log_level::log_level)
+                .layer(DefaultBodyLimit::max(log_level::LEVEL_BYTES_MAX))
+                .with_state(served.control.clone()),
+        )
         .route("/-/reload", post(reload::reload).with_state(served.control.clone()))
         .with_state(served);
     connections::serve(listener, router).await;

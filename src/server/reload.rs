@@ -8,6 +8,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::text::digest::sha256;
 
+/// What somebody hears who does not have the token.
+pub(super) const WHERE_THE_TOKEN_IS: &str =
+    "say `Authorization: Bearer TOKEN`; the token is in the file `admin.token` in the folder of state\n";
+
 /// A question for the process, with the place for its answer.
 pub type Request = oneshot::Sender<Answer>;
 
@@ -20,6 +24,15 @@ pub struct Answer {
     pub words: String,
 }
 
+/// How a process is asked about its log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogControl {
+    /// What is in force.
+    pub level: fn() -> String,
+    /// Puts something else in force, and gives what was; or says what is wrong with it.
+    pub set_level: fn(&str) -> Result<String, String>,
+}
+
 /// How the process is asked.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -27,6 +40,8 @@ pub struct Control {
     pub token: Arc<str>,
     /// Where questions go; one at a time.
     pub requests: mpsc::Sender<Request>,
+    /// How its log is changed.
+    pub log: LogControl,
 }
 
 pub(super) async fn reload(State(control): State<Option<Control>>, headers: HeaderMap) -> (StatusCode, String) {
@@ -34,9 +49,7 @@ pub(super) async fn reload(State(control): State<Option<Control>>, headers: Head
         return (StatusCode::NOT_FOUND, "this process does not reload\n".to_owned());
     };
     if !control.knows(&headers) {
-        let words =
-            "say `Authorization: Bearer TOKEN`; the token is in the file `admin.token` in the folder of state\n";
-        return (StatusCode::UNAUTHORIZED, words.to_owned());
+        return (StatusCode::UNAUTHORIZED, WHERE_THE_TOKEN_IS.to_owned());
     }
     let (sender, answer) = oneshot::channel();
     if control.requests.try_send(sender).is_err() {
@@ -51,7 +64,7 @@ pub(super) async fn reload(State(control): State<Option<Control>>, headers: Head
 
 impl Control {
     /// Whether the head of a request has the token. Digests are compared, so that the time that it takes tells nothing.
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
         let value = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let given = value.strip_prefix(b"Bearer ").unwrap_or_default();
         sha256(given) == sha256(self.token.as_bytes())
@@ -71,7 +84,8 @@ mod tests {
     #[tokio::test]
     async fn who_has_no_token_asks_for_nothing() {
         let (requests, mut asks) = mpsc::channel::<Request>(1);
-        let control = Control { token: "t0ken".into(), requests };
+        let log = LogControl { level: || "info".to_owned(), set_level: |_| Err("never".to_owned()) };
+        let control = Control { token: "t0ken".into(), requests, log };
         assert_eq!(asked(None, "Bearer t0ken").await.0, 404);
         for wrong in ["", "t0ken", "Bearer", "Bearer t0ke", "Bearer t0kenn", "Basic t0ken"] {
             assert_eq!(asked(Some(control.clone()), wrong).await.0, 401, "{wrong}");

@@ -230,6 +230,16 @@ fn write_log(place: &Place, write: fn(&str) -> String) {
     place.append(lines().iter().map(|line| write(line) + "\n").collect::<String>());
 }
 
+/// `run --once` with a log that says all that can be said.
+fn run_loudly(place: &Place) -> Ended {
+    let mut command = place.run_command(&["--once", "--listen", "off"]);
+    command.env("INFERLOG_LOG", "trace").env("INFERLOG_LOG_FORMAT", "json");
+    let ended = start(command).wait();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("\"DEBUG\""), "{ended:?}");
+    ended
+}
+
 /// A log that holds them is needed, or the search says nothing.
 #[test]
 fn the_log_itself_holds_every_canary() {
@@ -247,7 +257,7 @@ fn canaries_are_in_nothing_that_comes_of_any_decoder() {
     for Decoding { name, decode, write } in DECODINGS {
         let place = Place::new(&pipeline(decode, "", "[store, stdout]"));
         write_log(&place, *write);
-        let ended = place.run_once_to(1);
+        let ended = run_loudly(&place);
         must_not_say(name, &ended);
         let shipped = place.store().documents();
         let is_whole = |document: &&String| document.contains("\"confidence\":0.5") && !document.contains("\"r4\"");
@@ -285,7 +295,7 @@ fn canaries_are_in_nothing_that_comes_of_any_decoder() {
 fn canaries_are_in_no_array_of_a_whole_file() {
     let place = Place::new(&pipeline("json_array", "", "[store, stdout]"));
     place.append(format!("[{},{},{}]\n", record(REQUEST_IDS[0]), turned_away(), record(REQUEST_IDS[1])));
-    let ended = place.run_once_to(1);
+    let ended = run_loudly(&place);
     must_not_say("json_array", &ended);
     assert_eq!(place.store().count(), 2, "{ended:?}");
     must_not_hold_on_disk("json_array", &place.path("data"));
@@ -305,7 +315,7 @@ fn canaries_are_in_no_request_to_elasticsearch_and_its_refusals_quote_none() {
     let sink = format!("{{ elasticsearch: {{ hosts: [\"{url}\"], data_stream: logs-x }} }}");
     let place = Place::new(&pipeline("json", "", &sink));
     write_log(&place, as_it_is);
-    let ended = place.run_once_to(1);
+    let ended = run_loudly(&place);
     must_not_say("elasticsearch", &ended);
     let asked = asked.lock().unwrap();
     assert!(String::from_utf8_lossy(&asked).contains("[redacted: 24 characters]"), "{ended:?}");

@@ -61,6 +61,7 @@ mod outcome_figures;
 mod outcome_metrics;
 mod outcome_queries;
 mod outcomes;
+mod own_log;
 mod own_tests;
 mod place;
 mod power_loss;

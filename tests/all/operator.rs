@@ -61,11 +61,9 @@ fn a_state_that_cannot_be_written_is_not_ready() {
 fn signals_without_a_meaning_are_said_and_end_nothing() {
     let place = Place::new(&pipeline("store"));
     let mut running = place.run();
-    for (signal, name) in [(Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")] {
-        running.signal(signal);
-        wait_for_words(&running, &format!("{name} is ignored"));
-        running.must_run();
-    }
+    running.signal(Signal::USR2);
+    wait_for_words(&running, "SIGUSR2 is ignored");
+    running.must_run();
     place.append(records(0..5));
     wait_for("the lines to be shipped", || (place.store().count() == 5).then_some(()));
     running.stop();
