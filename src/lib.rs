@@ -14,6 +14,7 @@ pub mod flow;
 pub mod judge;
 pub mod kibana;
 pub mod kql;
+pub mod migrate;
 pub mod observe;
 pub mod outcome;
 pub mod pipeline;

@@ -20,6 +20,8 @@ mod init;
 mod log;
 mod log_limit;
 mod man;
+mod migrate;
+mod migrate_registry;
 mod named;
 mod outcomes;
 mod query;
@@ -73,6 +75,8 @@ enum Verb {
     Check(check::Arguments),
     /// Draft a pipeline file from a sample of a log
     Init(init::Arguments),
+    /// Draft pipeline files from a Filebeat configuration, and take its offsets over
+    Migrate(migrate::Arguments),
     /// Run the tests that pipeline files bring along: no network, no state
     Test(test::Arguments),
     /// Show one record's way through a pipeline, stage by stage; lines come from standard input
@@ -148,6 +152,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Init(arguments) => init::run(&arguments),
+        Verb::Migrate(arguments) => migrate::run(arguments),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::DeadLetter(arguments) => dead_letter::run(arguments),

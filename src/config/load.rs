@@ -104,8 +104,15 @@ fn files_of_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load_text(path: &Path, text: &str) -> Result<Pipeline, Report> {
-    let environment = Environment::new(|_| None);
-    load_bytes(path, text.as_bytes(), &environment).map_err(|problems| Report { problems })
+    load_text_with(path, text, &Environment::new(|_| None))
+}
+
+/// The same with variables as given.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_text_with(path: &Path, text: &str, environment: &Environment<'_>) -> Result<Pipeline, Report> {
+    load_bytes(path, text.as_bytes(), environment).map_err(|problems| Report { problems })
 }
 
 fn load_file(path: &Path, environment: &Environment<'_>) -> Result<Pipeline, Vec<Problem>> {

@@ -28,6 +28,6 @@ mod yaml;
 mod snapshot_tests;
 
 pub use expand::Environment;
-pub use load::{load, load_text, load_with};
+pub use load::{load, load_text, load_text_with, load_with};
 pub use model::Pipeline;
 pub use report::{Position, Problem, Report, Weight};

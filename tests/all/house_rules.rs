@@ -17,7 +17,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const ORDER: [&[&str]; 6] = [
     &["cli", "server", "demo"],
     &["pipeline", "replay", "proof", "query", "kibana"],
-    &["judge", "config"],
+    &["judge", "config", "migrate"],
     &["source", "decode", "enrich", "observe", "queue", "sink", "dead_letter", "elastic"],
     &["drift", "outcome"],
     &["kql", "record", "flow", "state", "text", "telemetry"],

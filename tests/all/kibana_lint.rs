@@ -597,3 +597,21 @@ fn each_check_fails_once() {
         assert!(findings.iter().any(|finding| finding.contains(expected)), "`{expected}` is not found: {findings:?}");
     }
 }
+
+/// Of an inference in two lines the first one tells no confidence, and is none without one.
+#[test]
+fn who_asks_for_records_without_a_confidence_leaves_first_halves_of_pairs_out() {
+    let mut asked = 0;
+    for folder in ["dashboards/kibana", "dashboards/queries"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for panel in text.split("\n  - id: ").filter(|panel| panel.contains("not confidence : *")) {
+                assert!(panel.contains("not pair.role : first"), "{}: {panel}", file.display());
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked >= 4, "only {asked} panels and queries were found");
+}

@@ -49,6 +49,7 @@ mod label_shapes;
 mod lent_turns;
 mod many_files;
 mod mappings;
+mod migrate;
 mod model_server;
 mod monitoring;
 mod numbered;
