@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::monitoring::{must_succeed, project};
 use crate::place::{PATIENCE, Place, Running, Signal, free_address, pipeline, start};
@@ -30,13 +30,18 @@ fn service(place: &Place) -> (Running, UnixDatagram) {
 fn heard(socket: &UnixDatagram, line: &str) -> String {
     let mut bytes = [0; 4_096];
     let mut before = Vec::new();
+    // The watchdog is heard all along.
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {line}, heard {before:?}");
         let length = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("{line}: {error}, after {before:?}"));
         let message = String::from_utf8(bytes[..length].to_vec()).unwrap();
         if message.lines().any(|said| said == line) {
             return message;
         }
-        before.push(message);
+        if before.last() != Some(&message) {
+            before.push(message);
+        }
     }
 }
 
