@@ -5,7 +5,9 @@
 //! or traffic.
 
 mod enrich;
+mod request_times;
 mod restarts;
+mod settled;
 mod sums;
 
 use std::collections::BTreeMap;
@@ -21,9 +23,11 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
+pub use request_times::RequestTimes;
 
 use crate::flow::reject::Reject;
 use crate::flow::tally::Totals;
+use settled::Settled;
 
 type Labels = Vec<(&'static str, String)>;
 type CounterFamily = Family<Labels, Counter>;
@@ -103,9 +107,12 @@ pub struct Counters {
     pub observe_passed_over_total: Counter,
     labelled: LabelledFamilies,
     sink: SinkFamilies,
-    settled: SettledFamilies,
-    latency: Arc<Mutex<BTreeMap<Arc<str>, Latency>>>,
+    settled: Settled,
+    requests: Requests,
 }
+
+/// How long requests took, by sink: since somebody asked last, and all.
+type Requests = Arc<Mutex<BTreeMap<Arc<str>, (Latency, RequestTimes)>>>;
 
 /// How long the requests to a sink took since somebody asked last.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -134,18 +141,6 @@ struct LabelledFamilies {
     truncated: CounterFamily,
     numbers_from_text: CounterFamily,
     unread_times: CounterFamily,
-}
-
-/// What is committed, exact and monotone through crashes: shown as the checkpoint has it.
-#[derive(Clone, Debug, Default)]
-struct SettledFamilies {
-    lines: CounterFamily,
-    records: CounterFamily,
-    dropped: CounterFamily,
-    dead_lettered: CounterFamily,
-    indexed: CounterFamily,
-    duplicates: CounterFamily,
-    erased: CounterFamily,
 }
 
 #[derive(Clone, Debug)]
@@ -185,16 +180,17 @@ pub struct SinkCounters {
     pub last_success_timestamp_seconds: Gauge,
     name: Arc<str>,
     request_seconds: Histogram,
-    latency: Arc<Mutex<BTreeMap<Arc<str>, Latency>>>,
+    requests: Requests,
 }
 
 impl SinkCounters {
     /// Takes note of how long a request took.
     pub fn observe_request(&self, took: Duration) {
         self.request_seconds.observe(took.as_secs_f64());
-        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        let Latency { requests, sum, max } = latency.entry(Arc::clone(&self.name)).or_default();
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Latency { requests, sum, max }, all) = requests.entry(Arc::clone(&self.name)).or_default();
         (*requests, *sum, *max) = (*requests + 1, *sum + took, took.max(*max));
+        all.add(took);
     }
 
     /// Takes note that the sink took something now.
@@ -309,50 +305,37 @@ impl Counters {
             last_success_timestamp_seconds: self.sink.last_success.get_or_create_owned(&labels),
             name: sink.into(),
             request_seconds: self.sink.request_seconds.get_or_create_owned(&labels),
-            latency: Arc::clone(&self.latency),
+            requests: Arc::clone(&self.requests),
             allowed_requests: self.sink.allowed_requests.get_or_create_owned(&labels),
         }
     }
 
     /// How long requests took since somebody asked last, by sink.
     pub fn take_latency(&self) -> BTreeMap<Arc<str>, Latency> {
-        std::mem::take(&mut *self.latency.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = requests.iter_mut().map(|(sink, (latency, _))| (Arc::clone(sink), std::mem::take(latency)));
+        taken.filter(|(_, latency)| latency.requests > 0).collect()
+    }
+
+    /// How long all requests to a sink took that were answered since the pipeline was started.
+    pub fn request_times(&self, sink: &str) -> RequestTimes {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.get(sink).map_or_else(RequestTimes::default, |(_, all)| *all)
     }
 
     /// Counts what is committed and saved.
     pub fn count_settled(&self, news: &Totals) {
-        self.settle(news, |counter, count| {
-            counter.inc_by(count);
-        });
+        self.settled.count(news);
     }
 
     /// Shows all that is committed and saved. A pipeline that was started before in this process has shown some of it.
     pub fn show_settled(&self, totals: &Totals) {
-        self.settle(totals, |counter, total| {
-            counter.inc_by(total.saturating_sub(counter.get()));
-        });
+        self.settled.show(totals);
     }
 
-    fn settle(&self, totals: &Totals, add: impl Fn(&Counter, u64)) {
-        let SettledFamilies { lines, records, dropped, dead_lettered, indexed, duplicates, erased } = &self.settled;
-        let of_pipeline = vec![("pipeline", self.pipeline.clone())];
-        add(&lines.get_or_create_owned(&of_pipeline), totals.lines);
-        add(&records.get_or_create_owned(&of_pipeline), totals.records);
-        for (rule, count) in totals.dropped.iter() {
-            add(&dropped.get_or_create_owned(&self.labels("rule", rule)), count);
-        }
-        for (reason, count) in totals.dead_lettered.iter() {
-            let (stage, reason) = reason.split_once('/').unwrap_or(("", reason));
-            let mut labels = self.labels("stage", stage);
-            labels.push(("reason", reason.to_owned()));
-            add(&dead_lettered.get_or_create_owned(&labels), count);
-        }
-        for (sink, delivered) in &totals.sinks {
-            let labels = self.labels("sink", sink);
-            add(&indexed.get_or_create_owned(&labels), delivered.indexed);
-            add(&duplicates.get_or_create_owned(&labels), delivered.duplicates);
-            add(&erased.get_or_create_owned(&labels), delivered.erased);
-        }
+    /// All that is committed and saved, since the folder of state was made.
+    pub fn settled(&self) -> Totals {
+        self.settled.totals()
     }
 
     fn labels(&self, name: &'static str, value: &str) -> Labels {
@@ -462,8 +445,8 @@ impl Telemetry {
             observe_unjoinable_records_total,
             labelled: self.labelled_families(),
             sink: self.sink_families(),
-            settled: self.settled_families(),
-            latency: Arc::default(),
+            settled: Settled::new(self, pipeline),
+            requests: Arc::default(),
         }
     }
 
@@ -524,18 +507,6 @@ impl Telemetry {
                 "How long requests took",
                 || HistogramFamily::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             ),
-        }
-    }
-
-    fn settled_families(&mut self) -> SettledFamilies {
-        SettledFamilies {
-            lines: self.counts("inferlog_settled_lines", "Lines committed"),
-            records: self.counts("inferlog_settled_records", "Records committed"),
-            dropped: self.counts("inferlog_settled_dropped_records", "Records committed that a rule dropped"),
-            dead_lettered: self.counts("inferlog_settled_dead_letter_records", "Committed to the dead letter"),
-            indexed: self.counts("inferlog_settled_indexed_records", "Documents committed that the sink took"),
-            duplicates: self.counts("inferlog_settled_duplicate_records", "Documents committed that it had already"),
-            erased: self.counts("inferlog_settled_erased_records", "Documents committed that an order has erased"),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::config;
 use crate::config::changes::{Change, Files};
 use crate::pipeline::lookout::look_out;
 use crate::pipeline::supervisor::{Reload, Running, Supervisor, Waiting};
-use crate::server::{Answer, Control, PipelineStatus, ProcessStatus, Request, Restart};
+use crate::server::{Answer, Control, Figures, PipelineStatus, ProcessStatus, Request, Restart};
 use crate::state::admin_token::admin_token;
 use crate::text::chain::chain;
 
@@ -87,16 +87,27 @@ pub(super) fn statuses(supervisor: &Supervisor) -> Vec<PipelineStatus> {
         pulse: Arc::clone(&running.pulse),
         health: running.health.clone(),
         restart: None,
+        figures: Some(figures(running)),
     };
     let waits = |waiting: &Waiting| {
-        let Waiting { file, trouble, next, failures, .. } = waiting;
+        let Waiting { file, trouble, next, failures, before, .. } = waiting;
         let restart = Some(Restart { trouble: trouble.clone(), next: *next, failures: *failures });
-        let waiting = PipelineStatus { name: file.name.clone(), restart, ..PipelineStatus::default() };
+        let figures = before.as_deref().map(figures);
+        let waiting = PipelineStatus { name: file.name.clone(), restart, figures, ..PipelineStatus::default() };
         // Nothing is expected of a thread that is not there.
         waiting.pulse.ended();
         waiting
     };
     supervisor.pipelines.iter().map(status).chain(supervisor.waiting.iter().map(waits)).collect()
+}
+
+fn figures(running: &Running) -> Figures {
+    Figures {
+        file: Arc::new(running.file.clone()),
+        counters: running.counters.clone(),
+        models: running.shown.clone(),
+        dead_letter: Arc::clone(&running.dead_letter),
+    }
 }
 
 /// Says when pipeline files are no longer what was loaded.

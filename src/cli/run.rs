@@ -178,7 +178,8 @@ pub(super) fn serve(listener: tokio::net::TcpListener, supervisor: &Supervisor) 
 
 fn status(supervisor: &Supervisor, control: Option<server::Control>) -> ProcessStatus {
     let pipelines = Arc::new(RwLock::new(statuses(supervisor)));
-    ProcessStatus { telemetry: Arc::clone(&supervisor.telemetry), pipelines, control }
+    let telemetry = Arc::clone(&supervisor.telemetry);
+    ProcessStatus { telemetry, pipelines, control, ..ProcessStatus::default() }
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.

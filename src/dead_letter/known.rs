@@ -73,10 +73,15 @@ impl Known {
         self.settled.extend(keys.into_iter().take(SETTLED_ENTRIES_MAX));
     }
 
+    /// How many entries there are in all files.
+    pub(super) fn entries(&self) -> u64 {
+        self.files.iter().map(|(_, keys)| keys.len() as u64).sum()
+    }
+
     /// How many are kept.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.settled.len() + self.files.iter().map(|(_, keys)| keys.len()).sum::<usize>()
+        self.settled.len() + self.entries() as usize
     }
 }
 

@@ -29,7 +29,7 @@ pub mod sift;
 pub mod write;
 
 pub use read::{Entries, Found, ReadError};
-pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options, Raw, WhenFull, Why};
+pub use write::{Content, DeadLetter, DeadLetterError, Entry, Options, Raw, Size, WhenFull, Why};
 
 #[cfg(test)]
 mod tests;

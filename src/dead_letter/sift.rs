@@ -129,6 +129,7 @@ impl DeadLetter {
         }
         state.known.settle(&path, std::mem::take(&mut file.left));
         state.bytes = used_bytes(&self.folder)?;
+        self.show_size(&state);
         Ok(())
     }
 }

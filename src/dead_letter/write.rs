@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -212,6 +213,15 @@ impl DeadLetterError {
     }
 }
 
+/// How much is in a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Entries.
+    pub entries: u64,
+    /// What they take, in bytes.
+    pub bytes: u64,
+}
+
 /// The dead letter of one pipeline.
 #[derive(Debug)]
 pub struct DeadLetter {
@@ -220,6 +230,7 @@ pub struct DeadLetter {
     counters: Counters,
     pub(super) keys: Keys,
     state: Mutex<State>,
+    size: [AtomicU64; 2],
 }
 
 #[derive(Debug)]
@@ -241,7 +252,8 @@ impl DeadLetter {
         let keys = Keys::default();
         let mut state = State { file: None, bytes: 0, known: Known::default(), unsynced: false, written: 0 };
         load(folder, &keys, &mut state).map_err(|source| DeadLetterError::Io { folder: folder.to_owned(), source })?;
-        Ok(DeadLetter { folder: folder.to_owned(), options, counters, keys, state: Mutex::new(state) })
+        let size = [AtomicU64::new(state.known.entries()), AtomicU64::new(state.bytes)];
+        Ok(DeadLetter { folder: folder.to_owned(), options, counters, keys, state: Mutex::new(state), size })
     }
 
     /// What is kept of undecodable lines.
@@ -271,6 +283,7 @@ impl DeadLetter {
         self.append(&mut state, key, &line(entry)).map_err(|source| self.failed(source))?;
         state.unsynced = true;
         state.written += 1;
+        self.show_size(&state);
         drop(state);
         self.counters.count_dead_letter(entry.reject);
         Ok(())
@@ -294,6 +307,20 @@ impl DeadLetter {
     /// How many entries this process has written.
     pub fn written(&self) -> u64 {
         self.state().written
+    }
+
+    /// How many entries it has and how many bytes they take, as far as it knows: of files that were removed by hand it
+    /// learns with the next entry. Waits for nobody, however slow the disk is.
+    pub fn size(&self) -> Size {
+        let [entries, bytes] = &self.size;
+        Size { entries: entries.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Lets [`DeadLetter::size`] say what is there now.
+    pub(super) fn show_size(&self, state: &State) {
+        let [entries, bytes] = &self.size;
+        entries.store(state.known.entries(), Ordering::Relaxed);
+        bytes.store(state.bytes, Ordering::Relaxed);
     }
 
     #[cfg(test)]
@@ -322,6 +349,7 @@ impl DeadLetter {
     fn recount(&self, state: &mut State) -> io::Result<()> {
         state.bytes = used_bytes(&self.folder)?;
         state.known.retain(Path::exists);
+        self.show_size(state);
         Ok(())
     }
 

@@ -60,7 +60,13 @@ impl PublishedCounts {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(counts);
     }
 
-    fn get(&self) -> Arc<ModelCounts> {
+    /// The names of the further labels.
+    pub(super) fn label_names(&self) -> &[String] {
+        &self.label_names
+    }
+
+    /// The counts that are shown now.
+    pub(super) fn get(&self) -> Arc<ModelCounts> {
         Arc::clone(&self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

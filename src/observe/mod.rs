@@ -15,6 +15,7 @@ mod histogram;
 pub mod model_metrics;
 pub mod options;
 pub mod outcome;
+pub mod report;
 mod table;
 mod value;
 

@@ -16,6 +16,7 @@ use super::health::Health;
 use super::pulse::Pulse;
 use super::{RunEnd, Stop};
 use crate::config::model;
+use crate::dead_letter::DeadLetter;
 use crate::observe::Published;
 use crate::replay;
 use crate::telemetry::Counters;
@@ -42,7 +43,9 @@ pub struct Running {
     /// It has ended, and is not started again.
     pub(super) is_over: bool,
     /// What is shown of its models.
-    pub(super) shown: Published,
+    pub shown: Published,
+    /// What it could not deliver.
+    pub dead_letter: Arc<DeadLetter>,
     pub(super) stop: Stop,
     end: oneshot::Receiver<RunEnd>,
     ended: Option<RunEnd>,
@@ -114,6 +117,7 @@ impl Running {
             tokio::spawn(deliver(delivery, pipeline.name.clone(), health, stop, panic))
         };
         let deliveries = deliveries.into_iter().zip(&health).map(deliver).collect();
+        let dead_letter = Arc::clone(&chain.books.dead_letter);
         let (sender, end) = oneshot::channel();
         let (name, runs, ends) = (pipeline.name.clone(), Arc::clone(&is_running), Arc::clone(ends));
         let (thread_stop, thread_pulse) = (stop.clone(), Arc::clone(&pulse));
@@ -139,6 +143,7 @@ impl Running {
             file: pipeline.clone(),
             is_over: false,
             shown,
+            dead_letter,
             stop,
             end,
             ended: None,

@@ -8,17 +8,22 @@
 
 mod connections;
 mod formats;
+mod history;
 mod log_level;
+mod process;
 mod reload;
+pub mod status;
 
 pub use reload::{Answer, Control, LogControl, Request};
+
+pub use process::{Figures, PipelineStatus, ProcessStatus, Restart};
+
+pub use history::{History, ModelSteps, Rates, STEP_SECONDS, STEPS_MAX, Steps};
 
 pub use connections::{CONNECTION_TIMEOUT, CONNECTIONS_MAX, HEAD_TIMEOUT};
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -29,88 +34,30 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use self::formats::ExpositionFormat;
-use crate::flow::answer::Trouble;
-use crate::pipeline::health::Health;
-use crate::pipeline::pulse::Pulse;
-use crate::telemetry::Telemetry;
-
-/// What is served.
-#[derive(Clone, Debug, Default)]
-pub struct ProcessStatus {
-    /// The counters.
-    pub telemetry: Arc<Mutex<Telemetry>>,
-    /// The pipelines that run, or should.
-    pub pipelines: Arc<RwLock<Vec<PipelineStatus>>>,
-    /// How it is asked for changes, where it can be.
-    pub control: Option<Control>,
-}
-
-/// One pipeline, as far as its state is served; by default one that does not run.
-#[derive(Debug, Default)]
-pub struct PipelineStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether its thread runs.
-    pub is_running: Arc<AtomicBool>,
-    /// The state of its thread.
-    pub pulse: Arc<Pulse>,
-    /// The state of each of its sinks.
-    pub health: Vec<Arc<Health>>,
-    /// It does not run and is started again: why, and when.
-    pub restart: Option<Restart>,
-}
-
-/// A pipeline has failed, or could not be started, and is tried again.
-#[derive(Clone, Debug)]
-pub struct Restart {
-    /// What is in the way.
-    pub trouble: Trouble,
-    /// When it is tried again.
-    pub next: Instant,
-    /// How often in a row it has failed.
-    pub failures: u32,
-}
-
-impl Restart {
-    /// How long it is until then.
-    pub fn wait(&self) -> Duration {
-        self.next.saturating_duration_since(Instant::now())
-    }
-
-    fn reason(&self, pipeline: &str) -> Value {
-        let (why, seconds, failures) = (&self.trouble.problem, self.wait().as_secs() + 1, self.failures);
-        let problem = format!("the pipeline does not run and is started again in {seconds} s: {why}");
-        json!({ "pipeline": pipeline, "problem": problem, "hint": self.trouble.hint, "failures_in_a_row": failures })
-    }
-}
+use self::status::TroubleReport;
 
 impl PipelineStatus {
     /// Why it is not ready, one reason a trouble.
     fn reasons(&self) -> impl Iterator<Item = Value> {
-        let again = self.restart.as_ref().map(|restart| restart.reason(&self.name));
-        let ended = (!self.is_running.load(Ordering::Acquire) && again.is_none()).then(|| {
-            let hint = "see the log for the reason, and start inferlog again";
-            json!({ "pipeline": self.name, "problem": "the pipeline has ended", "hint": hint })
-        });
-        let of_sink = |health: &Arc<Health>| {
-            let Trouble { problem, hint } = health.current()?;
-            Some(json!({ "pipeline": self.name, "sink": health.sink(), "problem": problem, "hint": hint }))
-        };
-        let of_thread = self.pulse.troubles().into_iter().map(|standing| {
-            let Trouble { problem, hint } = standing.trouble;
-            json!({ "pipeline": self.name, "problem": problem, "hint": hint })
-        });
-        again.into_iter().chain(ended).chain(of_thread).chain(self.health.iter().filter_map(of_sink))
+        self.troubles().into_iter().map(|trouble| self.told(trouble))
     }
-}
 
-impl PipelineStatus {
     /// What is to be known of its sinks though they take records.
     fn remarks(&self) -> impl Iterator<Item = Value> {
-        self.health.iter().filter_map(|health| {
-            let Trouble { problem, hint } = health.remarked()?;
-            Some(json!({ "pipeline": self.name, "sink": health.sink(), "problem": problem, "hint": hint }))
-        })
+        self.remark_reports().map(|remark| self.told(remark))
+    }
+
+    /// As `/readyz` says it.
+    fn told(&self, trouble: TroubleReport) -> Value {
+        let TroubleReport { sink, problem, hint, failures_in_a_row, .. } = trouble;
+        let mut told = json!({ "pipeline": self.name, "problem": problem, "hint": hint });
+        let further = [("sink", sink.map(Value::from)), ("failures_in_a_row", failures_in_a_row.map(Value::from))];
+        for (name, value) in further {
+            if let Some(value) = value {
+                told[name] = value;
+            }
+        }
+        told
     }
 }
 
@@ -124,6 +71,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Answers requests until the runtime ends.
 pub async fn serve(listener: TcpListener, served: ProcessStatus) {
+    let history = tokio::spawn(status::keep_history(served.clone()));
     let router = Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
@@ -134,9 +82,11 @@ pub async fn serve(listener: TcpListener, served: ProcessStatus) {
                 .layer(DefaultBodyLimit::max(log_level::LEVEL_BYTES_MAX))
                 .with_state(served.control.clone()),
         )
+        .route("/status.json", get(status::status))
         .route("/-/reload", post(reload::reload).with_state(served.control.clone()))
         .with_state(served);
     connections::serve(listener, router).await;
+    history.abort();
 }
 
 async fn metrics(State(served): State<ProcessStatus>, headers: HeaderMap) -> impl IntoResponse {
@@ -181,8 +131,12 @@ async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, RwLock};
+
     use super::*;
-    use crate::pipeline::pulse::Obstacle;
+    use crate::flow::answer::Trouble;
+    use crate::pipeline::pulse::{Obstacle, Pulse};
 
     #[tokio::test]
     async fn what_is_held_up_is_not_ready_and_what_is_dead_is_not_alive() {
@@ -191,8 +145,7 @@ mod tests {
             name: "p".to_owned(),
             is_running: Arc::clone(&is_running),
             pulse: Arc::clone(&pulse),
-            health: Vec::new(),
-            restart: None,
+            ..PipelineStatus::default()
         };
         let served = ProcessStatus { pipelines: Arc::new(RwLock::new(vec![pipeline])), ..ProcessStatus::default() };
         let said = async || {

@@ -88,6 +88,7 @@ mod served;
 mod setup;
 mod setup_roles;
 mod simulation;
+mod status;
 mod storm;
 mod support;
 mod systemd;

@@ -11,29 +11,42 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
 use super::options::{DriftOptions, FEATURES_SHOWN_MAX};
-use crate::drift::{FeatureReport, Kind};
+use super::panes::Pane;
+use crate::drift::{BaselineFile, FeatureReport, Kind};
 
 /// What one pipeline shows: its last windows as they were saved last.
 #[derive(Debug)]
 pub(crate) struct PublishedDrift {
     model_name: bool,
     prefix: String,
+    baselines: Arc<BaselineFile>,
     versions: Mutex<Arc<Vec<ShownVersion>>>,
+}
+
+/// What is shown of one pipeline, and against what it was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct ShownDrift {
+    pub(crate) baselines: Arc<BaselineFile>,
+    pub(crate) versions: Arc<Vec<ShownVersion>>,
 }
 
 /// The last window of one version.
 #[derive(Clone, Debug)]
 pub(crate) struct ShownVersion {
-    pub(super) model_name: String,
-    pub(super) model_version: String,
-    pub(super) records: u64,
+    pub(crate) model_name: String,
+    pub(crate) model_version: String,
+    /// Where its baseline stands in the file.
+    pub(crate) baseline: usize,
+    /// What was counted.
+    pub(crate) window: Pane,
     /// What was measured, and whether its alarm is on.
-    pub(super) reports: Vec<(FeatureReport, bool)>,
+    pub(crate) reports: Vec<(FeatureReport, bool)>,
 }
 
 impl PublishedDrift {
     pub(crate) fn new(options: &DriftOptions) -> PublishedDrift {
-        PublishedDrift { model_name: options.model_name, prefix: options.prefix.clone(), versions: Mutex::default() }
+        let (prefix, baselines) = (options.prefix.clone(), Arc::clone(&options.baselines));
+        PublishedDrift { model_name: options.model_name, prefix, baselines, versions: Mutex::default() }
     }
 
     pub(crate) fn set(&self, versions: Vec<ShownVersion>) {
@@ -42,8 +55,13 @@ impl PublishedDrift {
 
     /// What is shown now.
     pub(crate) fn to_show(&self) -> DriftToShow<'_> {
+        DriftToShow { published: self, versions: self.shown().versions }
+    }
+
+    /// The same, with the baselines.
+    pub(crate) fn shown(&self) -> ShownDrift {
         let versions = Arc::clone(&self.versions.lock().unwrap_or_else(PoisonError::into_inner));
-        DriftToShow { published: self, versions }
+        ShownDrift { baselines: Arc::clone(&self.baselines), versions }
     }
 }
 
@@ -118,7 +136,7 @@ pub(crate) fn encode(shown: &[DriftToShow<'_>], model_name: bool, encoder: &mut 
     let mut by_prefix: BTreeMap<&str, Series<'_>> = BTreeMap::new();
     for DriftToShow { published, versions } in shown {
         let mut versions: Vec<&ShownVersion> = versions.iter().collect();
-        versions.sort_by_key(|version| version.records);
+        versions.sort_by_key(|version| version.window.counts.records);
         add(by_prefix.entry(&published.prefix).or_default(), &versions, model_name);
     }
     for (prefix, series) in &by_prefix {
@@ -141,7 +159,7 @@ fn add<'v>(series: &mut Series<'v>, versions: &[&'v ShownVersion], model_name: b
         if model_name {
             of_version.insert(0, ("model_name", &version.model_name));
         }
-        set(series, Gauge::WindowRecords, &of_version, version.records as f64);
+        set(series, Gauge::WindowRecords, &of_version, version.window.counts.records as f64);
         for (report, alarm) in &version.reports {
             let psi = report.measures.map(|measures| measures.psi);
             match (report.kind, psi) {

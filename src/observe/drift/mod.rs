@@ -23,7 +23,7 @@ mod exposition;
 pub mod options;
 mod panes;
 
-pub(super) use exposition::{DriftToShow, PublishedDrift, encode};
+pub(super) use exposition::{DriftToShow, PublishedDrift, ShownDrift, ShownVersion, encode};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,7 +40,6 @@ use crate::flow::own_document::OwnDocument;
 use crate::record::Record;
 use crate::telemetry::{Counter, Counters};
 use crate::text::time::rfc3339_microseconds;
-use exposition::ShownVersion;
 use options::{DriftOptions, PaneLength};
 use panes::{Ended, Pane, Panes};
 
@@ -383,11 +382,11 @@ impl Drift {
         std::mem::take(&mut self.is_news).then(|| {
             let shown = |version: &Version| {
                 let KeptVersion { model_name, model_version, alarms, last, .. } = &version.kept;
-                let records = last.as_ref()?.counts.records;
+                let window = last.clone()?;
                 let is_on = |report: &FeatureReport| alarms[report.place].is_on();
                 let reports = version.reports.iter().map(|report| (report.clone(), is_on(report))).collect();
                 let (model_name, model_version) = (model_name.clone(), model_version.clone());
-                Some(ShownVersion { model_name, model_version, records, reports })
+                Some(ShownVersion { model_name, model_version, baseline: version.baseline, window, reports })
             };
             self.versions.iter().filter_map(shown).collect()
         })

@@ -12,12 +12,12 @@ use crate::drift::WindowCounts;
 
 /// What was counted between two moments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pane {
+pub(crate) struct Pane {
     /// Its beginning, in microseconds since 1970 (UTC).
-    pub(super) start_us: i64,
+    pub(crate) start_us: i64,
     /// Its end, or the time of its latest record while it is open.
-    pub(super) end_us: i64,
-    pub(super) counts: WindowCounts,
+    pub(crate) end_us: i64,
+    pub(crate) counts: WindowCounts,
 }
 
 /// The panes of one model version.

@@ -252,7 +252,10 @@ fn counts_go_on_after_a_restart_where_they_can() {
     same.restore(serde_json::from_value(state.clone()).unwrap());
     assert_eq!(serde_json::to_value(same.counts()).unwrap(), state, "state survives its text");
     let shown = same.take_news().unwrap();
-    assert!(shown[0].records == 20 && shown[0].reports[0].1, "what was measured last is shown again, with its alarm");
+    assert!(
+        shown[0].window.counts.records == 20 && shown[0].reports[0].1,
+        "what was measured last is shown again, with its alarm"
+    );
 }
 
 #[test]
