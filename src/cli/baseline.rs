@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::drift_data::{BadLines, Data, DataArguments};
-use super::{COULD_NOT_LOOK, Failure, complain, print, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, complain, print_data, say, start_log};
 use crate::drift::{
     BUCKETS_DEFAULT, BUCKETS_MAX, Baseline, BaselineFile, CATEGORIES_DEFAULT, CATEGORIES_MAX, EdgesKind, Kind, LeftOut,
     Survey, TrainingOptions,
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check_names(arguments, &file, &left_out)?;
     add(arguments, &mut file, kept)?;
     match &arguments.output {
-        None => print(file.text().trim_end()),
+        None => print_data(file.text().trim_end()),
         Some(path) => write_whole(path, |out| out.write_all(file.text().as_bytes()))
             .map_err(|error| Failure::new(&error, None))?,
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::{COULD_NOT_LOOK, Failure, TextFormat, complain, print, say};
+use super::{COULD_NOT_LOOK, Failure, TextFormat, complain, print, print_data, say};
 use crate::config::model::Pipeline;
 use crate::elastic::refusals::{FOUND_CHARACTERS_MAX, KEYWORD_BYTES_MAX, Refusal};
 use crate::flow::reasons;
@@ -61,7 +61,7 @@ pub(super) fn try_out(pipeline: &Pipeline, log: &Path, text: &[u8], format: Text
     let sample = sampled(pipeline, log, text);
     match format {
         TextFormat::Text => in_words(pipeline, log, &sample),
-        TextFormat::Json => print(&as_json(pipeline, log, &sample).to_string()),
+        TextFormat::Json => print_data(&as_json(pipeline, log, &sample).to_string()),
     }
     sample.overlap.as_ref().is_none_or(say_overlap)
 }

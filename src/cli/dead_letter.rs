@@ -13,8 +13,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::{
-    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load_with_labels, named, print, print_table,
-    say, start_log,
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load_with_labels, named, print, print_data,
+    print_table, say, start_log,
 };
 use crate::config::model::SinkOptions;
 use crate::dead_letter::read::{Found, Kept};
@@ -210,7 +210,7 @@ fn print_groups_as_json(groups: &BTreeMap<(String, String, String), Group>) {
             "pipeline": pipeline, "stage": stage, "reason": reason, "count": count,
             "first": shown_time(*first), "last": shown_time(*last),
         });
-        print(&line.to_string());
+        print_data(&line.to_string());
     }
 }
 

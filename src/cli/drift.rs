@@ -15,7 +15,9 @@ use super::drift_data::{BadLines, Data, DataArguments};
 use super::drift_page::Page;
 use super::drift_report::{VersionReport, p_value_text, percent};
 use super::query_source::{self, could_not_ask};
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_table, runtime, say, start_log};
+use super::{
+    COULD_NOT_LOOK, Failure, NOT_SO, TableFormat, complain, print, print_data, print_table, runtime, say, start_log,
+};
 use crate::drift::{
     BaselineFile, FeatureReport, Live, LiveCounts, Measures, Merge, MergedDocuments, PsiMode, Thresholds, measure,
 };
@@ -281,7 +283,7 @@ fn print_json(version: &VersionReport<'_>, thresholds: &Thresholds) {
         let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
         set("model_name", json!(version.model_name));
         set("model_version", json!(version.model_version));
-        print(&Value::Object(members).to_string());
+        print_data(&Value::Object(members).to_string());
     }
 }
 

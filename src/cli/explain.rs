@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, print_data, start_log};
 use crate::config::model::{Pipeline, Sink, SinkOptions, Step};
 use crate::elastic::target::Target;
 use crate::enrich::{Action, Source};
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 let way = Journey { pipeline, trial: &trial, number, line: line.bytes, record, names, steps, result };
                 match arguments.format {
                     TextFormat::Text => print(&way.text()),
-                    TextFormat::Json => print(&way.json().to_string()),
+                    TextFormat::Json => print_data(&way.json().to_string()),
                 }
             }
         }

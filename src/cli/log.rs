@@ -6,6 +6,7 @@
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{self, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -73,7 +74,9 @@ fn directives(text: &str) -> Result<String, String> {
             None if level(part).is_some() => all.push(part.to_owned()),
             Some((target, word)) if is_target(target) && level(word).is_some() => {
                 if level(word).is_some_and(is_loud) && !is_ours(target) {
-                    return Err(format!("`{target}` is none of inferlog's own, and at `{word}` may write what is sent"));
+                    return Err(format!(
+                        "`{target}` is none of inferlog's own, and at `{word}` may write what is sent"
+                    ));
                 }
                 all.push(part.to_owned());
             }
@@ -109,7 +112,7 @@ pub(super) fn start(default: &str) {
                 name => write!(writer, "{name}={}", harmless(&format!("{value:?}"))),
             });
             let event = Limited::new(format::format().with_target(false).with_ansi(colour), form);
-            registry.with(layer.event_format(event).fmt_fields(fields)).try_init()
+            registry.with(layer.event_format(event).fmt_fields(fields.delimited(" "))).try_init()
         }
         Form::Json => {
             let event = format::format().json().flatten_event(true).with_current_span(false).with_span_list(false);

@@ -48,7 +48,9 @@ struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     /// It is written; so many were not, since one was.
-    Write { left_out: u64 },
+    Write {
+        left_out: u64,
+    },
     /// It is the last one for a while.
     WriteLast,
     LeaveOut,

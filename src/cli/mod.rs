@@ -167,7 +167,7 @@ pub fn main() -> ExitCode {
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut self::Arguments::command(), "inferlog", &mut text);
-            print(String::from_utf8_lossy(&text).trim_end());
+            print_data(String::from_utf8_lossy(&text).trim_end());
             Ok(())
         }
     };
@@ -245,8 +245,13 @@ fn harmless_lines(text: &str) -> String {
     text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
-/// Data, to stdout. A reader that went away is no error of ours.
-fn print(data: &str) {
+/// An answer in words, to stdout: it cannot move a terminal's cursor, whatever is quoted in it.
+fn print(text: &str) {
+    print_data(&harmless_lines(text));
+}
+
+/// Data for programs, to stdout, as they are. A reader that went away is no error of ours.
+fn print_data(data: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout().lock(), "{data}");
 }

@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::query_source::{self, Respondent, could_not_ask};
 use super::run::{self, Listen, StopSignals};
-use super::{COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print, print_table, runtime, say, start_log};
+use super::{
+    COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print_data, print_table, runtime, say, start_log,
+};
 use crate::config::model::{self, Decode, GroundTruth, LabelSource, Pipeline, SinkOptions};
 use crate::elastic::target::Target;
 use crate::judge::enrichment::host_name;
@@ -353,7 +355,7 @@ fn take_prediction(predictions: &mut Predictions, options: &GroundTruthOptions, 
 
 fn print_figures(evaluation: &Evaluation, options: &GroundTruthOptions, format: TableFormat) {
     if format == TableFormat::Json {
-        evaluation.versions.iter().for_each(|version| print(&json_line(evaluation, version, options).to_string()));
+        evaluation.versions.iter().for_each(|version| print_data(&json_line(evaluation, version, options).to_string()));
         return;
     }
     let names =

@@ -8,8 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load_with_labels, named, print, print_table,
-    runtime, say, start_log,
+    COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, TableFormat, complain, load_with_labels, named, print, print_data,
+    print_table, runtime, say, start_log,
 };
 use crate::config::model::{Pipeline, SinkOptions};
 use crate::judge::enrichment::host_name;
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             is_complete &= report.is_complete();
             match arguments.format {
                 TableFormat::Table => show(&pipeline.name, &report),
-                TableFormat::Json => print(&json(&pipeline.name, &report)),
+                TableFormat::Json => print_data(&json(&pipeline.name, &report)),
             }
             if arguments.record {
                 is_recorded &= runtime.block_on(record(pipeline, &report, &data_dir));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::setup_kibana::{self, KibanaArguments};
-use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, runtime, say, start_log};
+use super::{COULD_NOT_LOOK, Failure, NOT_SO, TextFormat, complain, load, print, print_data, runtime, say, start_log};
 use crate::config::model::{ElasticsearchOptions, Pipeline, SinkOptions};
 use crate::elastic::assets;
 use crate::elastic::capabilities::Capabilities;
@@ -301,6 +301,6 @@ fn options_of<'o>(sinks: &[(&Pipeline, &'o ElasticsearchOptions)]) -> Vec<&'o El
 fn show(format: TextFormat, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
     match format {
         TextFormat::Text => print(&text()),
-        TextFormat::Json => print(&json()),
+        TextFormat::Json => print_data(&json()),
     }
 }

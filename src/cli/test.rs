@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Failure, NOT_SO, TextFormat, load, print, say, start_log};
+use super::{Failure, NOT_SO, TextFormat, load, print, print_data, say, start_log};
 use crate::config::model::{Pipeline, TestCase};
 use crate::judge::self_test::{self, Difference, Reach, TestReport};
 use crate::text::harmless::harmless;
@@ -110,7 +110,7 @@ fn print_json(pipeline: &Pipeline, report: &TestReport) {
             "result": if differences.is_empty() { "passed" } else { "failed" },
             "differences": differences,
         });
-        print(&line.to_string());
+        print_data(&line.to_string());
     }
     uncovered(pipeline, report).for_each(|words| say(&format!("{}: {words}", pipeline.path.display())));
 }

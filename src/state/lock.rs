@@ -1,7 +1,7 @@
 //! Who works on the state of a pipeline: one process at a time.
 
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// What keeps a process from working on a folder of state.
@@ -30,7 +30,8 @@ pub enum LockError {
 pub fn lock(folder: &Path) -> Result<File, LockError> {
     let failed = |source| LockError::Folder { folder: folder.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let file = File::options().create(true).append(true).open(super::folder::lock_file(folder)).map_err(failed)?;
+    let file = super::folder::lock_file(folder);
+    let file = File::options().create(true).append(true).mode(0o600).open(file).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LockError::Locked { folder: folder.to_owned() }),

@@ -4,8 +4,10 @@
 //! <data-dir>/<pipeline>/pipeline.json    { "version": 1, "file": "/etc/inferlog/pipelines/inference.yaml" }
 //! ```
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,8 @@ pub fn remember(folder: &Path, file: &Path) -> io::Result<()> {
     if std::fs::read(&path).is_ok_and(|known| known == text) {
         return Ok(());
     }
-    fs_err::write(&new, text)?;
+    let open = fs_err::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+    open?.write_all(&text)?;
     fs_err::rename(&new, &path)
 }
 

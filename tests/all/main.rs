@@ -83,6 +83,7 @@ mod run_live;
 mod sample;
 mod scripted;
 mod secrets;
+mod security;
 mod separation;
 mod served;
 mod setup;

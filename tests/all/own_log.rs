@@ -65,6 +65,7 @@ fn how_much_is_said_changes_while_it_runs() {
     assert_eq!(ask(&running, token, &"x".repeat(2_000)).0, 413);
     assert_eq!(ask(&running, token, "debug\n"), (200, "info\n".to_owned()));
     wait_for_words(&running, "the log says `warn,inferlog=debug` from now on; it was `info`");
+    assert!(running.stderr().contains(" files found pipeline=\"p\" files=1\n"), "{}", running.stderr());
     place.append(record(1));
     wait_for_words(&running, "saved the checkpoint");
     assert_eq!(ask(&running, token, "off").1, "warn,inferlog=debug\n");

@@ -97,7 +97,9 @@ impl Place {
     /// The built binary in this folder. Variables of the tests' own surroundings do not reach it.
     pub(crate) fn inferlog(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inferlog"));
-        for variable in ["INFERLOG_LOG", "INFERLOG_LOG_FORMAT", "INFERLOG_DATA_DIR", "STATE_DIRECTORY", "XDG_STATE_HOME", "ES_URL"] {
+        for variable in
+            ["INFERLOG_LOG", "INFERLOG_LOG_FORMAT", "INFERLOG_DATA_DIR", "STATE_DIRECTORY", "XDG_STATE_HOME", "ES_URL"]
+        {
             command.env_remove(variable);
         }
         command.current_dir(self.folder.path()).env("HOME", self.path("home")).args(arguments).stdin(Stdio::null());

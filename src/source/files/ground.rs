@@ -1,5 +1,7 @@
 //! The ground: what is given when files are looked at, and stays as it is while they are.
 
+use std::path::Path;
+
 use super::discover::Discovery;
 use super::options::{Options, Waits};
 use super::roster::Roster;
@@ -24,6 +26,11 @@ impl Ground {
     pub(super) fn new(options: Options, discovery: Discovery, counters: Counters, open_files_allowed: usize) -> Ground {
         let (waits, salvage_bytes_max) = (Waits::default(), SALVAGE_BYTES_MAX);
         Ground { options, discovery, counters, waits, open_files_allowed, salvage_bytes_max }
+    }
+
+    /// The folder of all state: that of salvage is in the pipeline's folder there.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.options.salvage.as_deref()?.parent()?.parent()
     }
 
     /// How many more files may be opened. Those that are renamed out of the globs or deleted have no place of their own: they

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::compressed::Examined;
 use super::file::{FileId, TailedFile};
 use super::likeness::is_named_alike;
+use super::regular::open_regular;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, Position};
 
@@ -34,7 +35,7 @@ fn open(path: &Path, entry: &FileEntry) -> io::Result<Option<TailedFile>> {
     if !metadata.is_file() {
         return Ok(None);
     }
-    let mut file = TailedFile::new(FileNumber::MAX, path, fs_err::File::open(path)?, &metadata);
+    let mut file = TailedFile::new(FileNumber::MAX, path, open_regular(path)?, &metadata);
     if entry.head_offset_bytes == 0 && !entry.head.matches(&file.beginning(entry.head.length_bytes as usize)?) {
         return Ok(None);
     }

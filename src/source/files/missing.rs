@@ -10,6 +10,7 @@ use super::ground::Ground;
 use super::open::open;
 use super::originals::take_copied;
 use super::register::{Register, Search};
+use super::regular::open_regular;
 use super::tell::report_lost;
 
 /// At the start: files of the checkpoint that no glob finds are looked for by inode in the folder where they were.
@@ -41,7 +42,7 @@ pub(super) fn look_for_copies(ground: &Ground, register: &mut Register) {
 }
 
 fn open_copy(ground: &Ground, register: &mut Register, path: &Path) -> io::Result<()> {
-    let handle = fs_err::File::open(path)?;
+    let handle = open_regular(path)?;
     let metadata = handle.metadata()?;
     let mut file = TailedFile::new(register.roster.next_number(), path, handle, &metadata);
     if register.remembered.is_known_inode(file.id().inode) {

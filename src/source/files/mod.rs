@@ -30,6 +30,7 @@ mod options;
 mod originals;
 mod places;
 mod register;
+mod regular;
 mod remembered;
 mod renamed;
 mod renumber;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::file::{FileId, TailedFile};
 use super::likeness::{Beginning, is_named_alike};
+use super::regular::open_regular;
 use super::remembered::Remembered;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, HEAD_BYTES_MAX};
@@ -64,7 +65,7 @@ pub(super) fn gone_that_begins_as<'r>(remembered: &'r Remembered, file: &TailedF
 /// Whether the content of an entry is where it was.
 fn is_under_its_path(entry: &FileEntry) -> bool {
     let path = Path::new(&entry.path);
-    let Ok(handle) = fs_err::File::open(path) else { return false };
+    let Ok(handle) = open_regular(path) else { return false };
     let Ok(metadata) = handle.metadata() else { return false };
     !entry.replaced
         && FileId::of(&metadata).inode == entry.holder_inode()

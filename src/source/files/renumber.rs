@@ -3,6 +3,7 @@
 use super::file::{FileId, Standing, TailedFile};
 use super::likeness::is_named_alike;
 use super::register::Register;
+use super::regular::open_regular;
 use super::tell::report_lost;
 use crate::flow::ack::FileNumber;
 use crate::telemetry::Counters;
@@ -58,7 +59,7 @@ fn copy_of(register: &mut Register, original: &TailedFile) -> Option<TailedFile>
         if is_there || !metadata.is_file() || !is_named_alike(&path, &original.path) {
             return None;
         }
-        let copy = TailedFile::new(FileNumber::MAX, &path, fs_err::File::open(&path).ok()?, &metadata);
+        let copy = TailedFile::new(FileNumber::MAX, &path, open_regular(&path).ok()?, &metadata);
         is_plain_copy(&copy, original).then_some(copy)
     })
 }

@@ -13,6 +13,7 @@ use super::discover::{Discovery, Unreadable};
 use super::file::{FileId, TailedFile};
 use super::likeness::{Beginning, is_named_alike};
 use super::locate::locate;
+use super::regular::open_regular;
 use crate::flow::ack::FileNumber;
 use crate::state::checkpoint::{FileEntry, HEAD_BYTES_MAX};
 
@@ -138,7 +139,7 @@ struct Look<'e> {
 
 impl Look<'_> {
     fn by_inode(&mut self, path: &Path) -> io::Result<Found> {
-        let handle = match fs_err::File::open(path) {
+        let handle = match open_regular(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             opened => opened?,
         };
