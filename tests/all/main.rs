@@ -47,6 +47,7 @@ mod kql_differential;
 mod kubernetes;
 mod label_shapes;
 mod lent_turns;
+mod licences;
 mod many_files;
 mod mappings;
 mod migrate;

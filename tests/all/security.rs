@@ -85,28 +85,28 @@ fn no_verb_lets_what_stands_in_a_log_move_a_terminals_cursor() {
     let quoted = format!("request_id : \"{HOSTILE}\" or");
     let unknown = format!("nothing{HOSTILE}");
     let file = format!("no{HOSTILE}.yaml");
-    let mut verbs: Vec<(Vec<&str>, i32)> = vec![
-        (vec!["dead-letter", "list", "--data-dir", "data"], 0),
-        (vec!["query", "*", "--pipeline", "p.yaml", "--data-dir", "data"], 0),
-        (vec!["query", "*", "--pipeline", "p.yaml", "--data-dir", "data", "--count"], 0),
-        (vec!["query", "--saved", "predictions-by-version", "--pipeline", "p.yaml", "--data-dir", "data"], 2),
-        (vec!["query", &quoted, "--pipeline", "p.yaml", "--data-dir", "data"], 2),
-        (vec!["query", "--saved", &unknown, "--pipeline", "p.yaml", "--data-dir", "data"], 2),
-        (vec!["query", "--subject", &unknown, "--pipeline", "p.yaml", "--data-dir", "data"], 2),
-        (vec!["reconcile", "p.yaml", "--data-dir", "data"], 0),
-        (vec!["check", "p.yaml"], 0),
-        (vec!["check", &file], 2),
-        (vec!["check", "p.yaml", "--sample", "sample.ndjson"], 1),
-        (vec!["init", "sample.ndjson"], 0),
-        (vec!["test", "p.yaml"], 1),
-        (vec!["drift", "--baseline", "b.json", "sample.ndjson"], 0),
-        (vec!["drift", "--baseline", "b.json", "--pipeline", "p.yaml", "--data-dir", "data"], 0),
-        (vec!["outcomes", "labels.ndjson", "--pipeline", "p.yaml", "--data-dir", "data"], 1),
-        (vec!["dead-letter", "replay", "p.yaml", "--data-dir", "data"], 1),
-        (vec!["dead-letter", "show", &unknown, "--data-dir", "data"], 2),
+    let mut verbs: Vec<Vec<&str>> = vec![
+        vec!["dead-letter", "list", "--data-dir", "data"],
+        vec!["query", "*", "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["query", "*", "--pipeline", "p.yaml", "--data-dir", "data", "--count"],
+        vec!["query", "--saved", "predictions-by-version", "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["query", &quoted, "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["query", "--saved", &unknown, "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["query", "--subject", &unknown, "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["reconcile", "p.yaml", "--data-dir", "data"],
+        vec!["check", "p.yaml"],
+        vec!["check", &file],
+        vec!["check", "p.yaml", "--sample", "sample.ndjson"],
+        vec!["init", "sample.ndjson"],
+        vec!["test", "p.yaml"],
+        vec!["drift", "--baseline", "b.json", "sample.ndjson"],
+        vec!["drift", "--baseline", "b.json", "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["outcomes", "labels.ndjson", "--pipeline", "p.yaml", "--data-dir", "data"],
+        vec!["dead-letter", "replay", "p.yaml", "--data-dir", "data"],
+        vec!["dead-letter", "show", &unknown, "--data-dir", "data"],
     ];
-    verbs.extend(ids.iter().map(|id| ([&["dead-letter", "show", id.as_str()], &state[..]].concat(), 0)));
-    for (arguments, _) in verbs {
+    verbs.extend(ids.iter().map(|id| [&["dead-letter", "show", id.as_str()], &state[..]].concat()));
+    for arguments in verbs {
         let ended = verb(&place, &arguments);
         assert!(ended.code.is_some() && (ended.stdout.len() + ended.stderr.len() > 0), "{arguments:?}: {ended:?}");
         must_be_harmless(&format!("{arguments:?}"), &ended);
