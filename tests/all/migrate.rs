@@ -92,6 +92,16 @@ fn a_configuration_is_drafted_checked_and_says_what_it_could_not_say() {
 }
 
 #[test]
+fn the_example_is_translated_as_a_whole() {
+    let place = Place::new("");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/filebeat/filebeat.yml");
+    let ended = start(place.inferlog(&["migrate", example, "-o", "model.yaml"])).wait();
+    assert!(ended.code == Some(0) && ended.stderr.contains(" 0 cannot be translated"), "{ended:?}");
+    let checked = start(place.inferlog(&["check", "model.yaml"])).wait();
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+}
+
+#[test]
 fn a_pipeline_goes_on_where_filebeat_has_stopped() {
     let place = place("");
     let [one, two, three] = ["a", "b", "c"].map(|name| place.path(&format!("logs/{name}.ndjson")));

@@ -15,6 +15,9 @@
 //! `inferlog_enrich_unmatched_records_total` counts why: `missing`, `not_an_address`, `private_address`,
 //! `not_in_database`, `unreadable_entry`.
 //!
+//! `location` is one field to Elasticsearch, for maps and distances. Conditions and the store also know `location.lat` and
+//! `location.lon`; in Elasticsearch these find nothing.
+//!
 //! A place says much about a person. Where the address has to be hidden, put `geoip` before the rule that hides it: behind
 //! it there is nothing to look up. Then the place stays in what is shipped; `check` says so, unless the rule hides that as
 //! well. Take a database of countries where the country is enough.
