@@ -145,7 +145,10 @@ async fn check_types(node: &Node, stream: &str) {
     let boolean = json!({ "type": "boolean", "ignore_malformed": true });
     let whole = json!({ "type": "long", "ignore_malformed": true });
     let sub_field = json!({ "type": "keyword", "ignore_above": 8191, "fields": { "number": number } });
+    let place = json!({ "type": "geo_point", "ignore_malformed": true });
     for (field, expected) in [
+        ("client.geo.location", &place),
+        ("geo.location", &place),
         ("@timestamp", &json!({ "type": "date" })),
         ("prediction", &sub_field),
         ("confidence", &json!({ "type": "double" })),
@@ -199,6 +202,7 @@ async fn check_answers(node: &Node, stream: &str) {
         (r#"{"term":{"_ignored":"features.embedding"}}"#, 7),
         (r#"{"term":{"_ignored":"features.beyond_all_fields"}}"#, 2),
         (r#"{"term":{"gen_ai.request.stop_sequences":"b"}}"#, 1),
+        (r#"{"geo_distance":{"distance":"10km","client.geo.location":{"lat":48.14,"lon":11.58}}}"#, 1),
     ] {
         assert_eq!(node.count(stream, query).await, count, "{query}");
     }
