@@ -15,7 +15,8 @@ fn observed() -> String {
 }
 
 fn line(n: u64) -> String {
-    let (prediction, status) = (if n % 4 == 0 { "fraud" } else { "normal" }, if n % 10 == 0 { "error" } else { "ok" });
+    let (prediction, status) =
+        (if n.is_multiple_of(4) { "fraud" } else { "normal" }, if n.is_multiple_of(10) { "error" } else { "ok" });
     format!(
         "{{\"event\":\"inference\",\"model_version\":\"1\",\"request_id\":\"r{n}\",\"status\":\"{status}\",\
          \"features\":{{\"amount\":{}}},\"prediction\":\"{prediction}\",\"confidence\":0.8,\"latency_ms\":20,\
