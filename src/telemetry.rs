@@ -27,7 +27,6 @@ pub use request_times::RequestTimes;
 
 use crate::flow::reject::Reject;
 use crate::flow::tally::Totals;
-use settled::Settled;
 
 type Labels = Vec<(&'static str, String)>;
 type CounterFamily = Family<Labels, Counter>;
@@ -107,7 +106,7 @@ pub struct Counters {
     pub observe_passed_over_total: Counter,
     labelled: LabelledFamilies,
     sink: SinkFamilies,
-    settled: Settled,
+    settled: settled::Settled,
     requests: Requests,
 }
 
@@ -445,7 +444,7 @@ impl Telemetry {
             observe_unjoinable_records_total,
             labelled: self.labelled_families(),
             sink: self.sink_families(),
-            settled: Settled::new(self, pipeline),
+            settled: settled::Settled::new(self, pipeline),
             requests: Arc::default(),
         }
     }

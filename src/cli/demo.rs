@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10m", value_parser = episode)]
     #[arg(conflicts_with = "records")]
     episode: Option<Duration>,
-    /// Address of /metrics, /healthz and /readyz, or `off` [default: off; with --episode 127.0.0.1:9614]
+    /// Address of the page, /metrics, /healthz and /readyz, or `off` [default: 127.0.0.1:9614; with --records off]
     #[arg(long, value_name = "ADDR|off", value_parser = listen)]
     listen: Option<Listen>,
     /// Ship into this Elasticsearch, and not into the store: the last six hours, with drift, labels and reviews, for dashboards
@@ -100,9 +100,10 @@ impl Arguments {
         }
     }
 
-    /// Where the server is to listen; `None` is the default address, which may be somebody else's.
+    /// Where the server is to listen; `None` is the default address, which may be somebody else's. What ends by itself after
+    /// some records is nothing to look at.
     fn listen(&self) -> Option<Listen> {
-        self.listen.or(self.episode.is_none().then_some(Listen::Off))
+        self.listen.or(self.records.is_some().then_some(Listen::Off))
     }
 }
 
@@ -181,11 +182,13 @@ async fn show(
     let mut supervisor =
         Supervisor::start(pipelines, &folders.data_dir, limits(false)).map_err(|error| Failure::new(&error, None))?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    listener.into_iter().for_each(|listener| serve(listener, &supervisor));
+    listener.into_iter().for_each(|listener| serve(listener, &supervisor, &[]));
     let logs = folders.files.join("logs");
     let mut writers = Writers::start(&logs, traffic, records_per_second(traffic)).map_err(failed)?;
     say(&format!("two sample model servers write into {}", logs.display()));
-    address.iter().for_each(|address| say(&format!("metrics: http://{address}/metrics")));
+    address
+        .iter()
+        .for_each(|address| say(&format!("look at it: http://{address}/ (metrics: http://{address}/metrics)")));
     if let Traffic::Episode(length) = traffic {
         say(&format!(
             "for {}, then {} of drift and low confidence, then {} without",

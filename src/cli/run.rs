@@ -42,9 +42,12 @@ pub(super) struct Arguments {
     /// At a stop, read every file to its end first: for logs that end with this process, as those of a sidecar do
     #[arg(long, conflicts_with = "once")]
     drain: bool,
-    /// Address of /metrics, /healthz and /readyz, or `off` [default: 127.0.0.1:9614]
+    /// Address of the page, /metrics, /healthz and /readyz, or `off` [default: 127.0.0.1:9614]
     #[arg(long, value_name = "ADDR|off", value_parser = listen)]
     listen: Option<Listen>,
+    /// A name by which browsers may open the page, beside addresses and `localhost`; may be given again
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     #[command(flatten)]
     state: StateFolder,
 }
@@ -71,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = runtime()?;
     let files = Files::now(&arguments.paths);
     let ended = match arguments.once {
-        true => runtime.block_on(run_once(&pipelines, &data_dir, arguments.listen)),
+        true => runtime.block_on(run_once(&pipelines, arguments, &data_dir)),
         false => runtime.block_on(run_for_good(&pipelines, arguments, files, &data_dir)),
     };
     // A sink may be stuck in the middle of a write; what it holds is not acknowledged.
@@ -86,13 +89,13 @@ pub(super) fn limits(once: bool) -> Limits {
 
 async fn run_once(
     pipelines: &[Pipeline],
+    arguments: &Arguments,
     data_dir: &Path,
-    listen: Option<Listen>,
 ) -> Result<Vec<(String, RunEnd)>, Failure> {
     let mut signals = Signals::listen()?;
-    let listener = bind(listen).await?;
+    let listener = bind(arguments.listen).await?;
     let mut supervisor = started(Supervisor::start(pipelines, data_dir, limits(true)), pipelines, data_dir)?;
-    listener.into_iter().for_each(|listener| serve(listener, &supervisor));
+    listener.into_iter().for_each(|listener| serve(listener, &supervisor, &arguments.allow_host));
     tokio::spawn(look_out(supervisor.subjects(Some(ONCE_TIMEOUT))));
     let ended = loop {
         tokio::select! {
@@ -120,7 +123,7 @@ async fn run_for_good(
     let mut supervisor = started(Supervisor::start_each(pipelines, data_dir, limits(false)), pipelines, data_dir)?;
     supervisor.at_stop = if arguments.drain { AtStop::ReadToTheEnd } else { AtStop::LeaveUnread };
     let (control, mut asks) = control(data_dir);
-    let status = status(&supervisor, control);
+    let status = status(&supervisor, control, &arguments.allow_host);
     if let Some(listener) = listener {
         tokio::spawn(server::serve(listener, status.clone()));
     }
@@ -172,14 +175,14 @@ fn started(
 }
 
 /// Answers for these pipelines until the runtime ends.
-pub(super) fn serve(listener: tokio::net::TcpListener, supervisor: &Supervisor) {
-    tokio::spawn(server::serve(listener, status(supervisor, None)));
+pub(super) fn serve(listener: tokio::net::TcpListener, supervisor: &Supervisor, allow_host: &[String]) {
+    tokio::spawn(server::serve(listener, status(supervisor, None, allow_host)));
 }
 
-fn status(supervisor: &Supervisor, control: Option<server::Control>) -> ProcessStatus {
+fn status(supervisor: &Supervisor, control: Option<server::Control>, allow_host: &[String]) -> ProcessStatus {
     let pipelines = Arc::new(RwLock::new(statuses(supervisor)));
     let telemetry = Arc::clone(&supervisor.telemetry);
-    ProcessStatus { telemetry, pipelines, control, ..ProcessStatus::default() }
+    ProcessStatus { telemetry, pipelines, control, allowed_hosts: allow_host.into(), ..ProcessStatus::default() }
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.
@@ -199,7 +202,7 @@ pub(super) async fn bind(listen: Option<Listen>) -> Result<Option<tokio::net::Tc
             Err(Failure(COULD_NOT_LOOK))
         }
         Err(error) => {
-            tracing::warn!(%address, %error, "no /metrics here: the address cannot be had");
+            tracing::warn!(%address, %error, "no page and no /metrics here: the address cannot be had");
             Ok(None)
         }
     }

@@ -8,8 +8,10 @@
 
 mod connections;
 mod formats;
+mod guard;
 mod history;
 mod log_level;
+mod page;
 mod process;
 mod reload;
 pub mod status;
@@ -23,11 +25,12 @@ pub use history::{History, ModelSteps, Rates, STEP_SECONDS, STEPS_MAX, Steps};
 pub use connections::{CONNECTION_TIMEOUT, CONNECTIONS_MAX, HEAD_TIMEOUT};
 
 use std::net::SocketAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -72,18 +75,22 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Answers requests until the runtime ends.
 pub async fn serve(listener: TcpListener, served: ProcessStatus) {
     let history = tokio::spawn(status::keep_history(served.clone()));
-    let router = Router::new()
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    // For browsers and for whoever changes something; the others answer to any name.
+    let guarded = page::router()
+        .route("/status.json", get(status::status))
         .route(
             "/-/log-level",
             post(log_level::log_level)
                 .layer(DefaultBodyLimit::max(log_level::LEVEL_BYTES_MAX))
                 .with_state(served.control.clone()),
         )
-        .route("/status.json", get(status::status))
         .route("/-/reload", post(reload::reload).with_state(served.control.clone()))
+        .layer(from_fn_with_state(Arc::clone(&served.allowed_hosts), guard::guard));
+    let router = Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .merge(guarded)
         .with_state(served);
     connections::serve(listener, router).await;
     history.abort();
@@ -130,39 +137,4 @@ async fn ready(State(served): State<ProcessStatus>) -> impl IntoResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, RwLock};
-
-    use super::*;
-    use crate::flow::answer::Trouble;
-    use crate::pipeline::pulse::{Obstacle, Pulse};
-
-    #[tokio::test]
-    async fn what_is_held_up_is_not_ready_and_what_is_dead_is_not_alive() {
-        let (pulse, is_running) = (Arc::new(Pulse::default()), Arc::new(AtomicBool::new(true)));
-        let pipeline = PipelineStatus {
-            name: "p".to_owned(),
-            is_running: Arc::clone(&is_running),
-            pulse: Arc::clone(&pulse),
-            ..PipelineStatus::default()
-        };
-        let served = ProcessStatus { pipelines: Arc::new(RwLock::new(vec![pipeline])), ..ProcessStatus::default() };
-        let said = async || {
-            let [alive, ready] = [
-                alive(State(served.clone())).await.into_response(),
-                ready(State(served.clone())).await.into_response(),
-            ]
-            .map(|response| response.status().as_u16());
-            (alive, ready)
-        };
-        assert_eq!(said().await, (200, 200));
-        pulse.hold(Obstacle::DeadLetter, Trouble { problem: "it is full".to_owned(), hint: None });
-        assert_eq!(said().await, (200, 503));
-        pulse.free(Obstacle::DeadLetter);
-        assert_eq!(said().await, (200, 200));
-        pulse.panicked("BUG: x");
-        is_running.store(false, Ordering::Release);
-        assert_eq!(said().await, (503, 503));
-    }
-}
+mod tests;

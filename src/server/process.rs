@@ -23,6 +23,8 @@ pub struct ProcessStatus {
     pub pipelines: Arc<RwLock<Vec<PipelineStatus>>>,
     /// How it is asked for changes, where it can be.
     pub control: Option<Control>,
+    /// The names by which browsers may ask, beside addresses and `localhost`.
+    pub allowed_hosts: Arc<[String]>,
     /// When the process was started.
     pub started: SystemTime,
     /// What went on in the last hour.
@@ -35,6 +37,7 @@ impl Default for ProcessStatus {
             telemetry: Arc::default(),
             pipelines: Arc::default(),
             control: None,
+            allowed_hosts: Arc::new([]),
             started: SystemTime::now(),
             history: Arc::default(),
         }

@@ -65,6 +65,7 @@ mod outcome_queries;
 mod outcomes;
 mod own_log;
 mod own_tests;
+mod page;
 mod place;
 mod power_loss;
 mod processors;

@@ -84,7 +84,7 @@ fn what_keeps_a_pipeline_is_said_and_a_sink_that_is_not_there_has_taken_nothing(
     let place = Place::new(&pipeline_of(
         "paths: [\"logs/*.ndjson\"]",
         "",
-        "{ elasticsearch: { hosts: [\"http://127.0.0.1:9\"], index: x } }",
+        "{ elasticsearch: { hosts: [\"http://127.0.0.1:9\"], index: \"x-{yyyy.MM.dd}\" } }",
     ));
     append(&place.log(), line(1));
     let running = place.run();
