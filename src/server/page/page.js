@@ -79,7 +79,7 @@
       const scale = { range: (_, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.08 : 1] };
       // As long as there are few steps a line alone would hardly be seen, and an axis of seconds would repeat itself.
       const points = { show: (plot) => plot.data[0].length < 30, size: 4 };
-      const times = { range: (_, first, last) => (last ? [Math.min(first, last - 600), last] : [0, 1]) };
+      const times = { range: () => { const all = chart.data[0], last = all.at(-1); return [Math.min(all[0], last - 600), last]; } };
       const line = (name, place) => ({ label: shown(name), stroke: colour(COLOURS[place % 8]), width: 1.6, points });
       chart.plot = new uPlot({
         ...size, pxAlign: 0, legend: { show: false }, cursor: { drag: { x: false, y: false } }, padding: [8, 18, 0, 0],
