@@ -17,6 +17,7 @@ mod corpus;
 mod dead_letter;
 mod demo;
 mod disk;
+mod documented_commands;
 mod documents;
 mod drift;
 mod drift_data;
