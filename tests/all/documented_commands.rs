@@ -103,6 +103,7 @@ const COMMANDS: &[(&str, How)] = &[
         How::Elsewhere("demo::a_demo_into_elasticsearch_has_something_for_every_dashboard"),
     ),
     ("inferlog demo --episode", How::Elsewhere("demo::an_episode_comes_and_goes_and_is_on_metrics")),
+    ("inferlog migrate /etc/filebeat", How::Elsewhere("migrate::MIG")),
     ("inferlog drift --pipeline inference", How::Elsewhere("observe_drift::a_run_to_the_end_ends_its_windows")),
     ("inferlog query 'confidence < 0.6' --last 1h --pipeline pipelines/inference.yaml --manifest", How::Ends(&[0, 1])),
     (
@@ -238,6 +239,7 @@ const FOLDERS: &[&str] = &[
     "rules",
     "run/secrets",
     "tmp",
+    "var/log/model",
 ];
 
 /// A folder that has what the documents take for granted.
@@ -269,6 +271,7 @@ impl Desk {
             fs::copy(Path::new(ROOT).join("tests/processors").join(name), desk.path("pipelines").join(name)).unwrap();
         }
         desk.write("logs/model.ndjson", &log(300));
+        desk.write("var/log/model/app.ndjson", &log(300));
         desk.write("today.ndjson", &log(2_000));
         desk.write("line", &log(1));
         desk.write("rules/models.yml", "");
