@@ -5,6 +5,7 @@
 //! or traffic.
 
 mod enrich;
+mod family;
 mod request_times;
 mod restarts;
 mod settled;
@@ -17,7 +18,6 @@ use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
@@ -25,15 +25,9 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use request_times::RequestTimes;
 
+use self::family::{CounterFamily, GaugeFamily, HistogramFamily, Labels, SecondsFamily};
 use crate::flow::reject::Reject;
 use crate::flow::tally::Totals;
-
-type Labels = Vec<(&'static str, String)>;
-type CounterFamily = Family<Labels, Counter>;
-type GaugeFamily = Family<Labels, Gauge>;
-/// Gauges of spans of time, in seconds.
-type SecondsFamily = Family<Labels, Gauge<f64, AtomicU64>>;
-type HistogramFamily = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Upper bounds of the histogram of requests, in seconds.
 const REQUEST_SECONDS: [f64; 8] = [0.005, 0.02, 0.05, 0.2, 0.5, 2.0, 10.0, 60.0];
@@ -444,7 +438,7 @@ impl Telemetry {
             observe_unjoinable_records_total,
             labelled: self.labelled_families(),
             sink: self.sink_families(),
-            settled: settled::Settled::new(self, pipeline),
+            settled: settled::Settled::new(pipeline, |name, help| self.counts(name, help)),
             requests: Arc::default(),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Counter, CounterFamily, Labels, Telemetry};
+use prometheus_client::metrics::counter::Counter;
+
+use super::family::{CounterFamily, Labels};
 use crate::flow::tally::Totals;
 
 /// What one pipeline has committed.
@@ -20,8 +22,8 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    pub(super) fn new(telemetry: &mut Telemetry, pipeline: &str) -> Settled {
-        let mut counts = |name, help| telemetry.counts(name, help);
+    /// `counts` gives the family of a name, with its help.
+    pub(super) fn new(pipeline: &str, mut counts: impl FnMut(&'static str, &'static str) -> CounterFamily) -> Settled {
         Settled {
             pipeline: pipeline.to_owned(),
             totals: Arc::default(),

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::drift::table;
 use crate::elasticsearch_tls::certificates;
+use crate::numbered::report;
 use crate::place::{Signal, free_address, http, send_signal, wait_for};
 use crate::support::provided;
 
@@ -103,7 +104,7 @@ const COMMANDS: &[(&str, How)] = &[
         How::Elsewhere("demo::a_demo_into_elasticsearch_has_something_for_every_dashboard"),
     ),
     ("inferlog demo --episode", How::Elsewhere("demo::an_episode_comes_and_goes_and_is_on_metrics")),
-    ("inferlog migrate /etc/filebeat", How::Elsewhere("migrate::MIG")),
+    ("inferlog migrate /etc/filebeat", How::Elsewhere("migrate::a_pipeline_goes_on_where_filebeat_has_stopped")),
     ("inferlog drift --pipeline inference", How::Elsewhere("observe_drift::a_run_to_the_end_ends_its_windows")),
     ("inferlog query 'confidence < 0.6' --last 1h --pipeline pipelines/inference.yaml --manifest", How::Ends(&[0, 1])),
     (
@@ -437,6 +438,9 @@ fn every_command_of_the_documents_does_what_they_say() {
             count += 1;
             let row = COMMANDS.iter().find(|(start, _)| command.text.starts_with(start));
             used.extend(row.map(|(start, _)| *start));
+            if let Some((_, How::Unrun(reason))) = row {
+                report(&format!("not run: {}:{}: {reason}", command.document, command.line));
+            }
             if let Err(what) = carry_out(&desk, &folder, &command.text, row.map(|(_, how)| how)) {
                 wrong.push(format!("{}:{}: {}\n    {what}", command.document, command.line, command.text));
             }

@@ -40,18 +40,18 @@ fn baseline() -> String {
 
 /// A record; every tenth one, where they are hostile, is an attempt on whoever looks.
 fn line(n: u64, is_hostile: bool) -> String {
-    let attempt = |usual: &str| match is_hostile && n % 10 == 0 {
+    let attempt = |usual: &str| match is_hostile && n.is_multiple_of(10) {
         true => HOSTILE.to_owned(),
         false => usual.to_owned(),
     };
     let record = json!({
         "event": "inference", "request_id": format!("r{n}"), "model_version": attempt("1"), "status": attempt("ok"),
-        "model_name": attempt("fraud"), "prediction": attempt(if n % 5 == 0 { "fraud" } else { "normal" }),
+        "model_name": attempt("fraud"), "prediction": attempt(if n.is_multiple_of(5) { "fraud" } else { "normal" }),
         "confidence": 0.8, "latency_ms": 5 + n % 90, "features": { "amount": n % 100 },
-        "note": if is_hostile && n % 5_000 == 0 { "x".repeat(1_000_000) } else { String::new() },
+        "note": if is_hostile && n.is_multiple_of(5_000) { "x".repeat(1_000_000) } else { String::new() },
     });
     // What is no record goes to the dead letter.
-    let broken = if n % 500 == 0 { format!("{HOSTILE}\n") } else { String::new() };
+    let broken = if n.is_multiple_of(500) { format!("{HOSTILE}\n") } else { String::new() };
     format!("{record}\n{broken}")
 }
 
