@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut url = arguments.url.clone();
     url.set_path(if arguments.ready { "/readyz" } else { "/healthz" });
-    let (status, body) = runtime()?.block_on(ask(&url)).map_err(|error| {
+    let (status, body) = runtime()?.block_on(ask(&url, ANSWER_BYTES_MAX)).map_err(|error| {
         let hint = "is `inferlog run` running, and is that the address of its `--listen`?";
         complain(&format!("cannot ask `{url}`: {}", chain(&*error)), Some(hint));
         Failure(COULD_NOT_LOOK)
@@ -45,14 +45,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Status and body. No proxy is asked: what is looked at is on this machine, or beside it.
-async fn ask(url: &Url) -> Result<(u16, String), Box<dyn std::error::Error>> {
+/// Status and body, which may have so many bytes. No proxy is asked: what is looked at is on this machine, or beside it.
+pub(super) async fn ask(url: &Url, bytes_max: usize) -> Result<(u16, String), Box<dyn std::error::Error>> {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
     let mut reply = client.build()?.get(url.clone()).send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = reply.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_BYTES_MAX {
+        if body.len() > bytes_max {
             return Err("the answer does not end".into());
         }
     }

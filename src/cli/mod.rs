@@ -37,6 +37,8 @@ mod setup_kibana;
 mod sum;
 mod systemd;
 mod test;
+mod top;
+mod top_frame;
 mod version;
 
 use std::io::IsTerminal as _;
@@ -97,6 +99,8 @@ enum Verb {
     Drift(drift::Arguments),
     /// Ask a running process whether it is alive, or ready
     Health(health::Arguments),
+    /// Show how a running process gets on, live: state, rates, lag, sinks, models, drift
+    Top(top::Arguments),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -163,6 +167,7 @@ pub fn main() -> ExitCode {
         Verb::Drift(arguments) => drift::run(&arguments),
         Verb::Outcomes(arguments) => outcomes::run(&arguments),
         Verb::Health(arguments) => health::run(&arguments),
+        Verb::Top(arguments) => top::run(&arguments),
         Verb::Man(arguments) => man::run(&arguments),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

@@ -140,7 +140,7 @@ fn write_row(cells: &[String], widths: &[usize], out: &mut impl Write) -> io::Re
 
 /// As much of a text as fits, with `…` where something is left out: of a path its end, of a time its clock, of anything
 /// else its beginning.
-fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

@@ -112,6 +112,7 @@ const COMMANDS: &[(&str, How)] = &[
         How::Elsewhere("kibana_import::the_verbs_set_up_kibana_too_and_exit_by_both"),
     ),
     ("inferlog setup plan pipelines", How::Ends(&[0, 1])),
+    ("inferlog top", How::Elsewhere("top::without_a_terminal_it_is_one_frame")),
     ("kill -HUP", How::Elsewhere("reload::reloads_under_load_lose_nothing_and_double_nothing")),
     ("kill -USR1", How::Elsewhere("own_log::how_much_is_said_changes_while_it_runs")),
     ("kubectl", How::Unrun("it needs a cluster; `kubernetes.rs` holds the manifests to the published schemas")),

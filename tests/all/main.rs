@@ -98,6 +98,7 @@ mod support;
 mod systemd;
 mod tables;
 mod tenants;
+mod top;
 mod trouble;
 mod verdicts;
 mod wrappers;

@@ -198,6 +198,10 @@ impl Running {
         String::from_utf8_lossy(&fs::read(self.output.path().join(name)).unwrap()).into_owned()
     }
 
+    pub(crate) fn stdout(&self) -> String {
+        self.text("stdout")
+    }
+
     pub(crate) fn stderr(&self) -> String {
         self.text("stderr")
     }
