@@ -17,7 +17,7 @@ use crate::drift::table;
 use crate::elasticsearch_tls::certificates;
 use crate::numbered::report;
 use crate::place::{Signal, free_address, http, send_signal, wait_for};
-use crate::support::provided;
+use crate::support::{Node, provided};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -116,6 +116,8 @@ const COMMANDS: &[(&str, How)] = &[
     ("kill -HUP", How::Elsewhere("reload::reloads_under_load_lose_nothing_and_double_nothing")),
     ("kill -USR1", How::Elsewhere("own_log::how_much_is_said_changes_while_it_runs")),
     ("kubectl", How::Unrun("it needs a cluster; `kubernetes.rs` holds the manifests to the published schemas")),
+    ("ssh ", How::Unrun("it needs a second machine")),
+    ("inferlog drift --baseline baselines/fraud.json --pipeline", How::Ends(&[0, 1])),
     ("mkdir ", How::Ends(&[0])),
     ("openssl x509", How::Ends(&[0])),
     ("pip install", How::Elsewhere("model_server::the_servers_own_tests_pass")),
@@ -259,11 +261,12 @@ impl Desk {
             fs::create_dir_all(desk.path(folder)).unwrap();
         }
         symlink(env!("CARGO_BIN_EXE_inferlog"), desk.path("bin/inferlog")).unwrap();
-        for folder in ["examples", "dashboards", "deploy", "docker"] {
+        for folder in ["examples", "dashboards", "deploy", "docker", "pipelines"] {
             copy(&Path::new(ROOT).join(folder), &desk.path(folder));
         }
-        let pipeline = fs::read_to_string(Path::new(ROOT).join("pipelines/inference.yaml")).unwrap();
-        desk.write("pipelines/inference.yaml", &pipeline.replace("inference-default", "inference-documented"));
+        for file in ["examples/filebeat/filebeat.yml", "pipelines/inference.yaml"] {
+            desk.take_over(file);
+        }
         for name in ["hash.key", "secrets/hash.key", "secrets/hash-2026-11.key", "secrets/hash-2026-05.key"] {
             desk.write(&format!("pipelines/{name}"), "a secret of thirty-two characters");
         }
@@ -292,6 +295,14 @@ impl Desk {
             assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         }
         desk
+    }
+
+    /// Has a file name this desk's folders, the Elasticsearch of the tests, and a stream that no other test knows.
+    fn take_over(&self, file: &str) {
+        let Ok(text) = fs::read_to_string(self.path(file)) else { return };
+        let text = text.replace("inference-default", "inference-documented");
+        let text = text.replace("http://localhost:9200", &self.elasticsearch);
+        self.write(file, &text.replace("[/var/", &format!("[{}/var/", self.folder.path().display())));
     }
 
     /// Has what the log holds shipped by the pipeline of the project.
@@ -324,7 +335,7 @@ impl Desk {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         shell.args(["120", "bash", "-euc", &command]).current_dir(folder).env("PATH", path);
         shell.env("INFERLOG_DATA_DIR", self.path("data")).env("ES_URL", &self.elasticsearch);
-        shell.env("PROXY_PASSWORD", "of the proxy");
+        shell.env("PROXY_PASSWORD", "of the proxy").env("ENVIRONMENT", "documented");
         shell
     }
 
@@ -420,9 +431,9 @@ fn carry_out(desk: &Desk, folder: &Path, command: &str, how: Option<&How>) -> Re
     }
 }
 
-#[test]
-fn every_command_of_the_documents_does_what_they_say() {
-    let Some(elasticsearch) = provided("INFERLOG_TEST_ES_URL", "the commands of the documents") else { return };
+#[tokio::test]
+async fn every_command_of_the_documents_does_what_they_say() {
+    let Some(node) = Node::plain("the commands of the documents") else { return };
     let Some(openssl) = provided("INFERLOG_TEST_OPENSSL", "the commands of the documents") else { return };
     let (mut wrong, mut used, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for document in documents() {
@@ -430,18 +441,22 @@ fn every_command_of_the_documents_does_what_they_say() {
         if commands.is_empty() {
             continue;
         }
-        let desk = Desk::set_up(&elasticsearch, &openssl);
+        for stream in ["logs-ml.inference-documented", "metrics-ml.pipeline-documented"] {
+            node.forget(stream).await;
+        }
+        let desk = Desk::set_up(node.options.hosts[0].as_str().trim_end_matches('/'), &openssl);
         desk.ship();
         let example = document.strip_prefix(ROOT).unwrap().parent().unwrap();
-        let folder =
-            if example.starts_with("examples") { desk.path(&example.to_string_lossy()) } else { desk.path("") };
         for command in commands {
             count += 1;
+            let is_there = example.starts_with("examples") && !command.text.contains(" examples/");
+            let folder = desk.path(if is_there { example.to_str().unwrap() } else { "" });
             let row = COMMANDS.iter().find(|(start, _)| command.text.starts_with(start));
             used.extend(row.map(|(start, _)| *start));
             if let Some((_, How::Unrun(reason))) = row {
                 report(&format!("not run: {}:{}: {reason}", command.document, command.line));
             }
+            desk.take_over("pipelines/model.yaml");
             if let Err(what) = carry_out(&desk, &folder, &command.text, row.map(|(_, how)| how)) {
                 wrong.push(format!("{}:{}: {}\n    {what}", command.document, command.line, command.text));
             }
