@@ -8,15 +8,12 @@ use super::file::{FileId, Knowledge, TailedFile};
 use super::ground::Ground;
 use super::options::FirstSeen;
 use super::register::{Phase, Register, Search};
-use super::regular::{is_own_state, open_regular};
+use super::regular::{open_foreign, open_regular};
 use crate::state::checkpoint::FileEntry;
 
 /// Opens a file that was not open, and finds out where to go on.
 pub(super) fn open(ground: &Ground, register: &mut Register, path: &Path) -> io::Result<FileId> {
-    let handle = open_regular(path)?;
-    if ground.data_dir().is_some_and(|data_dir| is_own_state(&handle, path, data_dir)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is part of inferlog's own state"));
-    }
+    let handle = ground.data_dir().map_or_else(|| open_regular(path), |data_dir| open_foreign(path, data_dir))?;
     let metadata = handle.metadata()?;
     let mut file = TailedFile::new(register.roster.next_number(), path, handle, &metadata);
     let id = file.id();

@@ -5,7 +5,7 @@
 //! use them: what inferlog's user may read can be read so. What is inferlog's own state is not.
 
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -26,15 +26,35 @@ pub(super) fn open_regular(path: &Path) -> io::Result<fs_err::File> {
     }
 }
 
-/// Whether an open file is of inferlog's own state, below its folder: what was said to others there would come back as records.
-pub(super) fn is_own_state(file: &fs_err::File, path: &Path, data_dir: &Path) -> bool {
+/// The same for a file that may be a link to inferlog's own state, which is refused: what was said to others there would come
+/// back as records.
+///
+/// It is refused before it is opened: to close a descriptor of one of SQLite's files drops every lock that this process
+/// has on that file, and another reader would then take the store for unused. One that was put there in between stays
+/// open for the same reason.
+///
+/// # Errors
+/// When it cannot be opened, is none, or is own state.
+pub(super) fn open_foreign(path: &Path, data_dir: &Path) -> io::Result<fs_err::File> {
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is part of inferlog's own state");
+    if is_own_state(path, data_dir) {
+        return Err(refused());
+    }
+    let file = open_regular(path)?;
+    let opened = fs_err::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_else(|_| path.to_owned());
+    if is_own_state(&opened, data_dir) {
+        std::mem::forget(file);
+        return Err(refused());
+    }
+    Ok(file)
+}
+
+/// Whether a path leads to what inferlog keeps below its folder of state.
+fn is_own_state(path: &Path, data_dir: &Path) -> bool {
     let (Ok(real), Ok(data_dir)) = (path.canonicalize(), data_dir.canonicalize()) else { return false };
     let Ok(below) = real.strip_prefix(&data_dir) else { return false };
-    let is_same = || Some((file.metadata().ok()?.ino(), std::fs::metadata(&real).ok()?.ino()));
-    let is_swapped = is_same().is_none_or(|(open, named)| open != named);
     let folder = below.components().next().map(|first| data_dir.join(first));
-    let is_of_pipeline = folder.is_some_and(|folder| lock_file(&folder).exists());
-    is_swapped || is_of_pipeline || real == admin_token_file(&data_dir)
+    folder.is_some_and(|folder| lock_file(&folder).exists()) || real == admin_token_file(&data_dir)
 }
 
 #[cfg(test)]
@@ -75,8 +95,8 @@ mod tests {
             ("logs/t.ndjson", true),
             ("logs/a.ndjson", false),
         ] {
-            let file = open_regular(&path(name)).unwrap();
-            assert_eq!(is_own_state(&file, &path(name), data.path()), expected, "{name}");
+            assert_eq!(is_own_state(&path(name), data.path()), expected, "{name}");
+            assert_eq!(open_foreign(&path(name), data.path()).is_err(), expected, "{name}");
         }
     }
 }
