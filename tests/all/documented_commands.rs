@@ -64,7 +64,6 @@ enum How {
 const COMMANDS: &[(&str, How)] = &[
     ("./test", How::Unrun("it is what runs this")),
     ("INFERLOG_WRITE_GENERATED=1 cargo test", How::Unrun("it writes files of the repository")),
-    ("cargo +nightly fuzz", How::Elsewhere("fuzz_smoke::record_survives")),
     ("cargo build", How::Unrun("it is what builds the program under test")),
     ("cargo install", How::Unrun("it takes minutes, and builds what `cargo build` does")),
     (
@@ -277,6 +276,8 @@ impl Desk {
         }
         desk.write("logs/model.ndjson", &log(300));
         desk.write("var/log/model/app.ndjson", &log(300));
+        fs::create_dir(desk.path("examples/separation/logs")).unwrap();
+        desk.write("examples/separation/logs/model.ndjson", &log(300));
         desk.write("today.ndjson", &log(2_000));
         desk.write("line", &log(1));
         desk.write("rules/models.yml", "");
@@ -323,39 +324,41 @@ impl Desk {
 
     /// Runs a command as it stands, with the servers of the tests in the place of those that it names.
     fn type_in(&self, folder: &Path, command: &str) -> Output {
-        self.shell(folder, command).output().unwrap()
+        self.shell(folder, &["-c", "exec timeout 120 sh -euc \"$0\""], command).output().unwrap()
     }
 
-    fn shell(&self, folder: &Path, command: &str) -> Command {
+    /// A command for a shell with these arguments before it.
+    fn shell(&self, folder: &Path, arguments: &[&str], command: &str) -> Command {
         let command = command
             .replace("http://localhost:9200", &self.elasticsearch)
             .replace("127.0.0.1:9614", &self.address)
             .replace(" /", &format!(" {}/", self.folder.path().display()));
-        let mut shell = Command::new("timeout");
+        let mut shell = Command::new("sh");
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        shell.args(["120", "bash", "-euc", &command]).current_dir(folder).env("PATH", path);
+        shell.args(arguments).arg(&command).current_dir(folder).env("PATH", path);
         shell.env("INFERLOG_DATA_DIR", self.path("data")).env("ES_URL", &self.elasticsearch);
-        shell.env("PROXY_PASSWORD", "of the proxy").env("ENVIRONMENT", "documented");
+        shell.env("PROXY_PASSWORD", "of the proxy").env("ENVIRONMENT", "separated");
         shell
     }
 
-    /// Starts what runs for good, waits until it is ready, and has it stop.
+    /// Starts what runs for good, waits until it is ready, and has it read to the end and stop.
     fn serve(&self, folder: &Path, command: &str) -> Result<(), String> {
         let listening = command.replace("--listen 0.0.0.0:9614", "");
-        let listening = listening.replace("inferlog run", &format!("exec inferlog run --listen {}", self.address));
-        let mut shell = self.shell(folder, &listening);
+        let listening =
+            listening.replace("inferlog run", &format!("exec inferlog run --drain --listen {}", self.address));
+        let mut shell = self.shell(folder, &["-euc"], &listening);
         let log = self.path("served.log");
         shell.stderr(fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null());
         let mut process = shell.spawn().unwrap();
         let address = self.address.parse().unwrap();
-        let ready = wait_for(command, || match process.try_wait().unwrap() {
+        let mut ready = wait_for(command, || match process.try_wait().unwrap() {
             Some(status) => Some(Err(format!("it ended with {status}"))),
             None => http(address, "GET", "/readyz", &[], "").and_then(|(status, _)| (status == 200).then_some(Ok(()))),
         });
         if ready.is_ok() {
             send_signal(process.id(), Signal::TERM);
             let status = process.wait().unwrap();
-            return if status.success() { Ok(()) } else { Err(format!("stopped, it ended with {status}")) };
+            ready = if status.success() { Ok(()) } else { Err(format!("stopped, it ended with {status}")) };
         }
         ready.map_err(|what| format!("{what}: {}", fs::read_to_string(&log).unwrap()))
     }
@@ -441,8 +444,9 @@ async fn every_command_of_the_documents_does_what_they_say() {
         if commands.is_empty() {
             continue;
         }
-        for stream in ["logs-ml.inference-documented", "metrics-ml.pipeline-documented"] {
-            node.forget(stream).await;
+        for stream in ["logs-ml.inference", "logs-ml.input", "metrics-ml.pipeline"] {
+            node.forget(&format!("{stream}-documented")).await;
+            node.forget(&format!("{stream}-separated")).await;
         }
         let desk = Desk::set_up(node.options.hosts[0].as_str().trim_end_matches('/'), &openssl);
         desk.ship();
