@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use reqwest::Client;
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use url::Url;
 
@@ -28,7 +30,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut url = arguments.url.clone();
     url.set_path(if arguments.ready { "/readyz" } else { "/healthz" });
-    let (status, body) = runtime()?.block_on(ask(&url, ANSWER_BYTES_MAX)).map_err(|error| {
+    let client = client()?;
+    let (status, body) = runtime()?.block_on(ask(&client, &url, ANSWER_BYTES_MAX)).map_err(|error| {
         let hint = "is `inferlog run` running, and is that the address of its `--listen`?";
         complain(&format!("cannot ask `{url}`: {}", chain(&*error)), Some(hint));
         Failure(COULD_NOT_LOOK)
@@ -45,10 +48,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Status and body, which may have so many bytes. No proxy is asked: what is looked at is on this machine, or beside it.
-pub(super) async fn ask(url: &Url, bytes_max: usize) -> Result<(u16, String), Box<dyn std::error::Error>> {
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
-    let mut reply = client.build()?.get(url.clone()).send().await?;
+/// What asks a running process. No proxy is asked: what is looked at is on this machine, or beside it. No connection is
+/// kept, so that each question finds out whether somebody is there.
+pub(super) fn client() -> Result<Client, Failure> {
+    let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(TIMEOUT).pool_max_idle_per_host(0);
+    client.build().map_err(|error| Failure::new(&error, None))
+}
+
+/// Status and body, which may have so many bytes.
+pub(super) async fn ask(
+    client: &Client,
+    url: &Url,
+    bytes_max: usize,
+) -> Result<(u16, String), Box<dyn std::error::Error>> {
+    let mut reply = client.get(url.clone()).send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = reply.chunk().await? {
         body.extend_from_slice(&chunk);

@@ -12,11 +12,13 @@ use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use crossterm::style::{Attribute, Color, Print, ResetColor, SetAttribute, SetForegroundColor};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{execute, queue};
+use reqwest::Client;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
 
-use super::health::ask;
+use super::health::{ask, client};
 use super::top_frame::{Frame, Line, Seen, Tone, frame};
 use super::{COULD_NOT_LOOK, Failure, complain, print, runtime, terminal_width};
 use crate::server::status::{Status, VERSION};
@@ -84,8 +86,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut url = arguments.url.clone();
     url.set_path("/status.json");
     url.set_query(Some("histograms=no"));
-    let runtime = runtime()?;
-    let status = runtime.block_on(ask_status(&url)).map_err(|Silence { problem, hint }| {
+    let (runtime, client) = (runtime()?, client()?);
+    let status = runtime.block_on(ask_status(&client, &url)).map_err(|Silence { problem, hint }| {
         complain(&problem, Some(&hint));
         Failure(COULD_NOT_LOOK)
     })?;
@@ -102,18 +104,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         print(&head.into_iter().chain(body).map(|line| line.text).collect::<Vec<_>>().join("\n"));
         return Ok(());
     }
-    live(&mut view, runtime, url)
+    live(&mut view, runtime, client, url)
         .map_err(|error| Failure::new(&error, Some("`inferlog top --once` needs no terminal that can be drawn on")))
 }
 
 /// Asks, draws and hears keys, until somebody wants the end.
-fn live(view: &mut View, runtime: tokio::runtime::Runtime, url: Url) -> io::Result<()> {
+fn live(view: &mut View, runtime: Runtime, client: Client, url: Url) -> io::Result<()> {
     let (told, news) = channel();
     let signals = {
         let _entered = runtime.enter();
         [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]
     };
-    std::thread::Builder::new().name("top".to_owned()).spawn(move || runtime.block_on(watch(&url, signals, &told)))?;
+    std::thread::Builder::new()
+        .name("top".to_owned())
+        .spawn(move || runtime.block_on(watch(&client, &url, signals, &told)))?;
     let mut screen = Screen::open()?;
     let mut drawn: Option<Instant> = None;
     loop {
@@ -153,7 +157,7 @@ fn wish(event: &Event) -> Wish {
 }
 
 /// Asks every second and tells, until a signal comes or nobody listens any more.
-async fn watch(url: &Url, signals: [Signal; 3], told: &Sender<News>) {
+async fn watch(client: &Client, url: &Url, signals: [Signal; 3], told: &Sender<News>) {
     let [mut terminate, mut interrupt, mut hangup] = signals;
     let asked = async {
         let mut turns = tokio::time::interval(ASKED_EVERY);
@@ -162,7 +166,7 @@ async fn watch(url: &Url, signals: [Signal; 3], told: &Sender<News>) {
         turns.tick().await;
         loop {
             turns.tick().await;
-            if told.send(News::Answer(ask_status(url).await)).is_err() {
+            if told.send(News::Answer(ask_status(client, url).await)).is_err() {
                 return;
             }
         }
@@ -179,8 +183,8 @@ async fn watch(url: &Url, signals: [Signal; 3], told: &Sender<News>) {
     }
 }
 
-async fn ask_status(url: &Url) -> Result<Box<Status>, Silence> {
-    match ask(url, STATUS_BYTES_MAX).await {
+async fn ask_status(client: &Client, url: &Url) -> Result<Box<Status>, Silence> {
+    match ask(client, url, STATUS_BYTES_MAX).await {
         Ok((code, body)) => understood(url, code, &body),
         Err(error) => Err(Silence {
             problem: format!("cannot ask `{}`: {}", address(url), chain(&*error)),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 
-use super::reload::{Control, WHERE_THE_TOKEN_IS};
+use super::reload::Control;
 
 /// The longest level, in bytes.
 pub(super) const LEVEL_BYTES_MAX: usize = 1_024;
@@ -13,12 +13,10 @@ pub(super) async fn log_level(
     headers: HeaderMap,
     wanted: String,
 ) -> (StatusCode, String) {
-    let Some(control) = control else {
-        return (StatusCode::NOT_FOUND, "this process does not change its log\n".to_owned());
+    let control = match Control::admit(control, &headers, "this process does not change its log\n") {
+        Ok(control) => control,
+        Err(refusal) => return refusal,
     };
-    if !control.knows(&headers) {
-        return (StatusCode::UNAUTHORIZED, WHERE_THE_TOKEN_IS.to_owned());
-    }
     match (control.log.set_level)(&wanted) {
         Ok(before) => (StatusCode::OK, before + "\n"),
         Err(problem) => (StatusCode::BAD_REQUEST, problem + "\n"),

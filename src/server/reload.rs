@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::text::digest::sha256;
 
 /// What somebody hears who does not have the token.
-pub(super) const WHERE_THE_TOKEN_IS: &str =
+const WHERE_THE_TOKEN_IS: &str =
     "say `Authorization: Bearer TOKEN`; the token is in the file `admin.token` in the folder of state\n";
 
 /// A question for the process, with the place for its answer.
@@ -45,12 +45,10 @@ pub struct Control {
 }
 
 pub(super) async fn reload(State(control): State<Option<Control>>, headers: HeaderMap) -> (StatusCode, String) {
-    let Some(control) = control else {
-        return (StatusCode::NOT_FOUND, "this process does not reload\n".to_owned());
+    let control = match Control::admit(control, &headers, "this process does not reload\n") {
+        Ok(control) => control,
+        Err(refusal) => return refusal,
     };
-    if !control.knows(&headers) {
-        return (StatusCode::UNAUTHORIZED, WHERE_THE_TOKEN_IS.to_owned());
-    }
     let (sender, answer) = oneshot::channel();
     if control.requests.try_send(sender).is_err() {
         return (StatusCode::CONFLICT, "another reload is under way, or the process is stopping\n".to_owned());
@@ -63,8 +61,21 @@ pub(super) async fn reload(State(control): State<Option<Control>>, headers: Head
 }
 
 impl Control {
+    /// What can be asked of the process, for whoever has the token. `otherwise`: said where nothing can be.
+    pub(super) fn admit(
+        control: Option<Control>,
+        headers: &HeaderMap,
+        otherwise: &str,
+    ) -> Result<Control, (StatusCode, String)> {
+        let control = control.ok_or_else(|| (StatusCode::NOT_FOUND, otherwise.to_owned()))?;
+        match control.knows(headers) {
+            true => Ok(control),
+            false => Err((StatusCode::UNAUTHORIZED, WHERE_THE_TOKEN_IS.to_owned())),
+        }
+    }
+
     /// Whether the head of a request has the token. Digests are compared, so that the time that it takes tells nothing.
-    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
+    fn knows(&self, headers: &HeaderMap) -> bool {
         let value = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let given = value.strip_prefix(b"Bearer ").unwrap_or_default();
         sha256(given) == sha256(self.token.as_bytes())

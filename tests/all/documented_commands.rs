@@ -17,6 +17,7 @@ use crate::drift::table;
 use crate::elasticsearch_tls::certificates;
 use crate::numbered::report;
 use crate::place::{Signal, free_address, http, send_signal, wait_for};
+use crate::power_loss::copy;
 use crate::support::{Node, provided};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -381,21 +382,6 @@ fn log(records: u64) -> String {
         )
     };
     table(records, 2, 0.0).lines().skip(1).enumerate().map(line).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    if !from.exists() {
-        return;
-    }
-    for entry in walkdir::WalkDir::new(from) {
-        let entry = entry.unwrap();
-        let target = to.join(entry.path().strip_prefix(from).unwrap());
-        if entry.file_type().is_dir() {
-            fs::create_dir_all(&target).unwrap();
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
 }
 
 /// Whether a synopsis names a verb that there is, with flags that it has.

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use crate::odd_files::{numbers, reconcile};
 use crate::place::{Ended, Place, record, records, start, wait_for};
 
 /// A place with a configuration that reads its logs.
@@ -138,21 +139,13 @@ fn a_pipeline_goes_on_where_filebeat_has_stopped() {
     assert!(again.code == Some(2) && again.stderr.contains("has read before"), "{again:?}");
     place.run_once_to(0);
     let expected: Vec<u64> = (4..10).chain(17..20).chain(20..25).collect();
-    let numbers = || -> Vec<u64> {
-        let documents = place.store().documents();
-        let number =
-            |document: &String| serde_json::from_str::<serde_json::Value>(document).unwrap()["n"].as_u64().unwrap();
-        let mut numbers: Vec<u64> = documents.iter().map(number).collect();
-        numbers.sort_unstable();
-        numbers
-    };
-    assert_eq!(numbers(), expected);
-    let proven = start(place.inferlog(&["reconcile", "p.yaml", "--data-dir", "data"])).wait();
+    assert_eq!(numbers(&place), expected);
+    let proven = reconcile(&place);
     assert_eq!(proven.code, Some(0), "{proven:?}");
     // The same ids as without Filebeat: what is read from the beginning meets them again.
     fs::remove_file(place.path("data/p/checkpoint.json")).unwrap();
     place.run_once_to(0);
-    assert_eq!(numbers(), (0..25).collect::<Vec<u64>>());
+    assert_eq!(numbers(&place), (0..25).collect::<Vec<u64>>());
     // And it goes on.
     let running = place.run();
     crate::place::append(&one, record(25));

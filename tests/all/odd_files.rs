@@ -16,7 +16,7 @@ fn with(options: &str) -> String {
     pipeline_of(&format!("paths: [\"logs/*\"], poll_interval: 50ms, {options}"), "", "{ store: {} }")
 }
 
-fn numbers(place: &Place) -> Vec<u64> {
+pub(crate) fn numbers(place: &Place) -> Vec<u64> {
     let documents = place.store().documents();
     let number =
         |document: &String| serde_json::from_str::<serde_json::Value>(document).unwrap()["n"].as_u64().unwrap();
@@ -25,7 +25,7 @@ fn numbers(place: &Place) -> Vec<u64> {
     numbers
 }
 
-fn reconcile(place: &Place) -> Ended {
+pub(crate) fn reconcile(place: &Place) -> Ended {
     crate::place::start(place.inferlog(&["reconcile", "p.yaml", "--data-dir", "data"])).wait()
 }
 

@@ -121,7 +121,8 @@ impl Bench {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all below it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs_err::create_dir_all(to).unwrap();
     for entry in fs_err::read_dir(from).unwrap() {
         let entry = entry.unwrap();
