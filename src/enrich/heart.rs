@@ -57,11 +57,8 @@ pub(super) fn read_texts(
     counters: &Counters,
 ) -> Result<(), Reject> {
     // Most records have none.
-    if record.texts_of(&NUMBERS).next().is_none() {
-        return Ok(());
-    }
-    let texts: Vec<(&str, String)> = record.texts_of(&NUMBERS).map(|(name, raw)| (name, raw.to_owned())).collect();
-    for (name, raw) in texts {
+    for name in NUMBERS {
+        let Some(raw) = record.text_of(name).map(str::to_owned) else { continue };
         let Some((number, kind)) = number(name, &json::unescape(&raw)) else { continue };
         let field = Path::known(name);
         record.set(&field, &number.to_string())?;

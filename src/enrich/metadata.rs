@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::processor::Source;
 use crate::flow::ECS_VERSION;
 use crate::flow::batch::SourceFile;
-use crate::record::{Path, Record, Room, covers, json};
+use crate::record::{Path, Record, Room, json};
 
 /// How much of the digest of the configuration is shown.
 const CONFIGURATION_CHARACTERS: usize = 8;
@@ -124,7 +124,7 @@ impl Metadata {
 
 /// Whether some member's name begins with one of the first segments.
 fn has_a_root(record: &Record<'_>) -> bool {
-    record.names().any(|name| ROOTS.iter().any(|root| covers(root, name)))
+    ROOTS.iter().any(|root| record.has_members(root))
 }
 
 fn list(notes: &[&str]) -> String {

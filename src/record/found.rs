@@ -31,7 +31,8 @@ impl Record<'_> {
 
     fn visit(&self, pattern: &PathPattern, lists: Lists, visit: &mut Visit<'_>) {
         let mut walk = Walk { path: String::new(), lists, visit };
-        for member in self.members() {
+        let head = pattern.rest().head();
+        for member in self.members().filter(|member| head.is_none_or(|head| head == member.name.head)) {
             walk.member(self.name(member), self.value(member), pattern.rest());
         }
     }

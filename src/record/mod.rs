@@ -11,6 +11,7 @@ pub mod canonical;
 mod edit;
 mod found;
 mod gather;
+mod head;
 mod index;
 mod indexed;
 pub mod json;
@@ -37,6 +38,7 @@ use crate::flow::reject::Reject;
 use crate::kql::{Fields, Value};
 use edit::{Edit, RepeatedName};
 use gather::Pieces;
+use head::Head;
 use key_values::Lists;
 use path::Reach;
 use space::{Member, Span, State};
@@ -93,8 +95,14 @@ impl<'l> Record<'l> {
         self.space.members.iter().filter(|member| member.state != State::Removed)
     }
 
+    /// The members that something at a path may be part of, or that may be part of it; most others are not among them.
+    fn members_near(&self, path: &str) -> impl Iterator<Item = &Member> {
+        let head = Head::of(path);
+        self.members().filter(move |member| member.name.head == head)
+    }
+
     fn name(&self, member: &Member) -> &str {
-        self.space.text(self.line, member.name)
+        self.space.text(self.line, member.name.span)
     }
 
     fn value(&self, member: &Member) -> &str {
@@ -112,9 +120,14 @@ impl<'l> Record<'l> {
         self.members().map(|member| (self.name(member), self.value(member)))
     }
 
+    /// Whether the name of a top-level member is a path or reaches below it.
+    pub fn has_members(&self, path: &str) -> bool {
+        self.members_near(path).any(|member| covers(path, self.name(member)))
+    }
+
     /// The raw value at a path: of all its spellings the one that stands first in the record.
     pub fn first(&self, path: &str) -> Option<&str> {
-        for member in self.members() {
+        for member in self.members_near(path) {
             match path::below(path, self.name(member)) {
                 None => {}
                 Some("") => return Some(self.value(member)),
@@ -138,12 +151,8 @@ impl<'l> Record<'l> {
     /// [`gather`]).
     pub fn whole(&self, path: &str) -> Option<Cow<'_, str>> {
         let mut pieces = Pieces::default();
-        for member in self.members() {
-            let name = self.name(member);
-            // Most members are other ones.
-            if path::reach(path, name).is_some() {
-                pieces.add_member(name, self.value(member), path);
-            }
+        for member in self.members_near(path) {
+            pieces.add_member(self.name(member), self.value(member), path);
         }
         pieces.value()
     }
@@ -153,20 +162,15 @@ impl<'l> Record<'l> {
         path.inside(self.whole(path.first().as_str())?)
     }
 
-    /// The raw values of top-level members of these names that are texts. Costs a look at the lengths of names where there is
-    /// none, so that it may be asked of every record.
-    pub fn texts_of<'n>(&self, names: &[&'n str]) -> impl Iterator<Item = (&'n str, &str)> {
-        self.members().filter_map(|member| {
-            let length = (member.name.end - member.name.start) as usize;
-            let is_text = |member: &Member| self.value(member).starts_with('"');
-            let name = names.iter().find(|name| name.len() == length && **name == self.name(member))?;
-            is_text(member).then(|| (*name, self.value(member)))
-        })
+    /// The raw value of a top-level member of this name, if it is a text.
+    pub fn text_of(&self, name: &str) -> Option<&str> {
+        let member = self.members_near(name).find(|member| self.name(member) == name)?;
+        Some(self.value(member)).filter(|raw| raw.starts_with('"'))
     }
 
     /// Calls `visit` with the raw text of each value at a path, in any spelling, until it returns true.
     pub fn any(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.members().any(|member| match path::below(path, self.name(member)) {
+        self.members_near(path).any(|member| match path::below(path, self.name(member)) {
             None => false,
             Some("") => visit(self.value(member)),
             Some(rest) => path::any_inside(self.value(member), rest, visit),
@@ -175,9 +179,8 @@ impl<'l> Record<'l> {
 
     /// Whether a member can be added at a path.
     pub fn room(&self, path: &str) -> Room {
-        path::tightest(
-            self.members().filter_map(|member| path::room_of_member(self.name(member), self.value(member), path)),
-        )
+        let members = self.members_near(path);
+        path::tightest(members.filter_map(|member| path::room_of_member(self.name(member), self.value(member), path)))
     }
 
     /// Adds a dotted member at the end where there is room for it, and says whether there was. `write` writes the raw
@@ -273,7 +276,7 @@ impl<'l> Record<'l> {
     /// Where what stands at a path stands; `None` when nothing does.
     fn depth(&self, path: &str) -> Option<Depth> {
         let mut depth = None;
-        for member in self.members() {
+        for member in self.members_near(path) {
             match path::reach(path, self.name(member)) {
                 Some(Reach::At | Reach::Below(_)) => depth = depth.or(Some(Depth::Top)),
                 Some(Reach::Above(rest)) if path::room_inside(self.value(member), rest) == Room::Taken => {
@@ -287,7 +290,7 @@ impl<'l> Record<'l> {
 
     /// Whether a path leads into a member of the top level.
     fn has_above(&self, path: &str) -> bool {
-        self.members().any(|member| matches!(path::reach(path, self.name(member)), Some(Reach::Above(_))))
+        self.members_near(path).any(|member| matches!(path::reach(path, self.name(member)), Some(Reach::Above(_))))
     }
 
     /// Does something that may fail half-way; the members are then as they were. A record that is turned away is kept.
@@ -311,10 +314,10 @@ impl<'l> Record<'l> {
                 continue;
             }
             let name = match path::reach(from, self.name(&member)) {
-                Some(Reach::At) => self.space.keep(to),
+                Some(Reach::At) => self.space.keep_name(to),
                 Some(Reach::Below(beyond)) => {
                     let name = format!("{to}.{beyond}");
-                    self.space.keep(&name)
+                    self.space.keep_name(&name)
                 }
                 Some(Reach::Above(_)) | None => continue,
             };
@@ -329,7 +332,7 @@ impl<'l> Record<'l> {
     }
 
     fn push(&mut self, name: &str, write: impl FnOnce(&mut String)) {
-        let name = self.space.keep(name);
+        let name = self.space.keep_name(name);
         let value = self.space.write(write);
         self.space.members.push(Member::added(name, value));
         self.space.edited = true;
@@ -356,10 +359,10 @@ impl<'l> Record<'l> {
     }
 
     fn edit_others(&mut self, all: Rest<'_>, edit: Edit<'_>, spared: Option<&Path>) -> Result<usize, RepeatedName> {
-        let mut count = 0;
+        let (mut count, head) = (0, all.head());
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
-            if member.state == State::Removed {
+            if member.state == State::Removed || head.is_some_and(|head| head != member.name.head) {
                 continue;
             }
             let name = self.name(&member);
@@ -392,7 +395,7 @@ impl<'l> Record<'l> {
             Change::Replace(new) => Cow::Borrowed(new),
             _ => change.of(&self.whole(path).unwrap_or_default()).unwrap_or_default(),
         };
-        let name = self.space.keep(path);
+        let name = self.space.keep_name(path);
         self.space.members[position].name = name;
         self.space.members[position].state = State::Renamed;
         self.edit_member(position, Change::Replace(&new))
@@ -442,7 +445,7 @@ impl Fields for Record<'_> {
     }
 
     fn has_below(&self, field: &str) -> bool {
-        self.members().any(|member| path::has_below(self.name(member), self.value(member), field))
+        self.members_near(field).any(|member| path::has_below(self.name(member), self.value(member), field))
     }
 
     fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool {

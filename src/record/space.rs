@@ -1,5 +1,7 @@
 //! The space: the index of a record's members, and the text of its edits.
 
+use super::head::Head;
+
 /// The buffers of a record, reused from line to line.
 #[derive(Debug, Default)]
 pub struct Space {
@@ -27,11 +29,17 @@ pub(super) enum Place {
     Arena,
 }
 
+/// The name of a member, unescaped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) span: Span,
+    pub(super) head: Head,
+}
+
 /// A top-level member as it is now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
-    /// The name, unescaped.
-    pub(super) name: Span,
+    pub(super) name: Name,
     /// The raw value.
     pub(super) value: Span,
     pub(super) state: State,
@@ -55,11 +63,11 @@ pub(super) enum State {
 }
 
 impl Member {
-    pub(super) fn of_line(name: Span, value: Span, source_start: u32) -> Member {
+    pub(super) fn of_line(name: Name, value: Span, source_start: u32) -> Member {
         Member { name, value, state: State::Kept, source_start, source_value_start: value.start, source_end: value.end }
     }
 
-    pub(super) fn added(name: Span, value: Span) -> Member {
+    pub(super) fn added(name: Name, value: Span) -> Member {
         Member { name, value, state: State::Kept, source_start: 0, source_value_start: 0, source_end: 0 }
     }
 
@@ -87,6 +95,10 @@ impl Space {
 
     pub(super) fn keep(&mut self, text: &str) -> Span {
         self.write(|arena| arena.push_str(text))
+    }
+
+    pub(super) fn keep_name(&mut self, name: &str) -> Name {
+        Name { span: self.keep(name), head: Head::of(name) }
     }
 
     pub(super) fn write(&mut self, write: impl FnOnce(&mut String)) -> Span {

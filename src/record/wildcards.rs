@@ -10,6 +10,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::head::Head;
 use super::path::{self, Path, Reach};
 
 /// The most names of a path with wildcards: the parts that may come next are the bits of a number.
@@ -115,6 +116,14 @@ pub(super) enum Rest<'p> {
 }
 
 impl<'p> Rest<'p> {
+    /// The head of each member that has to do with it, if that is one.
+    pub(super) fn head(self) -> Option<Head> {
+        match self {
+            Rest::Path(path) => Some(Head::of(path)),
+            Rest::Wildcards(..) => None,
+        }
+    }
+
     /// How a member called `name` stands to it; `None` when neither is part of the other.
     pub(super) fn reach<'n>(self, name: &'n str) -> Option<Reach<'n, Rest<'p>>> {
         match self {
