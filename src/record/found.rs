@@ -31,9 +31,10 @@ impl Record<'_> {
 
     fn visit(&self, pattern: &PathPattern, lists: Lists, visit: &mut Visit<'_>) {
         let mut walk = Walk { path: String::new(), lists, visit };
-        let head = pattern.rest().head();
-        for member in self.members().filter(|member| head.is_none_or(|head| head == member.name.head)) {
-            walk.member(self.name(member), self.value(member), pattern.rest());
+        let mut visit = |member| walk.member(self.name(member), self.value(member), pattern.rest());
+        match pattern.path() {
+            Some(path) => self.members_near(path.as_str()).for_each(&mut visit),
+            None => self.members().for_each(&mut visit),
         }
     }
 }

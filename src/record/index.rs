@@ -12,7 +12,7 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::head::Head;
-use super::space::{Member, Name, Place, Space, Span};
+use super::space::{Member, Members, Place, Space, Span};
 use crate::flow::reject::{Reject, Stage};
 
 /// How deep a line may nest, its own object included. Elasticsearch has the same limit.
@@ -46,7 +46,7 @@ fn borrowed_names(line: &str, space: &mut Space) -> bool {
 /// Visits an object, and notes its members.
 struct Names<'l> {
     line: &'l str,
-    members: &'l mut Vec<Member>,
+    members: &'l mut Members,
 }
 
 impl<'l> Visitor<'l> for Names<'l> {
@@ -58,27 +58,27 @@ impl<'l> Visitor<'l> for Names<'l> {
 
     fn visit_map<M: MapAccess<'l>>(self, mut map: M) -> Result<(), M::Error> {
         let Names { line, members } = self;
-        let mut last: Option<Name> = None;
+        let mut last: Option<(Span, Head)> = None;
         while let Some(name) = map.next_key::<&str>()? {
             map.next_value::<IgnoredAny>()?;
-            let name = Name { span: span_of(line, name), head: Head::of(name) };
-            if let Some(last) = last.replace(name) {
-                members.push(member(line, last, name.span.start as usize - 1, b','));
+            let (name, head) = (span_of(line, name), Head::of(name));
+            if let Some((last, head)) = last.replace((name, head)) {
+                members.push(member(line, last, name.start as usize - 1, b','), head);
             }
         }
-        if let Some(last) = last {
-            members.push(member(line, last, line.len(), b'}'));
+        if let Some((last, head)) = last {
+            members.push(member(line, last, line.len(), b'}'), head);
         }
         Ok(())
     }
 }
 
 /// A member by its name: its value stands between the colon and the byte that ends it, the last such one before `end`.
-fn member(line: &str, name: Name, end: usize, ends: u8) -> Member {
+fn member(line: &str, name: Span, end: usize, ends: u8) -> Member {
     let bytes = &line.as_bytes()[..end];
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     // Most often the byte that is looked for is the next one.
-    let mut start = name.span.end as usize + 1;
+    let mut start = name.end as usize + 1;
     while bytes[start] != b':' {
         start += 1;
     }
@@ -94,7 +94,7 @@ fn member(line: &str, name: Name, end: usize, ends: u8) -> Member {
         stop -= 1;
     }
     let value = Span { start: start as u32, end: stop as u32, place: Place::Line };
-    Member::of_line(name, value, name.span.start - 1)
+    Member::of_line(name, value, name.start - 1)
 }
 
 /// Finds the members one by one.
@@ -103,12 +103,13 @@ fn each_entry(line: &str, space: &mut Space) -> Result<(), Reject> {
     for entry in sonic_rs::to_object_iter(line) {
         let (name, value) = entry.map_err(|error| not_an_object(line, error.offset()))?;
         let value = span_of(line, value.as_raw_str());
+        let head = Head::of(&name);
         let name = match name {
-            std::borrow::Cow::Borrowed(name) => Name { span: span_of(line, name), head: Head::of(name) },
-            std::borrow::Cow::Owned(name) => space.keep_name(&name),
+            std::borrow::Cow::Borrowed(name) => span_of(line, name),
+            std::borrow::Cow::Owned(name) => space.keep(&name),
         };
-        let start = name_start(line, position, name.span);
-        space.members.push(Member::of_line(name, value, start));
+        let start = name_start(line, position, name);
+        space.members.push(Member::of_line(name, value, start), head);
         position = value.end as usize;
     }
     end_of_object(line, position, space.members.is_empty())
@@ -171,13 +172,13 @@ fn end_of_object(line: &str, last_value_end: usize, empty: bool) -> Result<(), R
 
 fn repeated_name(line: &str, space: &Space) -> Result<(), Reject> {
     let members = &space.members;
-    let name = |member: &Member| space.text(line, member.name.span);
+    let name = |member: &Member| space.text(line, member.name);
     let repeated = if members.len() <= FEW_MEMBERS {
-        let same = |one: &Member, other: &Member| one.name.head == other.name.head && name(one) == name(other);
-        members
-            .iter()
-            .enumerate()
-            .position(|(n, member)| members[..n].iter().any(|other| same(other, member)))
+        let heads = members.heads();
+        let is_repeated = |n: usize| {
+            heads[..n].contains(&heads[n]) && members[..n].iter().any(|other| name(other) == name(&members[n]))
+        };
+        (1..members.len()).find(|n| is_repeated(*n))
     } else {
         let mut names: Vec<(&str, usize)> = members.iter().map(name).zip(0..).collect();
         names.sort_unstable();
@@ -258,7 +259,7 @@ mod tests {
     /// The members by their names, which the iterator keeps elsewhere.
     fn found<'s>(line: &'s str, space: &'s Space) -> Vec<(&'s str, &'s str, u32, u32, u32)> {
         let member = |it: &'s Member| {
-            let (name, value) = (space.text(line, it.name.span), space.text(line, it.value));
+            let (name, value) = (space.text(line, it.name), space.text(line, it.value));
             (name, value, it.source_start, it.source_value_start, it.source_end)
         };
         space.members.iter().map(member).collect()

@@ -97,12 +97,11 @@ impl<'l> Record<'l> {
 
     /// The members that something at a path may be part of, or that may be part of it; most others are not among them.
     fn members_near(&self, path: &str) -> impl Iterator<Item = &Member> {
-        let head = Head::of(path);
-        self.members().filter(move |member| member.name.head == head)
+        self.space.members.of_head(Head::of(path)).filter(|member| member.state != State::Removed)
     }
 
     fn name(&self, member: &Member) -> &str {
-        self.space.text(self.line, member.name.span)
+        self.space.text(self.line, member.name)
     }
 
     fn value(&self, member: &Member) -> &str {
@@ -296,8 +295,7 @@ impl<'l> Record<'l> {
     /// Does something that may fail half-way; the members are then as they were. A record that is turned away is kept.
     fn all_or_nothing(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Reject>) -> Result<(), Reject> {
         let Space { members, before, .. } = &mut *self.space;
-        before.clear();
-        before.extend_from_slice(members);
+        before.clone_from(members);
         let done = work(self);
         if done.is_err() {
             let Space { members, before, .. } = &mut *self.space;
@@ -314,16 +312,11 @@ impl<'l> Record<'l> {
                 continue;
             }
             let name = match path::reach(from, self.name(&member)) {
-                Some(Reach::At) => self.space.keep_name(to),
-                Some(Reach::Below(beyond)) => {
-                    let name = format!("{to}.{beyond}");
-                    self.space.keep_name(&name)
-                }
+                Some(Reach::At) => Cow::Borrowed(to),
+                Some(Reach::Below(beyond)) => Cow::Owned(format!("{to}.{beyond}")),
                 Some(Reach::Above(_)) | None => continue,
             };
-            self.space.members[position].name = name;
-            self.space.members[position].state = State::Renamed;
-            self.space.edited = true;
+            self.space.rename(position, &name);
         }
     }
 
@@ -332,10 +325,7 @@ impl<'l> Record<'l> {
     }
 
     fn push(&mut self, name: &str, write: impl FnOnce(&mut String)) {
-        let name = self.space.keep_name(name);
-        let value = self.space.write(write);
-        self.space.members.push(Member::added(name, value));
-        self.space.edited = true;
+        self.space.add(name, write);
     }
 
     /// Changes what stands at the paths that are meant, in every spelling, in lists of keys and values too (see
@@ -362,7 +352,7 @@ impl<'l> Record<'l> {
         let (mut count, head) = (0, all.head());
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
-            if member.state == State::Removed || head.is_some_and(|head| head != member.name.head) {
+            if member.state == State::Removed || head.is_some_and(|head| head != self.space.members.heads()[position]) {
                 continue;
             }
             let name = self.name(&member);
@@ -395,9 +385,7 @@ impl<'l> Record<'l> {
             Change::Replace(new) => Cow::Borrowed(new),
             _ => change.of(&self.whole(path).unwrap_or_default()).unwrap_or_default(),
         };
-        let name = self.space.keep_name(path);
-        self.space.members[position].name = name;
-        self.space.members[position].state = State::Renamed;
+        self.space.rename(position, path);
         self.edit_member(position, Change::Replace(&new))
     }
 

@@ -23,8 +23,13 @@ impl Record<'_> {
                 out.push(b',');
             }
             first = false;
-            write_name(self, member, out);
-            out.extend_from_slice(self.value(member).as_bytes());
+            if member.state == State::Kept {
+                let (start, end) = (member.source_start as usize, member.value.end as usize);
+                out.extend_from_slice(&self.space.arena.as_bytes()[start..end]);
+            } else {
+                write_name(self, member, out);
+                out.extend_from_slice(self.value(member).as_bytes());
+            }
         }
         if !self.space.appendix.is_empty() {
             if !first {

@@ -1,13 +1,16 @@
 //! The space: the index of a record's members, and the text of its edits.
 
+use std::ops::{Deref, DerefMut};
+
 use super::head::Head;
+use super::json;
 
 /// The buffers of a record, reused from line to line.
 #[derive(Debug, Default)]
 pub struct Space {
-    pub(super) members: Vec<Member>,
+    pub(super) members: Members,
     /// The members as they were, while something is done that may fail half-way.
-    pub(super) before: Vec<Member>,
+    pub(super) before: Members,
     /// Text that is not in the line: new values, new names, unescaped names.
     pub(super) arena: String,
     /// Whole members, as text, that come after all others.
@@ -29,21 +32,65 @@ pub(super) enum Place {
     Arena,
 }
 
-/// The name of a member, unescaped.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Name {
-    pub(super) span: Span,
-    pub(super) head: Head,
+/// Members, and the heads of their names side by side: those are looked through for every path.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    all: Vec<Member>,
+    heads: Vec<Head>,
+}
+
+impl Members {
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.heads.clear();
+    }
+
+    /// Adds a member whose name has this head.
+    pub(super) fn push(&mut self, member: Member, head: Head) {
+        self.all.push(member);
+        self.heads.push(head);
+    }
+
+    pub(super) fn rename(&mut self, position: usize, name: Span, head: Head) {
+        self.all[position].name = name;
+        self.all[position].state = State::Renamed;
+        self.heads[position] = head;
+    }
+
+    pub(super) fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
+    /// The members whose names have this head.
+    pub(super) fn of_head(&self, head: Head) -> impl Iterator<Item = &Member> {
+        let same = self.heads.iter().enumerate().filter(move |(_, other)| **other == head);
+        same.map(|(position, _)| &self.all[position])
+    }
+}
+
+impl Deref for Members {
+    type Target = [Member];
+
+    fn deref(&self) -> &[Member] {
+        &self.all
+    }
+}
+
+impl DerefMut for Members {
+    fn deref_mut(&mut self) -> &mut [Member] {
+        &mut self.all
+    }
 }
 
 /// A top-level member as it is now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
-    pub(super) name: Name,
+    /// The name, unescaped. [`Members::rename`] changes it.
+    pub(super) name: Span,
     /// The raw value.
     pub(super) value: Span,
     pub(super) state: State,
-    /// Where the member begins in the line, at the quote of its name.
+    /// Where the member begins, at the quote of its name: in the line, or in the arena if it is not of the line.
     pub(super) source_start: u32,
     /// Where its value begins in the line.
     pub(super) source_value_start: u32,
@@ -63,12 +110,13 @@ pub(super) enum State {
 }
 
 impl Member {
-    pub(super) fn of_line(name: Name, value: Span, source_start: u32) -> Member {
+    pub(super) fn of_line(name: Span, value: Span, source_start: u32) -> Member {
         Member { name, value, state: State::Kept, source_start, source_value_start: value.start, source_end: value.end }
     }
 
-    pub(super) fn added(name: Name, value: Span) -> Member {
-        Member { name, value, state: State::Kept, source_start: 0, source_value_start: 0, source_end: 0 }
+    /// A member that stands in the arena as JSON text, from `start` to the end of its value.
+    pub(super) fn added(name: Span, value: Span, start: u32) -> Member {
+        Member { name, value, state: State::Kept, source_start: start, source_value_start: 0, source_end: 0 }
     }
 
     pub(super) fn is_added(&self) -> bool {
@@ -97,8 +145,24 @@ impl Space {
         self.write(|arena| arena.push_str(text))
     }
 
-    pub(super) fn keep_name(&mut self, name: &str) -> Name {
-        Name { span: self.keep(name), head: Head::of(name) }
+    pub(super) fn rename(&mut self, position: usize, name: &str) {
+        let span = self.keep(name);
+        self.members.rename(position, span, Head::of(name));
+        self.edited = true;
+    }
+
+    /// Adds a member behind all others. It stands in the arena as it will in the document.
+    pub(super) fn add(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+        let quoted = self.write(|arena| {
+            json::write_string(name, arena);
+            arena.push(':');
+        });
+        let value = self.write(write);
+        let inside = Span { start: quoted.start + 1, end: quoted.end - 2, ..quoted };
+        let has_escapes = (inside.end - inside.start) as usize != name.len();
+        let span = if has_escapes { self.keep(name) } else { inside };
+        self.members.push(Member::added(span, value, quoted.start), Head::of(name));
+        self.edited = true;
     }
 
     pub(super) fn write(&mut self, write: impl FnOnce(&mut String)) -> Span {
