@@ -21,6 +21,9 @@ use super::describe;
 use super::exchange::{Reply, Unready};
 use crate::flow::answer::{Answer, Outcome, Reason, Trouble};
 
+/// An item that was indexed, as an answer has it with [`FILTER_PATH`], and the comma that follows each but the last.
+const INDEXED: &[u8] = b"{\"create\":{\"status\":201}},";
+
 /// The parts of a bulk answer that are read; Elasticsearch leaves out the rest, which cuts the answer from about 150 to
 /// 26 bytes an item.
 pub const FILTER_PATH: &str =
@@ -102,6 +105,9 @@ fn read_items(reply: &Reply, sent: usize) -> Answer {
         let hint = Some("what had succeeded will be known by its `_id`; all items are sent again".to_owned());
         Answer::Wait(Trouble { problem, hint })
     };
+    if count_indexed(body) == Some(sent) {
+        return Answer::Items(vec![Outcome::Indexed; sent]);
+    }
     let Ok(answer) = serde_json::from_slice::<BulkAnswer<'_>>(body) else {
         return wait(format!(
             "the bulk answer cannot be read ({} bytes): it is cut or not Elasticsearch's",
@@ -112,6 +118,19 @@ fn read_items(reply: &Reply, sent: usize) -> Answer {
         return wait(format!("the bulk answer of {host} has {} items, but {sent} were sent", answer.items.len()));
     }
     Answer::Items(answer.items.into_iter().map(|item| outcome(item.create)).collect())
+}
+
+/// How many items an answer has of which every one is [`INDEXED`] to the byte, as most answers are; `None` of any other.
+fn count_indexed(body: &[u8]) -> Option<usize> {
+    const ITEMS: &[u8] = b"\"items\":[";
+    let start = memchr::memmem::find(body, ITEMS)? + ITEMS.len();
+    let items = body[start..].strip_suffix(b"]}")?;
+    let (first, last) = (items.chunks_exact(INDEXED.len()), INDEXED.strip_suffix(b",")?);
+    // With the items taken out it must still be an object.
+    let without_items = [&body[..start], b"]}"].concat();
+    let is_answer = first.remainder() == last && serde_json::from_slice::<BulkAnswer<'_>>(&without_items).is_ok();
+    let count = first.len() + 1;
+    (is_answer && first.into_iter().all(|item| item == INDEXED)).then_some(count)
 }
 
 /// A 400 for the whole request is one item's doing if Elasticsearch itself says so. A page of another server, or words
@@ -152,13 +171,15 @@ pub fn whole_reason(body: &[u8]) -> Option<Reason> {
 fn outcome(item: ItemAnswer<'_>) -> Outcome {
     let kept_apart = item.failure_store.as_deref() == Some("used");
     let unexplained = item.error.is_none();
+    if matches!(item.status, 200..=299) && unexplained {
+        return if kept_apart { Outcome::FailureStore } else { Outcome::Indexed };
+    }
     let mut reason = item.error.unwrap_or_default().into_reason();
     if reason.kind.is_empty() {
         reason.kind = format!("status_{}", item.status);
     }
     match item.status {
         200..=299 if kept_apart => Outcome::FailureStore,
-        200..=299 if unexplained => Outcome::Indexed,
         409 if unexplained || reason.kind.starts_with("version_conflict") => Outcome::Duplicate,
         401 | 403 | 404 => Outcome::TargetUnready(reason),
         _ if is_of_target(&reason) => Outcome::TargetUnready(reason),
@@ -194,6 +215,30 @@ mod tests {
             Outcome::TargetUnready(_) => "target",
             Outcome::Rejected(_) => "rejected",
         }
+    }
+
+    #[test]
+    fn an_answer_of_indexed_items_alone_is_counted_and_any_other_is_read() {
+        let one = r#"{"create":{"status":201}}"#;
+        for (body, expected) in [
+            (format!(r#"{{"took":1,"errors":false,"items":[{one}]}}"#), Some(1)),
+            (format!(r#"{{"errors":false,"items":[{one},{one},{one}]}}"#), Some(3)),
+            (r#"{"errors":false,"items":[]}"#.to_owned(), None),
+            (format!(r#"{{"errors":false,"items":[{one},]}}"#), None),
+            (format!(r#"{{"errors":false,"items":[{one}{one}]}}"#), None),
+            (format!(r#"{{"errors":false,"items":[{one};{one}]}}"#), None),
+            (format!(r#"{{"errors":false,"items":[{one},{}]}}"#, one.replace("201", "200")), None),
+            (format!(r#"{{"errors":false,"items":[{one},{}]}}"#, one.replace("201", "429")), None),
+            (format!(r#"{{"errors":false,"items":[{one}]"#), None),
+            (format!(r#"{{"errors":false,"items":[{one}]}} "#), None),
+            (format!(r#"{{"errors":,"items":[{one}]}}"#), None),
+            (format!(r#"<p>"items":[{one}]}}"#), None),
+        ] {
+            assert_eq!(count_indexed(body.as_bytes()), expected, "{body}");
+        }
+        let three = format!(r#"{{"errors":false,"items":[{one},{one},{one}]}}"#);
+        assert_eq!(read(200, three.as_bytes(), 3), Answer::Items(vec![Outcome::Indexed; 3]));
+        assert!(matches!(read(200, three.as_bytes(), 4), Answer::Wait(_)), "another number than was sent");
     }
 
     #[test]

@@ -133,6 +133,17 @@ pub struct Digests<'h> {
     pub hexadecimal: Vec<String>,
 }
 
+/// Each byte as two hexadecimal digits.
+const HEXADECIMAL: [[u8; 2]; 256] = {
+    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+    while byte < pairs.len() {
+        let digits = b"0123456789abcdef";
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// What is to be hashed, in a buffer.
 enum Content {
     /// None of the fields is there.
@@ -355,11 +366,9 @@ pub(super) fn quoted_digest(key: Option<&HashKey>, content: &[u8]) -> [u8; 66] {
             Err(_) => unreachable!("BUG: HMAC takes keys of any length"),
         },
     };
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut quoted = [b'"'; 66];
     for (byte, pair) in digest.iter().zip(quoted[1..65].chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+        pair.copy_from_slice(&HEXADECIMAL[usize::from(*byte)]);
     }
     quoted
 }

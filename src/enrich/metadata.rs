@@ -82,7 +82,8 @@ impl Metadata {
         let of_file = self.of_file(source.file);
         record.append(|out| {
             out.push_str(&of_file.text);
-            let _ = write!(out, ",\"log.offset\":{}", source.offset_bytes);
+            out.push_str(",\"log.offset\":");
+            out.push_str(itoa::Buffer::new().format(source.offset_bytes));
             if !notes.is_empty() {
                 out.push_str(",\"inferlog.notes\":");
                 write_list(notes, out);

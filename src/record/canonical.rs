@@ -23,6 +23,8 @@ use cut::is_cut;
 use escape::{Escape, unescape, write_character};
 use memchr::{memchr, memchr2};
 
+use super::head::first_eight;
+
 /// Nesting deeper than this is refused; the walk is recursive.
 pub const DEPTH_MAX: usize = 128;
 
@@ -118,6 +120,8 @@ struct Member {
     name: Range<usize>,
     /// Where the value ends; the member starts at the quote before its name.
     end: usize,
+    /// The first eight bytes of the name, with zeros behind them, so that they compare as an integer.
+    beginning: u64,
     /// The bytes of the name sort as its UTF-16 code units do.
     sorts_as_bytes: bool,
 }
@@ -251,27 +255,27 @@ impl<'a> Walk<'a> {
     }
 
     fn array(&mut self) -> Result<(), CanonicalError> {
-        self.copy_byte();
+        self.take(b'[');
         if self.next_token() == Some(b']') {
-            self.copy_byte();
+            self.take(b']');
             return Ok(());
         }
         loop {
             self.value()?;
             match self.next_token() {
-                Some(b',') => self.copy_byte(),
+                Some(b',') => self.take(b','),
                 Some(b']') => break,
                 _ => return Err(self.not_json()),
             }
         }
-        self.copy_byte();
+        self.take(b']');
         Ok(())
     }
 
     fn object(&mut self) -> Result<(), CanonicalError> {
-        self.copy_byte();
+        self.take(b'{');
         if self.next_token() == Some(b'}') {
-            self.copy_byte();
+            self.take(b'}');
             return Ok(());
         }
         let start = self.out.len();
@@ -280,7 +284,7 @@ impl<'a> Walk<'a> {
         loop {
             ordered &= self.member(first_member)?;
             match self.next_token() {
-                Some(b',') => self.copy_byte(),
+                Some(b',') => self.take(b','),
                 Some(b'}') => break,
                 _ => return Err(self.not_json()),
             }
@@ -289,7 +293,7 @@ impl<'a> Walk<'a> {
             return Err(self.repeated());
         }
         self.scratch.members.truncate(first_member);
-        self.copy_byte();
+        self.take(b'}');
         Ok(())
     }
 
@@ -302,7 +306,7 @@ impl<'a> Walk<'a> {
         if self.next_token() != Some(b':') {
             return Err(self.not_json());
         }
-        self.copy_byte();
+        self.take(b':');
         self.value()?;
         match remember(name, first_member, self.scratch, self.out) {
             Ordering::Equal => Err(self.repeated()),
@@ -326,14 +330,14 @@ impl<'a> Walk<'a> {
 
     fn escaped_string(&mut self) -> Result<(), CanonicalError> {
         let at_bytes = self.at;
-        self.copy_byte();
+        self.take(b'"');
         loop {
             let rest = &self.text.as_bytes()[self.at..];
             let Some(length) = memchr2(b'"', b'\\', rest) else { return Err(self.not_json()) };
             let found = rest[length];
             self.copy(self.at + length);
             if found == b'"' {
-                self.copy_byte();
+                self.take(b'"');
                 return Ok(());
             }
             match unescape(&self.text.as_bytes()[self.at..]) {
@@ -383,9 +387,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes one byte of syntax, which the caller has seen.
-    fn copy_byte(&mut self) {
-        self.out.push(self.text.as_bytes()[self.at]);
+    /// Takes a byte of syntax, which the caller has seen.
+    fn take(&mut self, byte: u8) {
+        self.out.push(byte);
         self.at += 1;
     }
 
@@ -410,11 +414,16 @@ impl<'a> Walk<'a> {
 /// its double, and only the notation can differ: the exponent, zeros at the end, the sign of zero.
 fn is_canonical_number(number: &[u8]) -> bool {
     let digits = number.strip_prefix(b"-").unwrap_or(number);
-    let (whole, fraction) = match memchr(b'.', digits) {
-        Some(point) => (&digits[..point], &digits[point + 1..]),
-        None => (digits, &b""[..]),
-    };
-    if !whole.iter().chain(fraction).all(u8::is_ascii_digit) || fraction.last() == Some(&b'0') {
+    let mut point = digits.len();
+    for (position, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' if point == digits.len() => point = position,
+            _ => return false,
+        }
+    }
+    let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
+    if fraction.last() == Some(&b'0') {
         return false;
     }
     if whole != b"0" {
@@ -430,9 +439,11 @@ fn is_canonical_number(number: &[u8]) -> bool {
 
 /// Notes the member that ends where the output does. Says how the name before it compares with its own.
 fn remember(name: Range<usize>, first_member: usize, scratch: &mut Scratch, out: &[u8]) -> Ordering {
+    let text = &out[name.clone()];
     // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
-    let sorts_as_bytes = out[name.clone()].iter().all(|byte| *byte != b'\\' && *byte < 0xee);
-    let member = Member { name, end: out.len(), sorts_as_bytes };
+    let sorts_as_bytes = text.iter().fold(true, |all, byte| all & (*byte != b'\\') & (*byte < 0xee));
+    let beginning = first_eight(text).swap_bytes();
+    let member = Member { name, end: out.len(), beginning, sorts_as_bytes };
     let previous = scratch.members[first_member..].last();
     let order = previous.map_or(Ordering::Less, |previous| compare_names(previous, &member, out));
     scratch.members.push(member);
@@ -461,7 +472,7 @@ fn put_in_order(start: usize, first_member: usize, scratch: &mut Scratch, out: &
 fn compare_names(left: &Member, right: &Member, out: &[u8]) -> Ordering {
     let (left_name, right_name) = (&out[left.name.clone()], &out[right.name.clone()]);
     if left.sorts_as_bytes && right.sorts_as_bytes {
-        left_name.cmp(right_name)
+        left.beginning.cmp(&right.beginning).then_with(|| left_name.cmp(right_name))
     } else {
         code_units(left_name).cmp(&code_units(right_name))
     }

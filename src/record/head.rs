@@ -15,14 +15,18 @@ pub(super) struct Head(u64);
 
 impl Head {
     pub(super) fn of(text: &str) -> Head {
-        let bytes = text.as_bytes();
-        let word = bytes.first_chunk().map_or_else(|| short(bytes), |bytes| u64::from_le_bytes(*bytes));
+        let word = first_eight(text.as_bytes());
         let without_dots = word ^ DOTS;
         let dots = without_dots.wrapping_sub(LOWEST_BITS) & !without_dots & HIGHEST_BITS;
         // The lowest bit is that of the first dot; those above it may be of no dot.
         let first_dot_bit = dots.trailing_zeros() & !7;
         Head(if dots == 0 { word } else { word & ((1 << first_dot_bit) - 1) })
     }
+}
+
+/// The first eight bytes of a text, the first one lowest, with zeros behind them.
+pub(super) fn first_eight(text: &[u8]) -> u64 {
+    text.first_chunk().map_or_else(|| short(text), |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Up to seven bytes, with zeros behind them: two reads that overlap are as good as one.

@@ -205,7 +205,7 @@ impl<'b> Lines<'b> {
     /// Frames `bytes`, which start at `offset_bytes` of the file, at the start of an entry. Bytes after the last line end
     /// are one more line.
     pub fn new(bytes: &'b [u8], offset_bytes: u64, form: Form) -> Self {
-        let text = if form.encoding == Encoding::Utf8 { std::str::from_utf8(bytes).ok() } else { None };
+        let text = if form.encoding == Encoding::Utf8 { simdutf8::basic::from_utf8(bytes).ok() } else { None };
         Lines { bytes, text, form, offset_bytes, position: 0, scratch: String::new() }
     }
 
