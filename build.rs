@@ -24,6 +24,7 @@ fn main() {
     println!("cargo::rustc-env=INFERLOG_COMMIT={commit}");
     println!("cargo::rustc-env=INFERLOG_PROFILE={}", profile(&variable("OUT_DIR")));
     println!("cargo::rustc-env=INFERLOG_TARGET={}", variable("TARGET"));
+    println!("cargo::rustc-env=INFERLOG_OPT_LEVEL={}", variable("OPT_LEVEL"));
 }
 
 /// The commit of the sources and its day, as in `d43524d 2026-11-27`; `d43524d-modified 2026-11-27` where they differ from

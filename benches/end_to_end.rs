@@ -81,6 +81,8 @@ enum Gzip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     Inferlog,
+    /// Held to one core, by `taskset`.
+    OneCore,
     Limit,
     Peer(&'static Peer),
 }
@@ -89,6 +91,7 @@ impl Program {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Program::Inferlog => "inferlog",
+            Program::OneCore => "inferlog-1-core",
             Program::Limit => "limit",
             Program::Peer(peer) => peer.name,
         }
@@ -144,15 +147,7 @@ fn main() {
         }
     }
     if let Some(document) = &arguments.write {
-        shared::write_section(document, "end_to_end", &report::section(&arguments.command(), &tables));
-    }
-}
-
-impl Arguments {
-    /// How this is repeated.
-    fn command(&self) -> String {
-        let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-        format!("cargo bench --profile dist --bench end_to_end -- {}", arguments.join(" "))
+        shared::write_section(document, "end_to_end", &report::section(&shared::command("end_to_end"), &tables));
     }
 }
 
@@ -160,6 +155,7 @@ impl Arguments {
 fn programs(arguments: &Arguments, place: &Place, gzip: bool, peers: &[&'static Peer]) -> Vec<Program> {
     let mut programs = vec![Program::Inferlog, Program::Limit];
     if place.shape == Shape::Usual && !gzip {
+        programs.push(Program::OneCore);
         programs.extend(peers.iter().map(|peer| Program::Peer(peer)));
     }
     let is_wanted = |program: &Program| arguments.only.is_empty() || arguments.only.iter().any(|n| n == program.name());
@@ -175,7 +171,8 @@ fn measure(arguments: &Arguments, place: &Place, gzip: bool, programs: &[Program
     for _ in 0..arguments.turns {
         for (position, &program) in programs.iter().enumerate() {
             let (run, remark) = match program {
-                Program::Inferlog => run_inferlog(place, gzip, &mut configuration),
+                Program::Inferlog => run_inferlog(place, gzip, shared::program(), &mut configuration),
+                Program::OneCore => run_inferlog(place, gzip, on_one_core(), &mut configuration),
                 Program::Limit => run_limit(place, gzip, &configuration, arguments.limit_in_two_threads),
                 Program::Peer(peer) => run_peer(place, peer),
             };
@@ -201,10 +198,15 @@ impl Place {
     }
 }
 
-fn run_inferlog(place: &Place, gzip: bool, configuration: &mut String) -> (Run, String) {
+fn on_one_core() -> Command {
+    let mut program = Command::new("taskset");
+    program.args(["-c", "0"]).arg(shared::program_path());
+    program
+}
+
+fn run_inferlog(place: &Place, gzip: bool, mut program: Command, configuration: &mut String) -> (Run, String) {
     let data = tempfile::tempdir().expect("a temporary folder");
     let mut endpoint = Endpoint::start();
-    let mut program = shared::program();
     program
         .args(["run", "--once", "--listen", "off", "--data-dir"])
         .arg(data.path())

@@ -1,24 +1,27 @@
 //! What do many files cost: until the first record is delivered, while nothing happens, and while some of them are written?
 //!
-//! `cargo bench --profile dist --bench many_files [-- FILES ACTIVE SECONDS]` (default 10,000, 1,000, 20) writes so many
+//! `cargo bench --profile dist --bench many_files [-- --files 1,1000,10000 --active 1000 --seconds 30]` writes so many
 //! files of ten records in folders of a hundred, runs `inferlog run` on them against a counting endpoint, and prints
 //! - how long it takes from the start of the process to the first delivered record, with no state and with a checkpoint,
 //!   and until every record is delivered;
 //! - CPU time and resident memory while nothing is written, and while each of the active files gets a record a second;
 //! - the same of as many files as are active, and no others.
 //!
-//! `INFERLOG_PROGRAM` names another build to measure, for before and after.
+//! `INFERLOG_PROGRAM` names another build to measure, for before and after; `--write docs/benchmarks.md` puts the figures
+//! there.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 mod shared;
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use shared::{Endpoint, Records, usage};
+use clap::Parser;
+use shared::{Endpoint, Records, Threads, usage};
 
 const RECORDS_PER_FILE: u64 = 10;
 const FILES_PER_FOLDER: usize = 100;
@@ -26,15 +29,57 @@ const FILES_PER_FOLDER: usize = 100;
 /// Longer than anything here should take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Many files: start, idle, active.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// How many files.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 10_000])]
+    files: Vec<usize>,
+    /// How many of them get a record a second, at most.
+    #[arg(long, default_value_t = 1_000)]
+    active: usize,
+    /// How long each state is watched.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// The document to put the figures into.
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+/// What this program is started as by itself.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// The endpoint that counts.
+    #[command(hide = true)]
+    Endpoint,
+}
+
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.first().is_some_and(|argument| argument == "endpoint") {
+    let arguments = Arguments::parse_from(std::env::args().filter(|argument| argument != "--bench"));
+    if arguments.part.is_some() {
         return shared::serve();
     }
-    let number = |position: usize, default| arguments.get(position).and_then(|n| n.parse().ok()).unwrap_or(default);
-    let (files, active, seconds) = (number(0, 10_000), number(1, 1_000), number(2, 20) as u64);
-    measure(files, active, Duration::from_secs(seconds));
-    measure(active, active, Duration::from_secs(seconds));
+    let mut rows = String::from(
+        "| files | first record s | all records s | idle, % of a core | idle MiB | active files | active, % of a core | \
+         active MiB | peak MiB | first record with a checkpoint s | idle after that, % of a core |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    print!("{rows}");
+    for &files in &arguments.files {
+        let row = measure(files, arguments.active.min(files), Duration::from_secs(arguments.seconds));
+        print!("{row}");
+        rows.push_str(&row);
+    }
+    if let Some(document) = &arguments.write {
+        let (commit, machine, command) = (shared::commit(), shared::machine(), shared::command("many_files"));
+        let text = format!(
+            "Measured at {commit} on {machine}, each state {} s. Again:\n\n    {command}\n\n{rows}",
+            arguments.seconds
+        );
+        shared::write_section(document, "many_files", &text);
+    }
 }
 
 /// A folder of logs with a pipeline file, and the endpoint.
@@ -47,47 +92,45 @@ struct Place {
     written: u64,
 }
 
-fn measure(files: usize, active: usize, duration: Duration) {
+/// Gives a row of the table.
+fn measure(files: usize, active: usize, duration: Duration) -> String {
     let mut place = Place::new(files);
-    println!("{files} files, {active} of them active");
+    let mut row = format!("| {files} |");
     let started = Instant::now();
     let program = place.start();
     place.wait_for(1);
-    println!("  no state: first record delivered after {:.2} s", started.elapsed().as_secs_f64());
+    let _ = write!(row, " {:.2} |", started.elapsed().as_secs_f64());
     place.wait_for(place.written);
-    println!("  no state: all {} after {:.2} s", place.written, started.elapsed().as_secs_f64());
+    let _ = write!(row, " {:.2} |", started.elapsed().as_secs_f64());
     // Until what is done once is done: the last checkpoint, and the end of the wait for copies.
     std::thread::sleep(Duration::from_secs(10));
-    watch("idle", &program, duration, || ());
-    watch("active", &program, duration, || place.append(active));
+    let percent = watch(&program, duration, || ());
+    let _ = write!(row, " {percent:.3} | {:.1} | {active} |", usage(&program).resident_mib);
+    let percent = watch(&program, duration, || place.append(active));
+    let used = usage(&program);
+    let _ = write!(row, " {percent:.2} | {:.1} | {:.1} |", used.resident_mib, used.peak_mib);
     place.wait_for(place.written);
     stop(program);
     place.append(1);
     let started = Instant::now();
     let program = place.start();
     place.wait_for(place.written);
-    println!("  with a checkpoint: first record delivered after {:.2} s", started.elapsed().as_secs_f64());
-    watch("idle", &program, duration, || ());
+    let _ = write!(row, " {:.2} |", started.elapsed().as_secs_f64());
+    std::thread::sleep(Duration::from_secs(10));
+    let _ = writeln!(row, " {:.3} |", watch(&program, duration, || ()));
     stop(program);
-    println!();
+    row
 }
 
-/// Prints what a process uses, while something happens every second.
-fn watch(what: &str, program: &Child, duration: Duration, mut happen: impl FnMut()) {
-    let (before, started) = (usage(program), Instant::now());
+/// How much of a core a process uses, in percent, while something happens every second.
+fn watch(program: &Child, duration: Duration, mut happen: impl FnMut()) -> f64 {
+    let (before, started) = (Threads::of(program), Instant::now());
     for second in 0..duration.as_secs() as u32 {
         std::thread::sleep((started + Duration::from_secs(1) * second).saturating_duration_since(Instant::now()));
         happen();
     }
     std::thread::sleep((started + duration).saturating_duration_since(Instant::now()));
-    let after = usage(program);
-    let percent = 100.0 * (after.cpu_seconds - before.cpu_seconds) / started.elapsed().as_secs_f64();
-    println!(
-        "  {what}: {percent:.2} % of a core over {} s, {:.1} MiB resident, {:.1} MiB at most so far",
-        duration.as_secs(),
-        after.resident_mib,
-        after.peak_mib
-    );
+    100.0 * Threads::of(program).seconds_since(&before) / started.elapsed().as_secs_f64()
 }
 
 fn stop(mut program: Child) {

@@ -34,8 +34,9 @@ const PEERS: [Peer; 2] = [
         configuration: include_str!("rsyslog.conf"),
         arguments: &["-n", "-f", "@FILE@", "-i", "@STATE@/pid"],
         adds: &["@timestamp", "input_hash", "service.name", "host.name", "log.file.path"],
-        less: "has no SHA-256: `input_hash` is a hash of 64 bits (`fmhash`) over the whole line; no canonical form, no \
-               time parsed (`@timestamp` is the text as it stands), no id, no flag by a number",
+        less: "has no SHA-256: `input_hash` is a hash of 64 bits (`fmhash`) of the whole line; no canonical form, no time \
+               parsed (`@timestamp` is the text as it stands), no id of its own (`request_id`), no flag by a number, no \
+               offset; what it ships is written anew, not as it came",
     },
     Peer {
         name: "syslog-ng",
@@ -55,9 +56,9 @@ const PEERS: [Peer; 2] = [
             "-c",
             "@STATE@/control",
         ],
-        adds: &["@timestamp", "input_hash", "service", "host.name"],
-        less: "hashes the line (SHA-256, `$(sha256)`), not a canonical form of the features; no id, no flag by a number, no \
-               offset",
+        adds: &["@timestamp", "input_hash", "service", "host"],
+        less: "hashes the line (`$(sha256)`), not a canonical form of the features; no time parsed, no id, no flag by a \
+               number, no path and offset; what it ships is written anew, numbers with six decimals",
     },
 ];
 
@@ -123,5 +124,8 @@ pub(crate) fn remarks() -> String {
         };
     }
     let _ = writeln!(text, "- {LEFT_OUT}");
+    for peer in PEERS.iter().filter(|peer| peer.path().is_some()) {
+        let _ = write!(text, "\n`benches/peers/{}`:\n\n```text\n{}```\n", peer.file, peer.configuration);
+    }
     text
 }

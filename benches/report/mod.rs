@@ -55,7 +55,7 @@ impl Table {
     fn title(&self) -> String {
         let gzip = if self.gzip { "on" } else { "off" };
         let (records, bytes) = (self.records, self.bytes / self.records);
-        format!("`{}`: {records} records of {bytes} bytes on average, gzip {gzip}", self.shape)
+        format!("Records `{}`: {records} of {bytes} bytes on average, gzip {gzip}", self.shape)
     }
 
     pub(crate) fn print_head(&self) {

@@ -154,14 +154,14 @@ pub(crate) fn serve() {
 
 /// What a request's head says of it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Head {
-    body_bytes: usize,
+pub(crate) struct Head {
+    pub(crate) body_bytes: usize,
     is_gzip: bool,
     wants_to_be_told_to_go_on: bool,
     /// It asks for the parts of an answer that inferlog asks for.
     is_filtered: bool,
     /// It carries inferlog's own accounts.
-    is_account: bool,
+    pub(crate) is_account: bool,
     /// It asks who is there.
     is_root: bool,
 }
@@ -332,6 +332,26 @@ fn first_item(part: &[u8]) -> Option<&[u8]> {
         }
         at = next;
     }
+}
+
+/// Reads a request, packed as it may be; gives its head as it came, what that says, and the body. For benches that look at
+/// each document.
+pub(crate) fn read_request(reader: &mut impl std::io::BufRead) -> Option<(Vec<u8>, Head, Vec<u8>)> {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        reader.read_until(b'\n', &mut text).ok().filter(|count| *count > 0)?;
+    }
+    let head = read_head(&text)?;
+    let mut body = vec![0; head.body_bytes];
+    reader.read_exact(&mut body).ok()?;
+    Some((text, head, body))
+}
+
+/// The answer to a request of so many documents that are to be created.
+pub(crate) fn answer_of(head: &Head, documents: u64) -> Vec<u8> {
+    let mut answer = Vec::new();
+    write_answer(head, documents, Action::Create, &mut answer);
+    answer
 }
 
 fn read_head(head: &[u8]) -> Option<Head> {

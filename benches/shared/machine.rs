@@ -32,3 +32,9 @@ pub(crate) fn commit() -> String {
     let commit = git(&["rev-parse", "--short=10", "HEAD"]);
     if changed.is_empty() { format!("commit {commit}") } else { format!("commit {commit} with changes") }
 }
+
+/// How a bench is repeated as it was started.
+pub(crate) fn command(bench: &str) -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    format!("cargo bench --profile dist --bench {bench} -- {}", arguments.join(" "))
+}

@@ -1,6 +1,7 @@
 //! What the benches share: records as a model server writes them, an endpoint that counts, and what a process used.
 
 #![allow(dead_code, unused_imports, reason = "each bench uses some of it")]
+#![allow(clippy::print_stdout, reason = "an endpoint answers there, and figures are what the others are for")]
 
 mod corpus;
 mod endpoint;
@@ -11,10 +12,10 @@ mod usage;
 use std::process::Command;
 
 pub(crate) use corpus::{Records, Shape};
-pub(crate) use endpoint::{Counted, Endpoint, Sample, serve};
-pub(crate) use machine::{commit, machine};
+pub(crate) use endpoint::{Counted, Endpoint, Sample, answer_of, read_request, serve};
+pub(crate) use machine::{command, commit, machine};
 pub(crate) use section::write_section;
-pub(crate) use usage::{Spent, Usage, usage, wait};
+pub(crate) use usage::{Spent, Threads, Usage, usage, wait};
 
 /// The pipeline's name, which every document carries.
 pub(crate) const PIPELINE: &str = "bench";

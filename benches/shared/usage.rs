@@ -1,6 +1,7 @@
-//! What has a process used? CPU time of one that runs from /proc, of one that ended from `wait4`, which counts in
-//! microseconds where /proc has ticks of 10 ms.
+//! What has a process used? CPU time of one that ended from `wait4`, which counts in microseconds where /proc has ticks of
+//! 10 ms; of one that runs from what /proc says of its threads, in nanoseconds.
 
+use std::collections::HashMap;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
@@ -70,4 +71,26 @@ pub(crate) fn wait(child: Child, mut meanwhile: impl FnMut(&Child)) -> Spent {
     let used = child.wait4().expect("its end");
     let (user, system) = (used.rusage.utime, used.rusage.stime);
     Spent { user_seconds: user.as_secs_f64(), system_seconds: system.as_secs_f64(), peak_mib, status: used.status }
+}
+
+/// What the threads of a process have used so far, in nanoseconds.
+pub(crate) struct Threads(HashMap<String, u64>);
+
+impl Threads {
+    pub(crate) fn of(child: &Child) -> Threads {
+        let folder = format!("/proc/{}/task", child.id());
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let used = names.filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.path().join("schedstat")).ok()?;
+            let nanoseconds = text.split(' ').next()?.parse().ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), nanoseconds))
+        });
+        Threads(used.collect())
+    }
+
+    /// The seconds that were used since `before`, but for threads that began and ended meanwhile, or ended since.
+    pub(crate) fn seconds_since(&self, before: &Threads) -> f64 {
+        let used = self.0.iter().map(|(thread, used)| used.saturating_sub(before.0.get(thread).copied().unwrap_or(0)));
+        used.sum::<u64>() as f64 / 1e9
+    }
 }

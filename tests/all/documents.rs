@@ -89,3 +89,33 @@ fn what_is_wrong_in_a_document_is_found() {
     let long = "x ".repeat(80);
     assert_eq!(long_lines(&format!("{long}\n| {long}\n    {long}\n```\n{long}\n```\n- {long}\n")), [1, 7]);
 }
+
+/// Numbers of speed and memory in a text, in the words that go with them.
+fn figures(text: &str) -> Vec<String> {
+    let unit = "CPU-seconds?|% of (?:a|one) core|% of all CPU|µs\\b|microseconds|MiB of memory|MiB resident|\
+                records (?:a|per) (?:CPU-)?second|records/s";
+    let figure = Regex::new(&format!("([0-9][0-9.,]*) (?:million )?(?:{unit})")).unwrap();
+    figure.captures_iter(text).map(|captures| captures[0].to_owned()).collect()
+}
+
+#[test]
+fn figures_of_speed_and_memory_are_those_of_the_benchmarks() {
+    let benchmarks = fs::read_to_string(Path::new(ROOT).join("docs/benchmarks.md")).unwrap();
+    let number = |figure: &str| figure.split(' ').next().unwrap_or_default().to_owned();
+    let measured: Vec<String> = benchmarks.split([' ', '|', '\n', '(', ')']).map(ToOwned::to_owned).collect();
+    let mut unmeasured = Vec::new();
+    for path in documents() {
+        let is_told_otherwise = ["docs/benchmarks.md", "CHANGELOG.md"].iter().any(|name| path.ends_with(name));
+        let text = if is_told_otherwise { String::new() } else { fs::read_to_string(&path).unwrap() };
+        let found = figures(&text).into_iter().filter(|figure| !measured.contains(&number(figure)));
+        unmeasured.extend(found.map(|figure| format!("{}: {figure}", path.strip_prefix(ROOT).unwrap().display())));
+    }
+    assert!(unmeasured.is_empty(), "not in docs/benchmarks.md: {unmeasured:#?}");
+}
+
+#[test]
+fn figures_are_told_from_other_numbers() {
+    let text =
+        "It takes 1 % of a core at 5,000 records a second, 17 MiB of memory, and 0.5 µs; 32 MiB is a limit, 90 % too.";
+    assert_eq!(figures(text), ["1 % of a core", "5,000 records a second", "17 MiB of memory", "0.5 µs"]);
+}

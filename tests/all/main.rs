@@ -35,6 +35,7 @@ mod hashing;
 mod house_rules;
 mod in_force;
 mod install;
+mod instructions;
 mod kibana_import;
 mod kibana_lint;
 mod kibana_queries;

@@ -6,8 +6,8 @@
 //! missing, is none, has more than 2,048 bytes, or that no rule knows, is counted in
 //! `inferlog_enrich_unmatched_records_total` as `missing`, `not_a_text`, `too_long` or `unknown`.
 //!
-//! The first record costs a third of a second and 32 MiB of memory, once a process. From then on a text costs some 40
-//! microseconds when it is met, and next to nothing while it is among the latest 2,048.
+//! The first record costs time and memory, once a process: the rules are made ready. From then on a text costs most when it
+//! is met, and next to nothing while it is among the latest 2,048.
 //!
 //! A log that has the text at `user_agent` itself leaves no room below it: rename it first.
 //!

@@ -1,0 +1,160 @@
+//! Does a record cost the same however many files there are, and however long a file is?
+//!
+//! `cargo bench --profile dist --bench growth [-- OPTIONS]` ships, by `inferlog run --once` to a counting endpoint,
+//! - the same number of records out of 1 file, and of more and more files;
+//! - one file that is longer and longer, whole, and then what was appended to it, with the checkpoint of before;
+//!
+//! and prints the CPU time of the whole process for a million records, start included, and its peak of resident memory.
+//! The file of 10 GB takes that much of the disk: `--megabytes 1,10,100` does without.
+
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
+mod shared;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use shared::{Endpoint, Records, Spent};
+
+const FILES_PER_FOLDER: u64 = 100;
+
+/// Records that are made at a time.
+const PART_RECORDS: u64 = 500;
+
+/// More files, longer files.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Over how many files the records are spread.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 10_000])]
+    files: Vec<u64>,
+    /// How many records.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// How long the one file is, in MB.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000, 10_000])]
+    megabytes: Vec<u64>,
+    /// How many records are appended to it.
+    #[arg(long, default_value_t = 200_000)]
+    appended: u64,
+    /// The document to put the figures into.
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+/// What this program is started as by itself.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// The endpoint that counts.
+    #[command(hide = true)]
+    Endpoint,
+}
+
+fn main() {
+    let arguments = Arguments::parse_from(std::env::args().filter(|argument| argument != "--bench"));
+    if arguments.part.is_some() {
+        return shared::serve();
+    }
+    let mut text = String::new();
+    let mut tell = |line: String| {
+        println!("{line}");
+        text.push_str(&line);
+        text.push('\n');
+    };
+    tell(format!(
+        "| files, {} records | CPU-seconds a million | peak MiB |\n| ---: | ---: | ---: |",
+        arguments.records
+    ));
+    for &files in &arguments.files {
+        let spent = many(files, arguments.records);
+        tell(format!("| {files} | {:.2} | {:.1} |", per_million(&spent, arguments.records), spent.peak_mib));
+    }
+    tell(String::new());
+    tell(format!(
+        "| one file, MB | records | CPU-seconds a million | peak MiB | {} records appended, CPU-seconds a million | peak MiB |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: |",
+        arguments.appended
+    ));
+    for &megabytes in &arguments.megabytes {
+        let (records, whole, more) = long(megabytes * 1_000_000, arguments.appended);
+        let (first, second) = (per_million(&whole, records), per_million(&more, arguments.appended));
+        tell(format!(
+            "| {megabytes} | {records} | {first:.2} | {:.1} | {second:.2} | {:.1} |",
+            whole.peak_mib, more.peak_mib
+        ));
+    }
+    if let Some(document) = &arguments.write {
+        let (commit, machine, command) = (shared::commit(), shared::machine(), shared::command("growth"));
+        let section = format!("Measured at {commit} on {machine}. Again:\n\n    {command}\n\n{text}");
+        shared::write_section(document, "growth", &section);
+    }
+}
+
+fn per_million(spent: &Spent, records: u64) -> f64 {
+    (spent.user_seconds + spent.system_seconds) * 1e6 / records as f64
+}
+
+/// Ships records that are spread over some files.
+fn many(files: u64, records: u64) -> Spent {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut source = Records::new();
+    for number in 0..files {
+        let path = folder.path().join(format!(
+            "logs/{:04}/{:04}.ndjson",
+            number / FILES_PER_FOLDER,
+            number % FILES_PER_FOLDER
+        ));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        append(&mut source, &path, records * (number + 1) / files - records * number / files);
+    }
+    write_pipeline(folder.path(), "logs/*/*.ndjson");
+    run(folder.path(), records)
+}
+
+/// Ships a file of so many bytes, and then what is appended; gives how many records it had.
+fn long(bytes: u64, appended: u64) -> (u64, Spent, Spent) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("log.ndjson");
+    let (mut source, mut records) = (Records::new(), 0);
+    while std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) < bytes {
+        append(&mut source, &path, PART_RECORDS);
+        records += PART_RECORDS;
+    }
+    write_pipeline(folder.path(), "log.ndjson");
+    let whole = run(folder.path(), records);
+    append(&mut source, &path, appended);
+    (records, whole, run(folder.path(), appended))
+}
+
+fn append(source: &mut Records, path: &Path, records: u64) {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a log file");
+    let (mut text, mut left) = (String::new(), records);
+    while left > 0 {
+        text.clear();
+        source.write(left.min(PART_RECORDS), &mut text);
+        file.write_all(text.as_bytes()).expect("room on the disk");
+        left -= left.min(PART_RECORDS);
+    }
+}
+
+fn write_pipeline(folder: &Path, paths: &str) {
+    std::fs::write(folder.join("bench.yaml"), shared::pipeline(paths)).expect("the pipeline file");
+}
+
+/// Runs inferlog until it has shipped so many records; its state stays in the folder.
+fn run(folder: &Path, records: u64) -> Spent {
+    let mut endpoint = Endpoint::start();
+    let program = shared::program()
+        .args(["run", "--once", "--listen", "off", "--data-dir"])
+        .arg(folder.join("state"))
+        .arg(folder.join("bench.yaml"))
+        .envs([("ENDPOINT", endpoint.url.as_str()), ("INFERLOG_LOG", "error")])
+        .spawn()
+        .expect("inferlog");
+    let spent = shared::wait(program, |_| ());
+    assert!(spent.status.success(), "inferlog ended well");
+    assert_eq!(endpoint.count(), records, "the endpoint got every record");
+    spent
+}
