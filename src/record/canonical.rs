@@ -23,7 +23,7 @@ use cut::is_cut;
 use escape::{Escape, unescape, write_character};
 use memchr::{memchr, memchr2};
 
-use super::head::first_eight;
+use super::head::{HIGHEST_BITS, first_eight};
 
 /// Nesting deeper than this is refused; the walk is recursive.
 pub const DEPTH_MAX: usize = 128;
@@ -191,7 +191,7 @@ fn write_members<'m>(
         let name = name_start..out.len();
         out.extend_from_slice(b"\":");
         Walk::new(form, &value, scratch, out).whole_value()?;
-        match remember(name, 0, scratch, out) {
+        match remember(name, Escapes::Some, 0, scratch, out) {
             Ordering::Equal => return Err(CanonicalError::RepeatedMember { at_bytes: 0 }),
             order => ordered &= order == Ordering::Less,
         }
@@ -203,6 +203,16 @@ fn write_members<'m>(
     out.push(b'}');
     Ok(())
 }
+
+/// Whether a string was written with escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escapes {
+    None,
+    Some,
+}
+
+/// The end of a short string is found sooner byte by byte than by a search that has to get going.
+const SHORT_BYTES: usize = 24;
 
 /// Where the walk stands in the text, and what it has written.
 struct Walk<'a> {
@@ -230,7 +240,7 @@ impl<'a> Walk<'a> {
     fn value(&mut self) -> Result<(), CanonicalError> {
         match self.next_token() {
             Some(b'"') => {
-                let content = self.string()?;
+                let (content, _) = self.string()?;
                 self.scratch.has_cut_text |= is_cut(&self.out[content], self.form.cut_endings);
                 Ok(())
             }
@@ -302,30 +312,36 @@ impl<'a> Walk<'a> {
         if self.next_token() != Some(b'"') {
             return Err(self.not_json());
         }
-        let name = self.string()?;
+        let (name, escapes) = self.string()?;
         if self.next_token() != Some(b':') {
             return Err(self.not_json());
         }
         self.take(b':');
         self.value()?;
-        match remember(name, first_member, self.scratch, self.out) {
+        match remember(name, escapes, first_member, self.scratch, self.out) {
             Ordering::Equal => Err(self.repeated()),
             order => Ok(order == Ordering::Less),
         }
     }
 
     /// Returns where its content stands in the output.
-    fn string(&mut self) -> Result<Range<usize>, CanonicalError> {
-        let content = self.at + 1;
-        let start = self.out.len() + 1;
-        match memchr2(b'"', b'\\', &self.text.as_bytes()[content..]) {
-            Some(length) if self.text.as_bytes()[content + length] == b'"' => {
-                self.copy(content + length + 1);
+    fn string(&mut self) -> Result<(Range<usize>, Escapes), CanonicalError> {
+        let (bytes, start) = (self.text.as_bytes(), self.out.len() + 1);
+        let content = &bytes[self.at + 1..];
+        let near = content[..content.len().min(SHORT_BYTES)].iter().position(|byte| matches!(byte, b'"' | b'\\'));
+        let length = near.or_else(|| memchr2(b'"', b'\\', content)).ok_or_else(|| self.not_json())?;
+        let end = self.at + 1 + length;
+        let escapes = match bytes.get(end) {
+            Some(b'"') => {
+                self.copy(end + 1);
+                Escapes::None
             }
-            Some(_) => self.escaped_string()?,
-            None => return Err(self.not_json()),
-        }
-        Ok(start..self.out.len() - 1)
+            _ => {
+                self.escaped_string()?;
+                Escapes::Some
+            }
+        };
+        Ok((start..self.out.len() - 1, escapes))
     }
 
     fn escaped_string(&mut self) -> Result<(), CanonicalError> {
@@ -388,6 +404,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes a byte of syntax, which the caller has seen.
+    #[inline]
     fn take(&mut self, byte: u8) {
         self.out.push(byte);
         self.at += 1;
@@ -438,11 +455,19 @@ fn is_canonical_number(number: &[u8]) -> bool {
 }
 
 /// Notes the member that ends where the output does. Says how the name before it compares with its own.
-fn remember(name: Range<usize>, first_member: usize, scratch: &mut Scratch, out: &[u8]) -> Ordering {
+fn remember(
+    name: Range<usize>,
+    escapes: Escapes,
+    first_member: usize,
+    scratch: &mut Scratch,
+    out: &[u8],
+) -> Ordering {
     let text = &out[name.clone()];
-    // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
-    let sorts_as_bytes = text.iter().fold(true, |all, byte| all & (*byte != b'\\') & (*byte < 0xee));
     let beginning = first_eight(text).swap_bytes();
+    let is_ascii = beginning & HIGHEST_BITS == 0 && text.get(8..).is_none_or(<[u8]>::is_ascii);
+    // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
+    let sorts_as_bytes = (is_ascii && escapes == Escapes::None)
+        || text.iter().all(|byte| *byte != b'\\' && *byte < 0xee);
     let member = Member { name, end: out.len(), beginning, sorts_as_bytes };
     let previous = scratch.members[first_member..].last();
     let order = previous.map_or(Ordering::Less, |previous| compare_names(previous, &member, out));
@@ -470,9 +495,13 @@ fn put_in_order(start: usize, first_member: usize, scratch: &mut Scratch, out: &
 }
 
 fn compare_names(left: &Member, right: &Member, out: &[u8]) -> Ordering {
+    let sort_as_bytes = left.sorts_as_bytes && right.sorts_as_bytes;
+    if sort_as_bytes && left.beginning != right.beginning {
+        return left.beginning.cmp(&right.beginning);
+    }
     let (left_name, right_name) = (&out[left.name.clone()], &out[right.name.clone()]);
-    if left.sorts_as_bytes && right.sorts_as_bytes {
-        left.beginning.cmp(&right.beginning).then_with(|| left_name.cmp(right_name))
+    if sort_as_bytes {
+        left_name.cmp(right_name)
     } else {
         code_units(left_name).cmp(&code_units(right_name))
     }

@@ -6,7 +6,10 @@
 /// Dots, and what finds a zero byte in an integer of eight.
 const DOTS: u64 = u64::from_ne_bytes([b'.'; 8]);
 const LOWEST_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+pub(super) const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// An odd number whose bits follow no rule: that of the golden ratio.
+const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The first eight bytes of the first name of a dotted text, with zeros behind it. Texts of different heads are neither
 /// equal, nor does one continue the other behind a dot.
@@ -21,6 +24,30 @@ impl Head {
         // The lowest bit is that of the first dot; those above it may be of no dot.
         let first_dot_bit = dots.trailing_zeros() & !7;
         Head(if dots == 0 { word } else { word & ((1 << first_dot_bit) - 1) })
+    }
+
+    /// A word of a filter, and a bit in it.
+    fn place(self) -> (usize, u64) {
+        // The upper bits of a product depend on all bits of its factors.
+        let mixed = self.0.wrapping_mul(MIXER);
+        ((mixed >> 62) as usize, 1 << (mixed >> 56 & 63))
+    }
+}
+
+/// A set of heads that may take one for another: one bit of 256 for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeadFilter([u64; 4]);
+
+impl HeadFilter {
+    pub(super) fn add(&mut self, head: Head) {
+        let (word, bit) = head.place();
+        self.0[word] |= bit;
+    }
+
+    /// False when the head was not added.
+    pub(super) fn may_have(&self, head: Head) -> bool {
+        let (word, bit) = head.place();
+        self.0[word] & bit != 0
     }
 }
 
@@ -72,6 +99,16 @@ mod tests {
             bytes[..expected.len()].copy_from_slice(expected.as_bytes());
             assert_eq!(Head::of(text), Head(u64::from_le_bytes(bytes)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_filter_knows_what_was_added_and_little_else() {
+        let heads: Vec<Head> = (0..1_000).map(|number| Head::of(&format!("n{number}"))).collect();
+        let mut filter = HeadFilter::default();
+        heads[..20].iter().for_each(|head| filter.add(*head));
+        assert!(heads[..20].iter().all(|head| filter.may_have(*head)));
+        let taken_for_others = heads[20..].iter().filter(|head| filter.may_have(**head)).count();
+        assert!(taken_for_others < 150, "about 20 of 256 bits: {taken_for_others}");
     }
 
     proptest! {

@@ -29,18 +29,31 @@ pub(super) fn index(line: &str, space: &mut Space) -> Result<(), Reject> {
     if nests_too_deeply(line.as_bytes()) {
         return Err(reject("nested_too_deeply", format!("nests deeper than {NESTING_DEPTH_MAX} levels")));
     }
-    if !borrowed_names(line, space) {
-        space.members.clear();
-        each_entry(line, space)?;
-    }
+    let heads = match borrowed_names(line, space) {
+        Some(heads) => heads,
+        None => {
+            space.members.clear();
+            each_entry(line, space)?;
+            Heads::MayBeShared
+        }
+    };
     escapes(line)?;
-    repeated_name(line, space)
+    if heads == Heads::Different { Ok(()) } else { repeated_name(line, space) }
 }
 
-/// Finds the members of an object whose names have no escapes; false for any other line.
-fn borrowed_names(line: &str, space: &mut Space) -> bool {
+/// What the names of a record begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heads {
+    /// Each with something else, so that none is repeated.
+    Different,
+    MayBeShared,
+}
+
+/// Finds the members of an object whose names have no escapes; `None` for any other line.
+fn borrowed_names(line: &str, space: &mut Space) -> Option<Heads> {
     let mut reader = sonic_rs::Deserializer::from_str(line);
-    reader.deserialize_map(Names { line, members: &mut space.members }).is_ok() && reader.end().is_ok()
+    let heads = reader.deserialize_map(Names { line, members: &mut space.members }).ok()?;
+    reader.end().is_ok().then_some(heads)
 }
 
 /// Visits an object, and notes its members.
@@ -50,26 +63,27 @@ struct Names<'l> {
 }
 
 impl<'l> Visitor<'l> for Names<'l> {
-    type Value = ();
+    type Value = Heads;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("an object")
     }
 
-    fn visit_map<M: MapAccess<'l>>(self, mut map: M) -> Result<(), M::Error> {
+    fn visit_map<M: MapAccess<'l>>(self, mut map: M) -> Result<Heads, M::Error> {
         let Names { line, members } = self;
         let mut last: Option<(Span, Head)> = None;
+        let mut are_shared = false;
         while let Some(name) = map.next_key::<&str>()? {
             map.next_value::<IgnoredAny>()?;
             let (name, head) = (span_of(line, name), Head::of(name));
             if let Some((last, head)) = last.replace((name, head)) {
-                members.push(member(line, last, name.start as usize - 1, b','), head);
+                are_shared |= members.push(member(line, last, name.start as usize - 1, b','), head);
             }
         }
         if let Some((last, head)) = last {
-            members.push(member(line, last, line.len(), b'}'), head);
+            are_shared |= members.push(member(line, last, line.len(), b'}'), head);
         }
-        Ok(())
+        Ok(if are_shared { Heads::MayBeShared } else { Heads::Different })
     }
 }
 
@@ -268,7 +282,7 @@ mod tests {
     /// Holds what is found with borrowed names against what the iterator finds.
     fn check(line: &str) {
         let (mut fast, mut slow) = (Space::default(), Space::default());
-        if borrowed_names(line, &mut fast) {
+        if borrowed_names(line, &mut fast).is_some() {
             assert_eq!(each_entry(line, &mut slow), Ok(()), "{line}");
             assert_eq!(found(line, &fast), found(line, &slow), "{line}");
         }
@@ -291,7 +305,7 @@ mod tests {
             (r#"[{"a":1}]"#, false),
             ("", false),
         ] {
-            assert_eq!(borrowed_names(line, &mut Space::default()), expected, "{line}");
+            assert_eq!(borrowed_names(line, &mut Space::default()).is_some(), expected, "{line}");
             check(line);
         }
     }

@@ -350,6 +350,9 @@ impl<'l> Record<'l> {
 
     fn edit_others(&mut self, all: Rest<'_>, edit: Edit<'_>, spared: Option<&Path>) -> Result<usize, RepeatedName> {
         let (mut count, head) = (0, all.head());
+        if head.is_some_and(|head| !self.space.members.may_have(head)) {
+            return Ok(0);
+        }
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
             if member.state == State::Removed || head.is_some_and(|head| head != self.space.members.heads()[position]) {

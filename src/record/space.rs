@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::head::Head;
+use super::head::{Head, HeadFilter};
 use super::json;
 
 /// The buffers of a record, reused from line to line.
@@ -37,24 +37,31 @@ pub(super) enum Place {
 pub(super) struct Members {
     all: Vec<Member>,
     heads: Vec<Head>,
+    /// Which heads there may be: most of those that are asked for are not there.
+    known: HeadFilter,
 }
 
 impl Members {
     pub(super) fn clear(&mut self) {
         self.all.clear();
         self.heads.clear();
+        self.known = HeadFilter::default();
     }
 
-    /// Adds a member whose name has this head.
-    pub(super) fn push(&mut self, member: Member, head: Head) {
+    /// Adds a member whose name has this head. False when no other member has that.
+    pub(super) fn push(&mut self, member: Member, head: Head) -> bool {
         self.all.push(member);
         self.heads.push(head);
+        let is_known = self.known.may_have(head);
+        self.known.add(head);
+        is_known
     }
 
     pub(super) fn rename(&mut self, position: usize, name: Span, head: Head) {
         self.all[position].name = name;
         self.all[position].state = State::Renamed;
         self.heads[position] = head;
+        self.known.add(head);
     }
 
     pub(super) fn heads(&self) -> &[Head] {
@@ -63,8 +70,14 @@ impl Members {
 
     /// The members whose names have this head.
     pub(super) fn of_head(&self, head: Head) -> impl Iterator<Item = &Member> {
-        let same = self.heads.iter().enumerate().filter(move |(_, other)| **other == head);
+        let heads = if self.known.may_have(head) { self.heads.as_slice() } else { &[] };
+        let same = heads.iter().enumerate().filter(move |(_, other)| **other == head);
         same.map(|(position, _)| &self.all[position])
+    }
+
+    /// Whether the names of some members may have this head.
+    pub(super) fn may_have(&self, head: Head) -> bool {
+        self.known.may_have(head)
     }
 }
 
