@@ -185,7 +185,9 @@ impl Enrichment {
         let timestamp_us = self.context.timestamp_us.unwrap_or(source.read_us);
         let id = self.identity.id(source, &self.context);
         let left_out = self.metadata.add(record, source, &self.context.notes);
-        self.counters.enrich_left_out_members_total.inc_by(left_out);
+        if left_out > 0 {
+            self.counters.enrich_left_out_members_total.inc_by(left_out);
+        }
         let (timed, dropped) = (self.context.timed, self.context.dropped.take());
         Ok(Verdict { id, timestamp_us, timed, dropped, namespace: Namespace::Unknown })
     }

@@ -211,6 +211,7 @@ impl Stages {
         let tally = std::mem::take(&mut self.tally);
         let source_bytes = span.end - span.start;
         self.counters.source_read_lines_total.inc_by(tally.lines);
+        self.counters.decode_records_total.inc_by(tally.records);
         self.counters.source_read_bytes_total.inc_by(source_bytes);
         self.source_bytes += source_bytes;
         self.opened.get_or_insert_with(Instant::now);
@@ -327,7 +328,6 @@ impl Settler<'_> {
                 return Ok(());
             }
         }
-        self.counters.decode_records_total.inc();
         self.tally.records += 1;
         Ok(())
     }

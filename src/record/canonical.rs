@@ -455,19 +455,13 @@ fn is_canonical_number(number: &[u8]) -> bool {
 }
 
 /// Notes the member that ends where the output does. Says how the name before it compares with its own.
-fn remember(
-    name: Range<usize>,
-    escapes: Escapes,
-    first_member: usize,
-    scratch: &mut Scratch,
-    out: &[u8],
-) -> Ordering {
+fn remember(name: Range<usize>, escapes: Escapes, first_member: usize, scratch: &mut Scratch, out: &[u8]) -> Ordering {
     let text = &out[name.clone()];
     let beginning = first_eight(text).swap_bytes();
     let is_ascii = beginning & HIGHEST_BITS == 0 && text.get(8..).is_none_or(<[u8]>::is_ascii);
     // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
-    let sorts_as_bytes = (is_ascii && escapes == Escapes::None)
-        || text.iter().all(|byte| *byte != b'\\' && *byte < 0xee);
+    let sorts_as_bytes =
+        (is_ascii && escapes == Escapes::None) || text.iter().all(|byte| *byte != b'\\' && *byte < 0xee);
     let member = Member { name, end: out.len(), beginning, sorts_as_bytes };
     let previous = scratch.members[first_member..].last();
     let order = previous.map_or(Ordering::Less, |previous| compare_names(previous, &member, out));
@@ -500,11 +494,7 @@ fn compare_names(left: &Member, right: &Member, out: &[u8]) -> Ordering {
         return left.beginning.cmp(&right.beginning);
     }
     let (left_name, right_name) = (&out[left.name.clone()], &out[right.name.clone()]);
-    if sort_as_bytes {
-        left_name.cmp(right_name)
-    } else {
-        code_units(left_name).cmp(&code_units(right_name))
-    }
+    if sort_as_bytes { left_name.cmp(right_name) } else { code_units(left_name).cmp(&code_units(right_name)) }
 }
 
 /// The UTF-16 code units of a name as it stands in the output. Rare, so that it may allocate.

@@ -12,7 +12,7 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::head::Head;
-use super::space::{Member, Members, Place, Space, Span};
+use super::space::{Member, Members, Space, Span};
 use crate::flow::reject::{Reject, Stage};
 
 /// How deep a line may nest, its own object included. Elasticsearch has the same limit.
@@ -77,7 +77,7 @@ impl<'l> Visitor<'l> for Names<'l> {
             map.next_value::<IgnoredAny>()?;
             let (name, head) = (span_of(line, name), Head::of(name));
             if let Some((last, head)) = last.replace((name, head)) {
-                are_shared |= members.push(member(line, last, name.start as usize - 1, b','), head);
+                are_shared |= members.push(member(line, last, name.start() - 1, b','), head);
             }
         }
         if let Some((last, head)) = last {
@@ -88,11 +88,12 @@ impl<'l> Visitor<'l> for Names<'l> {
 }
 
 /// A member by its name: its value stands between the colon and the byte that ends it, the last such one before `end`.
+#[inline]
 fn member(line: &str, name: Span, end: usize, ends: u8) -> Member {
     let bytes = &line.as_bytes()[..end];
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     // Most often the byte that is looked for is the next one.
-    let mut start = name.end as usize + 1;
+    let mut start = name.end() + 1;
     while bytes[start] != b':' {
         start += 1;
     }
@@ -107,8 +108,7 @@ fn member(line: &str, name: Span, end: usize, ends: u8) -> Member {
     while is_blank(bytes[stop - 1]) {
         stop -= 1;
     }
-    let value = Span { start: start as u32, end: stop as u32, place: Place::Line };
-    Member::of_line(name, value, name.start - 1)
+    Member::of_line(name, Span::in_line(start, stop), name.start() as u32 - 1)
 }
 
 /// Finds the members one by one.
@@ -124,7 +124,7 @@ fn each_entry(line: &str, space: &mut Space) -> Result<(), Reject> {
         };
         let start = name_start(line, position, name);
         space.members.push(Member::of_line(name, value, start), head);
-        position = value.end as usize;
+        position = value.end();
     }
     end_of_object(line, position, space.members.is_empty())
 }
@@ -151,16 +151,16 @@ fn escapes(line: &str) -> Result<(), Reject> {
 
 /// Where the quote before a member's name stands, searched from the end of the member before it.
 fn name_start(line: &str, from: usize, name: Span) -> u32 {
-    match name.place {
-        Place::Line => name.start - 1,
-        Place::Arena => (from + memchr::memchr(b'"', &line.as_bytes()[from..]).unwrap_or(0)) as u32,
+    if name.is_in_line() {
+        return name.start() as u32 - 1;
     }
+    (from + memchr::memchr(b'"', &line.as_bytes()[from..]).unwrap_or(0)) as u32
 }
 
 /// The place of `part`, a slice of `line`, in it.
 fn span_of(line: &str, part: &str) -> Span {
-    let start = (part.as_ptr() as usize - line.as_ptr() as usize) as u32;
-    Span { start, end: start + part.len() as u32, place: Place::Line }
+    let start = part.as_ptr() as usize - line.as_ptr() as usize;
+    Span::in_line(start, start + part.len())
 }
 
 /// Proves that nothing but white space follows the closing brace.

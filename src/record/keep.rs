@@ -8,7 +8,7 @@ use super::edit::Rewriting;
 use super::json;
 use super::key_values::{KeyValue, Lists};
 use super::path::{self, Reach};
-use super::space::State;
+use super::space::{Edits, State};
 use super::wildcards::{PathPattern, Rest};
 use super::{Record, covers};
 
@@ -45,7 +45,7 @@ impl Record<'_> {
                 }
                 None => self.space.members[position].state = State::Removed,
             }
-            self.space.edited = true;
+            self.space.edits = Edits::Spliced;
             count += 1;
         }
         count

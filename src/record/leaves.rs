@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::key_values::Lists;
 use super::path::{Path, Reach};
-use super::space::State;
+use super::space::{Edits, State};
 use super::wildcards::{PathPattern, Rest};
 use super::{Record, json};
 
@@ -46,7 +46,7 @@ impl Record<'_> {
             let rewritten = changes.applied();
             let value = self.space.keep(&rewritten);
             self.revalue(position, value);
-            self.space.edited = true;
+            self.space.edits = Edits::Spliced;
         }
         count
     }

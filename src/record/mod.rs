@@ -41,7 +41,7 @@ use gather::Pieces;
 use head::Head;
 use key_values::Lists;
 use path::Reach;
-use space::{Member, Span, State};
+use space::{Edits, Member, Span, State};
 use wildcards::Rest;
 
 /// Where what a path means stands.
@@ -199,7 +199,6 @@ impl<'l> Record<'l> {
             self.space.appendix.push(',');
         }
         write(&mut self.space.appendix);
-        self.space.edited = true;
     }
 
     /// Sets the value at a path: in place of what is there in any spelling, and below; else as a dotted member at the end if
@@ -406,7 +405,7 @@ impl<'l> Record<'l> {
                 self.revalue(position, value);
             }
         }
-        self.space.edited = true;
+        self.space.edits = Edits::Spliced;
         1
     }
 
@@ -416,7 +415,7 @@ impl<'l> Record<'l> {
         if count > 0 {
             let value = self.space.keep(&rewritten);
             self.revalue(position, value);
-            self.space.edited = true;
+            self.space.edits = Edits::Spliced;
         }
         Ok(count)
     }

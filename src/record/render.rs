@@ -1,6 +1,6 @@
 //! Rendering: the untouched spans of the line, and the edits spliced in.
 
-use super::space::{Member, State};
+use super::space::{Edits, Member, State};
 use super::{Record, json};
 
 impl Record<'_> {
@@ -8,9 +8,10 @@ impl Record<'_> {
     pub fn render(&self, out: &mut Vec<u8>) {
         let line = self.line.as_bytes();
         let members = &self.space.members;
-        if !self.space.edited {
-            out.extend_from_slice(line);
-            return;
+        match self.space.edits {
+            Edits::None if self.space.appendix.is_empty() => return out.extend_from_slice(line),
+            Edits::None | Edits::Added => return self.render_added(out),
+            Edits::Spliced => {}
         }
         let of_line = members.iter().take_while(|member| !member.is_added()).count();
         let (from_line, added) = members.split_at(of_line);
@@ -24,7 +25,7 @@ impl Record<'_> {
             }
             first = false;
             if member.state == State::Kept {
-                let (start, end) = (member.source_start as usize, member.value.end as usize);
+                let (start, end) = (member.source_start as usize, member.value.end());
                 out.extend_from_slice(&self.space.arena.as_bytes()[start..end]);
             } else {
                 write_name(self, member, out);
@@ -33,6 +34,25 @@ impl Record<'_> {
         }
         if !self.space.appendix.is_empty() {
             if !first {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.space.appendix.as_bytes());
+        }
+        out.extend_from_slice(&line[tail..]);
+    }
+
+    /// The same where nothing was done but to add members.
+    fn render_added(&self, out: &mut Vec<u8>) {
+        let line = self.line.as_bytes();
+        let last_of_line = self.space.members.iter().rfind(|member| !member.is_added());
+        let tail = last_of_line.map_or_else(|| after_brace(line), |member| member.source_end as usize);
+        // Where nothing was added, the arena has names that are unescaped in it, if anything.
+        let added = if self.space.edits == Edits::Added { self.space.arena.as_bytes() } else { b"" };
+        let is_first = last_of_line.is_none();
+        out.extend_from_slice(&line[..tail]);
+        out.extend_from_slice(if is_first { added.get(1..).unwrap_or_default() } else { added });
+        if !self.space.appendix.is_empty() {
+            if !(is_first && added.is_empty()) {
                 out.push(b',');
             }
             out.extend_from_slice(self.space.appendix.as_bytes());

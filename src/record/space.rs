@@ -15,21 +15,51 @@ pub struct Space {
     pub(super) arena: String,
     /// Whole members, as text, that come after all others.
     pub(super) appendix: String,
-    pub(super) edited: bool,
+    pub(super) edits: Edits,
 }
 
 /// A piece of text, in the line or in the arena.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    pub(super) place: Place,
+    /// Where it starts, with [`IN_ARENA`] where that is a place in the arena.
+    start_and_place: u32,
+    end: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Line,
-    Arena,
+/// The bit that says so. No line is as long as to need it.
+const IN_ARENA: u32 = 1 << 31;
+
+impl Span {
+    pub(super) fn in_line(start: usize, end: usize) -> Span {
+        Span { start_and_place: start as u32, end: end as u32 }
+    }
+
+    fn in_arena(start: usize, end: usize) -> Span {
+        Span { start_and_place: start as u32 | IN_ARENA, end: end as u32 }
+    }
+
+    pub(super) fn is_in_line(self) -> bool {
+        self.start_and_place & IN_ARENA == 0
+    }
+
+    pub(super) fn start(self) -> usize {
+        (self.start_and_place & !IN_ARENA) as usize
+    }
+
+    pub(super) fn end(self) -> usize {
+        self.end as usize
+    }
+}
+
+/// What was done to a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Edits {
+    #[default]
+    None,
+    /// Members were added, and the arena holds nothing but these, each behind a comma.
+    Added,
+    /// Whatever else.
+    Spliced,
 }
 
 /// Members, and the heads of their names side by side: those are looked through for every path.
@@ -124,7 +154,14 @@ pub(super) enum State {
 
 impl Member {
     pub(super) fn of_line(name: Span, value: Span, source_start: u32) -> Member {
-        Member { name, value, state: State::Kept, source_start, source_value_start: value.start, source_end: value.end }
+        Member {
+            name,
+            value,
+            state: State::Kept,
+            source_start,
+            source_value_start: value.start() as u32,
+            source_end: value.end,
+        }
     }
 
     /// A member that stands in the arena as JSON text, from `start` to the end of its value.
@@ -143,15 +180,12 @@ impl Space {
         self.members.clear();
         self.arena.clear();
         self.appendix.clear();
-        self.edited = false;
+        self.edits = Edits::None;
     }
 
     pub(super) fn text<'a>(&'a self, line: &'a str, span: Span) -> &'a str {
-        let text = match span.place {
-            Place::Line => line,
-            Place::Arena => &self.arena,
-        };
-        &text[span.start as usize..span.end as usize]
+        let text = if span.is_in_line() { line } else { &self.arena };
+        &text[span.start()..span.end()]
     }
 
     pub(super) fn keep(&mut self, text: &str) -> Span {
@@ -161,26 +195,32 @@ impl Space {
     pub(super) fn rename(&mut self, position: usize, name: &str) {
         let span = self.keep(name);
         self.members.rename(position, span, Head::of(name));
-        self.edited = true;
+        self.edits = Edits::Spliced;
     }
 
     /// Adds a member behind all others. It stands in the arena as it will in the document.
     pub(super) fn add(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+        if self.edits == Edits::None {
+            self.edits = if self.arena.is_empty() { Edits::Added } else { Edits::Spliced };
+        }
+        self.arena.push(',');
         let quoted = self.write(|arena| {
             json::write_string(name, arena);
             arena.push(':');
         });
         let value = self.write(write);
-        let inside = Span { start: quoted.start + 1, end: quoted.end - 2, ..quoted };
-        let has_escapes = (inside.end - inside.start) as usize != name.len();
-        let span = if has_escapes { self.keep(name) } else { inside };
-        self.members.push(Member::added(span, value, quoted.start), Head::of(name));
-        self.edited = true;
+        let mut span = Span::in_arena(quoted.start() + 1, quoted.end() - 2);
+        if span.end() - span.start() != name.len() {
+            // It has escapes where it is written.
+            span = self.keep(name);
+            self.edits = Edits::Spliced;
+        }
+        self.members.push(Member::added(span, value, quoted.start() as u32), Head::of(name));
     }
 
     pub(super) fn write(&mut self, write: impl FnOnce(&mut String)) -> Span {
-        let start = self.arena.len() as u32;
+        let start = self.arena.len();
         write(&mut self.arena);
-        Span { start, end: self.arena.len() as u32, place: Place::Arena }
+        Span::in_arena(start, self.arena.len())
     }
 }
