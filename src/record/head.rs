@@ -5,7 +5,7 @@
 
 /// Dots, and what finds a zero byte in an integer of eight.
 const DOTS: u64 = u64::from_ne_bytes([b'.'; 8]);
-const LOWEST_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
+pub(super) const LOWEST_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 pub(super) const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// An odd number whose bits follow no rule: that of the golden ratio.

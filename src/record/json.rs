@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sonic_rs::LazyValue;
 
+use super::head::{HIGHEST_BITS, LOWEST_BITS, first_eight};
 use crate::kql::Value;
 
 /// The text of a JSON string, unescaped. An escape that is no character (a lone surrogate) leaves the text as written.
@@ -46,15 +47,30 @@ pub fn text(raw: &str) -> Cow<'_, str> {
 /// Appends `text` as a JSON string with its quotes.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    // Without a branch for each byte.
-    let is_plain = |is_plain, byte| is_plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\');
-    if text.bytes().fold(true, is_plain) {
+    if is_plain(text) {
         out.push_str(text);
     } else {
         let quoted = serde_json::Value::from(text).to_string();
         out.push_str(&quoted[1..quoted.len() - 1]);
     }
     out.push('"');
+}
+
+/// Whether a text stands in a JSON string as it is. Eight bytes are looked at together, as an integer.
+pub(super) fn is_plain(text: &str) -> bool {
+    const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+    text.as_bytes().chunks(8).all(|chunk| {
+        let padding = SPACES.checked_shl(8 * chunk.len() as u32).unwrap_or(0);
+        let word = first_eight(chunk) | padding;
+        !has_less(word, SPACES) && !has_less(word ^ QUOTES, LOWEST_BITS) && !has_less(word ^ BACKSLASHES, LOWEST_BITS)
+    })
+}
+
+/// Whether a byte of `word` is less than that of `bounds`, which has the same one eight times, at most 128.
+fn has_less(word: u64, bounds: u64) -> bool {
+    word.wrapping_sub(bounds) & !word & HIGHEST_BITS != 0
 }
 
 /// Reads one raw value as conditions see it. An array is not a value of its own: see [`any_value`].
@@ -132,6 +148,21 @@ mod tests {
             (r#""\\ud800""#, "\\ud800"),
         ] {
             assert_eq!(unescape_lossy(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_plain_unless_a_byte_of_it_is_not() {
+        for length in 0..20 {
+            let plain = "abcdefghé~ !#[]\u{7f}€".chars().cycle().take(length).collect::<String>();
+            assert!(is_plain(&plain), "{plain}");
+            for (at, _) in plain.char_indices() {
+                for character in ['"', '\\', '\u{1f}', '\n', '\0'] {
+                    let mut text = plain.clone();
+                    text.insert(at, character);
+                    assert!(!is_plain(&text), "{text:?}");
+                }
+            }
         }
     }
 

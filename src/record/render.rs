@@ -107,15 +107,15 @@ fn write_edited(record: &Record<'_>, member: &Member, from: usize, out: &mut Vec
 
 fn write_name(record: &Record<'_>, member: &Member, out: &mut Vec<u8>) {
     let name = record.name(member);
-    out.push(b'"');
-    if name.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    if json::is_plain(name) {
+        out.push(b'"');
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         return;
     }
     let mut quoted = String::new();
     json::write_string(name, &mut quoted);
-    out.extend_from_slice(&quoted.as_bytes()[1..]);
+    out.extend_from_slice(quoted.as_bytes());
     out.push(b':');
 }
 
