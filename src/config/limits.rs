@@ -1,4 +1,4 @@
-//! `batch`, `queue`, `rate_limit` and `dead_letter`: how much, how fast, and what of the rest?
+//! `workers`, `batch`, `queue`, `rate_limit` and `dead_letter`: how much, how fast, and what of the rest?
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::field::Field;
 use super::model::{BatchLimits, DeadLetter, QueueLimits, RateLimit, RawLine, WhenFull};
 use super::section::Section;
+use crate::decode::{Decode, Reshape};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -15,6 +16,17 @@ const TIB: u64 = 1 << 40;
 /// What holds when the file says nothing.
 pub(super) const BATCH: BatchLimits =
     BatchLimits { bytes_max: MIB as usize, items_max: 4096, linger: Duration::from_millis(100) };
+
+/// Reads `workers`. More than one cannot do what one line says of another.
+pub(super) fn workers(field: &Field<'_>, decode: Option<&Decode>) -> Option<u32> {
+    let workers = field.integer(1..=64)?;
+    let pairs = |decode: &Decode| decode.reshape.iter().any(|reshape| matches!(reshape, Reshape::Pair(_)));
+    if workers > 1 && decode.is_some_and(pairs) {
+        let message = "`workers`: `pair` keeps what one line says for another, which only one worker can do";
+        field.complain(message.to_owned(), Some("leave `workers` out, or `pair`".to_owned()));
+    }
+    Some(workers)
+}
 
 pub(super) fn batch(field: &Field<'_>) -> Option<BatchLimits> {
     let mut section = field.section()?;

@@ -167,6 +167,7 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
     let enrich = file.optional("enrich", enrich).unwrap_or_default();
     let inferences = decode::inferences(decode.as_ref());
     let observe = file.optional("observe", |field| observe::observers(field, inferences));
+    let workers = file.optional("workers", |field| limits::workers(field, decode.as_ref())).unwrap_or(1);
     let batch = file.optional("batch", limits::batch).unwrap_or(limits::BATCH);
     let line_bytes_max = source.as_ref().map_or(0, |source| source.files.line_bytes_max as u64);
     let queue = limits::queue(&mut file, batch.bytes_max as u64, line_bytes_max);
@@ -192,6 +193,7 @@ fn pipeline(mut file: Section<'_>, name: String, mut written: Vec<(Span, String)
         decode: decode?,
         enrich,
         observe: observe.unwrap_or_default(),
+        workers,
         batch,
         queue,
         rate_limit,

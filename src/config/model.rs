@@ -52,6 +52,8 @@ pub struct Pipeline {
     pub enrich: Vec<Step>,
     /// What looks at every record.
     pub observe: Vec<Observer>,
+    /// How many threads decode, enrich and render: 1 to 64. One is the pipeline's own.
+    pub workers: u32,
     /// When a batch is closed.
     pub batch: BatchLimits,
     /// Bounds of what is under way.
@@ -158,6 +160,7 @@ impl Pipeline {
             decode: labels.decode.clone(),
             enrich: steps.collect(),
             observe: Vec::new(),
+            workers: 1,
             rate_limit: None,
             sinks: vec![sink],
             tests: Vec::new(),

@@ -46,6 +46,9 @@ fn described(pipeline: &Pipeline) -> String {
     for (part, value) in parts {
         writeln!(text, "{part}: {value:#?}").unwrap();
     }
+    if pipeline.workers > 1 {
+        writeln!(text, "workers: {}", pipeline.workers).unwrap();
+    }
     for remark in &pipeline.remarks {
         writeln!(text, "{remark}").unwrap();
     }

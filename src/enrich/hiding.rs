@@ -105,8 +105,8 @@ impl Hiding {
         hidden
     }
 
-    pub(super) fn count_record(&mut self) {
-        self.records += 1;
+    pub(super) fn count_records(&mut self, records: u64) {
+        self.records += records;
     }
 
     /// Fields that were not found in any record.

@@ -149,7 +149,7 @@ impl Enrichment {
             self.context.notes.push(note.as_str());
             self.counters.noted(note.as_str()).inc();
         }
-        self.hiding.count_record();
+        self.hiding.count_records(1);
         let adds = (&self.metadata, &self.default_timestamp);
         for (position, (step, &sight)) in self.steps.iter().zip(&self.sights).enumerate() {
             if position == self.before_numbers {
@@ -234,6 +234,11 @@ impl Enrichment {
     /// The fields that a rule should hide and that no record has had so far.
     pub fn idle_fields(&self) -> impl Iterator<Item = &HiddenField> {
         self.hiding.idle()
+    }
+
+    /// Takes note of records that others were given which share the counters.
+    pub fn count_records(&mut self, records: u64) {
+        self.hiding.count_records(records);
     }
 
     /// Warns of such fields, at a limited rate, once enough records have passed.

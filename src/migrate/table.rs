@@ -247,7 +247,7 @@ pub const TABLE: &[Row] = &[
     row(Top, "monitoring", "{ enabled: true }", NotNeeded, "accounts are shipped into `metrics-ml.pipeline-*`"),
     row(Top, "setup", "{ kibana: { host: \"kb:5601\" } }", NotNeeded, "`inferlog setup apply` installs what is needed"),
     row(Top, "path", "{ data: /var/lib/filebeat }", NotNeeded, "state is in `--data-dir`"),
-    row(Top, "max_procs", "1", NotNeeded, "a pipeline is one thread"),
+    row(Top, "max_procs", "1", NotNeeded, "a pipeline is one thread, unless `workers` asks for more"),
     row(Top, "timestamp.precision", "nanosecond", NotNeeded, "times keep their digits"),
     row(Top, "instrumentation", "{ enabled: false }", NotNeeded, "nothing phones home"),
     row(Top, "seccomp", "{ enabled: true }", NotNeeded, "see `deploy/systemd`"),

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
+use super::bench::Bench;
 use super::books::Books;
 use super::delivery::Delivery;
 use super::health::Health;
@@ -19,6 +20,7 @@ use super::outlet::Outlet;
 use super::pulse::Pulse;
 use super::settle::NamedSink;
 use super::stages::Stages;
+use super::workers::Workers;
 use super::{Limits, Pipeline, Stop};
 use crate::config::model::{self, SinkOptions};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError, Raw, Why};
@@ -38,8 +40,8 @@ use crate::sink::Sink;
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::stdout::Stdout;
 use crate::sink::store::{Store, StoreError, StoreOptions};
-use crate::source::files::{self, Files};
-use crate::state::checkpoint::{self, Checkpoint, CheckpointError, JsonText, Loaded};
+use crate::source::files::{self, Files, SMALL_BLOCK_BYTES};
+use crate::state::checkpoint::{self, Checkpoint, CheckpointError, FileEntry, JsonText, Loaded};
 use crate::state::folder::{
     checkpoint_file, dead_letter_folder, outcomes_file, salvage_folder, state_folder, store_file,
 };
@@ -71,6 +73,9 @@ pub enum BuildError {
     /// The ledger of outcomes cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The system gives no threads.
+    #[error("cannot start the threads of `workers`")]
+    Workers(#[source] std::io::Error),
     /// A glob is wrong.
     #[error("a glob in `source.files` is wrong")]
     Glob(#[from] globset::Error),
@@ -87,6 +92,7 @@ impl BuildError {
             BuildError::Store(_) => "the store",
             BuildError::Client(_) => "what the client of Elasticsearch needs",
             BuildError::Ledger(_) => "the ledger of outcomes",
+            BuildError::Workers(_) => "threads for `workers`",
             BuildError::Glob(_) => "the list of files",
         }
     }
@@ -154,10 +160,10 @@ pub fn build(
     }
     let (queues, deliveries, health) =
         deliveries(pipeline, data_dir, &wake, &counters, &dead_letter, &spent_sender, lanes)?;
-    let judge = Judge::new(pipeline, &host_name(), &counters);
-    let stages = Stages::new(judge, observers, Arc::clone(&dead_letter), counters.clone(), pipeline.batch, spent);
-    let files = files::Options { salvage: Some(salvage_folder(&folder)), ..pipeline.source.files.clone() };
-    let source = Files::new(files, entries, counters.clone(), wake.clone())?;
+    let raw = dead_letter.raw();
+    let stages = Stages::new(observers, Arc::clone(&dead_letter), counters.clone(), pipeline.batch, spent);
+    let workers = workers(pipeline, raw, &stages, &counters)?;
+    let source = source(pipeline, &folder, entries, &counters, &wake)?;
     let pulse = Arc::<Pulse>::default();
     let books = Books {
         pipeline: pipeline.name.clone(),
@@ -174,6 +180,8 @@ pub fn build(
     let pipeline = Pipeline {
         name: pipeline.name.clone(),
         source,
+        bench: bench(pipeline, raw, &counters),
+        workers,
         stages,
         outlet: Outlet::new(queues, pipeline.rate_limit.unwrap_or_default(), wake.clone()),
         books,
@@ -188,6 +196,42 @@ pub fn build(
     };
     let is_running = Arc::new(AtomicBool::new(true));
     Ok(Assembly { pipeline, deliveries, health, pulse, stop, counters, shown, is_running, lock })
+}
+
+/// The files, going on from the entries of the checkpoint.
+fn source(
+    pipeline: &model::Pipeline,
+    folder: &Path,
+    entries: Option<Vec<FileEntry>>,
+    counters: &Counters,
+    wake: &Wake,
+) -> Result<Files, BuildError> {
+    let options = files::Options { salvage: Some(salvage_folder(folder)), ..pipeline.source.files.clone() };
+    let mut files = Files::new(options, entries, counters.clone(), wake.clone())?;
+    if pipeline.workers > 1 {
+        files.set_block_bytes(SMALL_BLOCK_BYTES);
+    }
+    Ok(files)
+}
+
+/// A bench on which lines become what the pipeline file says.
+fn bench(pipeline: &model::Pipeline, raw: Raw, counters: &Counters) -> Bench {
+    Bench::new(Judge::new(pipeline, &host_name(), counters), raw)
+}
+
+/// The workers, where there are to be more than one.
+fn workers(
+    pipeline: &model::Pipeline,
+    raw: Raw,
+    stages: &Stages,
+    counters: &Counters,
+) -> Result<Option<Workers>, BuildError> {
+    if pipeline.workers <= 1 {
+        return Ok(None);
+    }
+    let benches = (0..pipeline.workers).map(|_| bench(pipeline, raw, counters)).collect();
+    let workers = Workers::start(&pipeline.name, benches, stages.observed());
+    workers.map(Some).map_err(BuildError::Workers)
 }
 
 /// Notes which file the pipeline is of, for verbs that are told its name.

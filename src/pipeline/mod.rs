@@ -7,14 +7,17 @@
 //!       checkpoint ◄────────────── Ack::delivered ───────────┴──────
 //! ```
 //!
+//! With `workers` what has no effect (framing, decode, enrich, rendering) is done by further threads, chunk by chunk, and
+//! their products are taken in the order of reading: see [`workers`].
+//!
 //! Only this module knows that the stages form a chain. Data flows right, only acknowledgements flow left. Left of the
 //! queue nothing awaits and nothing touches the network; right of it nothing parses records.
 
 #[cfg(test)]
 mod allocation_tests;
+mod bench;
 mod books;
 pub mod build;
-mod chunk_rest;
 pub mod delivery;
 pub mod health;
 pub mod labels;
@@ -25,7 +28,9 @@ mod observe_tests;
 pub mod outbox;
 mod outlet;
 pub(crate) mod pace;
+mod product;
 pub mod pulse;
+mod remains;
 mod restart;
 mod running;
 pub mod settle;
@@ -34,6 +39,7 @@ mod simulation_tests;
 mod stages;
 mod stop;
 pub mod supervisor;
+mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,20 +47,21 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use crate::flow::ack::FileNumber;
 use crate::flow::wake::Wake;
 use crate::proof::accounts::Backlog;
 use crate::source::files::discover::WithoutFiles;
 use crate::source::files::{Chunk, Files, Matched};
 use crate::telemetry::Counters;
 use crate::text::chain::chain;
+use bench::Bench;
 use books::Books;
-use chunk_rest::ChunkRest;
 use labels::Labels;
 use outlet::Outlet;
+use product::Intake;
 use pulse::{Obstacle, Pulse};
-use stages::Stages;
+use stages::{Interrupted, Stages};
 pub use stop::{AtStop, Stop};
+use workers::Workers;
 
 /// At a stop the sinks have this long to take the last account, and each further document of inferlog's own.
 const LAST_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -107,6 +114,10 @@ pub struct RunEnd {
 pub struct Pipeline {
     name: String,
     source: Files,
+    /// Where this thread judges lines.
+    bench: Bench,
+    /// Who does it instead, where the pipeline has more than one worker.
+    workers: Option<Workers>,
     stages: Stages,
     outlet: Outlet,
     books: Books,
@@ -116,8 +127,9 @@ pub struct Pipeline {
     stop: Stop,
     moved: Instant,
     labels: Option<Labels>,
-    /// What of a chunk waits until the dead letter takes a line of it.
-    rest: Option<ChunkRest>,
+    /// What of a chunk waits until the dead letter takes a line of it. At a stop it is dropped: it was not committed, and is
+    /// read again.
+    rest: Option<Intake>,
     pulse: Arc<Pulse>,
 }
 
@@ -205,52 +217,89 @@ impl Pipeline {
 
     /// Source → decode → enrich → observe → batch, for one chunk.
     fn take_next_chunk(&mut self) -> Turn {
-        if !self.has_room() || !self.take_held() {
+        if !self.has_room() || !self.take_rest() {
             // What is rotated away meanwhile must be open before it is deleted.
             self.source.look();
             return Turn::Full;
         }
-        let chunk = match self.source.next_chunk() {
-            Some(chunk) => Some(chunk),
-            None => self.source.next_final_end(),
-        };
-        let Some(chunk) = chunk else { return Turn::Idle };
-        let (number, end_offset_bytes) = (chunk.number, chunk.end_offset_bytes());
-        self.rest = take(&self.name, &mut self.stages, &chunk);
-        self.note_observed(number, end_offset_bytes);
-        self.moved = Instant::now();
+        match self.next_intake() {
+            Some(intake) => self.take(intake),
+            None => return Turn::Idle,
+        }
         Turn::Busy
     }
 
-    /// Takes what is held. False when some of it still has to wait.
-    fn take_held(&mut self) -> bool {
-        let Some(held) = self.rest.take() else { return true };
-        let chunk = held.chunk();
-        let (number, end_offset_bytes) = (chunk.number, chunk.end_offset_bytes());
-        match self.stages.take(&chunk) {
-            Ok(()) => {
-                self.note_observed(number, end_offset_bytes);
-                self.moved = Instant::now();
-                self.pulse.free(Obstacle::DeadLetter);
-                tracing::info!(pipeline = self.name, "the dead letter takes entries again");
-                true
-            }
-            Err(interrupted) => {
-                self.pulse.hold(Obstacle::DeadLetter, interrupted.error.trouble());
-                if interrupted.taken_bytes > 0 {
-                    self.moved = Instant::now();
-                }
-                self.rest = Some(ChunkRest::behind(&chunk, interrupted.taken_bytes));
-                self.note_observed(number, end_offset_bytes);
-                false
-            }
+    /// What was read next, by this thread or by what it had given to workers.
+    fn next_intake(&mut self) -> Option<Intake> {
+        let Some(workers) = &mut self.workers else { return next_chunk(&mut self.source).map(Intake::Chunk) };
+        let unacknowledged_bytes = self.outlet.unacknowledged_bytes();
+        while workers.has_room() && unacknowledged_bytes + workers.bytes() < self.limits.unacknowledged_bytes_max {
+            let Some(chunk) = next_chunk(&mut self.source) else { break };
+            workers.give(chunk);
         }
+        workers.next()
     }
 
-    /// Observers have counted a file up to an offset, or up to what is held.
-    fn note_observed(&mut self, number: FileNumber, end_offset_bytes: u64) {
-        let offset_bytes = self.rest.as_ref().map_or(end_offset_bytes, |held| held.chunk().offset_bytes);
-        self.source.observed(number, offset_bytes);
+    /// Takes what was read. What of it cannot be settled now waits.
+    fn take(&mut self, intake: Intake) {
+        if let Some(interrupted) = self.settle(intake) {
+            let fill = match lookout::by_reason(&self.counters.dead_letter_reasons()) {
+                none if none.is_empty() => String::new(),
+                reasons => format!("; since the start there went: {reasons}"),
+            };
+            let (pipeline, hint) = (&self.name, interrupted.error.trouble().hint);
+            tracing::warn!(pipeline, hint, "{}{fill}; the pipeline waits, nothing is lost", interrupted.error);
+        }
+        self.moved = Instant::now();
+    }
+
+    /// Takes what is left of a chunk. False when some of it still has to wait.
+    fn take_rest(&mut self) -> bool {
+        let Some(rest) = self.rest.take() else { return true };
+        let Some(interrupted) = self.settle(rest) else {
+            self.moved = Instant::now();
+            self.pulse.free(Obstacle::DeadLetter);
+            tracing::info!(pipeline = self.name, "the dead letter takes entries again");
+            return true;
+        };
+        self.pulse.hold(Obstacle::DeadLetter, interrupted.error.trouble());
+        if interrupted.taken_bytes > 0 {
+            self.moved = Instant::now();
+        }
+        false
+    }
+
+    /// Has the stages take what was read; observers have counted its file that far then. Says why not all of it could be taken,
+    /// and keeps the rest.
+    fn settle(&mut self, mut intake: Intake) -> Option<Interrupted> {
+        let number = intake.chunk().number;
+        let interrupted = self.stages.take(&mut self.bench, &intake).err();
+        match &interrupted {
+            Some(interrupted) => {
+                intake.leave_out(interrupted.taken_bytes);
+                self.source.observed(number, intake.chunk().offset_bytes);
+                self.rest = Some(intake);
+            }
+            None => {
+                self.source.observed(number, intake.chunk().end_offset_bytes());
+                self.give_back(intake);
+            }
+        }
+        interrupted
+    }
+
+    /// Gives buffers back to where they are used again.
+    fn give_back(&mut self, intake: Intake) {
+        let chunk = match (intake, &mut self.workers) {
+            (Intake::Product(product), Some(workers)) => {
+                let (chunk, pages) = product.into_parts();
+                workers.reuse(pages);
+                chunk
+            }
+            (Intake::Product(product), None) => product.chunk,
+            (Intake::Chunk(chunk), _) => chunk,
+        };
+        self.source.reuse(chunk);
     }
 
     /// Acknowledgements → committed offsets → checkpoint.
@@ -325,10 +374,8 @@ impl Pipeline {
         ended.left_unread.clear();
         for number in self.source.unterminated_files() {
             let Some(chunk) = self.source.unterminated(number) else { continue };
-            if self.stages.is_record(&chunk) {
-                let end_offset_bytes = chunk.end_offset_bytes();
-                self.rest = take(&self.name, &mut self.stages, &chunk);
-                self.note_observed(number, end_offset_bytes);
+            if self.bench.is_record(&chunk) {
+                self.take(Intake::Chunk(chunk));
                 if self.rest.is_some() {
                     return false;
                 }
@@ -380,6 +427,10 @@ impl Pipeline {
     /// Delivers what is read, as long as the stop may take, and saves how far that is.
     fn finish(mut self, mut ended: RunEnd) -> RunEnd {
         let deadline = Instant::now() + self.limits.shutdown_timeout;
+        // What workers have was read and is not settled: a stop leaves it unread.
+        if let Some(workers) = &mut self.workers {
+            workers.forget();
+        }
         self.stages.seal();
         loop {
             self.commit();
@@ -428,16 +479,9 @@ fn waiting(source: &Files, outlet: &Outlet, counters: &Counters) -> Backlog {
     Backlog { bytes: source.lag_bytes(), oldest: outlet.oldest_age(), latency: counters.take_latency() }
 }
 
-/// Takes a chunk, and gives back the rest when the dead letter does not take a line of it.
-fn take(pipeline: &str, stages: &mut Stages, chunk: &Chunk<'_>) -> Option<ChunkRest> {
-    let interrupted = stages.take(chunk).err()?;
-    let fill = match lookout::by_reason(&stages.counters.dead_letter_reasons()) {
-        none if none.is_empty() => String::new(),
-        reasons => format!("; since the start there went: {reasons}"),
-    };
-    let hint = interrupted.error.trouble().hint;
-    tracing::warn!(pipeline, hint, "{}{fill}; the pipeline waits, nothing is lost", interrupted.error);
-    Some(ChunkRest::behind(chunk, interrupted.taken_bytes))
+/// What there is to read.
+fn next_chunk(source: &mut Files) -> Option<Chunk> {
+    source.next_chunk().or_else(|| source.next_final_end())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use super::bench::STACK_BYTES;
 use super::build::{Assembly, BuildError};
 use super::delivery::{Delivery, SinkGone};
 use super::health::Health;
@@ -21,9 +22,6 @@ use crate::observe::Published;
 use crate::replay;
 use crate::telemetry::Counters;
 use crate::text::panic;
-
-/// The stack of a pipeline's thread, in bytes: enough for JSON that nests as deeply as is allowed.
-const STACK_BYTES: usize = 4 * 1024 * 1024;
 
 /// A pipeline under way.
 #[derive(Debug)]

@@ -6,6 +6,9 @@
 //! the end of everything at once: only what is in files is left. So a history depends on its seed alone, but for the
 //! inodes that the file system gives and the waits of deliveries.
 //!
+//! Every other history has several workers: what they do depends on nothing but what they are given, and their products are
+//! taken in its order.
+//!
 //! The oracle: of the records that had to be delivered, each is in exactly one place, indexed or dead-lettered or dropped
 //! by the rule; no record is anywhere twice, or altered; and where nothing was destroyed, that is every record written,
 //! observers have counted each exactly once, and the accounts add up to it. `HISTORIES=n` runs more, `HISTORIES_SEED=n` replays one.
@@ -37,6 +40,8 @@ const NAMES: [&str; 5] = ["a.log", "b.log", "a.log.1", "a.old", "b.old"];
 const PIPELINE: &str = "source: { files: { paths: [\"logs/*.{log,log.1,gz}\"], poll_interval: 1h }, id: simulation }\n\
     decode: json\nenrich: [{ drop: { name: noise, when: \"event : noise\" } }]\nobserve: [model_metrics]\n\
     batch: { items_max: 3, linger: 0s }\nsink: stdout\n";
+/// One history after the other.
+const WORKERS: [u32; 4] = [1, 2, 1, 3];
 const POLICY: Policy =
     Policy { in_flight_max: 3, retry_initial: Duration::ZERO, retry_max: Duration::ZERO, item_attempts_max: 1_000_000 };
 const LIMITS: Limits = Limits {
@@ -297,6 +302,7 @@ impl History {
         fs_err::create_dir(folder.path().join("logs")).unwrap();
         fs_err::write(folder.path().join("p.yaml"), PIPELINE).unwrap();
         let mut pipelines = config::load(&[folder.path().join("p.yaml")]).unwrap_or_else(|report| panic!("{report}"));
+        pipelines[0].workers = WORKERS[seed as usize % WORKERS.len()];
         let faults = [0, 10, 30][random.usize(..3)];
         let account_faults = [0, 30, 100][random.usize(..3)];
         let (documents, accounts) = (HashMap::new(), HashMap::new());

@@ -1,6 +1,6 @@
-//! The stages left of the queue, for one line after the other: decode, enrich, batch, or the dead letter.
+//! The stages left of the queue, for one line after the other: what was found in it is observed, and goes into a batch or
+//! to the dead letter. What that is, is found out at a [`super::bench`].
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -8,23 +8,21 @@ use std::time::Instant;
 
 use chrono::Utc;
 
-use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Raw, Why};
-use crate::enrich::{Enrichment, Nobody, Sight, Source, Verdict};
+use super::bench::{Bench, Burial, Found, Ruling, Shown};
+use super::product::{Intake, JudgedLine, Product};
+use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Why};
+use crate::enrich::{Sight, Source, Verdict};
 use crate::flow::ack::Mark;
 use crate::flow::batch::{Batch, BatchLimits, FileKey, Id, Namespace, Origin};
-use crate::flow::line::{Entries, Line};
 use crate::flow::reject::Reject;
 use crate::flow::tally::Tally;
-use crate::judge::line::{Fate, Judge, Judged};
+use crate::kql::Fields;
 use crate::observe::Observers;
 use crate::record::{Record, Space};
 use crate::source::files::{Chunk, Content, PassedOver};
 use crate::source::framing::Lines;
 use crate::state::checkpoint::{Fingerprint, TAIL_BYTES_MAX};
 use crate::telemetry::{Counter, Counters};
-use crate::text::digest::sha256_hexadecimal;
-use crate::text::encoding::{Encoding, looks_like_utf16};
-use crate::text::pattern_redaction;
 
 /// A batch that is ready to go, and what it stands for.
 #[derive(Debug)]
@@ -40,15 +38,15 @@ pub(super) struct Shipment {
 /// The stages, with the batch that is being filled.
 #[derive(Debug)]
 pub(super) struct Stages {
-    pub(super) judge: Judge,
     pub(super) observers: Observers,
-    /// What the observers' conditions have to see.
-    observed: Sight,
+    /// What the observers' conditions have to see, if there are some.
+    observed: Option<Sight>,
     pub(super) dead_letter: Arc<DeadLetter>,
     pub(super) counters: Counters,
     pub(super) limits: BatchLimits,
     pub(super) spent: Receiver<Batch>,
-    space: Space,
+    /// Where records lie that observers are shown of what was written down.
+    spaces: [Space; 2],
     /// The rules that have dropped a record.
     dropped: Vec<DropCount>,
     batch: Batch,
@@ -95,7 +93,6 @@ struct UnfinishedLine {
 impl Stages {
     /// Puts the stages together.
     pub(super) fn new(
-        judge: Judge,
         observers: Observers,
         dead_letter: Arc<DeadLetter>,
         counters: Counters,
@@ -103,14 +100,13 @@ impl Stages {
         spent: Receiver<Batch>,
     ) -> Stages {
         Stages {
-            judge,
-            observed: observers.conditions().map(Sight::of).max().unwrap_or(Sight::Members),
+            observed: observers.conditions().map(Sight::of).max(),
             observers,
             dead_letter,
             counters,
             limits,
             spent,
-            space: Space::default(),
+            spaces: Default::default(),
             dropped: Vec::new(),
             batch: Batch::default(),
             marks: Vec::new(),
@@ -122,32 +118,29 @@ impl Stages {
         }
     }
 
-    /// Takes a chunk, line by line.
+    /// What observers have to see, if there are some.
+    pub(super) fn observed(&self) -> Option<Sight> {
+        self.observed
+    }
+
+    /// Takes what was read, line by line, or what a worker has made of it.
     ///
     /// # Errors
     /// [`Interrupted`] when the dead letter cannot be written now: call again with what is left.
-    pub(super) fn take(&mut self, chunk: &Chunk<'_>) -> Result<(), Interrupted> {
+    pub(super) fn take(&mut self, bench: &mut Bench, intake: &Intake) -> Result<(), Interrupted> {
+        let chunk = match intake {
+            Intake::Product(product) => return self.take_product(bench, product),
+            Intake::Chunk(chunk) => chunk,
+        };
         match &chunk.content {
-            Content::Lines(bytes) => self.take_lines(chunk, bytes),
+            Content::Lines(block) => self.take_lines(bench, chunk, block.bytes()),
             Content::PassedOver { what, length_bytes, end } => {
-                self.take_passed_over(chunk, *what, *length_bytes)
+                self.take_passed_over(bench, chunk, *what, *length_bytes)
                     .map_err(|error| Interrupted { error, taken_bytes: 0 })?;
                 self.note(chunk, chunk.offset_bytes..end.offset_bytes, end.tail);
                 Ok(())
             }
         }
-    }
-
-    /// Whether the first entry of some bytes is whole, though the end of the file is: a record, or text of which each line
-    /// has its end and that might only have gone on.
-    pub(super) fn is_record(&mut self, chunk: &Chunk<'_>) -> bool {
-        let Content::Lines(bytes) = chunk.content else { return false };
-        let form = chunk.file.form;
-        if form.entries == Entries::Text && form.encoding.strip_end(bytes, b'\n').is_some() {
-            return true;
-        }
-        let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
-        lines.next_line().is_none_or(|line| self.judge.is_record(&line, &chunk.file, &mut self.space))
     }
 
     /// Seals the batch that is being filled when its time has come, whatever else there is to do.
@@ -174,40 +167,73 @@ impl Stages {
         self.opened = None;
     }
 
-    fn take_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8]) -> Result<(), Interrupted> {
+    /// Judges lines and takes them.
+    fn take_lines(&mut self, bench: &mut Bench, chunk: &Chunk, bytes: &[u8]) -> Result<(), Interrupted> {
         let read_us = Utc::now().timestamp_micros();
         let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
         let mut noted = 0;
         while let Some(line) = lines.next_line() {
+            let (offset_bytes, length_bytes) = (line.offset_bytes, line.bytes.len() as u64);
+            let place = LinePlace { chunk, offset_bytes, length_bytes, read_us };
             let source = Source::of(&chunk.file, &line, read_us);
-            if let Err(error) = self.take_line(&line, source, chunk.observed_offset_bytes) {
-                let taken_bytes = (line.offset_bytes - chunk.offset_bytes) as usize;
-                self.note_lines(chunk, bytes, noted..taken_bytes);
-                return Err(Interrupted { error, taken_bytes });
-            }
-            if self.batch.body().len() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
-                let taken = lines.consumed_bytes();
-                self.note_lines(chunk, bytes, noted..taken);
-                noted = taken;
-                self.seal();
-            }
+            let taken = self.take_line(place, |settle| bench.judge(&line, source, settle));
+            self.go_on(place, &mut noted, lines.consumed_bytes(), taken)?;
         }
-        self.note_lines(chunk, bytes, noted..bytes.len());
-        self.judge.enrichment.warn_of_idle_fields();
+        self.note_lines(chunk, noted..bytes.len());
+        bench.judge.enrichment.warn_of_idle_fields();
+        Ok(())
+    }
+
+    /// Takes lines that a worker has judged.
+    fn take_product(&mut self, bench: &mut Bench, product: &Product) -> Result<(), Interrupted> {
+        let (chunk, read_us) = (&product.chunk, product.read_us);
+        let mut noted = 0;
+        for (number, line) in product.lines() {
+            let JudgedLine { offset_bytes, length_bytes, end_offset_bytes, .. } = line;
+            let place = LinePlace { chunk, offset_bytes, length_bytes, read_us };
+            let taken = self.take_line(place, |settle| product.records(number).for_each(settle));
+            self.go_on(place, &mut noted, (end_offset_bytes - chunk.offset_bytes) as usize, taken)?;
+        }
+        self.note_lines(chunk, noted..chunk.lines().len());
+        bench.judge.enrichment.count_records(product.enriched_records());
+        bench.judge.enrichment.warn_of_idle_fields();
+        Ok(())
+    }
+
+    /// Goes on behind a line that ends at a place of its chunk: seals a batch that is full. What of the chunk is noted already
+    /// ends at `noted`.
+    fn go_on(
+        &mut self,
+        line: LinePlace<'_>,
+        noted: &mut usize,
+        end: usize,
+        taken: Result<(), DeadLetterError>,
+    ) -> Result<(), Interrupted> {
+        if let Err(error) = taken {
+            let taken_bytes = (line.offset_bytes - line.chunk.offset_bytes) as usize;
+            self.note_lines(line.chunk, *noted..taken_bytes);
+            return Err(Interrupted { error, taken_bytes });
+        }
+        if self.batch.body().len() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
+            self.note_lines(line.chunk, *noted..end);
+            *noted = end;
+            self.seal();
+        }
         Ok(())
     }
 
     /// Notes that the lines of a range of a chunk are in the batch, or settled otherwise.
-    fn note_lines(&mut self, chunk: &Chunk<'_>, bytes: &[u8], range: std::ops::Range<usize>) {
+    fn note_lines(&mut self, chunk: &Chunk, range: std::ops::Range<usize>) {
         if range.is_empty() {
             return;
         }
+        let bytes = chunk.lines();
         let tail = Fingerprint::of(&bytes[range.end.saturating_sub(TAIL_BYTES_MAX)..range.end]);
         let at = |place: usize| chunk.offset_bytes + place as u64;
         self.note(chunk, at(range.start)..at(range.end), tail);
     }
 
-    fn note(&mut self, chunk: &Chunk<'_>, span: std::ops::Range<u64>, tail: Fingerprint) {
+    fn note(&mut self, chunk: &Chunk, span: std::ops::Range<u64>, tail: Fingerprint) {
         let tally = std::mem::take(&mut self.tally);
         let source_bytes = span.end - span.start;
         self.counters.source_read_lines_total.inc_by(tally.lines);
@@ -223,24 +249,24 @@ impl Stages {
         }
     }
 
-    /// `observed_offset_bytes`: lines before it were counted before a restart.
+    /// Takes a line, whose records `each` gives in their order.
     fn take_line(
         &mut self,
-        line: &Line<'_>,
-        source: Source<'_>,
-        observed_offset_bytes: u64,
+        line: LinePlace<'_>,
+        each: impl FnOnce(&mut dyn FnMut(Found<'_>)),
     ) -> Result<(), DeadLetterError> {
-        let is_new = line.offset_bytes >= observed_offset_bytes;
-        let place = (source.file.key(), line.offset_bytes);
+        // Lines before it were counted before a restart.
+        let is_new = line.offset_bytes >= line.chunk.observed_offset_bytes;
+        let place = (line.chunk.file.key(), line.offset_bytes);
         let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
         let (mut settled, tally) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
-        let Stages { judge, space, observers, observed, dead_letter, counters, dropped, batch, .. } = self;
-        let observed = *observed;
-        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, tally, line, is_new };
+        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, .. } = self;
+        let observed = observed.filter(|_| is_new);
+        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, tally, line };
         let mut failed = None;
-        judge.judge(line, source, space, &mut Nobody, &mut |judged| {
-            if failed.is_none() && judged.source.ordinal >= settled {
-                match settler.settle(judged) {
+        each(&mut |found| {
+            if failed.is_none() && found.ordinal >= settled {
+                match settler.settle(&found) {
                     Ok(()) => settled += 1,
                     Err(error) => failed = Some(error),
                 }
@@ -261,7 +287,8 @@ impl Stages {
 
     fn take_passed_over(
         &mut self,
-        chunk: &Chunk<'_>,
+        bench: &mut Bench,
+        chunk: &Chunk,
         what: PassedOver,
         length_bytes: u64,
     ) -> Result<(), DeadLetterError> {
@@ -270,7 +297,7 @@ impl Stages {
             PassedOver::LongLine => Why::TooLong,
             PassedOver::NulBytes => Why::NothingWritten,
         };
-        let (id, reject) = self.judge.passed_over(what, length_bytes, source);
+        let (id, reject) = bench.judge.passed_over(what, length_bytes, source);
         self.dead_letter.write(&Entry {
             id,
             reject: &reject,
@@ -287,63 +314,82 @@ impl Stages {
     }
 }
 
-/// Does what a record's fate says.
+/// Where a line is.
+#[derive(Clone, Copy)]
+struct LinePlace<'c> {
+    chunk: &'c Chunk,
+    /// Where it begins, in bytes from the start of the file.
+    offset_bytes: u64,
+    /// Its length in bytes, without its end.
+    length_bytes: u64,
+    /// When it was read, in microseconds since 1970.
+    read_us: i64,
+}
+
+/// Does what is to be done with a record.
 struct Settler<'s> {
     observers: &'s mut Observers,
-    observed: Sight,
+    /// What observers have to see of the line's records, if they have not seen them yet.
+    observed: Option<Sight>,
     dead_letter: &'s DeadLetter,
     counters: &'s Counters,
     /// The rules that have dropped a record.
     dropped: &'s mut Vec<DropCount>,
     batch: &'s mut Batch,
+    spaces: &'s mut [Space; 2],
     tally: Tally,
-    line: &'s Line<'s>,
-    /// The observers have not seen the line yet.
-    is_new: bool,
+    line: LinePlace<'s>,
 }
 
 impl Settler<'_> {
-    fn settle(&mut self, judged: Judged<'_>) -> Result<(), DeadLetterError> {
-        let Judged { source, fate, enrichment } = judged;
-        match fate {
-            Fate::Document(verdict, record) => {
-                self.observe(enrichment, &record, source, &verdict);
-                self.ship(&verdict, &record, source);
+    fn settle(&mut self, found: &Found<'_>) -> Result<(), DeadLetterError> {
+        match found.ruling {
+            Ruling::Ship(verdict, shown) => {
+                self.observe(found, verdict, shown);
+                self.ship(found.ordinal, verdict, shown);
             }
-            Fate::Dropped(rule, verdict, record) => {
-                self.observe(enrichment, &record, source, &verdict);
-                self.count_dropped(&rule);
+            Ruling::Drop(rule, verdict, shown) => {
+                self.observe(found, verdict, shown);
+                self.count_dropped(rule);
             }
-            Fate::LeftOut(name, _) => {
+            Ruling::LeaveOut(name) => {
                 self.count_dropped(name);
                 return Ok(());
             }
-            Fate::Rejected(id, reject, Some(mut record)) => {
-                bury_record(self.dead_letter, enrichment, id, &reject, &mut record, self.line, source)?;
-                count_dead(&mut self.tally, &id, &reject);
-            }
-            Fate::Rejected(id, reject, None) => {
-                bury_line(self.dead_letter, enrichment, id, &reject, self.line, source)?;
-                count_dead(&mut self.tally, &id, &reject);
-                return Ok(());
+            Ruling::Bury(burial) => {
+                self.bury(found.ordinal, burial)?;
+                if !burial.is_record {
+                    return Ok(());
+                }
             }
         }
         self.tally.records += 1;
         Ok(())
     }
 
-    fn observe(&mut self, enrichment: &Enrichment, record: &Record<'_>, source: Source<'_>, verdict: &Verdict) {
-        if self.is_new && !source.given.is_text {
-            observe(self.observers, self.observed, enrichment, record, source, verdict);
+    /// Lets the observers see a record. Its time is its own, but not in the future.
+    fn observe(&mut self, found: &Found<'_>, verdict: &Verdict, shown: Shown<'_>) {
+        let Some(sight) = self.observed.filter(|_| !found.is_text) else { return };
+        let Settler { observers, spaces, .. } = self;
+        let time_us = verdict.timestamp_us.min(self.line.read_us);
+        let observe = |record: &Record<'_>, document: &dyn Fields| {
+            observers.observe(record, document, verdict.id, time_us);
+        };
+        if !shown.look(sight, spaces, observe) {
+            tracing::error!(
+                pipeline = self.counters.pipeline(),
+                "BUG: observers cannot read a record that was written"
+            );
         }
     }
 
-    fn ship(&mut self, verdict: &Verdict, record: &Record<'_>, source: Source<'_>) {
+    fn ship(&mut self, ordinal: u32, verdict: &Verdict, shown: Shown<'_>) {
         let Verdict { id, timestamp_us, namespace, .. } = *verdict;
+        let LinePlace { chunk, offset_bytes, length_bytes, .. } = self.line;
         self.tally.keep(&id);
-        let (file, length_bytes) = (self.batch.file(source.file), source.line.len() as u32);
-        let origin = Origin { file, offset_bytes: source.offset_bytes, length_bytes, ordinal: source.ordinal };
-        self.batch.push_into(namespace, id, timestamp_us, origin, |out| record.render(out));
+        let (file, length_bytes) = (self.batch.file(&chunk.file), length_bytes as u32);
+        let origin = Origin { file, offset_bytes, length_bytes, ordinal };
+        self.batch.push_into(namespace, id, timestamp_us, origin, |out| shown.render(out));
         if let Namespace::Else(reason) = namespace {
             self.counters.without_namespace(reason).inc();
         }
@@ -359,6 +405,24 @@ impl Settler<'_> {
         self.dropped[position].counter.inc();
         self.dropped[position].of_line += 1;
     }
+
+    /// Keeps what was turned away.
+    fn bury(&mut self, ordinal: u32, burial: &Burial<'_>) -> Result<(), DeadLetterError> {
+        let Burial { id, reject, sha256, remains, .. } = burial;
+        let LinePlace { chunk, offset_bytes, length_bytes, .. } = self.line;
+        self.dead_letter.write(&Entry {
+            id: *id,
+            reject,
+            file: &chunk.file,
+            offset_bytes,
+            length_bytes,
+            ordinal,
+            sha256: Some(sha256),
+            content: remains.content(),
+        })?;
+        count_dead(&mut self.tally, id, reject);
+        Ok(())
+    }
 }
 
 /// Moves what rules have dropped of a line into a tally.
@@ -368,102 +432,8 @@ fn count_drops(dropped: &mut [DropCount], tally: &mut Tally) {
     }
 }
 
-/// Lets the observers see a record. Its time is its own, but not in the future.
-fn observe(
-    observers: &mut Observers,
-    sight: Sight,
-    enrichment: &Enrichment,
-    record: &Record<'_>,
-    source: Source<'_>,
-    verdict: &Verdict,
-) {
-    let time_us = verdict.timestamp_us.min(source.read_us);
-    enrichment.ask(sight, record, source, |document| observers.observe(record, document, verdict.id, time_us));
-}
-
 /// Counts what is in the dead letter.
 fn count_dead(tally: &mut Tally, id: &Id, reject: &Reject) {
     tally.keep(id);
     tally.dead_lettered.add(&reject.name(), 1);
-}
-
-/// Keeps a line that is no record: as it is but for what patterns black out, or by its place alone. It cannot be redacted
-/// by field, and need not even name one: the second half of a torn line is only the tail of a value.
-fn bury_line(
-    dead_letter: &DeadLetter,
-    enrichment: &Enrichment,
-    id: Id,
-    reject: &Reject,
-    line: &Line<'_>,
-    source: Source<'_>,
-) -> Result<(), DeadLetterError> {
-    match dead_letter.raw() {
-        Raw::Left(why) => write(dead_letter, id, reject, line, source, Kept::Reference(why)),
-        Raw::Kept => {
-            let hidden = without_patterns(line, source.file.form.encoding, enrichment);
-            let kept = hidden.as_deref().map_or(Kept::Reference(Why::Unreadable), Kept::Raw);
-            write(dead_letter, id, reject, line, source, kept)
-        }
-    }
-}
-
-/// A line as it may be kept; `None` where what is to be blacked out cannot be looked for. In UTF-16 it is looked for in the
-/// text, which is kept in the line's place where something was found.
-fn without_patterns<'l>(line: &Line<'l>, encoding: Encoding, enrichment: &Enrichment) -> Option<Cow<'l, [u8]>> {
-    match line.text {
-        Some(text) if encoding.unit_bytes() > 1 => {
-            let hidden = hide_patterns(text.as_bytes(), enrichment);
-            Some(if *hidden == *text.as_bytes() { Cow::Borrowed(line.bytes) } else { hidden })
-        }
-        None if encoding.unit_bytes() > 1 => None,
-        _ if looks_like_utf16(line.bytes) => None,
-        _ => Some(hide_patterns(line.bytes, enrichment)),
-    }
-}
-
-/// What the pipeline's own patterns find, and then what looks like a secret or personal data anyway.
-fn hide_patterns<'l>(line: &'l [u8], enrichment: &Enrichment) -> Cow<'l, [u8]> {
-    match enrichment.hide_in_line(line) {
-        Cow::Borrowed(line) => pattern_redaction::redact(line),
-        Cow::Owned(line) => Cow::Owned(pattern_redaction::redact(&line).into_owned()),
-    }
-}
-
-/// Keeps a record that a processor turned away, with every redaction carried out.
-fn bury_record(
-    dead_letter: &DeadLetter,
-    enrichment: &Enrichment,
-    id: Id,
-    reject: &Reject,
-    record: &mut Record<'_>,
-    line: &Line<'_>,
-    source: Source<'_>,
-) -> Result<(), DeadLetterError> {
-    let mut document = Vec::new();
-    let keep = enrichment.hide(record);
-    if keep {
-        record.render(&mut document);
-    }
-    let content = if keep { Kept::Document(&document) } else { Kept::Reference(Why::NotRedacted) };
-    write(dead_letter, id, reject, line, source, content)
-}
-
-fn write(
-    dead_letter: &DeadLetter,
-    id: Id,
-    reject: &Reject,
-    line: &Line<'_>,
-    source: Source<'_>,
-    content: Kept<'_>,
-) -> Result<(), DeadLetterError> {
-    dead_letter.write(&Entry {
-        id,
-        reject,
-        file: source.file,
-        offset_bytes: line.offset_bytes,
-        length_bytes: line.bytes.len() as u64,
-        ordinal: source.ordinal,
-        sha256: Some(&sha256_hexadecimal(line.bytes)),
-        content,
-    })
 }

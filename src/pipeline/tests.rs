@@ -83,6 +83,9 @@ const FOR_GOOD: Limits = Limits {
     unacknowledged_bytes_max: 0,
 };
 
+/// How many workers a pipeline has, where that may matter.
+const WORKERS: [u32; 2] = [1, 3];
+
 const ONCE: Limits = Limits { once: true, ..FOR_GOOD };
 
 impl Stand {
@@ -221,88 +224,101 @@ fn of_what_cannot_be_decoded_nothing_is_kept_where_a_field_is_hidden() {
 
 #[test]
 fn no_more_is_read_than_may_be_unacknowledged_but_files_are_opened() {
-    let stand = Stand::new("queue: { unacknowledged_bytes_max: 64KiB }\nbatch: { bytes_max: 16KiB, linger: 1ms }");
-    let lines = 40_000;
-    stand.write("a.ndjson", &"{\"event\":\"inference\",\"n\":1}\n".repeat(lines));
-    let running = stand.start(FOR_GOOD, Mood::Waits);
-    let read_bytes = || running.counters.source_read_bytes_total.get();
-    wait_for("reading to begin", || read_bytes() >= 64 * 1024);
-    // What is written and deleted while nothing may be read is read all the same.
-    stand.write("b.ndjson", "{\"n\":2}\n");
-    wait_for("the second file to be opened", || running.counters.source_open_files.get() == 2);
-    fs_err::remove_file(stand.folder.path().join("b.ndjson")).unwrap();
-    assert!(read_bytes() <= (64 + 256 + 16) * 1024, "{} bytes are read", read_bytes());
-    running.mood(Mood::Takes);
-    wait_for("all documents", || running.taken() == lines + 1);
-    running.stop.ask();
-    assert!(running.ended(SOON).drained);
+    for workers in WORKERS {
+        let stand = Stand::new(&format!(
+            "workers: {workers}\nqueue: {{ unacknowledged_bytes_max: 64KiB }}\nbatch: {{ bytes_max: 16KiB, linger: 1ms }}"
+        ));
+        let lines = 40_000;
+        stand.write("a.ndjson", &"{\"event\":\"inference\",\"n\":1}\n".repeat(lines));
+        let running = stand.start(FOR_GOOD, Mood::Waits);
+        let read_bytes = || running.counters.source_read_bytes_total.get();
+        wait_for("reading to begin", || read_bytes() >= 64 * 1024);
+        // What is written and deleted while nothing may be read is read all the same.
+        stand.write("b.ndjson", "{\"n\":2}\n");
+        wait_for("the second file to be opened", || running.counters.source_open_files.get() == 2);
+        fs_err::remove_file(stand.folder.path().join("b.ndjson")).unwrap();
+        assert!(read_bytes() <= (64 + 256 + 16) * 1024, "{} bytes are read", read_bytes());
+        running.mood(Mood::Takes);
+        wait_for("all documents", || running.taken() == lines + 1);
+        running.stop.ask();
+        assert!(running.ended(SOON).drained);
+    }
 }
 
 /// A pipeline whose dead letter is full in the midst of the first chunk of its file, so that a commit says that it is.
-fn with_a_full_dead_letter() -> Stand {
-    let stand = Stand::new("dead_letter: { bytes_max: 1MiB }\nbatch: { linger: 1ms }");
-    stand.write("a.ndjson", &format!("{{\"n\":1}}\n{}{{\"n\":2}}\n", format!("{}\n", "x".repeat(64)).repeat(3_000)));
+fn with_a_full_dead_letter(workers: u32) -> Stand {
+    let stand =
+        Stand::new(&format!("workers: {workers}\ndead_letter: {{ bytes_max: 1MiB }}\nbatch: {{ linger: 1ms }}"));
+    stand.write("a.ndjson", &format!("{{\"n\":1}}\n{}{{\"n\":2}}\n", format!("{}\n", "x".repeat(16)).repeat(3_000)));
     stand
 }
 
 #[test]
 fn a_full_dead_letter_holds_the_pipeline_until_there_is_room() {
-    let stand = with_a_full_dead_letter();
-    let running = stand.start(FOR_GOOD, Mood::Takes);
-    wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 50_000));
-    assert_eq!(running.taken(), 1);
-    for file in fs_err::read_dir(stand.state().join("dead_letter")).unwrap() {
-        fs_err::remove_file(file.unwrap().path()).unwrap();
+    for workers in WORKERS {
+        let stand = with_a_full_dead_letter(workers);
+        let running = stand.start(FOR_GOOD, Mood::Takes);
+        wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 10_000));
+        assert_eq!(running.taken(), 1);
+        for file in fs_err::read_dir(stand.state().join("dead_letter")).unwrap() {
+            fs_err::remove_file(file.unwrap().path()).unwrap();
+        }
+        wait_for("the rest", || running.taken() == 2);
+        running.stop.ask();
+        let ended = running.ended(SOON);
+        assert_eq!((ended.drained, ended.dead_lettered), (true, 3_000));
     }
-    wait_for("the rest", || running.taken() == 2);
-    running.stop.ask();
-    let ended = running.ended(SOON);
-    assert_eq!((ended.drained, ended.dead_lettered), (true, 3_000));
 }
 
 #[test]
 fn a_full_dead_letter_holds_up_no_stop_and_no_single_run() {
-    let stand = with_a_full_dead_letter();
-    let running = stand.start(FOR_GOOD, Mood::Takes);
-    wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 50_000));
-    running.stop.ask();
-    let ended = running.ended(SOON);
-    assert_eq!((ended.drained, ended.stuck), (false, false), "a part of what was read is dropped");
-    let ended = stand.start(Limits { once_timeout: Duration::from_millis(50), ..ONCE }, Mood::Takes).ended(SOON);
-    assert_eq!((ended.drained, ended.stuck), (false, true));
+    for workers in WORKERS {
+        let stand = with_a_full_dead_letter(workers);
+        let running = stand.start(FOR_GOOD, Mood::Takes);
+        wait_for("what is before to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 10_000));
+        running.stop.ask();
+        let ended = running.ended(SOON);
+        assert_eq!((ended.drained, ended.stuck), (false, false), "a part of what was read is dropped");
+        let ended = stand.start(Limits { once_timeout: Duration::from_millis(50), ..ONCE }, Mood::Takes).ended(SOON);
+        assert_eq!((ended.drained, ended.stuck), (false, true));
+    }
 }
 
 #[test]
 fn a_stop_ends_after_its_time_however_the_sink_is() {
-    for mood in [Mood::Waits, Mood::NeverAnswers] {
-        let stand = Stand::new("batch: { linger: 1ms }");
-        stand.write("a.ndjson", "{\"n\":1}\n");
-        let limits = Limits { shutdown_timeout: Duration::from_millis(100), ..FOR_GOOD };
-        let running = stand.start(limits, mood);
-        wait_for("the line to be read", || running.counters.source_read_lines_total.get() == 1);
-        running.stop.ask();
-        let ended = running.ended(SOON);
-        assert_eq!((ended.drained, ended.unacknowledged_bytes), (false, 8), "{mood:?}");
-        assert_eq!(stand.committed(), [("a.ndjson".to_owned(), 0)]);
-        let again = stand.start(ONCE, Mood::Takes);
-        let taken = Arc::clone(&again.sink.taken);
-        assert!(again.ended(SOON).drained);
-        assert_eq!(taken.lock().unwrap().len(), 1);
+    for workers in WORKERS {
+        for mood in [Mood::Waits, Mood::NeverAnswers] {
+            let stand = Stand::new(&format!("workers: {workers}\nbatch: {{ linger: 1ms }}"));
+            stand.write("a.ndjson", "{\"n\":1}\n");
+            let limits = Limits { shutdown_timeout: Duration::from_millis(100), ..FOR_GOOD };
+            let running = stand.start(limits, mood);
+            wait_for("the line to be read", || running.counters.source_read_lines_total.get() == 1);
+            running.stop.ask();
+            let ended = running.ended(SOON);
+            assert_eq!((ended.drained, ended.unacknowledged_bytes), (false, 8), "{mood:?}");
+            assert_eq!(stand.committed(), [("a.ndjson".to_owned(), 0)]);
+            let again = stand.start(ONCE, Mood::Takes);
+            let taken = Arc::clone(&again.sink.taken);
+            assert!(again.ended(SOON).drained);
+            assert_eq!(taken.lock().unwrap().len(), 1);
+        }
     }
 }
 
 #[test]
 fn a_stop_that_drains_reads_to_the_end_first() {
-    let lines = 30_000;
-    let stand = Stand::new("");
-    stand.write("a.ndjson", &"{\"n\":1}\n".repeat(lines));
-    let running = stand.start(FOR_GOOD, Mood::Takes);
-    stand.write("b.ndjson", "{\"n\":2}\n{\"n\":3}");
-    running.stop.ask_to_read_on();
-    let taken = Arc::clone(&running.sink.taken);
-    let ended = running.ended(SOON);
-    assert_eq!((ended.drained, ended.unacknowledged_bytes), (true, 0));
-    assert_eq!(taken.lock().unwrap().len(), lines + 2, "the last line, which nobody will end any more, included");
+    for workers in WORKERS {
+        let lines = 30_000;
+        let stand = Stand::new(&format!("workers: {workers}"));
+        stand.write("a.ndjson", &"{\"n\":1}\n".repeat(lines));
+        let running = stand.start(FOR_GOOD, Mood::Takes);
+        stand.write("b.ndjson", "{\"n\":2}\n{\"n\":3}");
+        running.stop.ask_to_read_on();
+        let taken = Arc::clone(&running.sink.taken);
+        let ended = running.ended(SOON);
+        assert_eq!((ended.drained, ended.unacknowledged_bytes), (true, 0));
+        assert_eq!(taken.lock().unwrap().len(), lines + 2, "the last line, which nobody will end any more, included");
+    }
 }
 
 #[test]
@@ -355,13 +371,15 @@ fn a_checkpoint_that_cannot_be_written_is_tried_again() {
 
 #[test]
 fn a_last_line_without_an_end_is_taken_if_it_is_a_record() {
-    let stand = Stand::new("");
-    stand.write("a.ndjson", "{\"n\":1}\n{\"n\":2}");
-    stand.write("b.ndjson", "{\"n\":3}\n{\"n\":");
-    let running = stand.start(ONCE, Mood::Takes);
-    let taken = Arc::clone(&running.sink.taken);
-    let ended = running.ended(SOON);
-    assert!(ended.drained);
-    assert_eq!(ended.left_unread, [(stand.folder.path().join("b.ndjson"), 5)]);
-    assert_eq!(taken.lock().unwrap().len(), 3);
+    for workers in WORKERS {
+        let stand = Stand::new(&format!("workers: {workers}"));
+        stand.write("a.ndjson", "{\"n\":1}\n{\"n\":2}");
+        stand.write("b.ndjson", "{\"n\":3}\n{\"n\":");
+        let running = stand.start(ONCE, Mood::Takes);
+        let taken = Arc::clone(&running.sink.taken);
+        let ended = running.ended(SOON);
+        assert!(ended.drained);
+        assert_eq!(ended.left_unread, [(stand.folder.path().join("b.ndjson"), 5)]);
+        assert_eq!(taken.lock().unwrap().len(), 3);
+    }
 }

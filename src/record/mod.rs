@@ -21,6 +21,7 @@ mod leaves;
 mod notation;
 mod path;
 mod render;
+mod shelf;
 mod space;
 mod wildcards;
 
@@ -29,6 +30,7 @@ pub use index::NESTING_DEPTH_MAX;
 pub use indexed::IndexedPath;
 pub use notation::PathError;
 pub use path::{Path, Room, covers};
+pub use shelf::{Kept, Shelf};
 pub use space::Space;
 pub use wildcards::PathPattern;
 
@@ -84,6 +86,16 @@ impl<'l> Record<'l> {
             record.push(name, |arena| write(value, arena));
         }
         record
+    }
+
+    /// Keeps the record as it is now, but for what [`Record::append`] added.
+    pub fn keep(&self, on: &mut Shelf) -> Kept {
+        on.keep(self.line, self.space)
+    }
+
+    /// A record that was kept, in a space that is lent to it. It can be looked at, and not be rendered.
+    pub fn kept(shelf: &'l Shelf, kept: Kept, space: &'l mut Space) -> Record<'l> {
+        Record { line: shelf.put_into(kept, space), space }
     }
 
     /// The line as it was read.

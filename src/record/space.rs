@@ -1,6 +1,6 @@
 //! The space: the index of a record's members, and the text of its edits.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use super::head::{Head, HeadFilter};
 use super::json;
@@ -85,6 +85,12 @@ impl Members {
         let is_known = self.known.may_have(head);
         self.known.add(head);
         is_known
+    }
+
+    /// Adds some of the members of another.
+    pub(super) fn extend(&mut self, other: &Members, range: Range<usize>) {
+        self.all.extend_from_slice(&other.all[range.clone()]);
+        self.heads.extend_from_slice(&other.heads[range]);
     }
 
     pub(super) fn rename(&mut self, position: usize, name: Span, head: Head) {

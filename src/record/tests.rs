@@ -489,3 +489,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_is_seen_as_it_was_when_it_was_kept() {
+    let mut shelf = Shelf::default();
+    let mut kept = Vec::new();
+    for (number, line) in [r#"{"a":1,"b":{"c":"\u0064"},"\u0065":2}"#, "{}", r#" {"a" : [1, 2]} "#].iter().enumerate() {
+        let mut space = Space::default();
+        let mut record = Record::parse(line, &mut space).unwrap();
+        record.set(&Path::known("n"), &number.to_string()).unwrap();
+        record.change(&PathPattern::Path(Path::known("b.c")), Change::Replace("\"hidden\"")).unwrap();
+        record.remove(&Path::known("e")).unwrap();
+        record.append(|out| out.push_str("\"host.name\":\"h\""));
+        let seen: Vec<(String, String)> =
+            record.name_values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        kept.push((record.keep(&mut shelf), seen));
+    }
+    let mut space = Space::default();
+    for (kept, seen) in kept.iter().rev() {
+        let record = Record::kept(&shelf, *kept, &mut space);
+        let again = record.name_values().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(again.collect::<Vec<_>>(), *seen);
+        assert_eq!(record.first("host.name"), None);
+    }
+    let record = Record::kept(&shelf, kept[0].0, &mut space);
+    assert_eq!((record.first("b.c"), record.first("e"), record.first("n")), (Some("\"hidden\""), None, Some("0")));
+}

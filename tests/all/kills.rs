@@ -148,6 +148,7 @@ fn observe_drift(workshop: &Workshop) {
 
 fn check(
     kills: u32,
+    workers: u32,
     sink: &str,
     refusing: bool,
     indexed: impl Fn(&Workshop) -> Found,
@@ -157,6 +158,7 @@ fn check(
     let seed = seed();
     let workshop = Workshop::new("[\"logs/*.log\"]", sink);
     observe_drift(&workshop);
+    workshop.set_workers(workers);
     let stop = Arc::new(AtomicBool::new(false));
     let writer = write(&workshop, seed, &stop);
     let mut random = fastrand::Rng::with_seed(seed + 1);
@@ -196,7 +198,7 @@ fn check(
     assert_eq!(drift_sums(&drift(&workshop)), measured, "drift through all kills, seed {seed}");
     assert_eq!(counted(&workshop), inferences as u64, "counted through all kills, seed {seed}");
     report(&format!(
-        "kills ({}, seed {seed}): {killed} in {:.1} s, {} of them between dead letter and checkpoint, {} between observation \
+        "kills ({}, {workers} workers, seed {seed}): {killed} in {:.1} s, {} of them between dead letter and checkpoint, {} between observation \
          and commit; {written} records; 0 missing, 0 doubled, accounts, /metrics and drift exact",
         if refusing { "endpoint" } else { "store" },
         took.as_secs_f64(),
@@ -208,14 +210,20 @@ fn check(
 #[test]
 fn two_hundred_kills_into_the_store() {
     let kills = if is_long() { 1_000 } else { 200 };
-    check(kills, "{ store: {} }", false, Workshop::stored, Workshop::stored_accounts, Workshop::stored_drift);
+    check(kills, 1, "{ store: {} }", false, Workshop::stored, Workshop::stored_accounts, Workshop::stored_drift);
 }
 
 #[test]
 fn a_hundred_kills_into_an_endpoint_that_fails_and_refuses() {
     let endpoint = Endpoint::start(seed(), 0.2);
     let kills = if is_long() { 1_000 } else { 100 };
-    check(kills, &endpoint.sink(), true, |_| endpoint.documents(), |_| endpoint.accounts(), |_| endpoint.drift());
+    check(kills, 1, &endpoint.sink(), true, |_| endpoint.documents(), |_| endpoint.accounts(), |_| endpoint.drift());
+}
+
+#[test]
+fn a_hundred_kills_of_three_workers() {
+    let kills = if is_long() { 1_000 } else { 100 };
+    check(kills, 3, "{ store: {} }", false, Workshop::stored, Workshop::stored_accounts, Workshop::stored_drift);
 }
 
 #[test]

@@ -102,4 +102,5 @@ mod tenants;
 mod top;
 mod trouble;
 mod verdicts;
+mod workers;
 mod wrappers;

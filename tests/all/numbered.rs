@@ -186,6 +186,13 @@ impl Workshop {
         fs::write(self.path(&format!("{name}.yaml")), pipeline).unwrap();
     }
 
+    /// The pipeline `p` has so many workers from now on.
+    pub(crate) fn set_workers(&self, workers: u32) {
+        let file = self.path("p.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{text}workers: {workers}\n")).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

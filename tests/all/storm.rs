@@ -148,10 +148,11 @@ pub(crate) fn start_writer(
 }
 
 /// `pause_ms_max`: how long the program stays away after a kill.
-fn storm(naming: Naming, paths: &str, pause_ms_max: u64) {
+fn storm(naming: Naming, paths: &str, pause_ms_max: u64, workers: u32) {
     let seed = seed();
     let endpoint = Endpoint::start(seed, 1.0 / 3.0);
     let workshop = Workshop::new(paths, &endpoint.sink());
+    workshop.set_workers(workers);
     let duration = Duration::from_secs(if is_long() { 60 } else { 12 });
     let (writer, _) = start_writer(&workshop, naming, RECORDS_PER_SECOND, seed, duration);
     let mut random = fastrand::Rng::with_seed(seed + 1);
@@ -176,7 +177,7 @@ fn storm(naming: Naming, paths: &str, pause_ms_max: u64) {
     running.stop();
     workshop.must_be_exact(&format!("storm, seed {seed}"), written, true, &endpoint.documents());
     report(&format!(
-        "storm ({naming:?}, {paths}, seed {seed}): {written} records in {duration:?}, {kills} kills, caught up {:.1} s \
+        "storm ({naming:?}, {paths}, {workers} workers, seed {seed}): {written} records in {duration:?}, {kills} kills, caught up {:.1} s \
          after the writer; {}; {} lines in the log; 0 missing, 0 doubled",
         caught_up.elapsed().as_secs_f64(),
         endpoint.summary(),
@@ -186,12 +187,17 @@ fn storm(naming: Naming, paths: &str, pause_ms_max: u64) {
 
 #[test]
 fn storm_with_numbered_rotation() {
-    storm(Naming::Numbered, "[\"logs/app.log*\"]", 700);
+    storm(Naming::Numbered, "[\"logs/app.log*\"]", 700, 1);
+}
+
+#[test]
+fn storm_with_numbered_rotation_and_three_workers() {
+    storm(Naming::Numbered, "[\"logs/app.log*\"]", 700, 3);
 }
 
 #[test]
 fn storm_with_rotation_out_of_the_glob() {
     // A name outside of the globs is only found by who was there when the file got it, so a kill, a pause and a start
     // must fit between two rotations, on a busy machine, too.
-    storm(Naming::Dated, "[\"logs/app.log\"]", 50);
+    storm(Naming::Dated, "[\"logs/app.log\"]", 50, 1);
 }

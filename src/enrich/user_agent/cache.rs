@@ -16,15 +16,30 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// What is found in a text.
-    pub(super) fn get(&mut self, raw: &str, find: impl FnOnce(&str) -> Option<Found>) -> Option<&Found> {
+    /// Whether it is known what is found in a text. If not, say it by [`Cache::learn`]: finding out takes long, and others who
+    /// have the same cache should not wait for it.
+    pub(super) fn knows(&mut self, raw: &str) -> bool {
         if !self.latest.contains_key(raw) {
-            if self.latest.len() >= TEXTS_MIN {
-                self.before = std::mem::take(&mut self.latest);
-            }
-            let (text, found) = self.before.remove_entry(raw).unwrap_or_else(|| (raw.into(), find(raw)));
-            self.latest.insert(text, found);
+            let Some((text, found)) = self.before.remove_entry(raw) else { return false };
+            self.remember(text, found);
         }
+        true
+    }
+
+    /// Remembers what is found in a text.
+    pub(super) fn learn(&mut self, raw: &str, found: Option<Found>) {
+        self.remember(raw.into(), found);
+    }
+
+    fn remember(&mut self, text: Box<str>, found: Option<Found>) {
+        if self.latest.len() >= TEXTS_MIN {
+            self.before = std::mem::take(&mut self.latest);
+        }
+        self.latest.insert(text, found);
+    }
+
+    /// What is found in a text that is known.
+    pub(super) fn get(&self, raw: &str) -> Option<&Found> {
         self.latest.get(raw).and_then(Option::as_ref)
     }
 }
@@ -38,10 +53,11 @@ mod tests {
         let mut cache = Cache::default();
         let mut asked = 0;
         let mut get = |cache: &mut Cache, text: &str| {
-            let found = cache.get(text, |text| {
+            if !cache.knows(text) {
                 asked += 1;
-                (text != "unknown").then(|| [Some(text.into()), None, None, None, None])
-            });
+                cache.learn(text, (text != "unknown").then(|| [Some(text.into()), None, None, None, None]));
+            }
+            let found = cache.get(text);
             (found.and_then(|found| found[0].as_deref()).map(str::to_owned), asked)
         };
         assert_eq!(get(&mut cache, "a"), (Some("a".to_owned()), 1));

@@ -24,7 +24,7 @@
 mod cache;
 mod rules;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::processor::{Processor, Run};
 use crate::flow::reject::Reject;
@@ -79,6 +79,10 @@ impl UserAgent {
         let into = [below("name")?, below("version")?, below("os.name")?, below("os.version")?, below("device.name")?];
         Ok(UserAgent { field, into, cache: Arc::default(), unmatched: Default::default() })
     }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Processor for UserAgent {
@@ -95,12 +99,21 @@ impl Processor for UserAgent {
     }
 
     fn apply(&self, record: &mut Record<'_>, run: &mut Run<'_>) -> Result<(), Reject> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache();
         let found = match record.first(self.field.as_str()) {
             None | Some("null") => Err(Unmatched::Missing),
             Some(raw) if !raw.starts_with('"') => Err(Unmatched::NotAText),
             Some(raw) if raw.len() > TEXT_BYTES_MAX => Err(Unmatched::TooLong),
-            Some(raw) => cache.get(raw, |raw| rules::find(&json::unescape(raw))).ok_or(Unmatched::Unknown),
+            Some(raw) => {
+                if !cache.knows(raw) {
+                    // Other workers go on meanwhile.
+                    drop(cache);
+                    let found = rules::find(&json::unescape(raw));
+                    cache = self.cache();
+                    cache.learn(raw, found);
+                }
+                cache.get(raw).ok_or(Unmatched::Unknown)
+            }
         };
         match found {
             Ok(found) => {

@@ -1,5 +1,9 @@
 //! Chunks: what the source gives out.
+//!
+//! A chunk owns its bytes, so that it can wait, or be taken to another thread; the source gets the buffer back when they are
+//! settled ([`super::Files::reuse`]).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::file::{PassedOver, TailedFile, Turn};
@@ -11,7 +15,7 @@ use crate::telemetry::Counters;
 
 /// What the source gives out: some whole lines of a file, or the range of one that is too long.
 #[derive(Debug)]
-pub struct Chunk<'b> {
+pub struct Chunk {
     /// The file's number, for its marks.
     pub number: FileNumber,
     /// The file.
@@ -21,15 +25,17 @@ pub struct Chunk<'b> {
     /// Observers have counted the file up to here.
     pub observed_offset_bytes: u64,
     /// What it is.
-    pub content: Content<'b>,
+    pub content: Content,
 }
 
-impl<'b> Chunk<'b> {
+impl Chunk {
     /// What a turn gave out of a file; `None` when that is nothing.
-    pub(super) fn of(file: &mut TailedFile, turn: Turn, buffer: &'b [u8], counters: &Counters) -> Option<Chunk<'b>> {
+    pub(super) fn of(file: &mut TailedFile, turn: Turn, buffer: &mut Vec<u8>, counters: &Counters) -> Option<Chunk> {
         let source_file = file.source_file().ok()?;
         let (offset_bytes, content) = match turn {
-            Turn::Lines { range, offset_bytes } => (offset_bytes, Content::Lines(&buffer[range])),
+            Turn::Lines { range, offset_bytes } => {
+                (offset_bytes, Content::Lines(Block { buffer: std::mem::take(buffer), range }))
+            }
             Turn::PassedOver { what, offset_bytes, length_bytes } => {
                 if what == PassedOver::NulBytes {
                     tell_gap(&file.path, offset_bytes, length_bytes, counters);
@@ -43,29 +49,45 @@ impl<'b> Chunk<'b> {
     }
 
     /// A chunk without lines of a file that is examined: the work goes on.
-    pub(super) fn without_lines(file: &TailedFile) -> Chunk<'b> {
+    pub(super) fn without_lines(file: &TailedFile) -> Chunk {
         let path = file.path.to_string_lossy().into_owned();
         let (inode, generation) = (file.inode(), file.generation());
         let source_file = SourceFile { path, inode, generation, ..SourceFile::default() };
-        let (number, content) = (file.number, Content::Lines(&[]));
+        let (number, content) = (file.number, Content::Lines(Block::default()));
         Chunk { number, file: Arc::new(source_file), offset_bytes: 0, observed_offset_bytes: 0, content }
     }
 
     /// Where it ends, in bytes from the start of the file.
     pub fn end_offset_bytes(&self) -> u64 {
         match &self.content {
-            Content::Lines(bytes) => self.offset_bytes + bytes.len() as u64,
+            Content::Lines(block) => self.offset_bytes + block.bytes().len() as u64,
             Content::PassedOver { end, .. } => end.offset_bytes,
+        }
+    }
+
+    /// Its lines; nothing where it has none.
+    pub fn lines(&self) -> &[u8] {
+        match &self.content {
+            Content::Lines(block) => block.bytes(),
+            Content::PassedOver { .. } => &[],
+        }
+    }
+
+    /// Leaves out its first lines, of so many bytes, which are settled.
+    pub fn leave_out(&mut self, settled_bytes: usize) {
+        if let Content::Lines(block) = &mut self.content {
+            block.range.start += settled_bytes;
+            self.offset_bytes += settled_bytes as u64;
         }
     }
 }
 
 /// The content of a chunk.
 #[derive(Debug)]
-pub enum Content<'b> {
+pub enum Content {
     /// Whole lines with their ends, or none at all while the end of a long one is looked for; the last one may lack its
     /// end when the file is final.
-    Lines(&'b [u8]),
+    Lines(Block),
     /// Something that goes to the dead letter by its range.
     PassedOver {
         /// What it is.
@@ -75,4 +97,23 @@ pub enum Content<'b> {
         /// What to commit when it is settled.
         end: Position,
     },
+}
+
+/// Bytes of a file, in the buffer that they were read into.
+#[derive(Debug, Default)]
+pub struct Block {
+    buffer: Vec<u8>,
+    range: Range<usize>,
+}
+
+impl Block {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+
+    /// The buffer, for other bytes.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
 }

@@ -53,7 +53,7 @@ use crate::flow::ack::{FileNumber, Mark};
 use crate::flow::wake::Wake;
 use crate::state::checkpoint::FileEntry;
 use crate::telemetry::Counters;
-pub use chunk::{Chunk, Content};
+pub use chunk::{Block, Chunk, Content};
 use discover::{Discovery, Unreadable};
 use ends::Ends;
 pub use file::PassedOver;
@@ -73,6 +73,9 @@ use tell::{report_lost, warn_unreadable};
 /// How much is read of one file before the next has its turn, in bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
 
+/// The same where several blocks are under way at a time.
+pub const SMALL_BLOCK_BYTES: usize = 128 * 1024;
+
 /// After this many blocks without a line end a chunk without lines is given out, so that other work goes on. Together
 /// they are longer than what the digest of the first line is made of.
 const BUSY_TURNS_MAX: u32 = 16;
@@ -88,6 +91,9 @@ pub struct Files {
     findings: Findings,
     ends: Ends,
     buffer: Vec<u8>,
+    block_bytes: usize,
+    /// Further buffers, of chunks that are settled.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Files {
@@ -116,11 +122,18 @@ impl Files {
             findings: Findings::default(),
             ends: Ends::default(),
             buffer: Vec::new(),
+            block_bytes: BLOCK_BYTES,
+            spare: Vec::new(),
         }
     }
 
+    /// Reads so much of one file from now on before the next has its turn, in bytes.
+    pub fn set_block_bytes(&mut self, block_bytes: usize) {
+        self.block_bytes = block_bytes;
+    }
+
     /// Gives out what comes next, or `None` when there is nothing to read now.
-    pub fn next_chunk(&mut self) -> Option<Chunk<'_>> {
+    pub fn next_chunk(&mut self) -> Option<Chunk> {
         self.look();
         let examined = decide::examine(&self.ground, &mut self.register);
         let mut busy_turns = 0;
@@ -131,7 +144,7 @@ impl Files {
                 continue;
             }
             let gaps = Gaps::Wait(self.ground.waits.gap_final_after);
-            let turn = file.read(&mut self.buffer, BLOCK_BYTES, &self.ground.options.framing(), gaps);
+            let turn = file.read(&mut self.buffer, self.block_bytes, &self.ground.options.framing(), gaps);
             if !matches!(turn, Ok(Turn::Replaced) | Err(_)) {
                 let lost_bytes = file.take_lost_bytes(false);
                 report_lost(&file.path, lost_bytes, &self.ground.counters);
@@ -165,9 +178,24 @@ impl Files {
         examined.and_then(|number| self.register.roster.get(number)).map(Chunk::without_lines)
     }
 
-    fn chunk(&mut self, number: FileNumber, turn: Turn) -> Option<Chunk<'_>> {
+    fn chunk(&mut self, number: FileNumber, turn: Turn) -> Option<Chunk> {
         let file = self.register.roster.get_mut(number)?;
-        Chunk::of(file, turn, &self.buffer, &self.ground.counters)
+        let chunk = Chunk::of(file, turn, &mut self.buffer, &self.ground.counters);
+        if self.buffer.is_empty() {
+            self.buffer = self.spare.pop().unwrap_or_default();
+        }
+        chunk
+    }
+
+    /// Takes back the buffer of a chunk that is settled. Of those that have grown for a long line only one is kept.
+    pub fn reuse(&mut self, chunk: Chunk) {
+        let Content::Lines(block) = chunk.content else { return };
+        let buffer = block.into_buffer();
+        if self.buffer.is_empty() {
+            self.buffer = buffer;
+        } else if !buffer.is_empty() && buffer.capacity() <= 2 * BLOCK_BYTES {
+            self.spare.push(buffer);
+        }
     }
 
     /// When [`Files::next_chunk`] has something to do even if nobody rings.
@@ -233,7 +261,7 @@ impl Files {
     }
 
     /// The unterminated end of a renamed or deleted file that does not grow any more, as a chunk.
-    pub fn next_final_end(&mut self) -> Option<Chunk<'_>> {
+    pub fn next_final_end(&mut self) -> Option<Chunk> {
         let finals = self.ends.finals(&self.ground, &self.register.roster);
         let (number, turn) = finals.into_iter().find_map(|number| Some((number, self.read_unterminated(number)?)))?;
         self.chunk(number, turn)
@@ -253,7 +281,7 @@ impl Files {
     }
 
     /// The unterminated end of a file as a chunk; [`Files::leave_unread`] takes it back.
-    pub fn unterminated(&mut self, number: FileNumber) -> Option<Chunk<'_>> {
+    pub fn unterminated(&mut self, number: FileNumber) -> Option<Chunk> {
         let turn = self.read_unterminated(number)?;
         self.chunk(number, turn)
     }

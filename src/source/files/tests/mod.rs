@@ -139,11 +139,12 @@ fn ground(options: Options, discovery: Discovery, counters: Counters) -> Ground 
 }
 
 /// Notes the lines of a chunk and the mark that the pipeline would make of it.
-fn take(chunk: &Chunk<'_>, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
+fn take(chunk: &Chunk, seen: &mut Vec<Seen>, marks: &mut Vec<Mark>) {
     let mut note = |offset_bytes, text: String| seen.push(Seen { file: Arc::clone(&chunk.file), offset_bytes, text });
     let end = match &chunk.content {
-        Content::Lines([]) => return,
-        Content::Lines(bytes) => {
+        Content::Lines(_) if chunk.lines().is_empty() => return,
+        Content::Lines(block) => {
+            let bytes = block.bytes();
             let mut lines = Lines::new(bytes, chunk.offset_bytes, chunk.file.form);
             while let Some(line) = lines.next_line() {
                 let text = line.text.map_or_else(|| String::from_utf8_lossy(line.bytes).into_owned(), str::to_owned);
