@@ -90,7 +90,9 @@ impl Members {
     /// Adds some of the members of another.
     pub(super) fn extend(&mut self, other: &Members, range: Range<usize>) {
         self.all.extend_from_slice(&other.all[range.clone()]);
-        self.heads.extend_from_slice(&other.heads[range]);
+        let heads = &other.heads[range];
+        self.heads.extend_from_slice(heads);
+        heads.iter().for_each(|head| self.known.add(*head));
     }
 
     pub(super) fn rename(&mut self, position: usize, name: Span, head: Head) {
