@@ -78,6 +78,14 @@ impl StoreError {
         }
     }
 
+    /// Whether somebody did not want to wait for the answer any longer.
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            StoreError::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted),
+            _ => false,
+        }
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -10,6 +10,9 @@ use super::error::StoreError;
 use super::schema;
 use crate::flow::batch::{FileKey, Id, Stream};
 
+/// Instructions of SQLite's machine between two looks whether a search shall end: those of some dozens of rows.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
+
 /// A store opened for reading.
 #[derive(Debug)]
 pub struct Reader {
@@ -38,6 +41,16 @@ impl Reader {
     pub fn count(&self) -> Result<u64, StoreError> {
         let count = self.connection.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0));
         Ok(count.map_err(|source| self.failed(source))? as u64)
+    }
+
+    /// Has what is asked from now on end with an error ([`StoreError::is_interrupted`]) soon after `is_over` is true, which is
+    /// asked again and again meanwhile.
+    ///
+    /// # Errors
+    /// When SQLite does not take it.
+    pub fn interrupt_when(&mut self, is_over: impl FnMut() -> bool + Send + 'static) -> Result<(), StoreError> {
+        let set = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over));
+        set.map_err(|source| self.failed(source))
     }
 
     /// The connection, for queries in SQL on the table `records`.

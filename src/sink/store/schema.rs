@@ -156,7 +156,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens an existing store for reading.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
-    std::fs::File::open(path).map_err(|source| StoreError::file(path, source))?;
+    // Asked and not opened: to close a file gives up every lock that this process has on it, those of its writer too.
+    let readable = rustix::fs::access(path, rustix::fs::Access::READ_OK);
+    readable.map_err(|errno| StoreError::file(path, errno.into()))?;
     let sqlite = |source| StoreError::sqlite(path, source);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
     ColumnKind::of(&connection).map_err(sqlite)?.refuse_strange(path)?;

@@ -10,6 +10,8 @@ use rusqlite::types::Value;
 use super::*;
 use crate::flow::answer::Outcome;
 use crate::flow::batch::{Batch, Id, Origin, SourceFile, Stream};
+use crate::flow::question::{Order, Question};
+use crate::kql::Expression;
 
 const HOUR_US: i64 = 3_600_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -104,6 +106,50 @@ fn odd_documents_are_kept_byte_for_byte() {
     let answer = place.writer(Retention::default()).deliver(&asked, 0);
     assert_eq!(outcomes(answer), vec![Outcome::Indexed; documents.len()]);
     assert_eq!(place.documents(), documents);
+}
+
+/// The kernel's locks of this process on a file.
+fn locks_on(path: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (inode, pid) =
+        (format!(":{} ", std::fs::metadata(path).expect("a file").ino()), std::process::id().to_string());
+    let table = std::fs::read_to_string("/proc/locks").expect("the kernel's table of locks");
+    let is_ours = |line: &&str| line.contains(&inode) && line.split_whitespace().any(|word| word == pid);
+    table.lines().filter(is_ours).map(|line| line.split_once(' ').expect("a number").1.to_owned()).collect()
+}
+
+/// To close a file gives up all locks of the process on it, which SQLite then believes to have.
+#[test]
+fn a_reader_beside_the_writer_in_one_process_leaves_it_its_locks() {
+    let place = Place::new();
+    let mut writer = place.writer(Retention::default());
+    writer.deliver(&hourly(0..3, 10), 0);
+    let locks = locks_on(&place.path());
+    assert!(!locks.is_empty(), "the writer has no lock: does the test still see them?");
+    let reader = place.reader();
+    assert!(locks_on(&place.path()).len() >= locks.len(), "{locks:?}");
+    drop(reader);
+    assert_eq!(locks_on(&place.path()), locks);
+}
+
+#[test]
+fn a_search_ends_where_nobody_waits_for_it() {
+    let place = Place::new();
+    place.writer(Retention::default()).deliver(&hourly(0..2_000, 10), 0);
+    let question = Question {
+        stream: Stream::Records,
+        condition: Expression::parse("text : nothing").expect("KQL"),
+        from_ms: None,
+        until_ms: None,
+        order: Order::NEWEST_FIRST,
+    };
+    let mut reader = place.reader();
+    assert_eq!(reader.count_of(&question).expect("an answer"), 0);
+    reader.interrupt_when(|| true).expect("SQLite");
+    let error = reader.count_of(&question).expect_err("it was interrupted");
+    assert!(error.is_interrupted(), "{error:?}");
+    let mut visit = |_: crate::flow::question::Row<'_>| std::ops::ControlFlow::Continue(());
+    assert!(reader.search(&question, &mut visit).expect_err("it was interrupted").is_interrupted());
 }
 
 #[test]
