@@ -17,8 +17,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
 
 use super::query::{interrupted, not_shadow};
-use super::query_source::{self, Respondent, could_not_ask};
-use super::query_words::range_text;
+use super::query_source::{self, could_not_ask};
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, StateFolder, complain, runtime, say};
 use crate::drift::{Kind, RowError, Rows, SourceDigest, Value, visit_values};
@@ -27,6 +26,8 @@ use crate::flow::question::{Order, Question, Row};
 use crate::kql::{Expression, Purpose};
 use crate::observe::drift::options::DriftOptions;
 use crate::observe::label_text;
+use crate::query::range::range_text;
+use crate::query::respondent::Respondent;
 use crate::record::{Record, Space};
 use crate::text::digest::hexadecimal;
 use crate::text::harmless::harmless;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::query_source::{self, Respondent, could_not_ask};
+use super::query_source::{self, could_not_ask};
 use super::run::{self, Listen, StopSignals};
 use super::{
     COULD_NOT_LOOK, Failure, StateFolder, TableFormat, complain, print_data, print_table, runtime, say, start_log,
@@ -32,6 +32,7 @@ use crate::pipeline::labels;
 use crate::pipeline::mail::Mail;
 use crate::pipeline::supervisor::Supervisor;
 use crate::query::predictions;
+use crate::query::respondent::Respondent;
 use crate::record::{Record, Space};
 use crate::sink::store::StoreError;
 use crate::state::folder::{data_dir, outcomes_file, state_folder};

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use chrono::Utc;
 
 use super::query_hash::{self, LackingKey, Sought};
-use super::query_source::{self, Respondent, could_not_ask};
-use super::query_words::{self, Answer, Inquiry, Words};
+use super::query_source::{self, could_not_ask};
+use super::query_words::{self, Answer, Asked, Words};
 use super::range::Range;
 use super::{COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, print, runtime, say, start_log, terminal_width};
 use crate::flow::batch::Stream;
@@ -19,9 +19,10 @@ use crate::flow::question::{Order, Question, Row, Visit};
 use crate::kql::{Expression, Purpose};
 use crate::proof::completeness::Completeness;
 use crate::query::ask::SearchEnd;
-use crate::query::cell::ID_COLUMN;
 use crate::query::groups::Groups;
+use crate::query::inquiry::{Kind, Wanted, typed_fields, usual_columns};
 use crate::query::output::{Format, Output};
+use crate::query::respondent::Respondent;
 use crate::query::saved::{self, SavedError, SavedQuery};
 use crate::record::{Record, Space};
 use crate::text::units::counted;
@@ -31,42 +32,6 @@ const INTERRUPTED: u8 = 130;
 
 /// How many groups a table shows unless told otherwise: the biggest.
 const TABLE_GROUPS: u64 = 20;
-
-/// What a table shows unless told otherwise.
-const TABLE_COLUMNS: [&str; 7] =
-    ["@timestamp", "model_version", "prediction", "confidence", "latency_ms", "status", "request_id"];
-
-/// What CSV has unless told otherwise.
-const CSV_COLUMNS: [&str; 12] = [
-    ID_COLUMN,
-    "@timestamp",
-    "request_id",
-    "model_name",
-    "model_version",
-    "prediction",
-    "confidence",
-    "latency_ms",
-    "status",
-    "stage",
-    "subject",
-    "input_hash",
-];
-
-/// What a table or CSV of outcomes shows unless told otherwise.
-const OUTCOME_COLUMNS: [&str; 9] =
-    ["@timestamp", "kind", "request_id", "model_version", "prediction", "confidence", "label", "correct", "decision"];
-
-/// What a table or CSV of evaluations shows unless told otherwise.
-const EVALUATION_COLUMNS: [&str; 8] = [
-    "@timestamp",
-    "model_version",
-    "stage",
-    "predictions",
-    "outcomes",
-    "accuracy",
-    "estimated_accuracy",
-    "label_coverage",
-];
 
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
@@ -156,6 +121,16 @@ pub(super) enum FormatName {
     Csv,
 }
 
+impl StreamName {
+    fn kind(self) -> Kind {
+        match self {
+            StreamName::Records => Kind::Records,
+            StreamName::Outcomes => Kind::Outcomes,
+            StreamName::Evaluations => Kind::Evaluations,
+        }
+    }
+}
+
 impl FormatName {
     fn format(self) -> Format {
         match self {
@@ -185,20 +160,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         arguments.source.as_deref(),
         arguments.state.data_dir.clone(),
     )?;
-    let inquiry = Inquiry::of(arguments, saved, &respondent)?;
+    let asked = Asked::of(arguments, saved, &respondent)?;
     let runtime = runtime()?;
     // Before the answer: what is said to be there by then has to be in it.
-    let completeness = runtime.block_on(respondent.completeness(&inquiry.question, inquiry.now));
-    let answer = runtime.block_on(answer(arguments, &inquiry, &respondent))?;
-    let lacking = runtime.block_on(lacking_keys(&inquiry, &respondent))?;
-    runtime.block_on(conclude(arguments, &inquiry, &respondent, &answer, &lacking, &completeness))
+    let completeness = runtime.block_on(respondent.completeness(&asked.inquiry.question, asked.inquiry.now));
+    let answer = runtime.block_on(answer(arguments, &asked, &respondent))?;
+    let lacking = runtime.block_on(lacking_keys(&asked, &respondent))?;
+    runtime.block_on(conclude(arguments, &asked, &respondent, &answer, &lacking, &completeness))
 }
 
 /// The keys that would have to be known to find all that is looked for by its hash.
-async fn lacking_keys(inquiry: &Inquiry, respondent: &Respondent) -> Result<Vec<LackingKey>, Failure> {
+async fn lacking_keys(asked: &Asked, respondent: &Respondent) -> Result<Vec<LackingKey>, Failure> {
     let mut lacking = Vec::new();
-    for sought in &inquiry.sought {
-        lacking.extend(sought.lacking(&respondent.source, &inquiry.candidates).await?);
+    for sought in &asked.sought {
+        lacking.extend(sought.lacking(&respondent.source, &asked.candidates).await?);
     }
     Ok(lacking)
 }
@@ -213,81 +188,47 @@ fn not_saved(error: &SavedError) -> Failure {
     Failure::new(error, Some("`inferlog query --saved list` names those that there are"))
 }
 
-impl Inquiry {
-    fn of(arguments: &Arguments, saved: Option<SavedQuery>, respondent: &Respondent) -> Result<Inquiry, Failure> {
+impl Asked {
+    fn of(arguments: &Arguments, saved: Option<SavedQuery>, respondent: &Respondent) -> Result<Asked, Failure> {
         let now = Utc::now();
         let mut condition = arguments.condition()?;
         let (mut order, mut columns, mut by, mut last) = (Order::NEWEST_FIRST, Vec::new(), None, None);
-        let (mut stream, mut unlabelled) = (Stream::Records, arguments.unlabelled);
+        let (mut kind, mut unlabelled) = (Kind::Records, arguments.unlabelled);
         if let Some(saved) = saved {
             condition = saved.condition.and(condition);
             (order, columns, by, last) = (saved.order, saved.columns, saved.by, saved.last);
-            stream = saved.stream;
+            kind = if saved.stream == Stream::Outcomes { Kind::Outcomes } else { Kind::Records };
             unlabelled |= saved.unlabelled;
         }
-        match arguments.stream {
-            Some(StreamName::Records) => stream = Stream::Records,
-            Some(StreamName::Outcomes | StreamName::Evaluations) => stream = Stream::Outcomes,
-            None => {}
-        }
+        let kind = arguments.stream.map_or(kind, StreamName::kind);
         let by = arguments.by.clone().or(by);
         let sought = arguments.sought(respondent)?;
         let mut fields = typed_fields(&condition, by.as_ref(), &arguments.columns);
         if !arguments.columns.is_empty() {
             columns.clone_from(&arguments.columns);
         } else if columns.is_empty() {
-            columns = usual_columns(arguments.format, arguments.stream, stream, &condition);
+            columns = usual_columns(arguments.format.format(), kind, &condition);
             sought.iter().for_each(|sought| add_new(&mut columns, &sought.fields));
         }
-        let typed = condition.clone();
+        let range_ms = arguments.range.milliseconds(last, now)?;
+        // Outcomes have other fields than the records that were hashed.
+        let typed = if kind == Kind::Records { condition.clone() } else { Expression::all() };
+        let (from_ms, until_ms) = range_ms;
+        let candidates = Question { stream: Stream::Records, condition: typed.at(now), from_ms, until_ms, order };
         for sought in &sought {
             condition = condition.and(sought.condition.clone());
             add_new(&mut fields, &sought.fields);
         }
-        if stream == Stream::Outcomes {
-            condition = condition.and(of_kind(arguments.stream)?);
-        }
-        let text = condition.to_string();
-        let shadow = match (condition.fields().contains(&"stage"), arguments.include_shadow) {
-            (true, _) => "as asked",
-            (false, true) => "included",
-            (false, false) => "left out",
-        };
-        if shadow == "left out" {
-            condition = condition.and(not_shadow()?);
-        }
-        let (from_ms, until_ms) = arguments.range.milliseconds(last, now)?;
-        // Outcomes have other fields than the records that were hashed.
-        let typed = if stream == Stream::Records { typed } else { Expression::all() };
-        let candidates = Question { stream: Stream::Records, condition: typed.at(now), from_ms, until_ms, order };
-        let condition = condition.at(now);
-        let doubts = condition.doubts();
-        let question = Question { stream, condition, from_ms, until_ms, order };
-        Ok(Inquiry { question, sought, candidates, unlabelled, text, columns, by, shadow, now, doubts, fields })
+        let include_shadow = arguments.include_shadow;
+        let wanted = Wanted { condition, kind, order, columns, fields, include_shadow, range_ms, now };
+        let inquiry = wanted.inquiry().map_err(|error| Failure::new(&error, None))?;
+        Ok(Asked { inquiry, unlabelled, sought, candidates, by })
     }
-}
-
-/// Evaluations where these are asked for, else outcomes: they are in one data stream.
-fn of_kind(stream: Option<StreamName>) -> Result<Expression, Failure> {
-    let evaluations = Expression::parse("kind : evaluation").map_err(|error| Failure::new(&error, None))?;
-    Ok(if stream == Some(StreamName::Evaluations) { evaluations } else { evaluations.negated() })
 }
 
 /// Records that are not of `stage : shadow`.
 pub(super) fn not_shadow() -> Result<Expression, Failure> {
-    Ok(Expression::parse("stage : shadow").map_err(|error| Failure::new(&error, None))?.negated())
-}
-
-/// The fields that were typed, once each, without those that have `*` in them.
-fn typed_fields(condition: &Expression, by: Option<&String>, columns: &[String]) -> Vec<String> {
-    let of_condition = condition.fields().into_iter().map(str::to_owned);
-    let mut fields: Vec<String> = Vec::new();
-    for field in of_condition.chain(by.cloned()).chain(columns.iter().cloned()) {
-        if !field.contains('*') && field != ID_COLUMN && !fields.contains(&field) {
-            fields.push(field);
-        }
-    }
-    fields
+    crate::query::inquiry::not_shadow().map_err(|error| Failure::new(&error, None))
 }
 
 /// Adds the names that are not there yet.
@@ -297,23 +238,6 @@ fn add_new(names: &mut Vec<String>, more: &[String]) {
             names.push(name.clone());
         }
     }
-}
-
-/// The usual columns, and the fields that the query names.
-fn usual_columns(format: FormatName, named: Option<StreamName>, stream: Stream, condition: &Expression) -> Vec<String> {
-    let usual: &[&str] = match (stream, format) {
-        _ if named == Some(StreamName::Evaluations) => &EVALUATION_COLUMNS,
-        (Stream::Outcomes, _) => &OUTCOME_COLUMNS,
-        (_, FormatName::Csv) => &CSV_COLUMNS,
-        (_, FormatName::Table | FormatName::Json) => &TABLE_COLUMNS,
-    };
-    let mut columns: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
-    for field in condition.fields() {
-        if !field.contains('*') && !columns.iter().any(|column| column == field) {
-            columns.push(field.to_owned());
-        }
-    }
-    columns
 }
 
 impl Arguments {
@@ -345,25 +269,25 @@ impl Arguments {
     }
 }
 
-async fn answer(arguments: &Arguments, inquiry: &Inquiry, respondent: &Respondent) -> Result<Answer, Failure> {
-    let labelled = labelled(inquiry, respondent).await?;
+async fn answer(arguments: &Arguments, asked: &Asked, respondent: &Respondent) -> Result<Answer, Failure> {
+    let labelled = labelled(asked, respondent).await?;
     if arguments.count {
         let mut count = 0;
         if labelled.is_none() {
-            count = respondent.source.count(&inquiry.question).await.map_err(|error| could_not_ask(&error))?;
+            count = respondent.source.count(&asked.inquiry.question).await.map_err(|error| could_not_ask(&error))?;
         } else {
             let mut visit = |_: Row<'_>| {
                 count += 1;
                 ControlFlow::Continue(())
             };
-            visit_rows(inquiry, respondent, labelled.as_ref(), None, std::future::pending(), &mut visit).await?;
+            visit_rows(asked, respondent, labelled.as_ref(), None, std::future::pending(), &mut visit).await?;
         }
         print(&count.to_string());
         return Ok(Answer::Count(count));
     }
-    let shown = match &inquiry.by {
-        None => rows(arguments, inquiry, respondent, labelled.as_ref()).await,
-        Some(field) => groups(arguments, inquiry, respondent, field, labelled.as_ref()).await,
+    let shown = match &asked.by {
+        None => rows(arguments, asked, respondent, labelled.as_ref()).await,
+        Some(field) => groups(arguments, asked, respondent, field, labelled.as_ref()).await,
     };
     match shown? {
         Ok(Answer::Rows(_, end) | Answer::Groups(_, end, _)) if end.is_stopped => {
@@ -380,12 +304,12 @@ async fn answer(arguments: &Arguments, inquiry: &Inquiry, respondent: &Responden
 }
 
 /// The `_id`s of records whose label is known, where these are not wanted. A label is known after its prediction was made.
-async fn labelled(inquiry: &Inquiry, respondent: &Respondent) -> Result<Option<HashSet<String>>, Failure> {
-    if !inquiry.unlabelled {
+async fn labelled(asked: &Asked, respondent: &Respondent) -> Result<Option<HashSet<String>>, Failure> {
+    if !asked.unlabelled {
         return Ok(None);
     }
     let condition = Expression::parse("kind : truth").map_err(|error| Failure::new(&error, None))?;
-    let question = Question { stream: Stream::Outcomes, condition, until_ms: None, ..inquiry.question.clone() };
+    let question = Question { stream: Stream::Outcomes, condition, until_ms: None, ..asked.inquiry.question.clone() };
     let (mut ids, mut space) = (HashSet::new(), Space::default());
     let mut visit = |row: Row<'_>| {
         if let Ok(record) = Record::parse(row.document, &mut space)
@@ -402,7 +326,7 @@ async fn labelled(inquiry: &Inquiry, respondent: &Respondent) -> Result<Option<H
 
 /// Gives the rows that are asked for, but for the `labelled` ones.
 async fn visit_rows(
-    inquiry: &Inquiry,
+    asked: &Asked,
     respondent: &Respondent,
     labelled: Option<&HashSet<String>>,
     limit: Option<u64>,
@@ -415,18 +339,18 @@ async fn visit_rows(
     };
     // How many of the first ones are left out is not known.
     let limit = limit.filter(|_| labelled.is_none());
-    let end = respondent.source.rows(&inquiry.question, limit, stop, &mut unless_labelled).await;
+    let end = respondent.source.rows(&asked.inquiry.question, limit, stop, &mut unless_labelled).await;
     end.map_err(|error| could_not_ask(&error))
 }
 
 async fn rows(
     arguments: &Arguments,
-    inquiry: &Inquiry,
+    asked: &Asked,
     respondent: &Respondent,
     labelled: Option<&HashSet<String>>,
 ) -> Result<io::Result<Answer>, Failure> {
     let out = BufWriter::new(io::stdout().lock());
-    let mut output = match Output::new(arguments.format.format(), inquiry.columns.clone(), width(), out) {
+    let mut output = match Output::new(arguments.format.format(), asked.inquiry.columns.clone(), width(), out) {
         Ok(output) => output,
         Err(error) => return Ok(Err(error)),
     };
@@ -446,7 +370,7 @@ async fn rows(
             }
         }
     };
-    let end = visit_rows(inquiry, respondent, labelled, arguments.limit, interrupted(), &mut visit).await?;
+    let end = visit_rows(asked, respondent, labelled, arguments.limit, interrupted(), &mut visit).await?;
     Ok(match failed {
         Some(error) => Err(error),
         None => output.finish().map(|summary| Answer::Rows(summary, end)),
@@ -455,7 +379,7 @@ async fn rows(
 
 async fn groups(
     arguments: &Arguments,
-    inquiry: &Inquiry,
+    asked: &Asked,
     respondent: &Respondent,
     field: &str,
     labelled: Option<&HashSet<String>>,
@@ -472,7 +396,7 @@ async fn groups(
             }
         },
     };
-    let end = visit_rows(inquiry, respondent, labelled, None, interrupted(), &mut visit).await?;
+    let end = visit_rows(asked, respondent, labelled, None, interrupted(), &mut visit).await?;
     if let Some(error) = too_many {
         return Err(Failure::new(&error, Some("narrow the query or the range, or group by another field")));
     }
@@ -510,7 +434,7 @@ fn width() -> usize {
 /// Says on stderr what there is to know about the answer, and writes the manifest.
 async fn conclude(
     arguments: &Arguments,
-    inquiry: &Inquiry,
+    asked: &Asked,
     respondent: &Respondent,
     answer: &Answer,
     lacking: &[LackingKey],
@@ -519,19 +443,14 @@ async fn conclude(
     if matches!(answer, Answer::Unread) {
         return Ok(());
     }
-    let question = &inquiry.question;
-    let mut without = Expression::parse("not confidence : *").map_err(|error| Failure::new(&error, None))?;
-    if inquiry.shadow == "left out" {
-        without = without.and(not_shadow()?);
-    }
-    let without = Question { condition: without, ..question.clone() };
+    let without = asked.inquiry.without_confidence().map_err(|error| Failure::new(&error, None))?;
     let unknown = respondent.source.count(&without).await.map_err(|error| could_not_ask(&error))?;
     let format = format!("{:?}", arguments.format).to_lowercase();
     let words = Words {
         limit: arguments.limit,
         format: &format,
         saved: arguments.saved.as_deref(),
-        inquiry,
+        asked,
         respondent,
         answer,
         lacking,

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::query_words::time_text;
 use super::{COULD_NOT_LOOK, Failure, complain};
-use crate::kql;
+use crate::query::range;
 use crate::text::units::parse_duration;
 
 #[derive(Debug, clap::Args)]
@@ -21,9 +20,13 @@ pub(super) struct Range {
 }
 
 impl Range {
+    fn said(&self) -> range::Range {
+        range::Range { last: self.last, from: self.from.clone(), to: self.to.clone() }
+    }
+
     /// Whether anything was typed.
     pub(super) fn is_given(&self) -> bool {
-        self.last.is_some() || self.from.is_some() || self.to.is_some()
+        self.said().is_given()
     }
 
     /// The range in milliseconds: what was typed, else what the saved query has.
@@ -32,33 +35,10 @@ impl Range {
         saved: Option<std::time::Duration>,
         now: DateTime<Utc>,
     ) -> Result<(Option<i64>, Option<i64>), Failure> {
-        let (from_ms, to_ms) = (moment_ms("--from", &self.from, now)?, moment_ms("--to", &self.to, now)?);
-        let is_fixed = self.from.is_some() || self.to.is_some();
-        if let Some(last) = self.last.or(saved.filter(|_| !is_fixed)) {
-            let until_ms = to_ms.unwrap_or_else(|| now.timestamp_millis());
-            let from_ms = until_ms.saturating_sub(i64::try_from(last.as_millis()).unwrap_or(i64::MAX));
-            return Ok((Some(from_ms), Some(until_ms)));
-        }
-        if let (Some(from), Some(to)) = (from_ms, to_ms)
-            && from >= to
-        {
-            let (from, to) = (time_text(from), time_text(to));
-            complain(
-                &format!("the range is empty: it begins at {from} and ends at {to}"),
-                Some("`--from` is the earlier time, and `--to` the later one"),
-            );
-            return Err(Failure(COULD_NOT_LOOK));
-        }
-        Ok((from_ms, to_ms))
+        self.said().milliseconds(saved, now).map_err(|error| {
+            let (problem, hint) = error.words("--");
+            complain(&problem, Some(&hint));
+            Failure(COULD_NOT_LOOK)
+        })
     }
-}
-
-/// What a flag with a time means, in milliseconds since 1970.
-fn moment_ms(flag: &str, text: &Option<String>, now: DateTime<Utc>) -> Result<Option<i64>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    kql::moment_ms(text, now).map(Some).ok_or_else(|| {
-        let hint = "write a date such as `2026-11-23` or `2026-11-23T10:00:00Z`, or date math such as `now-1h/h`";
-        complain(&format!("`{flag} {text}` is no time"), Some(hint));
-        Failure(COULD_NOT_LOOK)
-    })
 }

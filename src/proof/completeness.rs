@@ -17,6 +17,7 @@ use crate::source::files::waiting::{Waiting, WaitingFile};
 use crate::state::checkpoint::{self, FileEntry};
 use crate::state::folder::{checkpoint_file, dead_letter_folder, lock_file};
 use crate::text::chain::chain;
+use crate::text::harmless::harmless;
 use crate::text::time::{self, Reading};
 use crate::text::units::{counted, format_bytes};
 
@@ -51,6 +52,28 @@ pub struct Completeness {
     pub gaps: Vec<String>,
 }
 
+/// Whether an answer is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is known to be missing.
+    Complete,
+    /// Something may be missing, and it is known what.
+    Incomplete,
+    /// It is not known.
+    Unknown,
+}
+
+impl Verdict {
+    /// Its name, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Complete => "complete",
+            Verdict::Incomplete => "incomplete",
+            Verdict::Unknown => "unknown",
+        }
+    }
+}
+
 impl Completeness {
     /// Judges an answer for records up to `until`, or up to now.
     pub fn of(states: &[PipelineState], until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Completeness {
@@ -73,6 +96,23 @@ impl Completeness {
     /// Whether nothing is known to be missing.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
+    }
+
+    /// What is known of it.
+    pub fn verdict(&self) -> Verdict {
+        match (self.is_complete(), self.through) {
+            (_, None) => Verdict::Unknown,
+            (true, Some(_)) => Verdict::Complete,
+            (false, Some(_)) => Verdict::Incomplete,
+        }
+    }
+
+    /// For people: through which time it is complete, and below that why it may not be, a line each.
+    pub fn words(&self) -> Vec<String> {
+        let through = self.through.map_or("it is not known through which time this is complete".to_owned(), |time| {
+            format!("complete through {}", text(time))
+        });
+        std::iter::once(through).chain(self.gaps.iter().map(|gap| harmless(gap).into_owned())).collect()
     }
 
     /// For the manifest.

@@ -88,15 +88,7 @@ impl Source {
         let mut in_order = InOrder::new(question.order);
         let mut end = match self {
             Source::Store(reader) => {
-                let mut is_broken = false;
-                reader.search(question, &mut |row| {
-                    let flow = in_order.take(row, visit);
-                    is_broken = flow.is_break();
-                    flow
-                })?;
-                if !is_broken {
-                    let _ = in_order.finish(visit);
-                }
+                rows_of_store(reader, question, &mut in_order, visit)?;
                 SearchEnd::default()
             }
             Source::Elasticsearch(client, target) => {
@@ -109,6 +101,28 @@ impl Source {
         end.is_cut = in_order.is_cut();
         Ok(end)
     }
+}
+
+/// Gives the rows of a store, in order, until `visit` breaks off.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn rows_of_store(
+    reader: &Reader,
+    question: &Question,
+    in_order: &mut InOrder,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    let mut is_broken = false;
+    reader.search(question, &mut |row| {
+        let flow = in_order.take(row, visit);
+        is_broken = flow.is_break();
+        flow
+    })?;
+    if !is_broken {
+        let _ = in_order.finish(visit);
+    }
+    Ok(())
 }
 
 /// Asks slice after slice; the view is closed however it ends.

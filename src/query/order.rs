@@ -21,6 +21,7 @@ pub struct InOrder {
     key: Option<f64>,
     ties: Vec<Tie>,
     held_bytes: usize,
+    held_bytes_max: usize,
     is_cut: bool,
 }
 
@@ -33,12 +34,17 @@ struct Tie {
 impl InOrder {
     /// For rows that come in this order.
     pub fn new(order: Order) -> InOrder {
-        InOrder { order, key: None, ties: Vec::new(), held_bytes: 0, is_cut: false }
+        InOrder::holding(order, TIES_BYTES_MAX)
+    }
+
+    /// The same, with another bound of what rows of one key may take.
+    pub fn holding(order: Order, held_bytes_max: usize) -> InOrder {
+        InOrder { order, key: None, ties: Vec::new(), held_bytes: 0, held_bytes_max, is_cut: false }
     }
 
     /// Takes a row, and gives those before it if it has another key.
     pub fn take(&mut self, row: Row<'_>, visit: &mut Visit<'_>) -> ControlFlow<()> {
-        let is_full = self.held_bytes > TIES_BYTES_MAX;
+        let is_full = self.held_bytes > self.held_bytes_max;
         if row.key != self.key || is_full {
             self.is_cut |= row.key == self.key && is_full;
             self.give(visit)?;

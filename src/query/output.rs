@@ -130,6 +130,11 @@ impl<W: Write> Output<W> {
         }
     }
 
+    /// How many bytes were written; rows of a table may wait.
+    pub fn written_bytes(&self) -> u64 {
+        self.out.bytes
+    }
+
     /// Writes what waits, and says what was written.
     ///
     /// # Errors
