@@ -15,6 +15,7 @@ use url::Url;
 
 use super::demo_elasticsearch::{self, Wanted};
 use super::demo_folders::{FILES, Folders, in_lines, in_shell};
+use super::page_records;
 use super::run::{Listen, bind, limits, listen, serve};
 use super::{
     COULD_NOT_LOOK, Failure, NOT_SO, StateFolder, complain, load_with_labels, print, print_table, runtime, say,
@@ -24,7 +25,9 @@ use crate::config::model::Pipeline;
 use crate::demo::writers::{Traffic, Writers};
 use crate::pipeline::RunEnd;
 use crate::pipeline::supervisor::Supervisor;
+use crate::server::{Records, Token};
 use crate::sink::store::{Reader, Store};
+use crate::state::admin_token::admin_token;
 use crate::state::folder::{data_dir, state_folder};
 use crate::state::lock::lock;
 use crate::text::units::{format_duration, parse_duration};
@@ -182,13 +185,18 @@ async fn show(
     let mut supervisor =
         Supervisor::start(pipelines, &folders.data_dir, limits(false)).map_err(|error| Failure::new(&error, None))?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    listener.into_iter().for_each(|listener| serve(listener, &supervisor, &[]));
+    // The records are nobody's: whoever looks at a demo may ask for them, with the token all the same.
+    let records = admin_token(&folders.data_dir).ok().map(|token| Records::new(Token::new(&token), &folders.data_dir));
+    listener.into_iter().for_each(|listener| serve(listener, &supervisor, &[], records.clone()));
     let logs = folders.files.join("logs");
     let mut writers = Writers::start(&logs, traffic, records_per_second(traffic)).map_err(failed)?;
     say(&format!("two sample model servers write into {}", logs.display()));
     address
         .iter()
         .for_each(|address| say(&format!("look at it: http://{address}/ (metrics: http://{address}/metrics)")));
+    if let (Some(address), Some(records)) = (address, &records) {
+        page_records::say(address, records, &folders.data_dir);
+    }
     if let Traffic::Episode(length) = traffic {
         say(&format!(
             "for {}, then {} of drift and low confidence, then {} without",

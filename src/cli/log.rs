@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::log_limit::{Form, Limited, object};
-use crate::server::LogControl;
+use crate::server::{LOG_TARGET, LogControl};
 use crate::text::harmless::harmless;
 
 const LEVEL_VARIABLE: &str = "INFERLOG_LOG";
@@ -86,6 +86,11 @@ fn directives(text: &str) -> Result<String, String> {
     Ok(all.join(","))
 }
 
+/// What is let through: what was chosen, and in any case who asked for records.
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::new(format!("{directives},{LOG_TARGET}=info"))
+}
+
 fn shown(text: &str) -> String {
     harmless(&text.chars().take(40).collect::<String>()).into_owned()
 }
@@ -100,7 +105,7 @@ fn hint() -> String {
 pub(super) fn start(default: &str) {
     let (wanted, form) = wanted().unwrap_or((None, Form::Text));
     let chosen = wanted.unwrap_or_else(|| default.to_owned());
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(&chosen));
+    let (filter, handle) = reload::Layer::new(filter(&chosen));
     let registry = tracing_subscriber::registry().with(filter);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
@@ -138,7 +143,7 @@ fn set_level(text: &str) -> Result<String, String> {
     let say = || tracing::info!("the log says `{wanted}` from now on; it was `{current}`");
     let is_said = tracing::enabled!(tracing::Level::INFO);
     say();
-    log.filter.reload(EnvFilter::new(&wanted)).map_err(|error| error.to_string())?;
+    log.filter.reload(filter(&wanted)).map_err(|error| error.to_string())?;
     if !is_said {
         say();
     }
@@ -152,10 +157,14 @@ pub(super) fn toggle() {
     let _ = if level() == loud { set_level(&log.chosen) } else { set_level("debug") };
 }
 
+/// Whether words to people are lines of the log.
+pub(super) fn is_structured() -> bool {
+    LOG.get().is_some_and(|log| log.form == Form::Json)
+}
+
 /// Words to people, as a line of the log, if that is one of objects.
 pub(super) fn structured(words: &str) -> Option<String> {
-    let is_json = LOG.get().is_some_and(|log| log.form == Form::Json);
-    is_json.then(|| object("ERROR", words.trim()))
+    is_structured().then(|| object("ERROR", words.trim()))
 }
 
 /// Says that something of ours has panicked, wherever it was.

@@ -1,7 +1,7 @@
 //! The log's limit: how often may one place in the code speak?
 //!
 //! At most [`LINES_MAX`] times within [`WINDOW`]. That lines are left out is said when it begins, and how many there were with
-//! the next line from that place. Whoever asks for `debug` or `trace` gets all of it.
+//! the next line from that place. Whoever asks for `debug` or `trace` gets all of it, and who asked for records is always told.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +14,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::server::LOG_TARGET;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,8 @@ impl<F> Limited<F> {
     }
 
     fn judge(&self, metadata: &'static Metadata<'static>) -> Verdict {
-        if *metadata.level() > Level::INFO {
+        // Who asked for records is no noise.
+        if *metadata.level() > Level::INFO || metadata.target() == LOG_TARGET {
             return Verdict::Write { left_out: 0 };
         }
         let now = Instant::now();

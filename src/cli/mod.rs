@@ -24,6 +24,7 @@ mod migrate;
 mod migrate_registry;
 mod named;
 mod outcomes;
+mod page_records;
 mod query;
 mod query_hash;
 mod query_source;

@@ -177,7 +177,7 @@ impl Work<'_> {
         let limits = run::limits(!arguments.follow);
         let started = Supervisor::start_beside(std::slice::from_ref(&labels), data_dir, limits, vec![shown.clone()]);
         let mut supervisor = started.map_err(|error| Failure::new(&error, error.hint()))?;
-        listener.into_iter().for_each(|listener| run::serve(listener, &supervisor, &[]));
+        listener.into_iter().for_each(|listener| run::serve(listener, &supervisor, &[], None));
         let store = match &labels.sinks[0].options {
             SinkOptions::Store(store) => store_path(data_dir, &labels.name, store),
             SinkOptions::Elasticsearch(_) | SinkOptions::Stdout => unreachable!("BUG: labels go into a store"),

@@ -17,7 +17,7 @@ use crate::config;
 use crate::config::changes::{Change, Files};
 use crate::pipeline::lookout::look_out;
 use crate::pipeline::supervisor::{Reload, Running, Supervisor, Waiting};
-use crate::server::{Answer, Control, Figures, PipelineStatus, ProcessStatus, Request, Restart};
+use crate::server::{Answer, Control, Figures, PipelineStatus, ProcessStatus, Request, Restart, Token};
 use crate::state::admin_token::admin_token;
 use crate::text::chain::chain;
 
@@ -40,7 +40,7 @@ pub(super) fn control(data_dir: &Path) -> (Option<Control>, mpsc::Receiver<Reque
         let hint = "SIGHUP reloads all the same";
         tracing::warn!(hint, %error, "no admin token: `POST /-/reload` is not there");
     });
-    (token.ok().map(|token| Control { token: token.into(), requests, log: log::CONTROL }), asks)
+    (token.ok().map(|token| Control { token: Token::new(&token), requests, log: log::CONTROL }), asks)
 }
 
 impl Company {

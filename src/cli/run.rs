@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::log;
+use super::page_records;
 use super::reload::{Company, control, statuses};
 use super::sum::sum_up;
 use super::{
@@ -18,7 +19,7 @@ use crate::config::model::Pipeline;
 use crate::pipeline::lookout::look_out;
 use crate::pipeline::supervisor::{StartError, Supervisor, Tended};
 use crate::pipeline::{AtStop, Limits, RunEnd};
-use crate::server::{self, ProcessStatus};
+use crate::server::{self, ProcessStatus, Records};
 use crate::state::folder::data_dir;
 use crate::text::units::{counted, format_bytes};
 
@@ -48,6 +49,9 @@ pub(super) struct Arguments {
     /// A name by which browsers may open the page, beside addresses and `localhost`; may be given again
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Let the page ask stores for records in KQL, for whoever has the admin token; each question is logged
+    #[arg(long, conflicts_with = "once")]
+    page_records: bool,
     #[command(flatten)]
     state: StateFolder,
 }
@@ -69,6 +73,10 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log("info");
+    if arguments.page_records && arguments.listen == Some(Listen::Off) {
+        complain("`--page-records` has no page to show records on", Some("leave out `--listen off`"));
+        return Err(Failure(COULD_NOT_LOOK));
+    }
     let pipelines = load_with_labels(&arguments.paths)?;
     let data_dir = data_dir(arguments.state.data_dir.clone());
     let runtime = runtime()?;
@@ -95,7 +103,7 @@ async fn run_once(
     let mut signals = Signals::listen()?;
     let listener = bind(arguments.listen).await?;
     let mut supervisor = started(Supervisor::start(pipelines, data_dir, limits(true)), pipelines, data_dir)?;
-    listener.into_iter().for_each(|listener| serve(listener, &supervisor, &arguments.allow_host));
+    listener.into_iter().for_each(|listener| serve(listener, &supervisor, &arguments.allow_host, None));
     tokio::spawn(look_out(supervisor.subjects(Some(ONCE_TIMEOUT))));
     let ended = loop {
         tokio::select! {
@@ -123,8 +131,16 @@ async fn run_for_good(
     let mut supervisor = started(Supervisor::start_each(pipelines, data_dir, limits(false)), pipelines, data_dir)?;
     supervisor.at_stop = if arguments.drain { AtStop::ReadToTheEnd } else { AtStop::LeaveUnread };
     let (control, mut asks) = control(data_dir);
-    let status = status(&supervisor, control, &arguments.allow_host);
+    let token = control.as_ref().map(|control| control.token.clone()).filter(|_| arguments.page_records);
+    let records = token.map(|token| Records::new(token, data_dir));
+    if arguments.page_records && records.is_none() {
+        tracing::warn!("without an admin token nobody can ask for records on the page");
+    }
+    let status = status(&supervisor, control, &arguments.allow_host, records);
     if let Some(listener) = listener {
+        if let (Some(records), Ok(address)) = (&status.records, listener.local_addr()) {
+            page_records::say(address, records, data_dir);
+        }
         tokio::spawn(server::serve(listener, status.clone()));
     }
     systemd::ready();
@@ -175,14 +191,25 @@ fn started(
 }
 
 /// Answers for these pipelines until the runtime ends.
-pub(super) fn serve(listener: tokio::net::TcpListener, supervisor: &Supervisor, allow_host: &[String]) {
-    tokio::spawn(server::serve(listener, status(supervisor, None, allow_host)));
+pub(super) fn serve(
+    listener: tokio::net::TcpListener,
+    supervisor: &Supervisor,
+    allow_host: &[String],
+    records: Option<Records>,
+) {
+    tokio::spawn(server::serve(listener, status(supervisor, None, allow_host, records)));
 }
 
-fn status(supervisor: &Supervisor, control: Option<server::Control>, allow_host: &[String]) -> ProcessStatus {
+fn status(
+    supervisor: &Supervisor,
+    control: Option<server::Control>,
+    allow_host: &[String],
+    records: Option<Records>,
+) -> ProcessStatus {
     let pipelines = Arc::new(RwLock::new(statuses(supervisor)));
     let telemetry = Arc::clone(&supervisor.telemetry);
-    ProcessStatus { telemetry, pipelines, control, allowed_hosts: allow_host.into(), ..ProcessStatus::default() }
+    let allowed_hosts = allow_host.into();
+    ProcessStatus { telemetry, pipelines, control, records, allowed_hosts, ..ProcessStatus::default() }
 }
 
 /// An address that was asked for must be had; the default one is given up when somebody else has it.

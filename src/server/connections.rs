@@ -7,12 +7,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+
+use super::records::Peer;
 
 /// The most connections at a time. The source's reserve of descriptors (`OPEN_FILES_RESERVE`) has room for them.
 pub const CONNECTIONS_MAX: usize = 32;
@@ -43,9 +45,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
     let mut said: Option<Instant> = None;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 open.make_room().await;
-                open.add(stream, router.clone());
+                open.add(stream, router.clone().layer(Extension(Peer(peer))));
             }
             Err(error) => {
                 if said.is_none_or(|said| said.elapsed() > SAID_AGAIN_AFTER) {

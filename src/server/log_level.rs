@@ -29,6 +29,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::super::reload::LogControl;
+    use super::super::token::Token;
     use super::*;
 
     #[tokio::test]
@@ -38,7 +39,7 @@ mod tests {
             _ => Err("no level".to_owned()),
         };
         let log = LogControl { level: || "info".to_owned(), set_level };
-        let control = Control { token: "t0ken".into(), requests: mpsc::channel(1).0, log };
+        let control = Control { token: Token::new("t0ken"), requests: mpsc::channel(1).0, log };
         for (control, authorization, wanted, expected) in [
             (None, "Bearer t0ken", "debug", 404),
             (Some(control.clone()), "Bearer other", "debug", 401),

@@ -3,8 +3,8 @@
 //! `/metrics` in the format that its reader asks for, `/healthz` (every pipeline's thread comes round; else 503, and a restart helps),
 //! `/readyz` (every pipeline runs and gets on, and every sink answers; else 503 with the reasons; in either case with what
 //! could not be looked at). On loopback unless told
-//! otherwise; it shows no record data, no paths and no secrets. `POST /-/reload` looks at the pipeline files, for those who
-//! have the admin token.
+//! otherwise; they show no record data, no paths and no secrets. For those who have the admin token `POST /-/reload` looks at
+//! the pipeline files, and `POST /query` shows records where that is switched on.
 
 mod connections;
 mod formats;
@@ -13,12 +13,18 @@ mod history;
 mod log_level;
 mod page;
 mod process;
+mod records;
 mod reload;
 pub mod status;
+mod token;
 
 pub use reload::{Answer, Control, LogControl, Request};
 
-pub use process::{Figures, PipelineStatus, ProcessStatus, Restart};
+pub use records::{ANSWER_BYTES_MAX, CSV_ROWS_MAX, LOG_TARGET, OFF, ROWS_MAX, SECONDS_MAX};
+
+pub use token::Token;
+
+pub use process::{Figures, PipelineStatus, ProcessStatus, Records, Restart};
 
 pub use history::{History, ModelSteps, Rates, STEP_SECONDS, STEPS_MAX, Steps};
 
@@ -84,6 +90,7 @@ pub async fn serve(listener: TcpListener, served: ProcessStatus) {
                 .layer(DefaultBodyLimit::max(log_level::LEVEL_BYTES_MAX))
                 .with_state(served.control.clone()),
         )
+        .route("/query", post(records::records).layer(DefaultBodyLimit::max(records::QUESTION_BYTES_MAX)))
         .route("/-/reload", post(reload::reload).with_state(served.control.clone()))
         .layer(from_fn_with_state(Arc::clone(&served.allowed_hosts), guard::guard));
     let router = Router::new()

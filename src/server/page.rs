@@ -1,6 +1,6 @@
 //! The page at `/`: what a browser shows of a running process, from `/status.json`, once a second.
 //!
-//! Plain HTML, one style sheet and one script of ours, and uPlot, a chart library, as it is published. All of it is in the
+//! Plain HTML, one style sheet and three scripts of ours (what it is made of, the box for questions, all else), and uPlot, a chart library, as it is published. All of it is in the
 //! binary, so that it works offline, and nothing else may be loaded: see [`HEAD`].
 
 use axum::Router;
@@ -10,10 +10,12 @@ use axum::routing::get;
 use super::process::ProcessStatus;
 
 /// The files of the page, by path, with their types.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
+    ("/page/elements.js", "text/javascript; charset=utf-8", include_str!("page/elements.js")),
+    ("/page/records.js", "text/javascript; charset=utf-8", include_str!("page/records.js")),
     ("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
     ("/page/uplot.js", "text/javascript; charset=utf-8", include_str!("page/uplot/uPlot.iife.min.js")),
     ("/page/uplot.css", "text/css; charset=utf-8", include_str!("page/uplot/uPlot.min.css")),
@@ -76,11 +78,15 @@ mod tests {
         for inline in ["<style", "style=", "onclick", "onload", "javascript:", "<script>", "http:", "https:"] {
             assert!(!page.contains(inline), "{inline}");
         }
-        let script = FILES[2].2;
-        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
-            assert!(!script.contains(markup), "{markup}");
+        for (path, _, script) in &FILES[2..5] {
+            assert!(path.ends_with(".js"));
+            for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
+                assert!(!script.contains(markup), "{path}: {markup}");
+            }
+            let imports = script.split('"').filter(|word| word.ends_with(".js"));
+            assert!(imports.clone().all(ours), "{path}: {:?}", imports.collect::<Vec<_>>());
         }
         let bytes: usize = FILES.iter().map(|(_, _, text)| text.len()).sum();
-        assert!(bytes < 100_000, "{bytes} bytes");
+        assert!(bytes < 130_000, "{bytes} bytes");
     }
 }

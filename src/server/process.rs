@@ -1,11 +1,15 @@
 //! The process as it is served: its pipelines, with where their figures come from.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Semaphore;
+
 use super::history::History;
 use super::reload::Control;
+use super::token::Token;
 use crate::config::model;
 use crate::dead_letter::DeadLetter;
 use crate::flow::answer::Trouble;
@@ -23,6 +27,8 @@ pub struct ProcessStatus {
     pub pipelines: Arc<RwLock<Vec<PipelineStatus>>>,
     /// How it is asked for changes, where it can be.
     pub control: Option<Control>,
+    /// Where records can be asked for; `None` where that is off.
+    pub records: Option<Records>,
     /// The names by which browsers may ask, beside addresses and `localhost`.
     pub allowed_hosts: Arc<[String]>,
     /// When the process was started.
@@ -37,10 +43,32 @@ impl Default for ProcessStatus {
             telemetry: Arc::default(),
             pipelines: Arc::default(),
             control: None,
+            records: None,
             allowed_hosts: Arc::new([]),
             started: SystemTime::now(),
             history: Arc::default(),
         }
+    }
+}
+
+/// Where records can be asked for.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pub(super) token: Token,
+    pub(super) data_dir: PathBuf,
+    /// One question at a time.
+    pub(super) turn: Arc<Semaphore>,
+}
+
+impl Records {
+    /// For whoever has the token, in the stores of this folder of state.
+    pub fn new(token: Token, data_dir: &Path) -> Records {
+        Records { token, data_dir: data_dir.to_owned(), turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// What whoever asks has to know.
+    pub fn token(&self) -> &Token {
+        &self.token
     }
 }
 

@@ -1,16 +1,10 @@
 //! `POST /-/reload`: whoever has the admin token may ask for a look at the pipeline files, and hears what became of it.
 
-use std::sync::Arc;
-
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::text::digest::sha256;
-
-/// What somebody hears who does not have the token.
-const WHERE_THE_TOKEN_IS: &str =
-    "say `Authorization: Bearer TOKEN`; the token is in the file `admin.token` in the folder of state\n";
+use super::token::{Token, WHERE_IT_IS};
 
 /// A question for the process, with the place for its answer.
 pub type Request = oneshot::Sender<Answer>;
@@ -37,7 +31,7 @@ pub struct LogControl {
 #[derive(Clone, Debug)]
 pub struct Control {
     /// What the one who asks has to know.
-    pub token: Arc<str>,
+    pub token: Token,
     /// Where questions go; one at a time.
     pub requests: mpsc::Sender<Request>,
     /// How its log is changed.
@@ -68,22 +62,17 @@ impl Control {
         otherwise: &str,
     ) -> Result<Control, (StatusCode, String)> {
         let control = control.ok_or_else(|| (StatusCode::NOT_FOUND, otherwise.to_owned()))?;
-        match control.knows(headers) {
+        match control.token.is_in(headers) {
             true => Ok(control),
-            false => Err((StatusCode::UNAUTHORIZED, WHERE_THE_TOKEN_IS.to_owned())),
+            false => Err((StatusCode::UNAUTHORIZED, WHERE_IT_IS.to_owned())),
         }
-    }
-
-    /// Whether the head of a request has the token. Digests are compared, so that the time that it takes tells nothing.
-    fn knows(&self, headers: &HeaderMap) -> bool {
-        let value = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let given = value.strip_prefix(b"Bearer ").unwrap_or_default();
-        sha256(given) == sha256(self.token.as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     async fn asked(control: Option<Control>, authorization: &str) -> (u16, String) {
@@ -96,7 +85,7 @@ mod tests {
     async fn who_has_no_token_asks_for_nothing() {
         let (requests, mut asks) = mpsc::channel::<Request>(1);
         let log = LogControl { level: || "info".to_owned(), set_level: |_| Err("never".to_owned()) };
-        let control = Control { token: "t0ken".into(), requests, log };
+        let control = Control { token: Token::new("t0ken"), requests, log };
         assert_eq!(asked(None, "Bearer t0ken").await.0, 404);
         for wrong in ["", "t0ken", "Bearer", "Bearer t0ke", "Bearer t0kenn", "Basic t0ken"] {
             assert_eq!(asked(Some(control.clone()), wrong).await.0, 401, "{wrong}");

@@ -17,6 +17,7 @@ use url::form_urlencoded;
 
 use super::history::{Look, ModelSteps, PipelineHistory, Rates, Sample, Steps};
 use super::process::{Figures, PipelineStatus, ProcessStatus};
+use super::records::OFF;
 use crate::flow::answer::Trouble;
 use crate::flow::reasons::explain;
 use crate::flow::tally::{Delivered, Totals};
@@ -48,6 +49,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// What it says in its log; `None` where that cannot be changed.
     pub log_level: Option<String>,
+    /// Why no records can be asked for here, and how that is switched on; `None` where they can.
+    #[serde(default)]
+    pub records_off: Option<String>,
     /// Its pipelines, in the order of their files.
     pub pipelines: Vec<PipelineReport>,
 }
@@ -316,6 +320,7 @@ impl ProcessStatus {
             now: written(now),
             uptime_seconds: now.duration_since(self.started).unwrap_or_default().as_secs(),
             log_level: self.control.as_ref().map(|control| (control.log.level)()),
+            records_off: self.records.is_none().then(|| OFF.to_owned()),
             pipelines: pipelines.iter().map(report).collect(),
         }
     }

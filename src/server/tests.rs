@@ -49,6 +49,10 @@ async fn every_route_answers_to_its_names_and_methods_alone() {
         ("GET", "/-/reload", ours, 405),
         ("POST", "/-/log-level", other, 421),
         ("POST", "/-/log-level", ours, 404),
+        ("POST", "/query", other, 421),
+        ("POST", "/query", "", 421),
+        ("POST", "/query", ours, 403),
+        ("GET", "/query", ours, 405),
         ("GET", "/metrics", other, 200),
         ("GET", "/healthz", other, 200),
         ("GET", "/readyz", other, 200),
@@ -71,6 +75,30 @@ async fn every_route_answers_to_its_names_and_methods_alone() {
         assert!(expected != 421 || body.contains("--allow-host"), "{body}");
     }
     serving.abort();
+}
+
+/// What `POST /query` answers to this question with this token.
+async fn asked_for_records(served: &ProcessStatus, token: &str, question: &str) -> (u16, String) {
+    let head =
+        [(header::AUTHORIZATION, format!("Bearer {token}")), (header::CONTENT_TYPE, "application/json".to_owned())];
+    let headers = HeaderMap::from_iter(head.map(|(name, value)| (name, value.parse().unwrap())));
+    let answer = records::records(State(served.clone()), None, headers, question.to_owned().into()).await;
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn one_question_for_records_is_answered_at_a_time() {
+    let records = Records::new(Token::new("t0ken"), std::path::Path::new("/nowhere"));
+    let served = ProcessStatus { records: Some(records.clone()), ..ProcessStatus::default() };
+    assert_eq!(asked_for_records(&served, "t0ken", "{}").await.0, 404, "there is no pipeline");
+    let turn = Arc::clone(&records.turn).try_acquire_owned().unwrap();
+    let (status, words) = asked_for_records(&served, "t0ken", "{}").await;
+    assert!(status == 429 && words.contains("one is at a time"), "{words}");
+    assert_eq!(asked_for_records(&served, "other", "{}").await.0, 401, "who has no token is not told");
+    drop(turn);
+    assert_eq!(asked_for_records(&served, "t0ken", "{}").await.0, 404);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::place::{Ended, Place, Running, Signal, Store, free_address, start, wait_for};
+use crate::place::{Ended, Place, Running, Signal, Store, free_address, http, start, wait_for};
 use crate::scripted::{Answer, scripted};
 use crate::support::{Method, Node};
 
@@ -122,7 +122,16 @@ fn an_episode_comes_and_goes_and_is_on_metrics() {
         (is_above(&running, &format!("model_feature_psi{{{SHIFTED}}}"), 0.2) && is_above(&running, unsure, 100.0))
             .then_some(())
     });
+    // Whoever looks at a demo may ask for its records, with the token all the same.
+    let token = format!("Bearer {}", fs::read_to_string(place.path("data/admin.token")).unwrap().trim());
+    let question = "{\"pipeline\":\"demo\",\"kql\":\"low_confidence : true\",\"limit\":1}";
+    for (authorization, status) in [("Bearer 0", 401), (&*token, 200)] {
+        let head = [("authorization", authorization), ("content-type", "application/json")];
+        let (found, answer) = http(address, "POST", "/query", &head, question).unwrap();
+        assert_eq!((found, answer.contains("\"count\":1")), (status, status == 200), "{answer}");
+    }
     let ended = running.wait();
+    assert!(ended.stderr.contains(&format!("ask for records: http://{address}/")), "{ended:?}");
     assert!(must_be_complete(&place, &ended) > 1_000, "{ended:?}");
     let records: Vec<Value> =
         store(&place).documents().iter().map(|document| serde_json::from_str(document).unwrap()).collect();

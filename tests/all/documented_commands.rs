@@ -90,6 +90,10 @@ const COMMANDS: &[(&str, How)] = &[
         How::Elsewhere("kibana_import::an_export_has_kibana_s_files_and_writes_nothing_over_that_somebody_changed"),
     ),
     (
+        "curl -H \"Authorization: Bearer $(cat DATA_DIR/admin.token)\"",
+        How::Elsewhere("page_records::answers_are_those_of_inferlog_query"),
+    ),
+    (
         "curl http://127.0.0.1:9614/status.json",
         How::Elsewhere("status::a_running_process_is_described_and_its_history_survives_a_reload"),
     ),

@@ -68,6 +68,7 @@ mod outcomes;
 mod own_log;
 mod own_tests;
 mod page;
+mod page_records;
 mod place;
 mod power_loss;
 mod processors;

@@ -94,31 +94,46 @@ impl Drop for Stop<'_> {
 }
 
 /// A browser on the page of a process, which takes note of what goes wrong on it.
-fn browse(chromium: &str, place: &Place, running: &Running, width: u32, scheme: &str) -> Browser {
-    let mut browser = Browser::start(chromium, &place.path(&format!("{width}-{scheme}")), width, 2_600);
+pub(crate) fn browse(chromium: &str, place: &Place, running: &Running, width: u32, scheme: &str) -> Browser {
+    browse_at(chromium, place, running, "", (width, 2_600), scheme)
+}
+
+/// The same at an address with something behind the `#`, in a window of this size.
+pub(crate) fn browse_at(
+    chromium: &str,
+    place: &Place,
+    running: &Running,
+    fragment: &str,
+    (width, height): (u32, u32),
+    scheme: &str,
+) -> Browser {
+    let mut browser = Browser::start(chromium, &place.path(&format!("{width}-{scheme}")), width, height);
     let scheme = json!({ "features": [ { "name": "prefers-color-scheme", "value": scheme } ] });
     browser.ask("Emulation.setEmulatedMedia", &scheme);
     let note = "window.wrong = []; addEventListener('error', (e) => wrong.push(`error: ${e.message || e.target.src || e.target.href}`), true); \
                 addEventListener('unhandledrejection', (e) => wrong.push(`rejection: ${e.reason}`)); \
                 addEventListener('securitypolicyviolation', (e) => wrong.push(`policy: ${e.violatedDirective} ${e.blockedURI}`)); \
+                window.turns = { isOpen: false, waits: [] }; const fetched = fetch, timer = setTimeout; \
+                window.fetch = (...all) => { turns.isOpen = true; return fetched(...all); }; \
+                window.setTimeout = (then, wait, ...all) => { if (turns.isOpen && wait <= 1000) { turns.isOpen = false; turns.waits.push(wait); } return timer(then, wait, ...all); }; \
                 for (const kind of ['error', 'warn']) { console[kind] = (...words) => wrong.push(`${kind}: ${words}`); }";
     browser.ask("Page.enable", &json!({}));
     browser.ask("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": note }));
-    browser.open(&format!("http://{}/", running.address.unwrap()));
+    browser.open(&format!("http://{}/{fragment}", running.address.unwrap()));
     wait_for("the page to show the process", || (updates(&mut browser) > 0).then_some(()));
     browser
 }
 
-fn updates(browser: &mut Browser) -> u64 {
+pub(crate) fn updates(browser: &mut Browser) -> u64 {
     let text = browser.evaluate("document.body?.dataset.updates || '0'");
     text.as_str().unwrap().parse().unwrap()
 }
 
-fn text(browser: &mut Browser) -> String {
+pub(crate) fn text(browser: &mut Browser) -> String {
     browser.evaluate("document.body.innerText").as_str().unwrap().to_owned()
 }
 
-fn must_be_well(browser: &mut Browser) {
+pub(crate) fn must_be_well(browser: &mut Browser) {
     assert_eq!(browser.evaluate("window.wrong"), json!([]));
     // Nothing is wider than the window.
     let widths = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]");
@@ -126,7 +141,7 @@ fn must_be_well(browser: &mut Browser) {
 }
 
 /// Keeps a picture for people, where `$INFERLOG_TEST_PICTURES` says in which folder.
-fn keep_picture(browser: &mut Browser, name: &str) {
+pub(crate) fn keep_picture(browser: &mut Browser, name: &str) {
     let picture = browser.picture();
     assert!(picture.len() > 10_000, "there is nothing to be seen");
     if let Ok(folder) = std::env::var("INFERLOG_TEST_PICTURES") {
@@ -145,11 +160,16 @@ fn the_page_follows_a_thousand_records_a_second_and_says_when_nobody_answers() {
         let transferred = "performance.getEntries().reduce((sum, entry) => sum + (entry.transferSize || 0), 0)";
         let loaded = browser.evaluate(transferred).as_u64().unwrap();
         assert!((10_000..TRANSFERRED_BYTES_MAX).contains(&loaded), "{loaded} bytes");
-        // Each second an answer, and each one is shown.
-        let (begin, first) = (Instant::now(), updates(&mut browser));
+        // Each answer is shown, and within a second of it the next one is asked for: by the page's own account, since how
+        // long a busy machine takes for it says nothing.
+        let first = updates(&mut browser);
         wait_for("ten updates", || (updates(&mut browser) >= first + 10).then_some(()));
-        let took = begin.elapsed();
-        assert!(took < Duration::from_secs(30), "ten updates took {took:?}");
+        let account =
+            "[document.body.dataset.updates - turns.waits.length, Math.min(...turns.waits), Math.max(...turns.waits)]";
+        let account = browser.evaluate(account);
+        let [unshown, least, most] = [0, 1, 2].map(|place| account[place].as_f64().unwrap());
+        assert!(unshown == 0.0 || unshown == 1.0, "an answer was not shown: {account}");
+        assert!(least >= 100.0 && most <= 1_000.0, "the next one is not asked for within a second: {account}");
         wait_for("a rate, drift and a chart", || {
             let text = text(&mut browser);
             let charts = browser.evaluate("document.querySelectorAll('.u-wrap canvas').length").as_u64();
@@ -180,10 +200,11 @@ fn the_page_follows_a_thousand_records_a_second_and_says_when_nobody_answers() {
 }
 
 /// Goes from one thing to the next with the Tab key: the tables, links and details are all met, and are seen to be.
-fn keyboard_reaches_everything(browser: &mut Browser) {
+pub(crate) fn keyboard_reaches_everything(browser: &mut Browser) {
     // What is there stays while it is walked through.
     browser.evaluate("window.fetch = () => new Promise(() => {}); 0");
-    let wanted = "document.querySelectorAll('a[href], summary, [tabindex=\"0\"]')";
+    let wanted =
+        "document.querySelectorAll('a[href], summary, [tabindex=\"0\"], input, select, button:not([tabindex=\"-1\"])')";
     let visible = format!("[...{wanted}].filter((it) => it.getClientRects().length).length");
     let count = browser.evaluate(&visible).as_u64().unwrap();
     assert!(count > 8, "{count} things");
@@ -192,12 +213,7 @@ fn keyboard_reaches_everything(browser: &mut Browser) {
                 if (it !== document.body && getComputedStyle(it).outlineStyle === 'none') unseen.push(it.outerHTML.slice(0, 80)); \
                 return met.size; })()";
     for _ in 0..count + 3 {
-        for kind in ["rawKeyDown", "keyUp"] {
-            browser.ask(
-                "Input.dispatchKeyEvent",
-                &json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 }),
-            );
-        }
+        browser.press("Tab");
         browser.evaluate(note);
     }
     let met = browser.evaluate(&format!("[...{wanted}].filter((it) => it.getClientRects().length && !met.has(it)).map((it) => it.outerHTML.slice(0, 80))"));
@@ -221,7 +237,12 @@ fn hostile_records_are_shown_harmlessly() {
                 (is_there && text.contains("at decode")).then_some(())
             });
             assert_ne!(browser.evaluate("document.title"), "run", "it was run");
-            assert_eq!(browser.evaluate("document.querySelectorAll('main img, main script').length"), 0);
+            assert_eq!(
+                browser.evaluate(
+                    "document.querySelectorAll('main img, main script, #records img, #records script').length"
+                ),
+                0
+            );
             let text = text(&mut browser);
             assert!(
                 !text.contains('\u{202e}') && !text.contains('\u{1b}') && text.len() < 100_000,

@@ -131,8 +131,14 @@ impl Place {
 
     /// The same with the pipelines of another file or folder.
     pub(crate) fn run_files(&self, files: &str) -> Running {
+        self.run_with(files, &[], &[])
+    }
+
+    /// The same with further arguments and variables.
+    pub(crate) fn run_with(&self, files: &str, more: &[&str], variables: &[(&str, &str)]) -> Running {
         let address = free_address();
-        let command = self.inferlog(&["run", files, "--data-dir", "data", "--listen", &address.to_string()]);
+        let mut command = self.inferlog(&["run", files, "--data-dir", "data", "--listen", &address.to_string()]);
+        command.args(more).envs(variables.iter().copied());
         let mut running = start(command);
         running.address = Some(address);
         wait_for("the server to listen", || {

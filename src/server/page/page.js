@@ -1,45 +1,9 @@
-// The page: asks /status.json once a second and shows it. Every text is set as text, never as markup.
-"use strict";
+// The page: asks /status.json once a second and shows it.
+import { $, fill, make, setText, shown, told, words } from "/page/elements.js";
+import { showRecords } from "/page/records.js";
+
 (() => {
   const ASKED_EVERY_MS = 1000, ANSWERED_WITHIN_MS = 4000, STALE_AFTER_MS = 3500, HOUR_S = 3600;
-  const NAME_LENGTH_MAX = 160, WORDS_LENGTH_MAX = 2000;
-  const $ = (id) => document.getElementById(id);
-
-  // What could hide or reorder other text is shown by its number, and what is long is cut.
-  const HARMFUL = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
-  const shown = (text, most = NAME_LENGTH_MAX) => {
-    const cut = String(text).slice(0, most + 1);
-    const whole = cut.length > most ? cut.slice(0, most) + "…" : cut;
-    return whole.replace(HARMFUL, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
-  };
-
-  // Elements: text children become text, `null` ones are left out.
-  const make = (name, attributes, ...children) => {
-    const element = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes || {})) {
-      if (value !== null && value !== undefined) element.setAttribute(key, value);
-    }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined));
-    return element;
-  };
-  const words = (text) => shown(text, WORDS_LENGTH_MAX);
-  const told = (text) => make("bdi", {}, shown(text));
-  const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
-  // Draws anew only what has changed; focus, what is folded out and what is scrolled stay as they are.
-  const fill = (element, key, draw) => {
-    const text = JSON.stringify(key);
-    if (element.drawn === text) return;
-    element.drawn = text;
-    const all = (selector) => [...element.querySelectorAll(selector)];
-    const reached = () => all("a[href], summary, [tabindex]");
-    const focused = reached().indexOf(document.activeElement);
-    const open = all("details").map((it) => it.open), scrolled = all(".scroll").map((it) => it.scrollLeft);
-    element.replaceChildren(...[draw()].flat().filter(Boolean));
-    all("details").forEach((it, place) => { it.open = open[place] || false; });
-    all(".scroll").forEach((it, place) => { it.scrollLeft = scrolled[place] || 0; });
-    if (focused >= 0) reached()[focused]?.focus({ preventScroll: true });
-  };
-
   const UNKNOWN = "unknown";
   const known = (value, write) => (value === null || value === undefined ? UNKNOWN : write(value));
   const whole = (n) => Math.round(n).toLocaleString("en");
@@ -340,6 +304,7 @@
       $("jump").hidden = wanted.length < 2;
     }
     for (const pipeline of status.pipelines) pipelines.get(pipeline.name).show(pipeline);
+    showRecords(status);
     const worst = status.pipelines.filter((pipeline) => pipeline.state !== "running").length;
     document.title = worst ? `(${worst} not ready) inferlog` : "inferlog";
     seen.updates += 1;
