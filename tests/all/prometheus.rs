@@ -19,7 +19,7 @@ use crate::support::provided;
 const FOLDER: &str = "dashboards/prometheus";
 
 /// Alerts and the part of the expression that asks for a minimum volume, or why there is none.
-const VOLUMES: [(&str, Result<&str, &str>); 32] = [
+const VOLUMES: [(&str, Result<&str, &str>); 33] = [
     ("ModelLatencyHigh", Ok("model_version:model_latency_seconds_count:increase5m >= 100")),
     ("ModelErrorRateHigh", Ok("model_version:model_requests:increase5m >= 100")),
     ("ModelFeatureDrift", Ok("model_drift_window_records{job=\"inferlog\"} < 300")),
@@ -44,6 +44,7 @@ const VOLUMES: [(&str, Result<&str, &str>); 32] = [
     ("InferlogLagGrowing", Ok("> 16777216")),
     ("InferlogDeadLetterGrowing", Ok("> 10")),
     ("InferlogSinkFailing", Ok("inferlog_delivery_unacknowledged_bytes{job=\"inferlog\"} > 0")),
+    ("InferlogPipelineRestarts", Ok("> 2")),
     ("InferlogRecordsLost", Err("the first one is too many")),
     ("InferlogInferencesNotCounted", Ok("> 100")),
     ("InferlogDriftNotMeasured", Ok("> 300")),
