@@ -263,12 +263,16 @@ async fn an_answer_is_unpacked_or_refused_with_words() {
         bytes
     };
     let (first, second) = GOOD.split_at(30);
+    // A gibibyte of blanks in ten megabytes: it is unpacked no further than the longest answer that is read.
+    let bomb = packed(&[&" ".repeat(1 << 20)]).repeat(1_024);
+    assert!(bomb.len() < 16 << 20, "{} bytes", bomb.len());
     for (encoding, bytes, words) in [
         ("gzip", packed(&[GOOD]), ""),
         ("x-gzip", packed(&[GOOD]), ""),
         ("GZIP", packed(&[first, second]), ""),
         ("gzip", packed(&[GOOD])[..20].to_vec(), "its gzip is damaged"),
         ("zstd", packed(&[GOOD]), "packed as `zstd`, which was not asked for"),
+        ("gzip", bomb, "is longer than 67108864 bytes"),
     ] {
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
