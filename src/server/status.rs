@@ -333,16 +333,17 @@ impl PipelineStatus {
             let times = figures.map(|figures| figures.counters.request_times(health.sink()));
             (health.sink().to_owned(), times.unwrap_or_default())
         };
+        let dead_lettered = figures.map(|figures| figures.counters.settled().dead_lettered).unwrap_or_default();
         Look {
-            sample: self.sample(),
-            dead_lettered: figures.map(|figures| figures.counters.settled().dead_lettered).unwrap_or_default(),
+            sample: self.sample(dead_lettered.total()),
+            dead_lettered,
             models: Box::new(move || figures.and_then(|figures| figures.models.models()).unwrap_or_default()),
             request_times: Box::new(move || self.health.iter().map(times).collect()),
         }
     }
 
-    /// The counters of this moment; `None` while it does not run.
-    fn sample(&self) -> Option<Sample> {
+    /// The counters of this moment, but for what went to the dead letter so far; `None` while it does not run.
+    fn sample(&self, dead_lettered: u64) -> Option<Sample> {
         let Figures { counters, .. } = self.figures.as_ref().filter(|_| self.runs())?;
         let of_sink = |health: &Arc<Health>| {
             let sink = counters.sink(health.sink());
@@ -352,7 +353,7 @@ impl PipelineStatus {
             read_lines: counters.source_read_lines_total.get(),
             read_bytes: counters.source_read_bytes_total.get(),
             delivered: self.health.iter().map(of_sink).min().unwrap_or_default(),
-            dead_lettered: counters.settled().dead_lettered.total(),
+            dead_lettered,
             lag_bytes: natural(counters.source_lag_bytes.get()),
         })
     }

@@ -20,29 +20,26 @@ pub(super) fn bytes(bytes: f64) -> String {
     HumanBytes(bytes.round() as u64).to_string()
 }
 
+/// To a tenth below `tenths_below`, from there on whole. What is there is not shown as nothing.
+fn brief(number: f64, tenths_below: f64) -> String {
+    match number {
+        _ if number > 0.0 && number < 0.1 => "<0.1".to_owned(),
+        _ if number < tenths_below => format!("{number:.1}"),
+        _ => count(number.round() as u64),
+    }
+}
+
 pub(super) fn per_second(rate: Option<f64>) -> String {
-    or_unknown(rate, |rate| match rate {
-        // What is there is not shown as nothing.
-        _ if rate > 0.0 && rate < 0.1 => "<0.1/s".to_owned(),
-        _ if rate < 10.0 => format!("{rate:.1}/s"),
-        _ => format!("{}/s", count(rate.round() as u64)),
-    })
+    or_unknown(rate, |rate| brief(rate, 10.0) + "/s")
 }
 
 pub(super) fn milliseconds(seconds: Option<f64>) -> String {
-    or_unknown(seconds, |seconds| match seconds * 1000.0 {
-        ms if ms > 0.0 && ms < 0.1 => "<0.1 ms".to_owned(),
-        ms if ms < 10.0 => format!("{ms:.1} ms"),
-        ms => format!("{} ms", count(ms.round() as u64)),
-    })
+    or_unknown(seconds, |seconds| brief(seconds * 1000.0, 10.0) + " ms")
 }
 
 /// Of a ratio, 0 to 1.
 pub(super) fn percent(ratio: Option<f64>) -> String {
-    or_unknown(ratio, |ratio| match ratio * 100.0 {
-        percent if percent > 0.0 && percent < 0.1 => "<0.1 %".to_owned(),
-        percent => format!("{percent:.1} %"),
-    })
+    or_unknown(ratio, |ratio| brief(ratio * 100.0, f64::INFINITY) + " %")
 }
 
 /// The shares of the most frequent values.
@@ -93,6 +90,7 @@ mod tests {
             (None, "–"),
             (Some(0.0), "0.0/s"),
             (Some(0.01), "<0.1/s"),
+            (Some(0.1), "0.1/s"),
             (Some(9.94), "9.9/s"),
             (Some(12_345.6), "12,346/s"),
         ] {
