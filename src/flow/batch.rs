@@ -215,7 +215,7 @@ pub struct BatchLimits {
     pub bytes_max: usize,
     /// At this number of documents: 1 to 65,536.
     pub items_max: usize,
-    /// This long after its first line: 0 to 1 min.
+    /// This long after its first line: 0 to 1 min; sooner where little comes, see `pipeline::linger`.
     pub linger: Duration,
 }
 

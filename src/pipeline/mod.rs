@@ -21,6 +21,9 @@ pub mod build;
 pub mod delivery;
 pub mod health;
 pub mod labels;
+mod linger;
+#[cfg(test)]
+mod linger_tests;
 pub mod lookout;
 pub mod mail;
 #[cfg(test)]
@@ -199,6 +202,9 @@ impl Pipeline {
         }
         if let Some(matched) = self.source.first_matched() {
             say_matched(&self.name, &matched);
+        }
+        if turn == Turn::Idle && self.outlet.is_empty() {
+            self.stages.seal_if_alone();
         }
         self.send();
         turn

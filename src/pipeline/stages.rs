@@ -9,6 +9,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::bench::{Bench, Burial, Found, Ruling, Shown};
+use super::linger::Linger;
 use super::product::{Intake, JudgedLine, Product};
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Why};
 use crate::enrich::{Sight, Source, Verdict};
@@ -56,7 +57,7 @@ pub(super) struct Stages {
     /// A line of which the dead letter did not take a record.
     unfinished: Option<UnfinishedLine>,
     source_bytes: u64,
-    opened: Option<Instant>,
+    linger: Linger,
     /// Batches that are ready, in their order.
     pub(super) sealed: VecDeque<Shipment>,
 }
@@ -113,7 +114,7 @@ impl Stages {
             tally: Tally::default(),
             unfinished: None,
             source_bytes: 0,
-            opened: None,
+            linger: Linger::new(limits.linger),
             sealed: VecDeque::new(),
         }
     }
@@ -145,14 +146,21 @@ impl Stages {
 
     /// Seals the batch that is being filled when its time has come, whatever else there is to do.
     pub(super) fn seal_if_due(&mut self) {
-        if self.linger_ends().is_some_and(|end| end <= Instant::now()) {
+        if self.linger.is_over(Instant::now()) {
+            self.seal();
+        }
+    }
+
+    /// Seals the batch that is being filled, since everything is read and nothing is under way, unless more is expected.
+    pub(super) fn seal_if_alone(&mut self) {
+        if !self.linger.is_worth_it(Instant::now()) {
             self.seal();
         }
     }
 
     /// When the batch that is being filled must be sealed, if there is one.
     pub(super) fn linger_ends(&self) -> Option<Instant> {
-        self.opened.map(|opened| opened + self.limits.linger)
+        self.linger.ends()
     }
 
     /// Seals what there is.
@@ -164,7 +172,7 @@ impl Stages {
         let batch = std::mem::replace(&mut self.batch, next);
         let (marks, source_bytes) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.source_bytes));
         self.sealed.push_back(Shipment { batch, marks, source_bytes });
-        self.opened = None;
+        self.linger.sealed();
     }
 
     /// Judges lines and takes them.
@@ -240,7 +248,7 @@ impl Stages {
         self.counters.decode_records_total.inc_by(tally.records);
         self.counters.source_read_bytes_total.inc_by(source_bytes);
         self.source_bytes += source_bytes;
-        self.opened.get_or_insert_with(Instant::now);
+        self.linger.taken(tally.kept - tally.dead_lettered.total(), Instant::now());
         let (file, source) = (chunk.number, Arc::clone(&chunk.file));
         let mark = Mark { file, source, start_bytes: span.start, offset_bytes: span.end, tail, tally };
         match self.marks.last_mut() {
