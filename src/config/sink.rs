@@ -17,7 +17,7 @@ use crate::elastic::options::{Auth, ClientOptions, Proxy};
 use crate::elastic::retention::{self as elastic, AT_LEAST_DEFAULT, SPAN_MIN};
 use crate::elastic::target::{Target, TargetError, TemplateCare};
 use crate::elastic::tenants::{NAMESPACES_MAX, NamespaceRule, Tenants};
-use crate::sink::store::{BYTES_MAX_MIN, Retention};
+use crate::sink::store::{BYTES_MAX_MIN, IN_FLIGHT_MAX, Retention};
 use crate::text::units::format_duration;
 
 const SINKS: [&str; 3] = ["elasticsearch", "store", "stdout"];
@@ -81,7 +81,7 @@ fn sink(field: &Field<'_>) -> Option<NamedSink> {
     let name = name_field.map(|field| sink_name(&field));
     let read = match kind {
         "elasticsearch" => elasticsearch(&mut section),
-        "store" => Some((store(&mut section), Policy::default())),
+        "store" => Some((store(&mut section), Policy { in_flight_max: IN_FLIGHT_MAX, ..Policy::default() })),
         // One request at a time, so that lines come out in their order.
         _ => Some((SinkOptions::Stdout, Policy { in_flight_max: 1, ..Policy::default() })),
     };

@@ -1,8 +1,8 @@
 //! The embedded store: how are documents kept without a server?
 //!
 //! A SQLite file with one ordinary table, `records`, one row a document, drawn in `schema.rs`. One thread owns the
-//! only writing connection; it serves deliveries in the order in which they come and deletes by retention in small
-//! steps between them. What it answers is durable: write-ahead log, `synchronous=FULL`. Any program that reads SQLite
+//! only writing connection; it serves deliveries in the order in which they come, those that wait in one transaction,
+//! since each costs the disk a flush, and deletes by retention in small steps between them. What it answers is durable: write-ahead log, `synchronous=FULL`. Any program that reads SQLite
 //! may read the file meanwhile, through [`Store::open_read_only`] or by itself.
 //!
 //! The store does not parse documents (SQLite extracts the heart fields from them), does not retry, and does not
@@ -34,6 +34,12 @@ use writer::Writer;
 /// How often retention is looked at while nothing is to be deleted.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Requests at a time: while one transaction is written, those of the next one gather.
+pub const IN_FLIGHT_MAX: usize = 8;
+
+/// Requests of this size together, in bytes of their batches' documents, are enough for a transaction.
+const TRANSACTION_BYTES_MIN: usize = 4 * 1024 * 1024;
+
 /// The embedded store as a sink.
 #[derive(Debug)]
 pub struct Store {
@@ -42,9 +48,11 @@ pub struct Store {
     thread: Option<JoinHandle<()>>,
 }
 
+type Reply = oneshot::Sender<Answer>;
+
 /// What the thread is asked for.
 enum Job {
-    Deliver(Request, oneshot::Sender<Answer>),
+    Deliver(Request, Reply),
     Probe(oneshot::Sender<Result<(), Trouble>>),
 }
 
@@ -109,7 +117,7 @@ fn serve(mut writer: Writer, jobs: &Receiver<Job>) {
         match jobs.recv_timeout(upkeep_due.saturating_duration_since(Instant::now())) {
             // A defect of ours: whoever asked hears of it and asks again. The connection is gone with what it had begun, and
             // the next job opens another one.
-            Ok(job) => drop(catch_unwind(AssertUnwindSafe(|| carry_out(&mut writer, job)))),
+            Ok(job) => drop(catch_unwind(AssertUnwindSafe(|| carry_out(&mut writer, job, jobs)))),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -127,11 +135,37 @@ fn serve(mut writer: Writer, jobs: &Receiver<Job>) {
 }
 
 /// Whoever asked may have given up waiting at a stop; then nobody wants the answer.
-fn carry_out(writer: &mut Writer, job: Job) {
+fn carry_out(writer: &mut Writer, job: Job, jobs: &Receiver<Job>) {
     match job {
-        Job::Deliver(request, reply) => drop(reply.send(writer.deliver(&request, now_us()))),
+        Job::Deliver(request, reply) => {
+            let (requests, replies, next) = gather(request, reply, jobs);
+            for (answer, reply) in writer.deliver(&requests, now_us()).into_iter().zip(replies) {
+                drop(reply.send(answer));
+            }
+            if let Some(next) = next {
+                carry_out(writer, next, jobs);
+            }
+        }
         Job::Probe(reply) => drop(reply.send(writer.probe().map_err(|error| error.trouble()))),
     }
+}
+
+/// A request with those that wait behind it, as many as one transaction is for, and the job that was met instead of another.
+fn gather(request: Request, reply: Reply, jobs: &Receiver<Job>) -> (Vec<Request>, Vec<Reply>, Option<Job>) {
+    let mut bytes = request.batch.body().len();
+    let (mut requests, mut replies) = (vec![request], vec![reply]);
+    while bytes < TRANSACTION_BYTES_MIN {
+        match jobs.try_recv() {
+            Ok(Job::Deliver(request, reply)) => {
+                bytes += request.batch.body().len();
+                requests.push(request);
+                replies.push(reply);
+            }
+            Ok(other) => return (requests, replies, Some(other)),
+            Err(_) => break,
+        }
+    }
+    (requests, replies, None)
 }
 
 /// The current time in microseconds since 1970.

@@ -72,6 +72,12 @@ impl Place {
     }
 }
 
+impl Writer {
+    fn deliver_one(&mut self, request: &Request, now_us: i64) -> Answer {
+        self.deliver(std::slice::from_ref(request), now_us).remove(0)
+    }
+}
+
 fn outcomes(answer: Answer) -> Vec<Outcome> {
     match answer {
         Answer::Items(outcomes) => outcomes,
@@ -103,7 +109,7 @@ fn odd_documents_are_kept_byte_for_byte() {
     ];
     let place = Place::new();
     let asked = request(documents.iter().enumerate().map(|(n, document)| (n, 0, document.as_bytes())));
-    let answer = place.writer(Retention::default()).deliver(&asked, 0);
+    let answer = place.writer(Retention::default()).deliver_one(&asked, 0);
     assert_eq!(outcomes(answer), vec![Outcome::Indexed; documents.len()]);
     assert_eq!(place.documents(), documents);
 }
@@ -158,7 +164,7 @@ fn what_sqlite_cannot_take_is_rejected_alone() {
     for (document, kind) in [(deep.as_bytes(), "document_too_deep"), (b"{\"a\":\"\xff\"}", "document_not_utf8")] {
         let place = Place::new();
         let asked = request([(0, 0, b"{}".as_slice()), (1, 0, document), (2, 0, b"{}")]);
-        let answer = outcomes(place.writer(Retention::default()).deliver(&asked, 0));
+        let answer = outcomes(place.writer(Retention::default()).deliver_one(&asked, 0));
         assert_eq!((&answer[0], &answer[2]), (&Outcome::Indexed, &Outcome::Indexed));
         assert!(matches!(&answer[1], Outcome::Rejected(reason) if reason.kind == kind), "{answer:?}");
         assert_eq!(place.documents(), ["{}", "{}"]);
@@ -171,13 +177,13 @@ fn a_taken_id_is_a_duplicate_and_its_row_stays() {
     let place = Place::new();
     let mut writer = place.writer(Retention::default());
     let first = request([(0, 0, b"[0]".as_slice()), (1, 0, b"[1]"), (0, 9, b"[2]")]);
-    assert_eq!(outcomes(writer.deliver(&first, 0)), [Indexed, Indexed, Duplicate]);
+    assert_eq!(outcomes(writer.deliver_one(&first, 0)), [Indexed, Indexed, Duplicate]);
     let mut second = request([(5, 0, b"[3]".as_slice()), (1, 9, b"[4]"), (2, 0, b"[5]")]);
     second.selection = Some(vec![1, 2]);
-    assert_eq!(outcomes(writer.deliver(&second, 0)), [Duplicate, Indexed]);
+    assert_eq!(outcomes(writer.deliver_one(&second, 0)), [Duplicate, Indexed]);
     drop(writer);
     let mut reopened = place.writer(Retention::default());
-    assert_eq!(outcomes(reopened.deliver(&first, 0)), vec![Duplicate; 3]);
+    assert_eq!(outcomes(reopened.deliver_one(&first, 0)), vec![Duplicate; 3]);
     assert_eq!(place.documents(), ["[0]", "[1]", "[5]"]);
 }
 
@@ -185,7 +191,7 @@ fn a_taken_id_is_a_duplicate_and_its_row_stays() {
 fn columns_hold_origin_and_heart_fields() {
     fn check(document: &str, column: &str, expected: impl Into<Value>) {
         let place = Place::new();
-        outcomes(place.writer(Retention::default()).deliver(&request([(7, -5, document.as_bytes())]), 0));
+        outcomes(place.writer(Retention::default()).deliver_one(&request([(7, -5, document.as_bytes())]), 0));
         let found: Value = place
             .reader()
             .connection()
@@ -236,7 +242,7 @@ fn retention_deletes_the_oldest_and_keeps_what_is_young() {
         let place = Place::new();
         let mut writer = place.writer(retention);
         for start in (0..4000).step_by(250) {
-            let answer = writer.deliver(&hourly(start..start + 250, 1000), now_h * HOUR_US);
+            let answer = writer.deliver_one(&hourly(start..start + 250, 1000), now_h * HOUR_US);
             assert_eq!(outcomes(answer), vec![Outcome::Indexed; 250]);
         }
         while writer.upkeep(now_h * HOUR_US).expect("upkeep") {}
@@ -272,7 +278,7 @@ fn at_least_wins_over_bytes_max_and_the_delivery_waits() {
     let mut writer = place.writer(retention);
     let mut held = 0;
     let waiting = loop {
-        match writer.deliver(&hourly(held..held + 100, 1000), 5000 * HOUR_US) {
+        match writer.deliver_one(&hourly(held..held + 100, 1000), 5000 * HOUR_US) {
             Answer::Items(_) if held < 5000 => held += 100,
             other => break other,
         }
@@ -286,9 +292,9 @@ fn at_least_wins_over_bytes_max_and_the_delivery_waits() {
     assert!(held > 500, "{held}");
     assert_eq!(place.reader().count().expect("a count"), held as u64);
     assert!(!writer.upkeep(5000 * HOUR_US).expect("upkeep"));
-    let again = writer.deliver(&hourly(0..100, 1000), 5000 * HOUR_US);
+    let again = writer.deliver_one(&hourly(0..100, 1000), 5000 * HOUR_US);
     assert_eq!(outcomes(again), vec![Outcome::Duplicate; 100], "what is there needs no room");
-    let later = writer.deliver(&hourly(held..held + 100, 1000), 9000 * HOUR_US);
+    let later = writer.deliver_one(&hourly(held..held + 100, 1000), 9000 * HOUR_US);
     assert_eq!(outcomes(later), vec![Outcome::Indexed; 100]);
 }
 
@@ -296,9 +302,9 @@ fn at_least_wins_over_bytes_max_and_the_delivery_waits() {
 #[test]
 fn a_lowered_limit_is_reached_in_steps() {
     let place = Place::new();
-    outcomes(place.writer(Retention::default()).deliver(&hourly(0..8000, 1000), 0));
+    outcomes(place.writer(Retention::default()).deliver_one(&hourly(0..8000, 1000), 0));
     let mut writer = place.writer(Retention { bytes_max: Some(BYTES_MAX_MIN), ..Retention::default() });
-    outcomes(writer.deliver(&hourly(8000..8100, 1000), 0));
+    outcomes(writer.deliver_one(&hourly(8000..8100, 1000), 0));
     assert!(place.reader().count().expect("a count") > 6000);
     let mut steps = 0;
     while writer.upkeep(0).expect("upkeep") {
@@ -329,7 +335,7 @@ fn strange_files_are_refused_with_a_hint_and_left_alone() {
         let place = Place::new();
         prepare(&place.path());
         let before = std::fs::read(place.path()).ok();
-        let (problem, hint) = trouble(place.writer(Retention::default()).deliver(&hourly(0..1, 1), 0));
+        let (problem, hint) = trouble(place.writer(Retention::default()).deliver_one(&hourly(0..1, 1), 0));
         assert!(problem.contains(expected), "{problem}");
         assert!(hint.contains(expected_hint), "{hint}");
         assert_eq!(std::fs::read(place.path()).ok(), before);
@@ -374,12 +380,12 @@ fn outcome_request(documents: &[(usize, String)]) -> Request {
 fn an_outcome_of_an_erased_record_does_not_come_back() {
     let place = Place::new();
     let mut writer = place.writer(Retention::default());
-    outcomes(writer.deliver(&outcome_request(&[outcome(10, &id(1))]), 0));
+    outcomes(writer.deliver_one(&outcome_request(&[outcome(10, &id(1))]), 0));
     let erase = "DELETE FROM outcomes; INSERT INTO tombstones VALUES (?1, 'd', 'o', 'r', 'b', 0, NULL, NULL, NULL)";
     let (delete, tombstone) = erase.split_once(';').expect("two");
     writer.connection().execute(delete, []).expect("deleted");
     writer.connection().execute(tombstone, [id(1).as_str()]).expect("a tombstone");
-    let answer = outcomes(writer.deliver(&outcome_request(&[outcome(10, &id(1)), outcome(11, &id(2))]), 0));
+    let answer = outcomes(writer.deliver_one(&outcome_request(&[outcome(10, &id(1)), outcome(11, &id(2))]), 0));
     assert_eq!(answer, [Outcome::Erased, Outcome::Indexed]);
     let kept = place.reader().outcomes(0, 10).expect("outcomes");
     assert_eq!(kept, [outcome(11, &id(2)).1]);
@@ -388,11 +394,12 @@ fn an_outcome_of_an_erased_record_does_not_come_back() {
 #[test]
 fn a_store_of_layout_3_is_given_a_table_of_outcomes() {
     let place = Place::new();
-    outcomes(place.writer(Retention::default()).deliver(&hourly(0..3, 10), 0));
+    outcomes(place.writer(Retention::default()).deliver_one(&hourly(0..3, 10), 0));
     let older = "DROP TABLE outcomes; PRAGMA user_version = 3";
     Connection::open(place.path()).expect("a database").execute_batch(older).expect("it is older");
     let kept = outcome(10, &id(1));
-    let answer = outcomes(place.writer(Retention::default()).deliver(&outcome_request(std::slice::from_ref(&kept)), 0));
+    let answer =
+        outcomes(place.writer(Retention::default()).deliver_one(&outcome_request(std::slice::from_ref(&kept)), 0));
     assert_eq!(answer, [Outcome::Indexed]);
     let reader = place.reader();
     assert_eq!((reader.outcomes(0, 10).expect("outcomes"), reader.count().expect("a count")), (vec![kept.1], 3));
@@ -405,15 +412,15 @@ fn waits_while_the_disk_is_full_or_the_store_is_locked_and_goes_on() {
     fn check(hinder: impl Fn(&Writer, &Connection), expected: &str, expected_hint: &str) {
         let place = Place::new();
         let mut writer = place.writer(Retention::default());
-        outcomes(writer.deliver(&hourly(0..10, 1000), 0));
+        outcomes(writer.deliver_one(&hourly(0..10, 1000), 0));
         let other = Connection::open(place.path()).expect("a database");
         hinder(&writer, &other);
-        let (problem, hint) = trouble(writer.deliver(&hourly(5..900, 1000), 0));
+        let (problem, hint) = trouble(writer.deliver_one(&hourly(5..900, 1000), 0));
         assert!(problem.contains(expected), "{problem}");
         assert!(hint.contains(expected_hint), "{hint}");
         drop(other);
         assert_eq!(place.reader().count().expect("a count"), 10);
-        let answer = outcomes(writer.deliver(&hourly(5..900, 1000), 0));
+        let answer = outcomes(writer.deliver_one(&hourly(5..900, 1000), 0));
         assert_eq!(answer.iter().filter(|outcome| **outcome == Outcome::Indexed).count(), 890);
         assert_eq!(place.reader().count().expect("a count"), 900);
     }
@@ -436,10 +443,10 @@ fn waits_while_the_disk_is_full_or_the_store_is_locked_and_goes_on() {
 fn a_store_that_was_moved_away_is_whole_and_begun_anew() {
     let place = Place::new();
     let mut writer = place.writer(Retention::default());
-    outcomes(writer.deliver(&hourly(0..3, 10), 0));
+    outcomes(writer.deliver_one(&hourly(0..3, 10), 0));
     let aside = place.folder.path().join("aside");
     std::fs::rename(place.path(), &aside).expect("moved");
-    outcomes(writer.deliver(&hourly(3..4, 10), 0));
+    outcomes(writer.deliver_one(&hourly(3..4, 10), 0));
     assert_eq!(place.reader().count().expect("a count"), 1);
     assert_eq!(Store::open_read_only(&aside).expect("a store").count().expect("a count"), 3);
 }
@@ -462,6 +469,49 @@ async fn delivers_as_a_sink_readable_meanwhile_by_its_user_alone() {
     drop(store);
     assert!(!place.folder.path().join("store.sqlite-wal").exists(), "the log is folded in at the end");
     assert_eq!(place.reader().count().expect("a count"), 750);
+}
+
+#[test]
+fn requests_of_one_transaction_have_an_answer_each() {
+    let place = Place::new();
+    let asked = [hourly(0..3, 10), hourly(2..4, 10), hourly(4..4, 10)];
+    let answers: Vec<Vec<Outcome>> =
+        place.writer(Retention::default()).deliver(&asked, 0).into_iter().map(outcomes).collect();
+    assert_eq!(answers, [vec![Outcome::Indexed; 3], vec![Outcome::Duplicate, Outcome::Indexed], Vec::new()]);
+    assert_eq!(place.reader().count().expect("a count"), 4);
+}
+
+#[test]
+fn requests_for_which_there_is_no_room_together_are_tried_one_by_one() {
+    let place = Place::new();
+    let retention = Retention { at_least: Some(HOUR), bytes_max: Some(BYTES_MAX_MIN), ..Retention::default() };
+    // Younger than `at_least`: none of them may be deleted to make room.
+    let answers = place.writer(retention).deliver(&[hourly(0..500, 1000), hourly(500..1_000, 1000)], 0);
+    let [Answer::Items(first), Answer::Wait(second)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(first, &vec![Outcome::Indexed; 500]);
+    assert!(second.problem.contains("bytes_max"), "{second:?}");
+    assert_eq!(place.reader().count().expect("a count"), 500);
+}
+
+#[test]
+fn what_waits_goes_into_one_transaction_up_to_its_size_and_no_further_than_another_job() {
+    let ask = |request: Request| Job::Deliver(request, oneshot::channel().0);
+    let (jobs, asked) = channel();
+    let probe = || Job::Probe(oneshot::channel().0);
+    for job in [ask(hourly(1..2, 10)), ask(hourly(2..3, 10)), probe(), ask(hourly(3..4, 3 << 20))] {
+        jobs.send(job).expect("it listens");
+    }
+    let gathered = |first: Request| {
+        let (requests, replies, next) = gather(first, oneshot::channel().0, &asked);
+        assert_eq!(requests.len(), replies.len());
+        (requests.len(), next.is_some_and(|job| matches!(job, Job::Probe(_))))
+    };
+    assert_eq!(gathered(hourly(0..1, 10)), (3, true));
+    for _ in 0..2 {
+        jobs.send(ask(hourly(4..5, 10))).expect("it listens");
+    }
+    assert_eq!(gathered(hourly(5..6, 1 << 20)), (2, false), "4 MiB are enough");
+    assert_eq!(gathered(hourly(6..7, 10)), (3, false));
 }
 
 /// What the columns of the index can tell of dirty values, and what they cannot: the answer is the evaluator's.
@@ -496,7 +546,7 @@ fn a_search_selects_what_the_evaluator_selects() {
     .flat_map(|value| ["confidence", "status"].map(|name| format!("{{\"{name}\":{value}}}")))
     .collect();
     let rows = documents.iter().enumerate().map(|(n, text)| (n, n as i64 * HOUR_US + 1_500, text.as_bytes()));
-    outcomes(place.writer(Retention::default()).deliver(&request(rows), 0));
+    outcomes(place.writer(Retention::default()).deliver_one(&request(rows), 0));
     let reader = place.reader();
     let values = [
         "0.5",
@@ -555,7 +605,7 @@ fn a_search_selects_what_the_evaluator_selects() {
 #[test]
 fn a_list_of_a_thousand_values_is_not_too_deep() {
     let place = Place::new();
-    outcomes(place.writer(Retention::default()).deliver(&request([(1, 0, &b"{\"status\":\"s999\"}"[..])]), 0));
+    outcomes(place.writer(Retention::default()).deliver_one(&request([(1, 0, &b"{\"status\":\"s999\"}"[..])]), 0));
     let text = format!("status : ({})", (0..1_000).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" or "));
     let condition = crate::kql::Expression::parse(&text).expect("KQL");
     let order = crate::flow::question::Order::NEWEST_FIRST;

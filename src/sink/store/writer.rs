@@ -1,4 +1,4 @@
-//! The writing side: one request, one transaction.
+//! The writing side: one transaction for each request, or for several that wait.
 //!
 //! Any failure drops the connection, and the next try opens it anew: a store that was full, locked, moved away or on a
 //! volume that was gone is taken up again without a restart. The time comes in as an argument.
@@ -77,23 +77,32 @@ impl Writer {
         self.with_transaction(|_, _| Ok(()))
     }
 
-    /// Tries once to insert the items asked for.
-    pub(super) fn deliver(&mut self, request: &Request, now_us: i64) -> Answer {
-        let inserted = self.with_transaction(|transaction, options| {
+    /// Tries once to insert the items of some requests, all in one transaction; an answer for each.
+    pub(super) fn deliver(&mut self, requests: &[Request], now_us: i64) -> Vec<Answer> {
+        match self.insert(requests, now_us) {
+            Ok(outcomes) => outcomes.into_iter().map(Answer::Items).collect(),
+            // There may be room for some of them.
+            Err(StoreError::NoRoom { .. }) if requests.len() > 1 => {
+                requests.chunks(1).flat_map(|request| self.deliver(request, now_us)).collect()
+            }
+            Err(error) => requests.iter().map(|_| Answer::Wait(error.trouble())).collect(),
+        }
+    }
+
+    /// Inserts all that is new of some requests, or nothing.
+    fn insert(&mut self, requests: &[Request], now_us: i64) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        self.with_transaction(|transaction, options| {
             let sqlite = |source| StoreError::sqlite(&options.path, source);
             let before = used_bytes(transaction).map_err(sqlite)?;
-            let outcomes = insert_all(transaction, request).map_err(sqlite)?;
-            let room = !outcomes.contains(&Outcome::Indexed)
+            let inserted = requests.iter().map(|request| insert_all(transaction, request));
+            let outcomes = inserted.collect::<rusqlite::Result<Vec<_>>>().map_err(sqlite)?;
+            let room = !outcomes.iter().any(|outcomes| outcomes.contains(&Outcome::Indexed))
                 || options.retention.make_room(transaction, now_us, before).map_err(sqlite)?;
             match options.retention.bytes_max {
                 Some(bytes_max) if !room => Err(StoreError::NoRoom { path: options.path.clone(), bytes_max }),
                 _ => Ok(outcomes),
             }
-        });
-        match inserted {
-            Ok(outcomes) => Answer::Items(outcomes),
-            Err(error) => Answer::Wait(error.trouble()),
-        }
+        })
     }
 
     /// Does a little of what retention asks for. True if more is due.
