@@ -15,7 +15,7 @@ pub(crate) use corpus::{Records, Shape};
 pub(crate) use endpoint::{Counted, Endpoint, Sample, answer_of, read_request, serve};
 pub(crate) use machine::{command, commit, machine};
 pub(crate) use section::write_section;
-pub(crate) use usage::{Spent, Threads, Usage, usage, wait};
+pub(crate) use usage::{Spent, Threads, Usage, usage, usage_of, wait};
 
 /// The pipeline's name, which every document carries.
 pub(crate) const PIPELINE: &str = "bench";
@@ -28,6 +28,12 @@ pub(crate) const STREAM: &str = "logs-ml.inference-default";
 
 /// A pipeline with the default enrichment and two hashes, of the features and of the line.
 pub(crate) fn pipeline(paths: &str) -> String {
+    let hosts = "hosts: [\"${ENDPOINT}\"]";
+    pipeline_into(paths, &format!("elasticsearch: {{ {hosts}, data_stream: {STREAM}, gzip: \"${{GZIP:false}}\" }}"))
+}
+
+/// The same into another sink.
+pub(crate) fn pipeline_into(paths: &str, sink: &str) -> String {
     format!(
         r#"
 source:
@@ -40,7 +46,7 @@ enrich:
   - flag:   {{ into: low_confidence, when: "confidence < 0.6" }}
   - add:    {{ fields: {{ service.name: {SERVICE} }} }}
 sink:
-  elasticsearch: {{ hosts: ["${{ENDPOINT}}"], data_stream: {STREAM}, gzip: "${{GZIP:false}}" }}
+  {sink}
 "#
     )
 }

@@ -28,7 +28,12 @@ pub(crate) struct Usage {
 
 /// Asks the kernel; of a process that has ended the memory is not told any more.
 pub(crate) fn usage(child: &Child) -> Usage {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default();
+    usage_of(child.id())
+}
+
+/// The same of any process.
+pub(crate) fn usage_of(process: u32) -> Usage {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
     let status = read("status");
     let mib = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
