@@ -498,7 +498,7 @@ fn a_record_is_seen_as_it_was_when_it_was_kept() {
         let mut space = Space::default();
         let mut record = Record::parse(line, &mut space).unwrap();
         record.set(&Path::known("n"), &number.to_string()).unwrap();
-        record.change(&PathPattern::Path(Path::known("b.c")), Change::Replace("\"hidden\"")).unwrap();
+        record.change(&PathPattern::Path(Path::known("b.c")), crate::record::Change::Replace("\"hidden\"")).unwrap();
         record.remove(&Path::known("e")).unwrap();
         record.append(|out| out.push_str("\"host.name\":\"h\""));
         let seen: Vec<(String, String)> =

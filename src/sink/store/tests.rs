@@ -129,7 +129,7 @@ fn locks_on(path: &Path) -> Vec<String> {
 fn a_reader_beside_the_writer_in_one_process_leaves_it_its_locks() {
     let place = Place::new();
     let mut writer = place.writer(Retention::default());
-    writer.deliver(&hourly(0..3, 10), 0);
+    writer.deliver_one(&hourly(0..3, 10), 0);
     let locks = locks_on(&place.path());
     assert!(!locks.is_empty(), "the writer has no lock: does the test still see them?");
     let reader = place.reader();
@@ -141,7 +141,7 @@ fn a_reader_beside_the_writer_in_one_process_leaves_it_its_locks() {
 #[test]
 fn a_search_ends_where_nobody_waits_for_it() {
     let place = Place::new();
-    place.writer(Retention::default()).deliver(&hourly(0..2_000, 10), 0);
+    place.writer(Retention::default()).deliver_one(&hourly(0..2_000, 10), 0);
     let question = Question {
         stream: Stream::Records,
         condition: Expression::parse("text : nothing").expect("KQL"),
