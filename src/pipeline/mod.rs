@@ -386,6 +386,7 @@ impl Pipeline {
                     return false;
                 }
             } else {
+                self.source.reuse(chunk);
                 ended.left_unread.extend(self.source.leave_unread(number));
             }
         }
