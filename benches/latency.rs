@@ -216,9 +216,27 @@ fn pass_on(node: &mut BufReader<TcpStream>, head: &[u8], body: &[u8]) -> Option<
     }
     let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
     let length = text.lines().find_map(|line| line.strip_prefix("content-length:")).map(str::trim);
+    if text.starts_with("http/1.1 204") || head.starts_with(b"HEAD ") {
+        return Some(answer);
+    }
+    if let Some(length) = length {
+        read_on(node, length.parse().ok()?, &mut answer)?;
+        return Some(answer);
+    }
+    // Chunks, each behind its length in hexadecimal, up to the one of no bytes.
+    loop {
+        let line = answer.len();
+        std::io::BufRead::read_until(node, b'\n', &mut answer).ok().filter(|count| *count > 0)?;
+        let length = usize::from_str_radix(std::str::from_utf8(&answer[line..]).ok()?.trim(), 16).ok()?;
+        read_on(node, length + 2, &mut answer)?;
+        if length == 0 {
+            return Some(answer);
+        }
+    }
+}
+
+fn read_on(node: &mut BufReader<TcpStream>, length: usize, answer: &mut Vec<u8>) -> Option<()> {
     let start = answer.len();
-    let is_empty = text.starts_with("http/1.1 204") || head.starts_with(b"HEAD ");
-    answer.resize(start + if is_empty { 0 } else { length?.parse::<usize>().ok()? }, 0);
-    node.read_exact(&mut answer[start..]).ok()?;
-    Some(answer)
+    answer.resize(start + length, 0);
+    node.read_exact(&mut answer[start..]).ok()
 }

@@ -1,5 +1,6 @@
 //! One connection, kept: bodies go out, answers are skimmed.
 
+use std::borrow::Cow;
 use std::io::{IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -103,31 +104,65 @@ impl Connection {
     /// Reads an answer: it has to say of each item that it was created.
     fn skim(&mut self, items: usize) {
         let mut held = 0;
-        let mut whole = None;
-        while whole.is_none_or(|whole| held < whole) {
+        let mut length = None;
+        while !length.is_some_and(|length: Length| length.is_reached(&self.answer[..held])) {
             if held == self.answer.len() {
                 self.answer.resize(2 * held, 0);
             }
             let count = self.stream.read(&mut self.answer[held..]).expect("an answer");
             assert!(count > 0, "the endpoint went away");
             held += count;
-            if whole.is_none() {
-                whole = answer_bytes(&self.answer[..held]);
-            }
+            length = length.or_else(|| Length::of(&self.answer[..held]));
         }
         let answer = &self.answer[..held];
         assert!(answer.starts_with(b"HTTP/1.1 200"), "the endpoint refused");
-        assert_eq!(memmem::find_iter(answer, b"\"status\":201").count(), items, "each item was created");
+        let body = length.map(|length| length.body(answer)).unwrap_or_default();
+        assert_eq!(memmem::find_iter(&body, b"\"status\":201").count(), items, "each item was created");
     }
 }
 
-/// The length of an answer with its head, once that is there.
-fn answer_bytes(held: &[u8]) -> Option<usize> {
-    let head_bytes = memmem::find(held, b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&held[..head_bytes]).expect("text");
-    let mut headers = head.lines().filter_map(|line| line.split_once(':'));
-    let (_, length) = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length")).expect("a length");
-    Some(head_bytes + length.trim().parse::<usize>().expect("a length"))
+/// Where an answer ends.
+#[derive(Clone, Copy)]
+enum Length {
+    /// At this many bytes, of which so many are the head.
+    Known { head: usize, whole: usize },
+    /// With the chunk of no bytes: so a node of Elasticsearch answers.
+    Chunked { head: usize },
+}
+
+impl Length {
+    /// As the head says, once that is there.
+    fn of(held: &[u8]) -> Option<Length> {
+        let head = memmem::find(held, b"\r\n\r\n")? + 4;
+        let text = std::str::from_utf8(&held[..head]).expect("text");
+        let mut headers = text.lines().filter_map(|line| line.split_once(':'));
+        match headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            Some((_, length)) => Some(Length::Known { head, whole: head + length.trim().parse::<usize>().ok()? }),
+            None => Some(Length::Chunked { head }),
+        }
+    }
+
+    fn is_reached(self, held: &[u8]) -> bool {
+        match self {
+            Length::Known { whole, .. } => held.len() >= whole,
+            Length::Chunked { head } => held[head..].ends_with(b"\r\n0\r\n\r\n"),
+        }
+    }
+
+    fn body(self, answer: &[u8]) -> Cow<'_, [u8]> {
+        let head = match self {
+            Length::Known { head, .. } => return Cow::Borrowed(&answer[head..]),
+            Length::Chunked { head } => head,
+        };
+        let (mut body, mut rest) = (Vec::new(), &answer[head..]);
+        while let Some(line) = memmem::find(rest, b"\r\n") {
+            let length = std::str::from_utf8(&rest[..line]).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+            let length = length.expect("a chunk");
+            body.extend_from_slice(&rest[line + 2..line + 2 + length]);
+            rest = &rest[line + 2 + length + 2..];
+        }
+        Cow::Owned(body)
+    }
 }
 
 fn write_both(stream: &mut TcpStream, head: &[u8], body: &[u8]) {
