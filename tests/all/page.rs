@@ -166,8 +166,7 @@ fn the_page_follows_a_thousand_records_a_second_and_says_when_nobody_answers() {
         // long a busy machine takes for it says nothing.
         let first = updates(&mut browser);
         wait_for("ten updates", || (updates(&mut browser) >= first + 10).then_some(()));
-        let account =
-            "[document.body.dataset.updates - (turns.waits.length - turns.failed), Math.min(...turns.waits), Math.max(...turns.waits)]";
+        let account = "[document.body.dataset.updates - (turns.waits.length - turns.failed), Math.min(...turns.waits), Math.max(...turns.waits)]";
         let account = browser.evaluate(account);
         let [unshown, least, most] = [0, 1, 2].map(|place| account[place].as_f64().unwrap());
         assert!(unshown == 0.0 || unshown == 1.0, "an answer was not shown: {account}");
