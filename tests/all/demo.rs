@@ -154,7 +154,7 @@ fn an_episode_comes_and_goes_and_is_on_metrics() {
 fn whoever_looks_at_a_demo_may_ask_for_its_records_with_the_token_all_the_same() {
     let place = Place::new("");
     let address = free_address();
-    let mut running = demo(&place, &["--listen", &address.to_string()]);
+    let running = demo(&place, &["--listen", &address.to_string()]);
     let is_shown = || (store(&place).count() > 100 && std::net::TcpStream::connect(address).is_ok()).then_some(());
     wait_for("some records", is_shown);
     let token = format!("Bearer {}", fs::read_to_string(place.path("data/admin.token")).unwrap().trim());
