@@ -65,6 +65,7 @@ enum How {
 const COMMANDS: &[(&str, How)] = &[
     ("./test", How::Unrun("it is what runs this")),
     ("INFERLOG_WRITE_GENERATED=1 cargo test", How::Unrun("it writes files of the repository")),
+    ("cargo bench", How::Unrun("it measures for many minutes, and builds what is shipped")),
     ("cargo build", How::Unrun("it is what builds the program under test")),
     ("cargo install", How::Unrun("it takes minutes, and builds what `cargo build` does")),
     (
