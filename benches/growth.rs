@@ -26,7 +26,7 @@ const PART_RECORDS: u64 = 500;
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
-    part: Option<Part>,
+    part: Option<shared::Part>,
     /// Over how many files the records are spread.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 10_000])]
     files: Vec<u64>,
@@ -42,14 +42,6 @@ struct Arguments {
     /// The document to put the figures into.
     #[arg(long)]
     write: Option<PathBuf>,
-}
-
-/// What this program is started as by itself.
-#[derive(Debug, clap::Subcommand)]
-enum Part {
-    /// The endpoint that counts.
-    #[command(hide = true)]
-    Endpoint,
 }
 
 fn main() {

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
-    part: Option<Part>,
+    part: Option<shared::Part>,
     /// How many files.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 10_000])]
     files: Vec<usize>,
@@ -46,14 +46,6 @@ struct Arguments {
     /// The document to put the figures into.
     #[arg(long)]
     write: Option<PathBuf>,
-}
-
-/// What this program is started as by itself.
-#[derive(Debug, clap::Subcommand)]
-enum Part {
-    /// The endpoint that counts.
-    #[command(hide = true)]
-    Endpoint,
 }
 
 fn main() {

@@ -26,6 +26,14 @@ pub(crate) const SERVICE: &str = "anomaly-detector";
 /// Where documents go.
 pub(crate) const STREAM: &str = "logs-ml.inference-default";
 
+/// What a bench is started as by itself, where it needs no more than an endpoint.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Part {
+    /// The endpoint that counts.
+    #[command(hide = true)]
+    Endpoint,
+}
+
 /// A pipeline with the default enrichment and two hashes, of the features and of the line.
 pub(crate) fn pipeline(paths: &str) -> String {
     let hosts = "hosts: [\"${ENDPOINT}\"]";

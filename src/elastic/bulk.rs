@@ -171,15 +171,16 @@ pub fn whole_reason(body: &[u8]) -> Option<Reason> {
 fn outcome(item: ItemAnswer<'_>) -> Outcome {
     let kept_apart = item.failure_store.as_deref() == Some("used");
     let unexplained = item.error.is_none();
-    if matches!(item.status, 200..=299) && unexplained {
-        return if kept_apart { Outcome::FailureStore } else { Outcome::Indexed };
+    match item.status {
+        200..=299 if kept_apart => return Outcome::FailureStore,
+        200..=299 if unexplained => return Outcome::Indexed,
+        _ => {}
     }
     let mut reason = item.error.unwrap_or_default().into_reason();
     if reason.kind.is_empty() {
         reason.kind = format!("status_{}", item.status);
     }
     match item.status {
-        200..=299 if kept_apart => Outcome::FailureStore,
         409 if unexplained || reason.kind.starts_with("version_conflict") => Outcome::Duplicate,
         401 | 403 | 404 => Outcome::TargetUnready(reason),
         _ if is_of_target(&reason) => Outcome::TargetUnready(reason),

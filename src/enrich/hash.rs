@@ -58,6 +58,7 @@ use crate::record::canonical::{
     CanonicalError, CanonicalForm, Numbers, Scratch, Texts, canonicalize_as, canonicalize_members,
 };
 use crate::record::{Path, PathPattern, Record, Room, covers};
+use crate::text::digest::hexadecimal_pair;
 use crate::text::secret::Secret;
 
 /// A note for `inferlog.notes`: what was to be hashed has no canonical form.
@@ -132,17 +133,6 @@ pub struct Digests<'h> {
     /// In hexadecimal: those under the keys, the current one first, or the one without a key.
     pub hexadecimal: Vec<String>,
 }
-
-/// Each byte as two hexadecimal digits.
-const HEXADECIMAL: [[u8; 2]; 256] = {
-    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
-    while byte < pairs.len() {
-        let digits = b"0123456789abcdef";
-        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
 
 /// What is to be hashed, in a buffer.
 enum Content {
@@ -368,7 +358,7 @@ pub(super) fn quoted_digest(key: Option<&HashKey>, content: &[u8]) -> [u8; 66] {
     };
     let mut quoted = [b'"'; 66];
     for (byte, pair) in digest.iter().zip(quoted[1..65].chunks_exact_mut(2)) {
-        pair.copy_from_slice(&HEXADECIMAL[usize::from(*byte)]);
+        pair.copy_from_slice(&hexadecimal_pair(*byte));
     }
     quoted
 }

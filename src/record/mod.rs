@@ -81,9 +81,9 @@ impl<'l> Record<'l> {
         write: impl Fn(&str, &mut String),
     ) -> Record<'l> {
         space.begin();
-        let mut record = Record { line: "{}", space };
+        let record = Record { line: "{}", space };
         for (name, value) in members {
-            record.push(name, |arena| write(value, arena));
+            record.space.add(name, |arena| write(value, arena));
         }
         record
     }
@@ -199,7 +199,7 @@ impl<'l> Record<'l> {
     pub fn add(&mut self, path: &Path, write: impl FnOnce(&mut String)) -> Room {
         let room = self.room(path.as_str());
         if room == Room::Free {
-            self.push(path.as_str(), write);
+            self.space.add(path.as_str(), write);
         }
         room
     }
@@ -220,7 +220,7 @@ impl<'l> Record<'l> {
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn set(&mut self, path: &Path, raw: &str) -> Result<Room, Reject> {
         match self.room(path.as_str()) {
-            Room::Free => self.push(path.as_str(), |arena| arena.push_str(raw)),
+            Room::Free => self.space.add(path.as_str(), |arena| arena.push_str(raw)),
             Room::Taken => {
                 self.edit(path, Change::Replace(raw))?;
             }
@@ -275,7 +275,7 @@ impl<'l> Record<'l> {
                     record.remove(from)?;
                     record.remove(to).map(|_| ())
                 })?;
-                self.push(to.as_str(), |arena| arena.push_str(&value));
+                self.space.add(to.as_str(), |arena| arena.push_str(&value));
                 return Ok(true);
             }
         }
@@ -333,10 +333,6 @@ impl<'l> Record<'l> {
 
     fn position(&self, name: &str) -> Option<usize> {
         self.space.members.iter().position(|member| member.state != State::Removed && self.name(member) == name)
-    }
-
-    fn push(&mut self, name: &str, write: impl FnOnce(&mut String)) {
-        self.space.add(name, write);
     }
 
     /// Changes what stands at the paths that are meant, in every spelling, in lists of keys and values too (see

@@ -1,7 +1,8 @@
 //! The page at `/`: what a browser shows of a running process, from `/status.json`, once a second.
 //!
-//! Plain HTML, one style sheet and three scripts of ours (what it is made of, the box for questions, all else), and uPlot, a chart library, as it is published. All of it is in the
-//! binary, so that it works offline, and nothing else may be loaded: see [`HEAD`].
+//! Plain HTML, one style sheet and three scripts of ours (what it is made of, the box for questions, all else), and
+//! uPlot, a chart library, as it is published. All of it is in the binary, so that it works offline, and nothing else
+//! may be loaded: see [`HEAD`].
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};

@@ -2,8 +2,9 @@
 //!
 //! A SQLite file with one ordinary table, `records`, one row a document, drawn in `schema.rs`. One thread owns the
 //! only writing connection; it serves deliveries in the order in which they come, those that wait in one transaction,
-//! since each costs the disk a flush, and deletes by retention in small steps between them. What it answers is durable: write-ahead log, `synchronous=FULL`. Any program that reads SQLite
-//! may read the file meanwhile, through [`Store::open_read_only`] or by itself.
+//! since each costs the disk a flush, and deletes by retention in small steps between them. What it answers is
+//! durable: write-ahead log, `synchronous=FULL`. Any program that reads SQLite may read the file meanwhile, through
+//! [`Store::open_read_only`] or by itself.
 //!
 //! The store does not parse documents (SQLite extracts the heart fields from them), does not retry, and does not
 //! lock out a second writer: the data folder's lock does.
