@@ -247,7 +247,7 @@ fn check_index(record: &Record<'_>, members: &Members<'_>) {
         let Some(name) = name else { continue };
         assert_eq!(found, name);
         if !name.contains('.') {
-            assert_eq!(record.first(name), Some(*value), "the value of {name:?}");
+            assert_eq!(record.first(name.as_str()), Some(*value), "the value of {name:?}");
         }
     }
     assert_eq!(rendered(record), record.line(), "what is not edited leaves as it came");

@@ -39,7 +39,7 @@ enum Part {
     Wrapper(Wrapper),
     Json(Format, JsonOptions),
     Format(Format),
-    Reshape(Reshape),
+    Reshape(Box<Reshape>),
 }
 
 /// What was read so far.
@@ -81,7 +81,7 @@ impl Chain {
                 self.format(field, format);
             }
             Some(Part::Format(format)) => self.format(field, format),
-            Some(Part::Reshape(reshape)) => self.decode.reshape.push(reshape),
+            Some(Part::Reshape(reshape)) => self.decode.reshape.push(*reshape),
         }
     }
 
@@ -102,13 +102,13 @@ impl Chain {
 fn part(field: &Field<'_>) -> Option<Part> {
     let Choice { name, mut section } = field.choice("decoder", &CHOICES)?;
     let part = match name {
-        "split" => split(&mut section).map(|split| Part::Reshape(Reshape::Split(split))),
+        "split" => split(&mut section).map(|split| Part::Reshape(Box::new(Reshape::Split(split)))),
         "docker" => Some(Part::Wrapper(Wrapper::Runtime(Runtime::Docker))),
         "cri" => Some(Part::Wrapper(Wrapper::Runtime(Runtime::Cri))),
         "auto" => Some(Part::Wrapper(Wrapper::Auto)),
         "json_array" => Some(Part::Format(Format::JsonArray)),
-        "expand" => expand(&mut section).map(|expand| Part::Reshape(Reshape::Expand(expand))),
-        "pair" => pair(&mut section).map(|pair| Part::Reshape(Reshape::Pair(pair))),
+        "expand" => expand(&mut section).map(|expand| Part::Reshape(Box::new(Reshape::Expand(expand)))),
+        "pair" => pair(&mut section).map(|pair| Part::Reshape(Box::new(Reshape::Pair(pair)))),
         name => {
             let format = OBJECTS.iter().find(|(known, _)| *known == name).map(|(_, format)| format.clone());
             Some(Part::Json(format.unwrap_or_default(), json(&mut section)))

@@ -160,7 +160,7 @@ enum Kind {
 enum Step {
     Otlp,
     CloudEvents,
-    Expand(Expand),
+    Expand(Box<Expand>),
     Split(Split),
     Pair(Box<Pairs>),
     Conceal(Conceal),
@@ -323,7 +323,7 @@ fn steps(decode: &Decode, hidden: &[PathPattern], counters: &Counters) -> Vec<St
     });
     let conceal = Conceal::new(expands, hidden).map(Step::Conceal);
     let reshape = decode.reshape.iter().map(|reshape| match reshape {
-        Reshape::Expand(expand) => Step::Expand(expand.clone()),
+        Reshape::Expand(expand) => Step::Expand(Box::new(expand.clone())),
         Reshape::Split(split) => Step::Split(split.clone()),
         Reshape::Pair(pair) => Step::Pair(Box::new(Pairs::new(pair.clone(), counters))),
     });

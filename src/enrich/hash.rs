@@ -232,7 +232,7 @@ impl Hash {
         let (Some(field), [flags]) = (self.only_field(), self.cut_flags.as_slice()) else {
             return self.members(form, record, scratch, out);
         };
-        let Some(raw) = record.whole(field.as_str()) else { return Ok(Content::Nothing) };
+        let Some(raw) = record.whole(field) else { return Ok(Content::Nothing) };
         match (canonicalize_as(form, &raw, scratch, out), &raw) {
             (Ok(Texts::Whole), _) if is_flagged(record, &raw, flags) => Ok(Content::Canonical(Texts::Cut)),
             (Ok(texts), _) => Ok(Content::Canonical(texts)),
@@ -255,11 +255,11 @@ impl Hash {
         let mut found = false;
         let by_wildcards = self.by_wildcards(record);
         let fields = self.plain_fields().chain(&by_wildcards);
-        let members = fields.filter_map(|field| Some((field.as_str(), record.whole(field.as_str())?)));
+        let members = fields.filter_map(|field| Some((field.as_str(), record.whole(field)?)));
         let texts = canonicalize_members(form, members.inspect(|_| found = true), scratch, out)?;
         let mut flagged = self.plain_fields().zip(&self.cut_flags);
-        let is_cut = flagged
-            .any(|(field, flags)| record.first(field.as_str()).is_some_and(|raw| is_flagged(record, raw, flags)));
+        let is_cut =
+            flagged.any(|(field, flags)| record.first(field).is_some_and(|raw| is_flagged(record, raw, flags)));
         Ok(match found {
             true => Content::Canonical(if is_cut { Texts::Cut } else { texts }),
             false => Content::Nothing,
@@ -341,7 +341,7 @@ fn cut_flags(field: &Path) -> [Path; 2] {
 
 /// Whether a member says of a text that it was cut.
 fn is_flagged(record: &Record<'_>, raw: &str, flags: &[Path; 2]) -> bool {
-    raw.starts_with('"') && flags.iter().any(|flag| record.first(flag.as_str()) == Some("true"))
+    raw.starts_with('"') && flags.iter().any(|flag| record.first(flag) == Some("true"))
 }
 
 /// The digest in hexadecimal, in quotes.

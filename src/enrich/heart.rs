@@ -31,7 +31,7 @@ pub const HEART_FIELDS: [&str; 11] = [
 pub(super) const NUMBER_FROM_TEXT: &str = "number_from_text";
 
 const LATENCY: &str = "latency_ms";
-const NUMBERS: [&str; 2] = ["confidence", LATENCY];
+const NUMBERS: [Path; 2] = [Path::known("confidence"), Path::known(LATENCY)];
 
 /// Keeps the log's own value of a field that is replaced, unless a rule hides the field: then no copy of it may stay.
 pub(super) fn keep_original(
@@ -57,14 +57,13 @@ pub(super) fn read_texts(
     counters: &Counters,
 ) -> Result<(), Reject> {
     // Most records have none.
-    for name in NUMBERS {
-        let Some(raw) = record.text_of(name).map(str::to_owned) else { continue };
-        let Some((number, kind)) = number(name, &json::unescape(&raw)) else { continue };
-        let field = Path::known(name);
-        record.set(&field, &number.to_string())?;
+    for field in &NUMBERS {
+        let Some(raw) = record.text_of(field).map(str::to_owned) else { continue };
+        let Some((number, kind)) = number(field.as_str(), &json::unescape(&raw)) else { continue };
+        record.set(field, &number.to_string())?;
         context.note(NUMBER_FROM_TEXT);
         counters.number_from_text(kind.as_str()).inc();
-        keep_original(record, &field, &raw, hidden, counters);
+        keep_original(record, field, &raw, hidden, counters);
     }
     Ok(())
 }

@@ -163,7 +163,7 @@ impl Timestamp {
     fn read(&self, record: &Record<'_>, field: &Path) -> Result<time::Timestamp, Option<Unreadable>> {
         let zone = self.zone.map(Zone::tz);
         let mut time = Err(None);
-        record.any(field.as_str(), &mut |raw| {
+        record.any(field, &mut |raw| {
             let read = match raw.as_bytes().first() {
                 Some(b'"') => {
                     let text = json::unescape(raw);
@@ -208,7 +208,7 @@ fn note(doubt: Doubt) -> &'static str {
 /// Whether Elasticsearch's `date` reads the same instant from the `@timestamp` that is there: it takes ISO 8601 with a
 /// `T`, seconds up to 59 and an offset with minutes or `Z`, and UTC without one; a number is milliseconds to it.
 fn is_as_elasticsearch_reads_it(record: &Record<'_>, time: &time::Timestamp) -> bool {
-    let raw = record.first(TIMESTAMP).unwrap_or_default().as_bytes();
+    let raw = record.first(&OWN).unwrap_or_default().as_bytes();
     let [b'"', text @ .., b'"'] = raw else { return false };
     let Some((date_and_time, rest)) = text.split_at_checked("2026-11-23T10:00:00".len()) else { return false };
     let digits = rest.strip_prefix(b".").unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -224,7 +224,7 @@ fn is_as_elasticsearch_reads_it(record: &Record<'_>, time: &time::Timestamp) -> 
 
 /// Keeps the log's own `@timestamp`, which is about to be replaced, as `inferlog.original_timestamp`.
 fn keep_original(record: &mut Record<'_>, counters: &Counters) {
-    if let Some(raw) = record.whole(TIMESTAMP).map(Cow::into_owned)
+    if let Some(raw) = record.whole(&OWN).map(Cow::into_owned)
         && record.add(&ORIGINAL, |value| value.push_str(&raw)) == Room::Blocked
     {
         counters.enrich_left_out_members_total.inc();

@@ -124,6 +124,18 @@ impl Tally {
         self.ids.add(id);
     }
 
+    /// Adds the counts of a line, and leaves none there.
+    pub fn take(&mut self, line: &mut Tally) {
+        if line.dropped.is_empty() && line.dead_lettered.is_empty() {
+            self.lines += std::mem::take(&mut line.lines);
+            self.records += std::mem::take(&mut line.records);
+            self.kept += std::mem::take(&mut line.kept);
+            self.ids.join(std::mem::take(&mut line.ids));
+        } else {
+            self.join(&std::mem::take(line));
+        }
+    }
+
     /// Adds the counts of other lines.
     pub fn join(&mut self, other: &Tally) {
         self.lines += other.lines;

@@ -331,7 +331,7 @@ fn expected_members(document: &str, fields: &[&str]) -> Option<Vec<String>> {
     let mut space = Space::default();
     let record = Record::parse(document, &mut space).ok()?;
     let is_single = |raw: &&str| !raw.starts_with(['{', '[']);
-    let member = |field: &&str| Some(format!("{}: {}", quoted(field), record.first(field).filter(is_single)?));
+    let member = |field: &&str| Some(format!("{}: {}", quoted(field), record.first(*field).filter(is_single)?));
     Some(fields.iter().filter_map(member).collect())
 }
 

@@ -284,11 +284,11 @@ impl Sample {
             note(&mut self.notes, word, place);
         }
         for (field, count) in &mut self.heart {
-            *count += u64::from(record.first(field).is_some_and(|raw| raw != "null"));
+            *count += u64::from(record.first(*field).is_some_and(|raw| raw != "null"));
         }
         self.confidence.take(&record);
         for flag in &mut self.flags {
-            flag.decided += u64::from(record.first(&flag.into).is_some());
+            flag.decided += u64::from(record.first(flag.into.as_str()).is_some());
         }
         for ((counted, passed_over), is_inference) in self.inferences.iter_mut().zip(are_inferences) {
             if counted.take(&record, *is_inference) {

@@ -191,7 +191,7 @@ fn count_generation(
     count_tokens(record, &fields.output_tokens, &mut version.output_tokens, &unusable.output_tokens);
     for field in &fields.finish_reason {
         let mut found = false;
-        record.any(field.as_str(), &mut |raw| {
+        record.any(field, &mut |raw| {
             found |= raw != "null";
             // What is no text is no reason, and nothing that anybody would look for.
             count_each(raw, "reason", &mut version.finish_reasons, room, &Counter::default());

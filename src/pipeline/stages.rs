@@ -54,6 +54,8 @@ pub(super) struct Stages {
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet.
     tally: Tally,
+    /// What became of the line at hand, as far as it is settled.
+    of_line: Tally,
     /// A line of which the dead letter did not take a record.
     unfinished: Option<UnfinishedLine>,
     source_bytes: u64,
@@ -112,6 +114,7 @@ impl Stages {
             batch: Batch::default(),
             marks: Vec::new(),
             tally: Tally::default(),
+            of_line: Tally::default(),
             unfinished: None,
             source_bytes: 0,
             linger: Linger::new(limits.linger),
@@ -267,8 +270,11 @@ impl Stages {
         let is_new = line.offset_bytes >= line.chunk.observed_offset_bytes;
         let place = (line.chunk.file.key(), line.offset_bytes);
         let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
-        let (mut settled, tally) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
-        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, .. } = self;
+        let mut settled = 0;
+        if let Some(unfinished) = unfinished {
+            (settled, self.of_line) = (unfinished.settled, unfinished.tally);
+        }
+        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, of_line: tally, .. } = self;
         let observed = observed.filter(|_| is_new);
         let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, tally, line };
         let mut failed = None;
@@ -280,14 +286,14 @@ impl Stages {
                 }
             }
         });
-        let mut tally = settler.tally;
         if let Some(error) = failed {
+            let mut tally = std::mem::take(&mut self.of_line);
             count_drops(&mut self.dropped, &mut tally);
             self.unfinished = Some(UnfinishedLine { place, settled, tally });
             return Err(error);
         }
         // Last, so that a line that has to be taken again is counted once.
-        self.tally.join(&tally);
+        self.tally.take(&mut self.of_line);
         count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
         Ok(())
@@ -345,7 +351,7 @@ struct Settler<'s> {
     dropped: &'s mut Vec<DropCount>,
     batch: &'s mut Batch,
     spaces: &'s mut [Space; 2],
-    tally: Tally,
+    tally: &'s mut Tally,
     line: LinePlace<'s>,
 }
 
@@ -428,7 +434,7 @@ impl Settler<'_> {
             sha256: Some(sha256),
             content: remains.content(),
         })?;
-        count_dead(&mut self.tally, id, reject);
+        count_dead(self.tally, id, reject);
         Ok(())
     }
 }

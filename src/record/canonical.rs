@@ -12,6 +12,7 @@
 
 mod cut;
 mod escape;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use std::ops::Range;
 use cut::is_cut;
 use escape::{Escape, unescape, write_character};
 use memchr::{memchr, memchr2};
+use names::KnownNames;
 
 use super::head::{HIGHEST_BITS, first_eight};
 
@@ -98,6 +100,8 @@ pub struct Scratch {
     members: Vec<Member>,
     /// An object while its members are put in order.
     unordered: Vec<u8>,
+    /// The names of an outermost object before.
+    known: KnownNames,
     /// A text was met that its writer has cut.
     has_cut_text: bool,
 }
@@ -124,6 +128,8 @@ struct Member {
     beginning: u64,
     /// The bytes of the name sort as its UTF-16 code units do.
     sorts_as_bytes: bool,
+    /// Where the value stands in the text.
+    value_in_text: Range<usize>,
 }
 
 /// Appends the canonical form of one JSON value to `out`.
@@ -149,6 +155,7 @@ pub fn canonicalize_as(
     let result = Walk::new(form, text, scratch, out).whole_value();
     if result.is_err() {
         out.truncate(length);
+        scratch.known.forget();
     }
     result.map(|()| scratch.texts())
 }
@@ -168,6 +175,7 @@ pub fn canonicalize_members<'m>(
     let result = write_members(form, members, scratch, out);
     if result.is_err() {
         out.truncate(length);
+        scratch.known.forget();
     }
     result.map(|()| scratch.texts())
 }
@@ -191,7 +199,7 @@ fn write_members<'m>(
         let name = name_start..out.len();
         out.extend_from_slice(b"\":");
         Walk::new(form, &value, scratch, out).whole_value()?;
-        match remember(name, Escapes::Some, 0, scratch, out) {
+        match remember(Member::new(name, Escapes::Some, 0..0, out), 0, scratch, out) {
             Ordering::Equal => return Err(CanonicalError::RepeatedMember { at_bytes: 0 }),
             order => ordered &= order == Ordering::Less,
         }
@@ -283,21 +291,26 @@ impl<'a> Walk<'a> {
     }
 
     fn object(&mut self) -> Result<(), CanonicalError> {
-        self.take(b'{');
-        if self.next_token() == Some(b'}') {
-            self.take(b'}');
+        let (at, start, first_member) = (self.at, self.out.len() + 1, self.scratch.members.len());
+        let is_outermost = self.depth == 1;
+        if is_outermost && self.known_members()? {
             return Ok(());
         }
-        let start = self.out.len();
-        let first_member = self.scratch.members.len();
-        let mut ordered = true;
-        loop {
+        let is_new = self.scratch.members.len() == first_member;
+        let mut goes_on = if is_new { self.begins_with_a_member() } else { self.goes_on()? };
+        let mut ordered = is_new;
+        while goes_on {
             ordered &= self.member(first_member)?;
-            match self.next_token() {
-                Some(b',') => self.take(b','),
-                Some(b'}') => break,
-                _ => return Err(self.not_json()),
-            }
+            goes_on = self.goes_on()?;
+        }
+        if is_outermost {
+            let end = self.at + 1;
+            self.scratch.known.missed(
+                &self.text.as_bytes()[..end],
+                at,
+                &self.scratch.members[first_member..],
+                self.out,
+            );
         }
         if !ordered && !put_in_order(start, first_member, self.scratch, self.out) {
             return Err(self.repeated());
@@ -305,6 +318,24 @@ impl<'a> Walk<'a> {
         self.scratch.members.truncate(first_member);
         self.take(b'}');
         Ok(())
+    }
+
+    /// Takes the brace, and says whether a member comes behind it.
+    fn begins_with_a_member(&mut self) -> bool {
+        self.take(b'{');
+        self.next_token() != Some(b'}')
+    }
+
+    /// Whether another member comes behind the last one.
+    fn goes_on(&mut self) -> Result<bool, CanonicalError> {
+        match self.next_token() {
+            Some(b',') => {
+                self.take(b',');
+                Ok(true)
+            }
+            Some(b'}') => Ok(false),
+            _ => Err(self.not_json()),
+        }
     }
 
     /// Whether it sorts behind the member before it.
@@ -317,8 +348,11 @@ impl<'a> Walk<'a> {
             return Err(self.not_json());
         }
         self.take(b':');
+        self.next_token();
+        let value_at = self.at;
         self.value()?;
-        match remember(name, escapes, first_member, self.scratch, self.out) {
+        let member = Member::new(name, escapes, value_at..self.at, self.out);
+        match remember(member, first_member, self.scratch, self.out) {
             Ordering::Equal => Err(self.repeated()),
             order => Ok(order == Ordering::Less),
         }
@@ -454,15 +488,21 @@ fn is_canonical_number(number: &[u8]) -> bool {
     zeros < 6 && fraction.len() - zeros <= 15
 }
 
-/// Notes the member that ends where the output does. Says how the name before it compares with its own.
-fn remember(name: Range<usize>, escapes: Escapes, first_member: usize, scratch: &mut Scratch, out: &[u8]) -> Ordering {
-    let text = &out[name.clone()];
-    let beginning = first_eight(text).swap_bytes();
-    let is_ascii = beginning & HIGHEST_BITS == 0 && text.get(8..).is_none_or(<[u8]>::is_ascii);
-    // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
-    let sorts_as_bytes =
-        (is_ascii && escapes == Escapes::None) || text.iter().all(|byte| *byte != b'\\' && *byte < 0xee);
-    let member = Member { name, end: out.len(), beginning, sorts_as_bytes };
+impl Member {
+    /// The member that ends where the output does.
+    fn new(name: Range<usize>, escapes: Escapes, value_in_text: Range<usize>, out: &[u8]) -> Member {
+        let text = &out[name.clone()];
+        let beginning = first_eight(text).swap_bytes();
+        let is_ascii = beginning & HIGHEST_BITS == 0 && text.get(8..).is_none_or(<[u8]>::is_ascii);
+        // In UTF-16 the characters past U+FFFF (first byte 0xf0 and up) sort before U+E000 (0xee) to U+FFFF.
+        let sorts_as_bytes =
+            (is_ascii && escapes == Escapes::None) || text.iter().all(|byte| *byte != b'\\' && *byte < 0xee);
+        Member { name, end: out.len(), beginning, sorts_as_bytes, value_in_text }
+    }
+}
+
+/// Notes a member. Says how the name before it compares with its own.
+fn remember(member: Member, first_member: usize, scratch: &mut Scratch, out: &[u8]) -> Ordering {
     let previous = scratch.members[first_member..].last();
     let order = previous.map_or(Ordering::Less, |previous| compare_names(previous, &member, out));
     scratch.members.push(member);
@@ -476,16 +516,21 @@ fn put_in_order(start: usize, first_member: usize, scratch: &mut Scratch, out: &
     if members.windows(2).any(|pair| compare_names(&pair[0], &pair[1], out) == Ordering::Equal) {
         return false;
     }
-    scratch.unordered.clear();
-    scratch.unordered.extend_from_slice(&out[start..]);
+    arrange(start, members.iter(), &mut scratch.unordered, out);
+    true
+}
+
+/// Puts the members of the object whose content starts at `start` in the output into this order.
+fn arrange<'m>(start: usize, members: impl Iterator<Item = &'m Member>, unordered: &mut Vec<u8>, out: &mut Vec<u8>) {
+    unordered.clear();
+    unordered.extend_from_slice(&out[start..]);
     out.truncate(start);
-    for (index, member) in members.iter().enumerate() {
+    for (index, member) in members.enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(&scratch.unordered[member.name.start - 1 - start..member.end - start]);
+        out.extend_from_slice(&unordered[member.name.start - 1 - start..member.end - start]);
     }
-    true
 }
 
 fn compare_names(left: &Member, right: &Member, out: &[u8]) -> Ordering {

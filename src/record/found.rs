@@ -33,7 +33,7 @@ impl Record<'_> {
         let mut walk = Walk { path: String::new(), lists, visit };
         let mut visit = |member| walk.member(self.name(member), self.value(member), pattern.rest());
         match pattern.path() {
-            Some(path) => self.members_near(path.as_str()).for_each(&mut visit),
+            Some(path) => self.members_near(path.head()).for_each(&mut visit),
             None => self.members().for_each(&mut visit),
         }
     }

@@ -13,11 +13,11 @@ const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The first eight bytes of the first name of a dotted text, with zeros behind it. Texts of different heads are neither
 /// equal, nor does one continue the other behind a dot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Head(u64);
 
 impl Head {
-    pub(super) fn of(text: &str) -> Head {
+    pub(super) const fn of(text: &str) -> Head {
         let word = first_eight(text.as_bytes());
         let without_dots = word ^ DOTS;
         let dots = without_dots.wrapping_sub(LOWEST_BITS) & !without_dots & HIGHEST_BITS;
@@ -52,22 +52,27 @@ impl HeadFilter {
 }
 
 /// The first eight bytes of a text, the first one lowest, with zeros behind them.
-pub(super) fn first_eight(text: &[u8]) -> u64 {
-    text.first_chunk().map_or_else(|| short(text), |bytes| u64::from_le_bytes(*bytes))
+pub(super) const fn first_eight(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => short(text),
+    }
 }
 
 /// Up to seven bytes, with zeros behind them: two reads that overlap are as good as one.
-fn short(bytes: &[u8]) -> u64 {
-    let shift = |bytes_before: usize| 8 * bytes_before as u32;
+const fn short(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << shift(bytes.len() - 4);
+        return first as u64 | (last as u64) << (8 * (bytes.len() - 4));
     }
     if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
         let (first, last) = (u16::from_le_bytes(*first), u16::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << shift(bytes.len() - 2);
+        return first as u64 | (last as u64) << (8 * (bytes.len() - 2));
     }
-    bytes.first().copied().map_or(0, u64::from)
+    match bytes {
+        [byte, ..] => *byte as u64,
+        [] => 0,
+    }
 }
 
 #[cfg(test)]

@@ -3,15 +3,15 @@
 //! One pass of the SIMD library validates every byte and finds the top-level members; no tree is built. The library
 //! recurses once per level of nesting, so a line that nests deeper than [`NESTING_DEPTH_MAX`] is turned away before it.
 //!
-//! The library's iterator over an object copies each name. So its deserializer, which lends them, is asked first, and the
-//! iterator where that has no answer: where a name has escapes, or to say what is wrong with the line.
+//! The library's iterator over an object copies each name. So its parser, which lends them, is asked first, and the
+//! iterator where that has no answer: where a name has escapes, or to say what is wrong with the line. What is as it was in
+//! the last record is not even parsed ([`super::shape`]).
 
-use std::fmt;
-
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use sonic_rs::Read;
+use sonic_rs::parser::{ParseStatus, Parser};
 
 use super::head::Head;
+use super::shape::Followed;
 use super::space::{Member, Members, Space, Span};
 use crate::flow::reject::{Reject, Stage};
 
@@ -29,86 +29,75 @@ pub(super) fn index(line: &str, space: &mut Space) -> Result<(), Reject> {
     if nests_too_deeply(line.as_bytes()) {
         return Err(reject("nested_too_deeply", format!("nests deeper than {NESTING_DEPTH_MAX} levels")));
     }
-    let heads = match borrowed_names(line, space) {
-        Some(heads) => heads,
-        None => {
-            space.members.clear();
-            each_entry(line, space)?;
-            Heads::MayBeShared
-        }
-    };
+    let found = borrowed_names(line, space);
+    if found.is_none() {
+        space.members.clear();
+        each_entry(line, space)?;
+    }
     escapes(line)?;
-    if heads == Heads::Different { Ok(()) } else { repeated_name(line, space) }
+    match found {
+        Some(Names::AsBefore) => return Ok(()),
+        Some(Names::Different) => {}
+        Some(Names::MayBeRepeated) | None => repeated_name(line, space)?,
+    }
+    if found.is_some() {
+        space.shape.missed(line, &space.members);
+    }
+    Ok(())
 }
 
-/// What the names of a record begin with.
+/// The names of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heads {
-    /// Each with something else, so that none is repeated.
+enum Names {
+    /// Those of the record before.
+    AsBefore,
+    /// Each begins with something else, so that none is repeated.
     Different,
-    MayBeShared,
+    MayBeRepeated,
 }
 
 /// Finds the members of an object whose names have no escapes; `None` for any other line.
-fn borrowed_names(line: &str, space: &mut Space) -> Option<Heads> {
-    let mut reader = sonic_rs::Deserializer::from_str(line);
-    let heads = reader.deserialize_map(Names { line, members: &mut space.members }).ok()?;
-    reader.end().is_ok().then_some(heads)
-}
-
-/// Visits an object, and notes its members.
-struct Names<'l> {
-    line: &'l str,
-    members: &'l mut Members,
-}
-
-impl<'l> Visitor<'l> for Names<'l> {
-    type Value = Heads;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
+fn borrowed_names(line: &str, space: &mut Space) -> Option<Names> {
+    let Space { members, shape, .. } = space;
+    let mut parser = Parser::new(Read::from(line));
+    match shape.follow(line, &mut parser, members)? {
+        Followed::ToTheEnd => Some(Names::AsBefore),
+        Followed::SoFar => further_names(line, &mut parser, members),
     }
+}
 
-    fn visit_map<M: MapAccess<'l>>(self, mut map: M) -> Result<Heads, M::Error> {
-        let Names { line, members } = self;
-        let mut last: Option<(Span, Head)> = None;
-        let mut are_shared = false;
-        while let Some(name) = map.next_key::<&str>()? {
-            map.next_value::<IgnoredAny>()?;
-            let (name, head) = (span_of(line, name), Head::of(name));
-            if let Some((last, head)) = last.replace((name, head)) {
-                are_shared |= members.push(member(line, last, name.start() - 1, b','), head);
+/// Goes on behind the members that were found, or at the beginning of the line.
+fn further_names<'l>(line: &'l str, parser: &mut Parser<Read<'l>>, members: &mut Members) -> Option<Names> {
+    let mut are_shared = false;
+    while goes_on(parser, members.is_empty())? {
+        let (name, escapes) = parser.skip_one(true).ok()?;
+        let name = name.strip_prefix(b"\"").filter(|_| escapes == ParseStatus::None)?;
+        let name = span_of(line, &name[..name.len() - 1]);
+        if parser.skip_space()? != b':' {
+            return None;
+        }
+        let (value, _) = parser.skip_one(true).ok()?;
+        let member = Member::of_line(name, span_of(line, value), name.start() as u32 - 1);
+        are_shared |= members.push(member, Head::of(&line[name.start()..name.end()]));
+    }
+    let is_at_the_end = parser.skip_space().is_none();
+    is_at_the_end.then_some(if are_shared { Names::MayBeRepeated } else { Names::Different })
+}
+
+/// Whether another member comes; `None` where neither that nor the end of the object does.
+fn goes_on(parser: &mut Parser<Read<'_>>, is_first: bool) -> Option<bool> {
+    match parser.skip_space()? {
+        b'{' if is_first => {
+            let is_empty = parser.skip_space_peek()? == b'}';
+            if is_empty {
+                parser.skip_space();
             }
+            Some(!is_empty)
         }
-        if let Some((last, head)) = last {
-            are_shared |= members.push(member(line, last, line.len(), b'}'), head);
-        }
-        Ok(if are_shared { Heads::MayBeShared } else { Heads::Different })
+        b',' if !is_first => Some(true),
+        b'}' if !is_first => Some(false),
+        _ => None,
     }
-}
-
-/// A member by its name: its value stands between the colon and the byte that ends it, the last such one before `end`.
-#[inline]
-fn member(line: &str, name: Span, end: usize, ends: u8) -> Member {
-    let bytes = &line.as_bytes()[..end];
-    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    // Most often the byte that is looked for is the next one.
-    let mut start = name.end() + 1;
-    while bytes[start] != b':' {
-        start += 1;
-    }
-    start += 1;
-    while is_blank(bytes[start]) {
-        start += 1;
-    }
-    let mut stop = end - 1;
-    while bytes[stop] != ends {
-        stop -= 1;
-    }
-    while is_blank(bytes[stop - 1]) {
-        stop -= 1;
-    }
-    Member::of_line(name, Span::in_line(start, stop), name.start() as u32 - 1)
 }
 
 /// Finds the members one by one.
@@ -116,10 +105,10 @@ fn each_entry(line: &str, space: &mut Space) -> Result<(), Reject> {
     let mut position = 0;
     for entry in sonic_rs::to_object_iter(line) {
         let (name, value) = entry.map_err(|error| not_an_object(line, error.offset()))?;
-        let value = span_of(line, value.as_raw_str());
+        let value = span_of(line, value.as_raw_str().as_bytes());
         let head = Head::of(&name);
         let name = match name {
-            std::borrow::Cow::Borrowed(name) => span_of(line, name),
+            std::borrow::Cow::Borrowed(name) => span_of(line, name.as_bytes()),
             std::borrow::Cow::Owned(name) => space.keep(&name),
         };
         let start = name_start(line, position, name);
@@ -158,7 +147,7 @@ fn name_start(line: &str, from: usize, name: Span) -> u32 {
 }
 
 /// The place of `part`, a slice of `line`, in it.
-fn span_of(line: &str, part: &str) -> Span {
+fn span_of(line: &str, part: &[u8]) -> Span {
     let start = part.as_ptr() as usize - line.as_ptr() as usize;
     Span::in_line(start, start + part.len())
 }
@@ -281,11 +270,24 @@ mod tests {
 
     /// Holds what is found with borrowed names against what the iterator finds.
     fn check(line: &str) {
+        check_after("", line);
+    }
+
+    /// The same after another line.
+    fn check_after(before: &str, line: &str) {
         let (mut fast, mut slow) = (Space::default(), Space::default());
-        if borrowed_names(line, &mut fast).is_some() {
+        let _ = index(before, &mut fast);
+        fast.begin();
+        let names = borrowed_names(line, &mut fast);
+        if names.is_some() {
             assert_eq!(each_entry(line, &mut slow), Ok(()), "{line}");
             assert_eq!(found(line, &fast), found(line, &slow), "{line}");
+            assert_eq!(fast.members.heads(), slow.members.heads(), "{line}");
         }
+        fast.begin();
+        slow.begin();
+        assert_eq!(index(line, &mut fast), index(line, &mut slow), "{line} after {before}");
+        assert!(slow.members.heads().iter().all(|head| fast.members.may_have(*head)), "{line} after {before}");
     }
 
     #[test]
@@ -298,6 +300,14 @@ mod tests {
             (r#"{"":1,"a:b,c":{"d":"}"}}"#, true),
             (r#"{"a":1,"a":2}"#, true),
             (r#"{"\u0061":1}"#, false),
+            ("{\"a\u{1}\":1}", false),
+            ("{\"a\":\"\u{1}\"}", false),
+            (r#"{1:2}"#, false),
+            (r#"{"a":tru}"#, false),
+            (r#"{"a":-}"#, false),
+            (r#"{"a" 1}"#, false),
+            (r#"{"a":1 "b":2}"#, false),
+            (r#"{,"a":1}"#, false),
             (r#"{"a":1} {"b":2}"#, false),
             (r#"{"a":1}}"#, false),
             (r#"{"a":1,}"#, false),
@@ -325,6 +335,28 @@ mod tests {
             check(&inside);
             check(&format!("{{{inside}}}"));
             check(&format!("{{\"k\":{inside},\"l\":[{inside}]}}"));
+        }
+
+        #[test]
+        fn a_line_is_the_same_whatever_came_before(
+            names in proptest::collection::vec(prop::sample::select(vec!["a", "b", "é", "latency_ms", "latency_s", "\\u0061"]), 0..5),
+            values in proptest::collection::vec(
+                prop::sample::select(vec!["1", "-0.5e3", "true", "\"x\"", "\"\\n,\\\"\"", "{\"a\":1}", "[ ]", "nul", "01", "\"\u{1}\"", ""]),
+                10,
+            ),
+            blanks in proptest::collection::vec(prop::sample::select(vec!["", "", "", " ", "\t"]), 10),
+            ends in proptest::collection::vec(prop::sample::select(vec!["}", "}", " }", "}\r", "} 1", ",}", ""]), 2),
+            more in prop::sample::select(vec!["", "", ",\"c\":2", ",\"a\":2"]),
+        ) {
+            let line = |from: usize, more: &str| {
+                let member = |(n, name): (usize, &&str)| {
+                    format!("\"{name}\"{}:{}", blanks[n], values[from + n])
+                };
+                let members: Vec<String> = names.iter().enumerate().map(member).collect();
+                format!("{{{}{}{}", members.join(","), more, ends[from / 5])
+            };
+            check_after(&line(0, ""), &line(5, more));
+            check_after(&line(0, more), &line(5, ""));
         }
     }
 }

@@ -10,6 +10,7 @@
 pub mod canonical;
 mod edit;
 mod found;
+mod gaps;
 mod gather;
 mod head;
 mod index;
@@ -21,6 +22,7 @@ mod leaves;
 mod notation;
 mod path;
 mod render;
+mod shape;
 mod shelf;
 mod space;
 mod wildcards;
@@ -29,7 +31,7 @@ pub use edit::Change;
 pub use index::NESTING_DEPTH_MAX;
 pub use indexed::IndexedPath;
 pub use notation::PathError;
-pub use path::{Path, Room, covers};
+pub use path::{Field, Path, Room, covers};
 pub use shelf::{Kept, Shelf};
 pub use space::Space;
 pub use wildcards::PathPattern;
@@ -83,7 +85,7 @@ impl<'l> Record<'l> {
         space.begin();
         let record = Record { line: "{}", space };
         for (name, value) in members {
-            record.space.add(name, |arena| write(value, arena));
+            record.space.add_named(name, |arena| write(value, arena));
         }
         record
     }
@@ -108,8 +110,8 @@ impl<'l> Record<'l> {
     }
 
     /// The members that something at a path may be part of, or that may be part of it; most others are not among them.
-    fn members_near(&self, path: &str) -> impl Iterator<Item = &Member> {
-        self.space.members.of_head(Head::of(path)).filter(|member| member.state != State::Removed)
+    fn members_near(&self, head: Head) -> impl Iterator<Item = &Member> {
+        self.space.members.of_head(head).filter(|member| member.state != State::Removed)
     }
 
     fn name(&self, member: &Member) -> &str {
@@ -132,13 +134,15 @@ impl<'l> Record<'l> {
     }
 
     /// Whether the name of a top-level member is a path or reaches below it.
-    pub fn has_members(&self, path: &str) -> bool {
-        self.members_near(path).any(|member| covers(path, self.name(member)))
+    pub fn has_members<'p>(&self, path: impl Into<Field<'p>>) -> bool {
+        let Field { text: path, head } = path.into();
+        self.members_near(head).any(|member| covers(path, self.name(member)))
     }
 
     /// The raw value at a path: of all its spellings the one that stands first in the record.
-    pub fn first(&self, path: &str) -> Option<&str> {
-        for member in self.members_near(path) {
+    pub fn first<'p>(&self, path: impl Into<Field<'p>>) -> Option<&str> {
+        let Field { text: path, head } = path.into();
+        for member in self.members_near(head) {
             match path::below(path, self.name(member)) {
                 None => {}
                 Some("") => return Some(self.value(member)),
@@ -160,9 +164,16 @@ impl<'l> Record<'l> {
 
     /// All that stands at a path and below it, as one value: as written where it stands once, else put together (see
     /// [`gather`]).
-    pub fn whole(&self, path: &str) -> Option<Cow<'_, str>> {
+    pub fn whole<'p>(&self, path: impl Into<Field<'p>>) -> Option<Cow<'_, str>> {
+        let Field { text: path, head } = path.into();
+        let mut near = self.members_near(head);
+        let first = near.next()?;
+        // Most often it is one member of this name.
+        if near.next().is_none() && self.name(first) == path {
+            return Some(Cow::Borrowed(self.value(first)));
+        }
         let mut pieces = Pieces::default();
-        for member in self.members_near(path) {
+        for member in self.members_near(head) {
             pieces.add_member(self.name(member), self.value(member), path);
         }
         pieces.value()
@@ -170,18 +181,20 @@ impl<'l> Record<'l> {
 
     /// What stands at an indexed path, as one value; `null` is nothing.
     pub fn at(&self, path: &IndexedPath) -> Option<Cow<'_, str>> {
-        path.inside(self.whole(path.first().as_str())?)
+        path.inside(self.whole(path.first())?)
     }
 
     /// The raw value of a top-level member of this name, if it is a text.
-    pub fn text_of(&self, name: &str) -> Option<&str> {
-        let member = self.members_near(name).find(|member| self.name(member) == name)?;
+    pub fn text_of<'p>(&self, name: impl Into<Field<'p>>) -> Option<&str> {
+        let Field { text: name, head } = name.into();
+        let member = self.members_near(head).find(|member| self.name(member) == name)?;
         Some(self.value(member)).filter(|raw| raw.starts_with('"'))
     }
 
     /// Calls `visit` with the raw text of each value at a path, in any spelling, until it returns true.
-    pub fn any(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.members_near(path).any(|member| match path::below(path, self.name(member)) {
+    pub fn any<'p>(&self, path: impl Into<Field<'p>>, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        let Field { text: path, head } = path.into();
+        self.members_near(head).any(|member| match path::below(path, self.name(member)) {
             None => false,
             Some("") => visit(self.value(member)),
             Some(rest) => path::any_inside(self.value(member), rest, visit),
@@ -189,17 +202,18 @@ impl<'l> Record<'l> {
     }
 
     /// Whether a member can be added at a path.
-    pub fn room(&self, path: &str) -> Room {
-        let members = self.members_near(path);
+    pub fn room<'p>(&self, path: impl Into<Field<'p>>) -> Room {
+        let Field { text: path, head } = path.into();
+        let members = self.members_near(head);
         path::tightest(members.filter_map(|member| path::room_of_member(self.name(member), self.value(member), path)))
     }
 
     /// Adds a dotted member at the end where there is room for it, and says whether there was. `write` writes the raw
     /// value.
     pub fn add(&mut self, path: &Path, write: impl FnOnce(&mut String)) -> Room {
-        let room = self.room(path.as_str());
+        let room = self.room(path);
         if room == Room::Free {
-            self.space.add(path.as_str(), write);
+            self.space.add(path, write);
         }
         room
     }
@@ -219,8 +233,8 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn set(&mut self, path: &Path, raw: &str) -> Result<Room, Reject> {
-        match self.room(path.as_str()) {
-            Room::Free => self.space.add(path.as_str(), |arena| arena.push_str(raw)),
+        match self.room(path) {
+            Room::Free => self.space.add(path, |arena| arena.push_str(raw)),
             Room::Taken => {
                 self.edit(path, Change::Replace(raw))?;
             }
@@ -260,22 +274,22 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside; the record is then as it was.
     pub fn rename(&mut self, from: &Path, to: &Path) -> Result<bool, Reject> {
-        let Some(depth) = self.depth(from.as_str()) else { return Ok(false) };
+        let Some(depth) = self.depth(from) else { return Ok(false) };
         if from == to {
             return Ok(true);
         }
         match depth {
-            Depth::Top if !self.has_above(to.as_str()) => {
+            Depth::Top if !self.has_above(to) => {
                 self.edit_but(to, Change::Remove, Some(from))?;
             }
             Depth::Top => self.all_or_nothing(|record| record.edit_but(to, Change::Remove, Some(from)).map(|_| ()))?,
             Depth::Nested => {
-                let value = self.whole(from.as_str()).unwrap_or_default().into_owned();
+                let value = self.whole(from).unwrap_or_default().into_owned();
                 self.all_or_nothing(|record| {
                     record.remove(from)?;
                     record.remove(to).map(|_| ())
                 })?;
-                self.space.add(to.as_str(), |arena| arena.push_str(&value));
+                self.space.add(to, |arena| arena.push_str(&value));
                 return Ok(true);
             }
         }
@@ -284,9 +298,10 @@ impl<'l> Record<'l> {
     }
 
     /// Where what stands at a path stands; `None` when nothing does.
-    fn depth(&self, path: &str) -> Option<Depth> {
+    fn depth(&self, path: &Path) -> Option<Depth> {
+        let Field { text: path, head } = path.into();
         let mut depth = None;
-        for member in self.members_near(path) {
+        for member in self.members_near(head) {
             match path::reach(path, self.name(member)) {
                 Some(Reach::At | Reach::Below(_)) => depth = depth.or(Some(Depth::Top)),
                 Some(Reach::Above(rest)) if path::room_inside(self.value(member), rest) == Room::Taken => {
@@ -299,8 +314,9 @@ impl<'l> Record<'l> {
     }
 
     /// Whether a path leads into a member of the top level.
-    fn has_above(&self, path: &str) -> bool {
-        self.members_near(path).any(|member| matches!(path::reach(path, self.name(member)), Some(Reach::Above(_))))
+    fn has_above(&self, path: &Path) -> bool {
+        let Field { text: path, head } = path.into();
+        self.members_near(head).any(|member| matches!(path::reach(path, self.name(member)), Some(Reach::Above(_))))
     }
 
     /// Does something that may fail half-way; the members are then as they were. A record that is turned away is kept.
@@ -342,7 +358,7 @@ impl<'l> Record<'l> {
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn change(&mut self, what: &PathPattern, change: Change<'_>) -> Result<usize, Reject> {
         let edit = Edit { change, lists: Lists::ByKey };
-        self.edit_others(what.rest(), edit, None).map_err(|_| edit::repeated_name(what.as_str()))
+        self.edit_others(what.rest(), what.head(), edit, None).map_err(|_| edit::repeated_name(what.as_str()))
     }
 
     fn edit(&mut self, path: &Path, change: Change<'_>) -> Result<usize, Reject> {
@@ -352,11 +368,19 @@ impl<'l> Record<'l> {
     /// The same, but for the members that `spared` means.
     fn edit_but(&mut self, path: &Path, change: Change<'_>, spared: Option<&Path>) -> Result<usize, Reject> {
         let edit = Edit { change, lists: Lists::AsTheyStand };
-        self.edit_others(Rest::Path(path.as_str()), edit, spared).map_err(|_| edit::repeated_name(path.as_str()))
+        let (rest, head) = (Rest::Path(path.as_str()), Some(path.head()));
+        self.edit_others(rest, head, edit, spared).map_err(|_| edit::repeated_name(path.as_str()))
     }
 
-    fn edit_others(&mut self, all: Rest<'_>, edit: Edit<'_>, spared: Option<&Path>) -> Result<usize, RepeatedName> {
-        let (mut count, head) = (0, all.head());
+    /// All that has to do with it has this head, if there is one.
+    fn edit_others(
+        &mut self,
+        all: Rest<'_>,
+        head: Option<Head>,
+        edit: Edit<'_>,
+        spared: Option<&Path>,
+    ) -> Result<usize, RepeatedName> {
+        let mut count = 0;
         if head.is_some_and(|head| !self.space.members.may_have(head)) {
             return Ok(0);
         }
@@ -443,7 +467,7 @@ impl Fields for Record<'_> {
     }
 
     fn has_below(&self, field: &str) -> bool {
-        self.members_near(field).any(|member| path::has_below(self.name(member), self.value(member), field))
+        self.members_near(Head::of(field)).any(|member| path::has_below(self.name(member), self.value(member), field))
     }
 
     fn any_leaf(&self, visit: &mut dyn FnMut(&str, Value<'_>) -> bool) -> bool {

@@ -8,22 +8,52 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{elements, has_leaf};
+use super::head::Head;
+use super::json::{self, elements, has_leaf};
 
 /// A dotted path to a member, such as `user.email`. It means every spelling of it (nested, dotted, mixed, and inside
 /// arrays) and everything below it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Path(Cow<'static, str>);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path {
+    text: Cow<'static, str>,
+    head: Head,
+    /// It stands in a JSON string as it is.
+    is_plain: bool,
+}
+
+/// A path, or the text of one, that is looked for in a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'f> {
+    pub(super) text: &'f str,
+    pub(super) head: Head,
+}
+
+impl<'f> From<&'f str> for Field<'f> {
+    fn from(text: &'f str) -> Field<'f> {
+        Field { text, head: Head::of(text) }
+    }
+}
+
+/// Its head is known already.
+impl<'f> From<&'f Path> for Field<'f> {
+    fn from(path: &'f Path) -> Field<'f> {
+        Field { text: path.as_str(), head: path.head }
+    }
+}
 
 impl Path {
     /// A path that inferlog itself names.
     pub(crate) const fn known(text: &'static str) -> Path {
-        Path(Cow::Borrowed(text))
+        Path { head: Head::of(text), is_plain: is_plain(text.as_bytes()), text: Cow::Borrowed(text) }
+    }
+
+    fn owned(text: String) -> Path {
+        Path { head: Head::of(&text), is_plain: is_plain(text.as_bytes()), text: Cow::Owned(text) }
     }
 
     /// The path of something that stands in a record, whatever its names are.
     pub(super) fn as_it_stands(text: &str) -> Path {
-        Path(Cow::Owned(text.to_owned()))
+        Path::owned(text.to_owned())
     }
 
     /// Takes the names of a path as they are: not empty, no empty name (`a..b`), no control characters. [`Path::read`] reads
@@ -43,7 +73,7 @@ impl Path {
         if text.chars().any(char::is_control) {
             return Err("a field path has a control character".to_owned());
         }
-        Ok(Path(Cow::Owned(text.to_owned())))
+        Ok(Path::owned(text.to_owned()))
     }
 
     /// Its name where what is at `from` is at `to`, if it is part of it or holds it.
@@ -56,18 +86,49 @@ impl Path {
 
     /// The path whose last name is changed: what `change` gives is as fit as what it is given.
     pub(crate) fn reworded(&self, change: impl FnOnce(&str) -> String) -> Path {
-        Path(Cow::Owned(change(&self.0)))
+        Path::owned(change(&self.text))
+    }
+
+    /// Appends it as a JSON string with its quotes.
+    pub(super) fn write_quoted(&self, out: &mut String) {
+        if self.is_plain {
+            out.push('"');
+            out.push_str(&self.text);
+            out.push('"');
+        } else {
+            json::write_string(&self.text, out);
+        }
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.head
     }
 
     /// The dotted text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+}
+
+const fn is_plain(mut text: &[u8]) -> bool {
+    while let [byte, rest @ ..] = text {
+        if *byte < b' ' || matches!(*byte, b'"' | b'\\') {
+            return false;
+        }
+        text = rest;
+    }
+    true
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Path").field(&self.text).finish()
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.text)
     }
 }
 

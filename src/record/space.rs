@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut, Range};
 
 use super::head::{Head, HeadFilter};
 use super::json;
+use super::path::Path;
+use super::shape::Shape;
 
 /// The buffers of a record, reused from line to line.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Space {
     /// Whole members, as text, that come after all others.
     pub(super) appendix: String,
     pub(super) edits: Edits,
+    /// What stood around the values of the records before.
+    pub(super) shape: Shape,
 }
 
 /// A piece of text, in the line or in the arena.
@@ -87,6 +91,17 @@ impl Members {
         is_known
     }
 
+    /// Adds a member, whose head is to follow.
+    pub(super) fn push_without_head(&mut self, member: Member) {
+        self.all.push(member);
+    }
+
+    /// The heads of the members that were added without. `known` has these, and no others.
+    pub(super) fn set_heads(&mut self, heads: &[Head], known: HeadFilter) {
+        self.heads.extend_from_slice(heads);
+        self.known = known;
+    }
+
     /// Adds some of the members of another.
     pub(super) fn extend(&mut self, other: &Members, range: Range<usize>) {
         self.all.extend_from_slice(&other.all[range.clone()]);
@@ -111,6 +126,11 @@ impl Members {
         let heads = if self.known.may_have(head) { self.heads.as_slice() } else { &[] };
         let same = heads.iter().enumerate().filter(move |(_, other)| **other == head);
         same.map(|(position, _)| &self.all[position])
+    }
+
+    /// The heads that there may be.
+    pub(super) fn known(&self) -> HeadFilter {
+        self.known
     }
 
     /// Whether the names of some members may have this head.
@@ -207,23 +227,36 @@ impl Space {
     }
 
     /// Adds a member behind all others. It stands in the arena as it will in the document.
-    pub(super) fn add(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+    pub(super) fn add(&mut self, path: &Path, write: impl FnOnce(&mut String)) {
+        self.add_quoted(path.as_str(), path.head(), |arena| path.write_quoted(arena), write);
+    }
+
+    /// The same under any name.
+    pub(super) fn add_named(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+        self.add_quoted(name, Head::of(name), |arena| json::write_string(name, arena), write);
+    }
+
+    fn add_quoted(
+        &mut self,
+        name: &str,
+        head: Head,
+        write_name: impl FnOnce(&mut String),
+        write: impl FnOnce(&mut String),
+    ) {
         if self.edits == Edits::None {
             self.edits = if self.arena.is_empty() { Edits::Added } else { Edits::Spliced };
         }
         self.arena.push(',');
-        let quoted = self.write(|arena| {
-            json::write_string(name, arena);
-            arena.push(':');
-        });
+        let quoted = self.write(write_name);
+        self.arena.push(':');
         let value = self.write(write);
-        let mut span = Span::in_arena(quoted.start() + 1, quoted.end() - 2);
+        let mut span = Span::in_arena(quoted.start() + 1, quoted.end() - 1);
         if span.end() - span.start() != name.len() {
             // It has escapes where it is written.
             span = self.keep(name);
             self.edits = Edits::Spliced;
         }
-        self.members.push(Member::added(span, value, quoted.start() as u32), Head::of(name));
+        self.members.push(Member::added(span, value, quoted.start() as u32), head);
     }
 
     pub(super) fn write(&mut self, write: impl FnOnce(&mut String)) -> Span {

@@ -66,6 +66,11 @@ impl PathPattern {
         }
     }
 
+    /// The head of each member that has to do with it, if that is one.
+    pub(super) fn head(&self) -> Option<Head> {
+        self.path().map(Path::head)
+    }
+
     /// All of what it means, to be walked.
     pub(super) fn rest(&self) -> Rest<'_> {
         match self {
@@ -116,14 +121,6 @@ pub(super) enum Rest<'p> {
 }
 
 impl<'p> Rest<'p> {
-    /// The head of each member that has to do with it, if that is one.
-    pub(super) fn head(self) -> Option<Head> {
-        match self {
-            Rest::Path(path) => Some(Head::of(path)),
-            Rest::Wildcards(..) => None,
-        }
-    }
-
     /// How a member called `name` stands to it; `None` when neither is part of the other.
     pub(super) fn reach<'n>(self, name: &'n str) -> Option<Reach<'n, Rest<'p>>> {
         match self {

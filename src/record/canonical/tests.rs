@@ -230,6 +230,35 @@ fn json_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    fn a_form_is_the_same_whatever_came_before(
+        names in proptest::collection::vec(
+            prop::sample::select(vec!["a", "b", "A", "", "\\n", "é", "abcdefgh1", "abcdefgh0", "\\u0061"]), 0..5),
+        values in proptest::collection::vec(
+            prop::sample::select(vec![
+                "1", "1.50", "\"x\"", "\"\\u0041\"", "{\"b\": 1,\"a\":2}", "[ {\"c\":1,\"a\":2} ]", "{}", "1e999", "\"\\ud800\"",
+            ]),
+            20,
+        ),
+        // Which names stand in each of the objects, and how they are written.
+        parts in proptest::collection::vec((0_usize..3, 0_usize..6, prop::sample::select(vec!["", "", " "])), 4),
+    ) {
+        let (form, mut scratch) = (CanonicalForm::default(), Scratch::default());
+        for (turn, (from, to, blank)) in parts.into_iter().enumerate() {
+            let member = |(position, name): (usize, &&str)| format!("\"{name}\":{blank}{}", values[5 * turn + position]);
+            let members: Vec<String> = names.iter().enumerate().map(member).take(to).skip(from).collect();
+            let text = format!("{{{}{blank}}}", members.join(","));
+            let (mut out, mut expected) = (b"x".to_vec(), b"x".to_vec());
+            let fresh = canonicalize(&text, &mut Scratch::default(), &mut expected);
+            prop_assert_eq!(canonicalize(&text, &mut scratch, &mut out), fresh, "{}", text);
+            prop_assert_eq!(&out, &expected, "{}", text);
+            let pair = || [("y", Cow::from(text.as_str())), ("x", Cow::from(text.as_str()))].into_iter();
+            let fresh = canonicalize_members(form, pair(), &mut Scratch::default(), &mut expected);
+            prop_assert_eq!(canonicalize_members(form, pair(), &mut scratch, &mut out), fresh, "{}", text);
+            prop_assert_eq!(&out, &expected, "{}", text);
+        }
+    }
+
+    #[test]
     fn it_agrees_with_another_implementation(text in json_text()) {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json_canonicalizer::to_string(&value).unwrap();

@@ -33,13 +33,13 @@ impl Scanner<'_> {
     /// Seconds since 1970 as if the text were UTC, and nanoseconds.
     fn date_and_time(&mut self) -> Result<(i64, u32), Unreadable> {
         let unknown = Unreadable::UnknownForm;
-        let year = self.digits(4).ok_or(unknown)?;
+        let year = self.digits::<4>().ok_or(unknown)?;
         let extended = self.accept(b'-');
-        let month = self.digits(2).ok_or(unknown)?;
+        let month = self.digits::<2>().ok_or(unknown)?;
         if extended && !self.accept(b'-') {
             return Err(unknown);
         }
-        let day = self.digits(2).ok_or(unknown)?;
+        let day = self.digits::<2>().ok_or(unknown)?;
         let (second_of_day, nanoseconds) = match self.peek() {
             None if extended => (0, 0),
             Some(b'T' | b't' | b' ') => {
@@ -57,15 +57,15 @@ impl Scanner<'_> {
     /// Second of the day and nanoseconds.
     fn time(&mut self, extended: bool) -> Result<(u32, u32), Unreadable> {
         let unknown = Unreadable::UnknownForm;
-        let hour = self.digits(2).ok_or(unknown)?;
+        let hour = self.digits::<2>().ok_or(unknown)?;
         if extended && !self.accept(b':') {
             return Err(unknown);
         }
-        let minute = self.digits(2).ok_or(unknown)?;
+        let minute = self.digits::<2>().ok_or(unknown)?;
         let has_second = if extended { self.accept(b':') } else { self.peek().is_some_and(|b| b.is_ascii_digit()) };
         let (mut second, mut nanoseconds) = (0, 0);
         if has_second {
-            second = self.digits(2).ok_or(unknown)?;
+            second = self.digits::<2>().ok_or(unknown)?;
             if self.accept(b'.') || self.accept(b',') {
                 nanoseconds = self.fraction().ok_or(unknown)?;
             }
@@ -78,16 +78,12 @@ impl Scanner<'_> {
 
     /// At least one digit; the tenth and later ones are passed over.
     fn fraction(&mut self) -> Option<u32> {
-        let start = self.at;
-        let mut nanoseconds = 0;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            if self.at - start < 9 {
-                nanoseconds = nanoseconds * 10 + u32::from(digit - b'0');
-            }
-            self.at += 1;
-        }
-        let read = self.at - start;
-        (read > 0).then(|| nanoseconds * 10_u32.pow(9 - read.min(9) as u32))
+        let rest = &self.text[self.at..];
+        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        self.at += count;
+        let digits = &rest[..count.min(9)];
+        let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+        (count > 0).then(|| number * 10_u32.pow(9 - digits.len() as u32))
     }
 
     /// What stands after the time, to the end of the text.
@@ -104,11 +100,11 @@ impl Scanner<'_> {
             _ => return Err(Unreadable::UnknownForm),
         };
         let mut scanner = Scanner { text: digits, at: 0 };
-        let hours = scanner.digits(2).ok_or(Unreadable::UnknownForm)?;
+        let hours = scanner.digits::<2>().ok_or(Unreadable::UnknownForm)?;
         let mut minutes = 0;
         if scanner.at < digits.len() {
             scanner.accept(b':');
-            minutes = scanner.digits(2).ok_or(Unreadable::UnknownForm)?;
+            minutes = scanner.digits::<2>().ok_or(Unreadable::UnknownForm)?;
         }
         if scanner.at < digits.len() {
             return Err(Unreadable::UnknownForm);
@@ -129,16 +125,15 @@ impl Scanner<'_> {
         found
     }
 
-    fn digits(&mut self, count: usize) -> Option<u32> {
-        let mut number = 0;
-        for &byte in self.text.get(self.at..self.at + count)? {
+    fn digits<const COUNT: usize>(&mut self) -> Option<u32> {
+        let bytes: &[u8; COUNT] = self.text[self.at..].first_chunk()?;
+        let (mut number, mut is_number) = (0, true);
+        for byte in bytes {
             let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return None;
-            }
+            is_number &= digit <= 9;
             number = number * 10 + u32::from(digit);
         }
-        self.at += count;
-        Some(number)
+        self.at += COUNT;
+        is_number.then_some(number)
     }
 }

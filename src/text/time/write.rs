@@ -19,13 +19,23 @@ pub fn write_rfc3339(seconds: i64, nanoseconds: u32, out: &mut Vec<u8>) {
     let (year, month, day) = date_of_day(seconds.div_euclid(DAY_SECONDS));
     let second_of_day = seconds.rem_euclid(DAY_SECONDS) as u32;
     let mut text = *b"0000-00-00T00:00:00.000000000";
-    write_digits(&mut text[0..4], year);
-    write_digits(&mut text[5..7], month);
-    write_digits(&mut text[8..10], day);
-    write_digits(&mut text[11..13], second_of_day / 3600);
-    write_digits(&mut text[14..16], second_of_day / 60 % 60);
-    write_digits(&mut text[17..19], second_of_day % 60);
-    write_digits(&mut text[20..29], nanoseconds);
+    let parts = [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, second_of_day / 3600),
+        (14, second_of_day / 60 % 60),
+        (17, second_of_day % 60),
+        (20, nanoseconds / 10_000_000),
+        (22, nanoseconds / 100_000 % 100),
+        (24, nanoseconds / 1_000 % 100),
+        (26, nanoseconds / 10 % 100),
+    ];
+    for (at, number) in parts {
+        text[at..at + 2].copy_from_slice(&DIGIT_PAIRS[number as usize]);
+    }
+    text[28] = b'0' + (nanoseconds % 10) as u8;
     let length = match nanoseconds {
         n if n.is_multiple_of(1_000_000) => 23,
         n if n.is_multiple_of(1_000) => 26,
@@ -35,9 +45,13 @@ pub fn write_rfc3339(seconds: i64, nanoseconds: u32, out: &mut Vec<u8>) {
     out.push(b'Z');
 }
 
-fn write_digits(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+/// `00` to `99`.
+const DIGIT_PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [*b"00"; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
     }
-}
+    pairs
+};
