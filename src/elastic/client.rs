@@ -26,7 +26,7 @@ use url::Url;
 
 use super::connection::{Connection, bare};
 use super::describe;
-use super::encoding;
+use super::encoding::{self, Packer};
 pub use super::exchange::{ANSWER_BYTES_MAX, Body, Method, Reply};
 use super::options::{ClientOptions, OptionsError};
 use super::renewal::{Renewal, RenewalOutcome};
@@ -46,7 +46,8 @@ const FORGERY: HeaderName = HeaderName::from_static("kbn-xsrf");
 pub struct Client {
     hosts: Vec<Host>,
     turn: AtomicUsize,
-    gzip: bool,
+    /// What packs bodies, if they are packed.
+    packer: Option<Packer>,
     request_timeout: Duration,
     renewal: Mutex<Renewal>,
     /// Kibana takes only requests that a page of somebody else's could not make a browser send.
@@ -89,14 +90,14 @@ impl Client {
         let hosts = options.hosts.iter().map(host).collect::<Result<_, OptionsError>>()?;
         let request_timeout = options.request_timeout;
         let renewal = Mutex::new(renewal);
-        let gzip = options.gzip;
-        Ok(Client { hosts, turn: AtomicUsize::new(0), gzip, request_timeout, renewal, is_for_kibana: false })
+        let packer = options.gzip.then(Packer::default);
+        Ok(Client { hosts, turn: AtomicUsize::new(0), packer, request_timeout, renewal, is_for_kibana: false })
     }
 
     /// The same for Kibana, which is in front of Elasticsearch, knows the same users, and takes no compressed bodies.
     #[must_use]
     pub fn for_kibana(self) -> Client {
-        Client { is_for_kibana: true, gzip: false, ..self }
+        Client { is_for_kibana: true, packer: None, ..self }
     }
 
     /// Sends one request and gives the answer, whatever its status. `path` is relative to the host's own path and may
@@ -292,7 +293,10 @@ impl Client {
             Body::Form(bytes) => (bytes, "multipart/form-data; boundary=inferlog-c1f4a09be27d4a55"),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        let packed = if self.gzip { encoding::pack(bytes).await } else { None };
+        let packed = match &self.packer {
+            Some(packer) => packer.pack(bytes).await,
+            None => None,
+        };
         if packed.is_some() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }

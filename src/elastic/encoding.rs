@@ -2,34 +2,91 @@
 //!
 //! What takes long leaves the thread that serves everything else of the process.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use flate2::Compression;
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::describe;
 
 /// Bodies shorter than this are not worth compressing, in bytes.
 const PACK_BYTES_MIN: usize = 1024;
 
+/// The largest window of DEFLATE, as a power of two.
+const WINDOW_BITS: u8 = 15;
+
 /// From this length on, in bytes, the work is done on a thread for such work: it takes a tenth of a millisecond or more.
 const ASIDE_BYTES_MIN: usize = 32 * 1024;
 
-/// Packs a body (gzip, level 1); `None` where it is not worth it.
-pub(super) async fn pack(bytes: &Bytes) -> Option<Bytes> {
-    if bytes.len() < PACK_BYTES_MIN {
-        return None;
-    }
-    let bytes = bytes.clone();
-    aside(bytes.len(), move || gzip(&bytes)).await.ok()
+/// Packs bodies (gzip, level 1). What it takes for that is used again, so that memory is not torn up by large pieces that
+/// come and go.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Packer {
+    idle: Arc<Mutex<Vec<Press>>>,
 }
 
-fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?.into())
+/// What packs one body at a time.
+#[derive(Debug)]
+struct Press {
+    compress: Compress,
+    packed: Vec<u8>,
+}
+
+/// A packed body, whose press goes back when it is sent.
+struct Packed {
+    press: Option<Press>,
+    idle: Arc<Mutex<Vec<Press>>>,
+}
+
+impl Packer {
+    /// Packs a body; `None` where it is not worth it.
+    pub(super) async fn pack(&self, bytes: &Bytes) -> Option<Bytes> {
+        if bytes.len() < PACK_BYTES_MIN {
+            return None;
+        }
+        let (bytes, idle) = (bytes.clone(), Arc::clone(&self.idle));
+        let mut press = lock(&idle).pop().unwrap_or_else(Press::new);
+        let press = aside(bytes.len(), move || press.pack(&bytes).map(|()| press)).await.ok()?;
+        Some(Bytes::from_owner(Packed { press: Some(press), idle }))
+    }
+}
+
+fn lock(idle: &Mutex<Vec<Press>>) -> MutexGuard<'_, Vec<Press>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Press {
+    fn new() -> Press {
+        Press { compress: Compress::new_gzip(Compression::fast(), WINDOW_BITS), packed: Vec::new() }
+    }
+
+    fn pack(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Press { compress, packed } = self;
+        compress.reset();
+        packed.clear();
+        packed.reserve(bytes.len() / 4);
+        loop {
+            let rest = &bytes[compress.total_in() as usize..];
+            if compress.compress_vec(rest, packed, FlushCompress::Finish)? == Status::StreamEnd {
+                return Ok(());
+            }
+            packed.reserve(bytes.len() / 8 + PACK_BYTES_MIN);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Packed {
+    fn as_ref(&self) -> &[u8] {
+        self.press.as_ref().map_or(&[], |press| &press.packed)
+    }
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        lock(&self.idle).extend(self.press.take());
+    }
 }
 
 /// Unpacks a body that was packed in this way, in the words of `Content-Encoding`; `None` when it is longer than allowed.
@@ -68,6 +125,12 @@ async fn aside<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
+        let mut press = Press::new();
+        press.pack(bytes)?;
+        Ok(press.packed.into())
+    }
+
     /// What it is packed by, the packed bytes, and what comes of them.
     type Row<'t> = (&'t str, Vec<u8>, Result<Option<&'t [u8]>, &'t str>);
 
@@ -101,11 +164,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_the_same_there_and_back_short_or_long() {
-        for length in [PACK_BYTES_MIN, ASIDE_BYTES_MIN - 1, ASIDE_BYTES_MIN, 1_000_000] {
-            let body: Bytes = (0..length).map(|n| (n % 251) as u8).collect();
-            let packed = pack(&body).await.unwrap();
-            assert_eq!(unpack("gzip", packed, length).await, Ok(Some(body)));
+        let (packer, mut random) = (Packer::default(), fastrand::Rng::with_seed(1));
+        for length in [PACK_BYTES_MIN, ASIDE_BYTES_MIN - 1, ASIDE_BYTES_MIN, 1_000_000, PACK_BYTES_MIN] {
+            let regular: Bytes = (0..length).map(|n| (n % 251) as u8).collect();
+            let irregular: Bytes = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
+            let (one, other) = (packer.pack(&regular).await.unwrap(), packer.pack(&irregular).await.unwrap());
+            assert_eq!(unpack("gzip", one, length).await, Ok(Some(regular)));
+            assert_eq!(unpack("gzip", other, length).await, Ok(Some(irregular)));
         }
-        assert_eq!(pack(&Bytes::from_static(b"short")).await, None);
+        assert_eq!(lock(&packer.idle).len(), 2, "as many as were under way together");
+        assert_eq!(packer.pack(&Bytes::from_static(b"short")).await, None);
     }
 }
