@@ -14,9 +14,8 @@ use super::product::{Intake, JudgedLine, Product};
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Why};
 use crate::enrich::{Sight, Source, Verdict};
 use crate::flow::ack::Mark;
-use crate::flow::batch::{Batch, BatchLimits, FileKey, Id, Namespace, Origin};
-use crate::flow::reject::Reject;
-use crate::flow::tally::Tally;
+use crate::flow::batch::{Batch, BatchLimits, FileKey, Namespace, Origin};
+use crate::flow::tally::{Counts, Tally};
 use crate::kql::Fields;
 use crate::observe::Observers;
 use crate::record::{Record, Space};
@@ -54,8 +53,8 @@ pub(super) struct Stages {
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet.
     tally: Tally,
-    /// What became of the line at hand, as far as it is settled.
-    of_line: Tally,
+    /// What of the line at hand went to the dead letter.
+    dead_of_line: Counts,
     /// A line of which the dead letter did not take a record.
     unfinished: Option<UnfinishedLine>,
     source_bytes: u64,
@@ -114,7 +113,7 @@ impl Stages {
             batch: Batch::default(),
             marks: Vec::new(),
             tally: Tally::default(),
-            of_line: Tally::default(),
+            dead_of_line: Counts::default(),
             unfinished: None,
             source_bytes: 0,
             linger: Linger::new(limits.linger),
@@ -270,13 +269,20 @@ impl Stages {
         let is_new = line.offset_bytes >= line.chunk.observed_offset_bytes;
         let place = (line.chunk.file.key(), line.offset_bytes);
         let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
-        let mut settled = 0;
-        if let Some(unfinished) = unfinished {
-            (settled, self.of_line) = (unfinished.settled, unfinished.tally);
-        }
-        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, of_line: tally, .. } = self;
-        let observed = observed.filter(|_| is_new);
-        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, tally, line };
+        let (mut settled, carried) = unfinished.map_or((0, None), |it| (it.settled, Some(it.tally)));
+        let before = self.tally.sums();
+        let mut settler = Settler {
+            observers: &mut self.observers,
+            observed: self.observed.filter(|_| is_new),
+            dead_letter: &self.dead_letter,
+            counters: &self.counters,
+            dropped: &mut self.dropped,
+            batch: &mut self.batch,
+            spaces: &mut self.spaces,
+            tally: &mut self.tally,
+            dead_of_line: &mut self.dead_of_line,
+            line,
+        };
         let mut failed = None;
         each(&mut |found| {
             if failed.is_none() && found.ordinal >= settled {
@@ -287,13 +293,22 @@ impl Stages {
             }
         });
         if let Some(error) = failed {
-            let mut tally = std::mem::take(&mut self.of_line);
+            let mut tally = self.tally.take_since(before);
+            tally.dead_lettered = std::mem::take(&mut self.dead_of_line);
             count_drops(&mut self.dropped, &mut tally);
+            if let Some(carried) = &carried {
+                tally.join(carried);
+            }
             self.unfinished = Some(UnfinishedLine { place, settled, tally });
             return Err(error);
         }
         // Last, so that a line that has to be taken again is counted once.
-        self.tally.take(&mut self.of_line);
+        if !self.dead_of_line.is_empty() {
+            self.tally.dead_lettered.join(&std::mem::take(&mut self.dead_of_line));
+        }
+        if let Some(carried) = &carried {
+            self.tally.join(carried);
+        }
         count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
         Ok(())
@@ -322,7 +337,8 @@ impl Stages {
             sha256: None,
             content: Kept::Reference(why),
         })?;
-        count_dead(&mut self.tally, &id, &reject);
+        self.tally.keep(&id);
+        self.tally.dead_lettered.add(&reject.name(), 1);
         self.tally.lines += 1;
         Ok(())
     }
@@ -352,6 +368,8 @@ struct Settler<'s> {
     batch: &'s mut Batch,
     spaces: &'s mut [Space; 2],
     tally: &'s mut Tally,
+    /// What of the line went to the dead letter.
+    dead_of_line: &'s mut Counts,
     line: LinePlace<'s>,
 }
 
@@ -434,7 +452,8 @@ impl Settler<'_> {
             sha256: Some(sha256),
             content: remains.content(),
         })?;
-        count_dead(self.tally, id, reject);
+        self.tally.keep(id);
+        self.dead_of_line.add(&reject.name(), 1);
         Ok(())
     }
 }
@@ -444,10 +463,4 @@ fn count_drops(dropped: &mut [DropCount], tally: &mut Tally) {
     for count in dropped.iter_mut().filter(|count| count.of_line > 0) {
         tally.dropped.add(&count.rule, std::mem::take(&mut count.of_line));
     }
-}
-
-/// Counts what is in the dead letter.
-fn count_dead(tally: &mut Tally, id: &Id, reject: &Reject) {
-    tally.keep(id);
-    tally.dead_lettered.add(&reject.name(), 1);
 }

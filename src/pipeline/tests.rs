@@ -62,6 +62,7 @@ impl Sink for Moody {
 /// A folder with logs, a pipeline file and the state.
 struct Stand {
     folder: tempfile::TempDir,
+    decode: &'static str,
     /// What the pipeline file says beside source, decode and sink.
     rest: String,
 }
@@ -90,7 +91,7 @@ const ONCE: Limits = Limits { once: true, ..FOR_GOOD };
 
 impl Stand {
     fn new(rest: &str) -> Stand {
-        Stand { folder: tempfile::tempdir().unwrap(), rest: rest.to_owned() }
+        Stand { folder: tempfile::tempdir().unwrap(), decode: "json", rest: rest.to_owned() }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -107,7 +108,7 @@ impl Stand {
     fn start(&self, limits: Limits, mood: Mood) -> Running {
         let path = self.folder.path().join("p.yaml");
         let source = "source: { files: { paths: [\"*.ndjson\"], poll_interval: 20ms, line_bytes_max: 64KiB } }";
-        let text = format!("{source}\ndecode: json\nsink: {{ stdout: {{}} }}\n{}\n", self.rest);
+        let text = format!("{source}\ndecode: {}\nsink: {{ stdout: {{}} }}\n{}\n", self.decode, self.rest);
         fs_err::write(&path, text).unwrap();
         let pipelines = config::load(&[path]).unwrap_or_else(|report| panic!("{report}"));
         let counters = Telemetry::default().pipeline("p");
@@ -267,6 +268,51 @@ fn a_full_dead_letter_holds_the_pipeline_until_there_is_room() {
         running.stop.ask();
         let ended = running.ended(SOON);
         assert_eq!((ended.drained, ended.dead_lettered), (true, 3_000));
+    }
+}
+
+/// A line of which a record is shipped and one is dropped before the dead letter has no room for a third one is taken
+/// again, by this run or by the next one.
+#[test]
+fn records_of_a_line_that_is_taken_again_are_counted_once() {
+    const LINES: u64 = 3_000;
+    for (workers, is_stopped) in [(1, false), (1, true), (3, false), (3, true)] {
+        let enrich = "[ { redact: { fields: [features.f.a] } }, { drop: { name: two, when: \"features.n : 2\" } } ]";
+        let rest = "dead_letter: { bytes_max: 1MiB }\nbatch: { linger: 1ms }";
+        let decode = "[ json, { split: { each: [features] } } ]";
+        let stand = Stand { decode, ..Stand::new(&format!("workers: {workers}\n{rest}\nenrich: {enrich}")) };
+        let line =
+            "{\"features\":[{\"n\":1},{\"n\":2},{\"f\":{\"a\":1,\"a\":2}},{\"n\":3},{\"f\":{\"a\":1,\"a\":2}}]}\n";
+        let text = line.repeat(LINES as usize);
+        stand.write("a.ndjson", &text);
+        let mut told = Vec::new();
+        let mut end = |running: Running| {
+            running.stop.ask();
+            let accounts = Arc::clone(&running.sink.accounts);
+            let drained = running.ended(SOON).drained;
+            told.append(&mut accounts.lock().unwrap());
+            drained
+        };
+        let mut running = stand.start(FOR_GOOD, Mood::Takes);
+        wait_for("some to be committed", || stand.committed().iter().any(|(_, bytes)| *bytes > 10_000));
+        if is_stopped {
+            assert!(!end(running));
+            running = stand.start(FOR_GOOD, Mood::Takes);
+        }
+        wait_for("all", || {
+            for file in fs_err::read_dir(stand.state().join("dead_letter")).unwrap() {
+                let _ = fs_err::remove_file(file.unwrap().path());
+            }
+            stand.committed() == [("a.ndjson".to_owned(), text.len() as u64)]
+        });
+        assert!(end(running));
+        // What has not been told yet is told by the next run.
+        assert!(end(stand.start(ONCE, Mood::Takes)));
+        let told: Vec<serde_json::Value> = told.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        let sum = |member: &str| -> u64 { told.iter().filter_map(|account| account[member].as_u64()).sum() };
+        let sums = ["lines", "records", "kept", "dropped", "dead_lettered"].map(|name| sum(&format!("account.{name}")));
+        let expected = [LINES, 5 * LINES, 4 * LINES, LINES, 2 * LINES];
+        assert_eq!(sums, expected, "{workers} workers, stopped: {is_stopped}");
     }
 }
 
