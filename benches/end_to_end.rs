@@ -83,6 +83,8 @@ pub(crate) enum Program {
     Inferlog,
     /// Held to one core, by `taskset`.
     OneCore,
+    /// With `workers: 2`.
+    TwoWorkers,
     Limit,
     Peer(&'static Peer),
 }
@@ -92,6 +94,7 @@ impl Program {
         match self {
             Program::Inferlog => "inferlog",
             Program::OneCore => "inferlog-1-core",
+            Program::TwoWorkers => "inferlog-2-workers",
             Program::Limit => "limit",
             Program::Peer(peer) => peer.name,
         }
@@ -155,7 +158,7 @@ fn main() {
 fn programs(arguments: &Arguments, place: &Place, gzip: bool, peers: &[&'static Peer]) -> Vec<Program> {
     let mut programs = vec![Program::Inferlog, Program::Limit];
     if place.shape == Shape::Usual && !gzip {
-        programs.push(Program::OneCore);
+        programs.extend([Program::OneCore, Program::TwoWorkers]);
         programs.extend(peers.iter().map(|peer| Program::Peer(peer)));
     }
     let is_wanted = |program: &Program| arguments.only.is_empty() || arguments.only.iter().any(|n| n == program.name());
@@ -173,6 +176,7 @@ fn measure(arguments: &Arguments, place: &Place, gzip: bool, programs: &[Program
             let (run, remark) = match program {
                 Program::Inferlog => run_inferlog(place, gzip, shared::program(), &mut configuration),
                 Program::OneCore => run_inferlog(place, gzip, on_one_core(), &mut configuration),
+                Program::TwoWorkers => run_inferlog(place, gzip, with_two_workers(), &mut String::new()),
                 Program::Limit => run_limit(place, gzip, &configuration, arguments.limit_in_two_threads),
                 Program::Peer(peer) => run_peer(place, peer),
             };
@@ -201,6 +205,12 @@ impl Place {
 fn on_one_core() -> Command {
     let mut program = Command::new("taskset");
     program.args(["-c", "0"]).arg(shared::program_path());
+    program
+}
+
+fn with_two_workers() -> Command {
+    let mut program = shared::program();
+    program.env("WORKERS", "2");
     program
 }
 

@@ -185,6 +185,8 @@ pub fn record(data: &[u8]) {
     let (command, rest) = data.split_at(end);
     let Ok(line) = std::str::from_utf8(rest.strip_prefix(b"\n").unwrap_or(rest)) else { return };
     let mut space = Space::default();
+    // What is known of a line that was read is used when it comes again.
+    let _ = Record::parse(line, &mut space);
     let members = members_of(line);
     let mut record = match (Record::parse(line, &mut space), members.as_ref()) {
         (Ok(record), Some(_)) => record,

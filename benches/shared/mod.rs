@@ -46,6 +46,7 @@ pub(crate) fn pipeline_into(paths: &str, sink: &str) -> String {
         r#"
 source:
   files: {{ paths: ["{paths}"] }}
+workers: ${{WORKERS:1}}
 decode: json
 enrich:
   - timestamp: {{ from: [timestamp] }}

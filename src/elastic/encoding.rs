@@ -14,6 +14,10 @@ use super::describe;
 /// Bodies shorter than this are not worth compressing, in bytes.
 const PACK_BYTES_MIN: usize = 1024;
 
+/// So many tools are kept while they are idle, and with so large a buffer.
+const IDLE_MAX: usize = 8;
+const IDLE_BYTES_MAX: usize = 1024 * 1024;
+
 /// The largest window of DEFLATE, as a power of two.
 const WINDOW_BITS: u8 = 15;
 
@@ -36,6 +40,7 @@ struct Press {
 
 /// A packed body, whose press goes back when it is sent.
 struct Packed {
+    /// `None` only while it is dropped.
     press: Option<Press>,
     idle: Arc<Mutex<Vec<Press>>>,
 }
@@ -72,7 +77,7 @@ impl Press {
             if compress.compress_vec(rest, packed, FlushCompress::Finish)? == Status::StreamEnd {
                 return Ok(());
             }
-            packed.reserve(bytes.len() / 8 + PACK_BYTES_MIN);
+            packed.reserve(bytes.len() / 8 + 1024);
         }
     }
 }
@@ -85,7 +90,10 @@ impl AsRef<[u8]> for Packed {
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        lock(&self.idle).extend(self.press.take());
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE_MAX {
+            idle.extend(self.press.take().filter(|press| press.packed.capacity() <= IDLE_BYTES_MAX));
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub const HEART_FIELDS: [&str; 11] = [
 pub(super) const NUMBER_FROM_TEXT: &str = "number_from_text";
 
 const LATENCY: &str = "latency_ms";
-const NUMBERS: [Path; 2] = [Path::known("confidence"), Path::known(LATENCY)];
+static NUMBERS: [Path; 2] = [Path::known("confidence"), Path::known(LATENCY)];
 
 /// Keeps the log's own value of a field that is replaced, unless a rule hides the field: then no copy of it may stay.
 pub(super) fn keep_original(

@@ -32,7 +32,7 @@ const OFFSET: &str = "log.offset";
 const NOTES: &str = "inferlog.notes";
 
 /// First segments of everything that is added here. A record without any of them has room for all of it.
-const ROOTS: [Path; 4] = [Path::known("ecs"), Path::known("host"), Path::known("inferlog"), Path::known("log")];
+static ROOTS: [Path; 4] = [Path::known("ecs"), Path::known("host"), Path::known("inferlog"), Path::known("log")];
 
 /// Adds the metadata.
 #[derive(Debug)]

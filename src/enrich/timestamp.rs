@@ -37,8 +37,8 @@ use crate::telemetry::Counters;
 use crate::text::time::{self, Doubt, Format, Reading, Unreadable};
 
 pub(super) const TIMESTAMP: &str = "@timestamp";
-const OWN: Path = Path::known(TIMESTAMP);
-const ORIGINAL: Path = Path::known("inferlog.original_timestamp");
+static OWN: Path = Path::known(TIMESTAMP);
+static ORIGINAL: Path = Path::known("inferlog.original_timestamp");
 
 /// Notes for `inferlog.notes`.
 const ASSUMED_UTC: &str = "assumed_utc";

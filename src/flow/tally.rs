@@ -117,7 +117,7 @@ pub struct Tally {
     pub dead_lettered: Counts,
 }
 
-/// What every record is counted in.
+/// The parts of a tally that can be subtracted.
 #[derive(Clone, Copy, Debug)]
 pub struct Sums {
     records: u64,
@@ -137,7 +137,7 @@ impl Tally {
         Sums { records: self.records, kept: self.kept, ids: self.ids }
     }
 
-    /// Takes out the records that were counted since its sums were these. Names of rules and reasons stay.
+    /// Takes out the records that were counted since its sums were these. What is counted by names, the caller counts apart.
     pub fn take_since(&mut self, before: Sums) -> Tally {
         let Sums { records, kept, ids } = before;
         let since = Tally {

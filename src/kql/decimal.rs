@@ -24,11 +24,13 @@ impl<'a> Decimal<'a> {
             b'+' => (false, &text[1..]),
             _ => (false, text),
         };
-        let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        // Numbers are short: a search that has to get going takes longer than a look at each byte.
+        let position = |text: &str, is_it: fn(&u8) -> bool| text.as_bytes().iter().position(is_it);
+        let (mantissa, exponent) = match position(unsigned, |byte| *byte | 0x20 == b'e') {
             Some(at) => (&unsigned[..at], read_exponent(&unsigned[at + 1..])?),
             None => (unsigned, 0),
         };
-        let point = mantissa.find('.').unwrap_or(mantissa.len());
+        let point = position(mantissa, |byte| *byte == b'.').unwrap_or(mantissa.len());
         let fraction = mantissa.get(point + 1..).unwrap_or("");
         if point + fraction.len() == 0 || !all_digits(&mantissa[..point]) || !all_digits(fraction) {
             return None;

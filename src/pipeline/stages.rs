@@ -53,8 +53,6 @@ pub(super) struct Stages {
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet.
     tally: Tally,
-    /// What of the line at hand went to the dead letter.
-    dead_of_line: Counts,
     /// A line of which the dead letter did not take a record.
     unfinished: Option<UnfinishedLine>,
     source_bytes: u64,
@@ -113,7 +111,6 @@ impl Stages {
             batch: Batch::default(),
             marks: Vec::new(),
             tally: Tally::default(),
-            dead_of_line: Counts::default(),
             unfinished: None,
             source_bytes: 0,
             linger: Linger::new(limits.linger),
@@ -269,7 +266,8 @@ impl Stages {
         let is_new = line.offset_bytes >= line.chunk.observed_offset_bytes;
         let place = (line.chunk.file.key(), line.offset_bytes);
         let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
-        let (mut settled, carried) = unfinished.map_or((0, None), |it| (it.settled, Some(it.tally)));
+        // What is counted by names, and by an earlier try, stands apart until the whole line is settled.
+        let (mut settled, mut apart) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
         let before = self.tally.sums();
         let mut settler = Settler {
             observers: &mut self.observers,
@@ -280,7 +278,7 @@ impl Stages {
             batch: &mut self.batch,
             spaces: &mut self.spaces,
             tally: &mut self.tally,
-            dead_of_line: &mut self.dead_of_line,
+            dead_lettered: &mut apart.dead_lettered,
             line,
         };
         let mut failed = None;
@@ -293,22 +291,12 @@ impl Stages {
             }
         });
         if let Some(error) = failed {
-            let mut tally = self.tally.take_since(before);
-            tally.dead_lettered = std::mem::take(&mut self.dead_of_line);
-            count_drops(&mut self.dropped, &mut tally);
-            if let Some(carried) = &carried {
-                tally.join(carried);
-            }
-            self.unfinished = Some(UnfinishedLine { place, settled, tally });
+            apart.join(&self.tally.take_since(before));
+            count_drops(&mut self.dropped, &mut apart);
+            self.unfinished = Some(UnfinishedLine { place, settled, tally: apart });
             return Err(error);
         }
-        // Last, so that a line that has to be taken again is counted once.
-        if !self.dead_of_line.is_empty() {
-            self.tally.dead_lettered.join(&std::mem::take(&mut self.dead_of_line));
-        }
-        if let Some(carried) = &carried {
-            self.tally.join(carried);
-        }
+        self.tally.join(&apart);
         count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
         Ok(())
@@ -368,8 +356,8 @@ struct Settler<'s> {
     batch: &'s mut Batch,
     spaces: &'s mut [Space; 2],
     tally: &'s mut Tally,
-    /// What of the line went to the dead letter.
-    dead_of_line: &'s mut Counts,
+    /// What of the line went to the dead letter, by its reason.
+    dead_lettered: &'s mut Counts,
     line: LinePlace<'s>,
 }
 
@@ -453,7 +441,7 @@ impl Settler<'_> {
             content: remains.content(),
         })?;
         self.tally.keep(id);
-        self.dead_of_line.add(&reject.name(), 1);
+        self.dead_lettered.add(&reject.name(), 1);
         Ok(())
     }
 }

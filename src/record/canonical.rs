@@ -100,7 +100,7 @@ pub struct Scratch {
     members: Vec<Member>,
     /// An object while its members are put in order.
     unordered: Vec<u8>,
-    /// The names of an outermost object before.
+    /// The names of an outermost object before; all hashes of a pipeline share it.
     known: KnownNames,
     /// A text was met that its writer has cut.
     has_cut_text: bool,
@@ -298,19 +298,14 @@ impl<'a> Walk<'a> {
         }
         let is_new = self.scratch.members.len() == first_member;
         let mut goes_on = if is_new { self.begins_with_a_member() } else { self.goes_on()? };
-        let mut ordered = is_new;
+        // Names that are known and need no order are in order as far as they go.
+        let mut ordered = is_new || self.scratch.known.are_in_order();
         while goes_on {
             ordered &= self.member(first_member)?;
             goes_on = self.goes_on()?;
         }
         if is_outermost {
-            let end = self.at + 1;
-            self.scratch.known.missed(
-                &self.text.as_bytes()[..end],
-                at,
-                &self.scratch.members[first_member..],
-                self.out,
-            );
+            self.keep_names(at, first_member);
         }
         if !ordered && !put_in_order(start, first_member, self.scratch, self.out) {
             return Err(self.repeated());

@@ -1,5 +1,12 @@
 //! Gaps: what stands around the values of an object.
 
+/// The gaps of an object with more members are not kept.
+pub(super) const MEMBERS_MAX: usize = 64;
+
+/// So many objects in a row have other gaps until theirs are kept instead: objects of a few kinds, by turns, are not to
+/// drive out each other.
+const MISSES_MAX: u8 = 8;
+
 /// What stands before each value of an object, from the end of the value before it or from the object's beginning, and what
 /// stands behind the last one.
 #[derive(Debug, Default)]
@@ -8,12 +15,26 @@ pub(super) struct Gaps {
     text: Vec<u8>,
     /// Where each ends that stands before a value.
     ends: Vec<usize>,
+    /// So many objects in a row had others.
+    misses: u8,
 }
 
 impl Gaps {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        self.misses = 0;
+    }
+
+    /// Hears of an object that has these gaps.
+    pub(super) fn hit(&mut self) {
+        self.misses = 0;
+    }
+
+    /// Hears of an object that has others. True when those are to be kept instead.
+    pub(super) fn missed(&mut self) -> bool {
+        self.misses += 1;
+        self.ends.is_empty() || self.misses == MISSES_MAX
     }
 
     /// Adds what stands before the next value.
@@ -61,6 +82,21 @@ pub(super) fn begins_with(text: &[u8], beginning: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gaps_are_replaced_when_nothing_has_them_any_more() {
+        let mut gaps = Gaps::default();
+        assert!(gaps.missed(), "there are none");
+        gaps.clear();
+        gaps.push(b"{\"a\":");
+        gaps.end(b"}");
+        for _ in 0..3 {
+            assert!((1..MISSES_MAX).all(|_| !gaps.missed()));
+            gaps.hit();
+        }
+        assert!((1..MISSES_MAX).all(|_| !gaps.missed()));
+        assert!(gaps.missed());
+    }
 
     #[test]
     fn a_beginning_is_one_to_its_last_byte() {

@@ -4,14 +4,15 @@
 //! recurses once per level of nesting, so a line that nests deeper than [`NESTING_DEPTH_MAX`] is turned away before it.
 //!
 //! The library's iterator over an object copies each name. So its parser, which lends them, is asked first, and the
-//! iterator where that has no answer: where a name has escapes, or to say what is wrong with the line. What is as it was in
-//! the last record is not even parsed ([`super::shape`]).
+//! iterator where that has no answer: where a name has escapes, or to say what is wrong with the line. Names that stand as in
+//! a record before are not even parsed ([`super::known`]).
 
 use sonic_rs::Read;
 use sonic_rs::parser::{ParseStatus, Parser};
 
 use super::head::Head;
-use super::shape::Followed;
+use super::known::Followed;
+
 use super::space::{Member, Members, Space, Span};
 use crate::flow::reject::{Reject, Stage};
 
@@ -29,19 +30,19 @@ pub(super) fn index(line: &str, space: &mut Space) -> Result<(), Reject> {
     if nests_too_deeply(line.as_bytes()) {
         return Err(reject("nested_too_deeply", format!("nests deeper than {NESTING_DEPTH_MAX} levels")));
     }
-    let found = borrowed_names(line, space);
-    if found.is_none() {
+    let names = borrowed_names(line, space);
+    if names.is_none() {
         space.members.clear();
         each_entry(line, space)?;
     }
     escapes(line)?;
-    match found {
-        Some(Names::AsBefore) => return Ok(()),
+    match names {
+        Some(Names::Known) => return Ok(()),
         Some(Names::Different) => {}
         Some(Names::MayBeRepeated) | None => repeated_name(line, space)?,
     }
-    if found.is_some() {
-        space.shape.missed(line, &space.members);
+    if names.is_some() {
+        space.known.missed(line, &space.members);
     }
     Ok(())
 }
@@ -49,8 +50,8 @@ pub(super) fn index(line: &str, space: &mut Space) -> Result<(), Reject> {
 /// The names of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Names {
-    /// Those of the record before.
-    AsBefore,
+    /// Those of the record that is kept, of which none is repeated.
+    Known,
     /// Each begins with something else, so that none is repeated.
     Different,
     MayBeRepeated,
@@ -58,10 +59,10 @@ enum Names {
 
 /// Finds the members of an object whose names have no escapes; `None` for any other line.
 fn borrowed_names(line: &str, space: &mut Space) -> Option<Names> {
-    let Space { members, shape, .. } = space;
+    let Space { members, known, .. } = space;
     let mut parser = Parser::new(Read::from(line));
-    match shape.follow(line, &mut parser, members)? {
-        Followed::ToTheEnd => Some(Names::AsBefore),
+    match known.follow(line, &mut parser, members)? {
+        Followed::ToTheEnd => Some(Names::Known),
         Followed::SoFar => further_names(line, &mut parser, members),
     }
 }
@@ -270,24 +271,23 @@ mod tests {
 
     /// Holds what is found with borrowed names against what the iterator finds.
     fn check(line: &str) {
-        check_after("", line);
+        check_in(&mut Space::default(), line);
     }
 
-    /// The same after another line.
-    fn check_after(before: &str, line: &str) {
-        let (mut fast, mut slow) = (Space::default(), Space::default());
-        let _ = index(before, &mut fast);
+    /// The same in a space that has seen other lines.
+    fn check_in(fast: &mut Space, line: &str) {
+        let mut slow = Space::default();
         fast.begin();
-        let names = borrowed_names(line, &mut fast);
+        let names = borrowed_names(line, fast);
         if names.is_some() {
             assert_eq!(each_entry(line, &mut slow), Ok(()), "{line}");
-            assert_eq!(found(line, &fast), found(line, &slow), "{line}");
+            assert_eq!(found(line, fast), found(line, &slow), "{line}");
             assert_eq!(fast.members.heads(), slow.members.heads(), "{line}");
         }
         fast.begin();
         slow.begin();
-        assert_eq!(index(line, &mut fast), index(line, &mut slow), "{line} after {before}");
-        assert!(slow.members.heads().iter().all(|head| fast.members.may_have(*head)), "{line} after {before}");
+        assert_eq!(index(line, fast), index(line, &mut slow), "{line}");
+        assert!(slow.members.heads().iter().all(|head| fast.members.may_have(*head)), "{line}");
     }
 
     #[test]
@@ -339,24 +339,48 @@ mod tests {
 
         #[test]
         fn a_line_is_the_same_whatever_came_before(
-            names in proptest::collection::vec(prop::sample::select(vec!["a", "b", "é", "latency_ms", "latency_s", "\\u0061"]), 0..5),
+            names in proptest::collection::vec(
+                prop::sample::select(vec!["a", "b", "é", "latency_ms", "latency_s", "\\u0061"]), 1..5),
+            many in prop::sample::select(vec![0, 0, 0, 30, 70]),
+            // What stands before each value, and the value.
             values in proptest::collection::vec(
-                prop::sample::select(vec!["1", "-0.5e3", "true", "\"x\"", "\"\\n,\\\"\"", "{\"a\":1}", "[ ]", "nul", "01", "\"\u{1}\"", ""]),
-                10,
+                (
+                    prop::sample::select(vec!["", "", "", " ", "  ", "\t \t", LONG_BLANK]),
+                    prop::sample::select(vec![
+                        "1", "-0.5e3", "true", "\"x\"", "\"\\n,\\\"\"", "{\"a\":1}", "[ ]", LONG_TEXT, "nul", "01", "\"\u{1}\"", "",
+                    ]),
+                ),
+                4,
             ),
-            blanks in proptest::collection::vec(prop::sample::select(vec!["", "", "", " ", "\t"]), 10),
-            ends in proptest::collection::vec(prop::sample::select(vec!["}", "}", " }", "}\r", "} 1", ",}", ""]), 2),
-            more in prop::sample::select(vec!["", "", ",\"c\":2", ",\"a\":2"]),
+            // Which of the names a line has, what comes behind them, how often it comes, and which values vary.
+            lines in proptest::collection::vec(
+                (
+                    0_usize..5,
+                    prop::sample::select(vec!["}", "}", "}", " }", "}\r", "} 1", ",}", "", ",\"c\":2}", ",\"a\":2}"]),
+                    prop::sample::select(vec![1, 1, 2, 9]),
+                    0_usize..4,
+                ),
+                1..5,
+            ),
         ) {
-            let line = |from: usize, more: &str| {
+            let filled: String = (0..many).map(|n| format!("\"filled{n}\":0,")).collect();
+            let mut space = Space::default();
+            for (count, end, times, from) in lines {
                 let member = |(n, name): (usize, &&str)| {
-                    format!("\"{name}\"{}:{}", blanks[n], values[from + n])
+                    let (blank, value) = values[(from + n) % values.len()];
+                    format!("\"{name}\"{}:{blank}{value}", &blank[..blank.len().min(1)])
                 };
-                let members: Vec<String> = names.iter().enumerate().map(member).collect();
-                format!("{{{}{}{}", members.join(","), more, ends[from / 5])
-            };
-            check_after(&line(0, ""), &line(5, more));
-            check_after(&line(0, more), &line(5, ""));
+                let members: Vec<String> = names.iter().take(count).enumerate().map(member).collect();
+                let line = format!("{{{filled}{}{end}", members.join(","));
+                for _ in 0..times {
+                    check_in(&mut space, &line);
+                }
+            }
         }
     }
+
+    /// Longer than what the library looks at together.
+    const LONG_BLANK: &str = "                                                                                ";
+    const LONG_TEXT: &str =
+        "\"a text of which there is more than what the library looks at together, with a \\n in its midst\"";
 }

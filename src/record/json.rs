@@ -68,6 +68,17 @@ pub(super) fn is_plain(text: &str) -> bool {
     })
 }
 
+/// The same for what is known when the program is compiled, byte by byte.
+pub(super) const fn is_plain_const(mut text: &[u8]) -> bool {
+    while let [byte, rest @ ..] = text {
+        if *byte < b' ' || matches!(*byte, b'"' | b'\\') {
+            return false;
+        }
+        text = rest;
+    }
+    true
+}
+
 /// Whether a byte of `word` is less than that of `bounds`, which has the same one eight times, at most 128.
 fn has_less(word: u64, bounds: u64) -> bool {
     word.wrapping_sub(bounds) & !word & HIGHEST_BITS != 0
@@ -155,12 +166,12 @@ mod tests {
     fn a_text_is_plain_unless_a_byte_of_it_is_not() {
         for length in 0..20 {
             let plain = "abcdefghé~ !#[]\u{7f}€".chars().cycle().take(length).collect::<String>();
-            assert!(is_plain(&plain), "{plain}");
+            assert!(is_plain(&plain) && is_plain_const(plain.as_bytes()), "{plain}");
             for (at, _) in plain.char_indices() {
                 for character in ['"', '\\', '\u{1f}', '\n', '\0'] {
                     let mut text = plain.clone();
                     text.insert(at, character);
-                    assert!(!is_plain(&text), "{text:?}");
+                    assert!(!is_plain(&text) && !is_plain_const(text.as_bytes()), "{text:?}");
                 }
             }
         }

@@ -18,11 +18,11 @@ mod indexed;
 pub mod json;
 mod keep;
 mod key_values;
+mod known;
 mod leaves;
 mod notation;
 mod path;
 mod render;
-mod shape;
 mod shelf;
 mod space;
 mod wildcards;
@@ -31,7 +31,7 @@ pub use edit::Change;
 pub use index::NESTING_DEPTH_MAX;
 pub use indexed::IndexedPath;
 pub use notation::PathError;
-pub use path::{Field, Path, Room, covers};
+pub use path::{Path, PathRef, Room, covers};
 pub use shelf::{Kept, Shelf};
 pub use space::Space;
 pub use wildcards::PathPattern;
@@ -134,14 +134,14 @@ impl<'l> Record<'l> {
     }
 
     /// Whether the name of a top-level member is a path or reaches below it.
-    pub fn has_members<'p>(&self, path: impl Into<Field<'p>>) -> bool {
-        let Field { text: path, head } = path.into();
+    pub fn has_members<'p>(&self, path: impl Into<PathRef<'p>>) -> bool {
+        let PathRef { text: path, head } = path.into();
         self.members_near(head).any(|member| covers(path, self.name(member)))
     }
 
     /// The raw value at a path: of all its spellings the one that stands first in the record.
-    pub fn first<'p>(&self, path: impl Into<Field<'p>>) -> Option<&str> {
-        let Field { text: path, head } = path.into();
+    pub fn first<'p>(&self, path: impl Into<PathRef<'p>>) -> Option<&str> {
+        let PathRef { text: path, head } = path.into();
         for member in self.members_near(head) {
             match path::below(path, self.name(member)) {
                 None => {}
@@ -164,8 +164,8 @@ impl<'l> Record<'l> {
 
     /// All that stands at a path and below it, as one value: as written where it stands once, else put together (see
     /// [`gather`]).
-    pub fn whole<'p>(&self, path: impl Into<Field<'p>>) -> Option<Cow<'_, str>> {
-        let Field { text: path, head } = path.into();
+    pub fn whole<'p>(&self, path: impl Into<PathRef<'p>>) -> Option<Cow<'_, str>> {
+        let PathRef { text: path, head } = path.into();
         let mut near = self.members_near(head);
         let first = near.next()?;
         // Most often it is one member of this name.
@@ -185,15 +185,15 @@ impl<'l> Record<'l> {
     }
 
     /// The raw value of a top-level member of this name, if it is a text.
-    pub fn text_of<'p>(&self, name: impl Into<Field<'p>>) -> Option<&str> {
-        let Field { text: name, head } = name.into();
-        let member = self.members_near(head).find(|member| self.name(member) == name)?;
-        Some(self.value(member)).filter(|raw| raw.starts_with('"'))
+    pub fn text_of<'p>(&self, name: impl Into<PathRef<'p>>) -> Option<&str> {
+        let PathRef { text: name, head } = name.into();
+        let mut texts = self.members_near(head).filter(|member| self.value(member).starts_with('"'));
+        texts.find(|member| self.name(member) == name).map(|member| self.value(member))
     }
 
     /// Calls `visit` with the raw text of each value at a path, in any spelling, until it returns true.
-    pub fn any<'p>(&self, path: impl Into<Field<'p>>, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        let Field { text: path, head } = path.into();
+    pub fn any<'p>(&self, path: impl Into<PathRef<'p>>, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        let PathRef { text: path, head } = path.into();
         self.members_near(head).any(|member| match path::below(path, self.name(member)) {
             None => false,
             Some("") => visit(self.value(member)),
@@ -202,8 +202,8 @@ impl<'l> Record<'l> {
     }
 
     /// Whether a member can be added at a path.
-    pub fn room<'p>(&self, path: impl Into<Field<'p>>) -> Room {
-        let Field { text: path, head } = path.into();
+    pub fn room<'p>(&self, path: impl Into<PathRef<'p>>) -> Room {
+        let PathRef { text: path, head } = path.into();
         let members = self.members_near(head);
         path::tightest(members.filter_map(|member| path::room_of_member(self.name(member), self.value(member), path)))
     }
@@ -299,7 +299,7 @@ impl<'l> Record<'l> {
 
     /// Where what stands at a path stands; `None` when nothing does.
     fn depth(&self, path: &Path) -> Option<Depth> {
-        let Field { text: path, head } = path.into();
+        let PathRef { text: path, head } = path.into();
         let mut depth = None;
         for member in self.members_near(head) {
             match path::reach(path, self.name(member)) {
@@ -315,7 +315,7 @@ impl<'l> Record<'l> {
 
     /// Whether a path leads into a member of the top level.
     fn has_above(&self, path: &Path) -> bool {
-        let Field { text: path, head } = path.into();
+        let PathRef { text: path, head } = path.into();
         self.members_near(head).any(|member| matches!(path::reach(path, self.name(member)), Some(Reach::Above(_))))
     }
 

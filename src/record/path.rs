@@ -23,32 +23,32 @@ pub struct Path {
 
 /// A path, or the text of one, that is looked for in a record.
 #[derive(Clone, Copy, Debug)]
-pub struct Field<'f> {
+pub struct PathRef<'f> {
     pub(super) text: &'f str,
     pub(super) head: Head,
 }
 
-impl<'f> From<&'f str> for Field<'f> {
-    fn from(text: &'f str) -> Field<'f> {
-        Field { text, head: Head::of(text) }
+impl<'f> From<&'f str> for PathRef<'f> {
+    fn from(text: &'f str) -> PathRef<'f> {
+        PathRef { text, head: Head::of(text) }
     }
 }
 
-/// Its head is known already.
-impl<'f> From<&'f Path> for Field<'f> {
-    fn from(path: &'f Path) -> Field<'f> {
-        Field { text: path.as_str(), head: path.head }
+/// Takes the head that the path carries, so that it is not made for each record.
+impl<'f> From<&'f Path> for PathRef<'f> {
+    fn from(path: &'f Path) -> PathRef<'f> {
+        PathRef { text: path.as_str(), head: path.head }
     }
 }
 
 impl Path {
     /// A path that inferlog itself names.
     pub(crate) const fn known(text: &'static str) -> Path {
-        Path { head: Head::of(text), is_plain: is_plain(text.as_bytes()), text: Cow::Borrowed(text) }
+        Path { head: Head::of(text), is_plain: json::is_plain_const(text.as_bytes()), text: Cow::Borrowed(text) }
     }
 
     fn owned(text: String) -> Path {
-        Path { head: Head::of(&text), is_plain: is_plain(text.as_bytes()), text: Cow::Owned(text) }
+        Path { head: Head::of(&text), is_plain: json::is_plain_const(text.as_bytes()), text: Cow::Owned(text) }
     }
 
     /// The path of something that stands in a record, whatever its names are.
@@ -108,16 +108,6 @@ impl Path {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-}
-
-const fn is_plain(mut text: &[u8]) -> bool {
-    while let [byte, rest @ ..] = text {
-        if *byte < b' ' || matches!(*byte, b'"' | b'\\') {
-            return false;
-        }
-        text = rest;
-    }
-    true
 }
 
 impl fmt::Debug for Path {

@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut, Range};
 
 use super::head::{Head, HeadFilter};
 use super::json;
+use super::known::KnownMembers;
 use super::path::Path;
-use super::shape::Shape;
 
 /// The buffers of a record, reused from line to line.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub struct Space {
     /// Whole members, as text, that come after all others.
     pub(super) appendix: String,
     pub(super) edits: Edits,
-    /// What stood around the values of the records before.
-    pub(super) shape: Shape,
+    /// What stands around the values of a record before.
+    pub(super) known: KnownMembers,
 }
 
 /// A piece of text, in the line or in the arena.
@@ -72,34 +72,34 @@ pub(super) struct Members {
     all: Vec<Member>,
     heads: Vec<Head>,
     /// Which heads there may be: most of those that are asked for are not there.
-    known: HeadFilter,
+    filter: HeadFilter,
 }
 
 impl Members {
     pub(super) fn clear(&mut self) {
         self.all.clear();
         self.heads.clear();
-        self.known = HeadFilter::default();
+        self.filter = HeadFilter::default();
     }
 
     /// Adds a member whose name has this head. False when no other member has that.
     pub(super) fn push(&mut self, member: Member, head: Head) -> bool {
         self.all.push(member);
         self.heads.push(head);
-        let is_known = self.known.may_have(head);
-        self.known.add(head);
+        let is_known = self.filter.may_have(head);
+        self.filter.add(head);
         is_known
     }
 
-    /// Adds a member, whose head is to follow.
+    /// Adds a member whose head comes by [`Members::set_heads`], all of which are copied at once.
     pub(super) fn push_without_head(&mut self, member: Member) {
         self.all.push(member);
     }
 
-    /// The heads of the members that were added without. `known` has these, and no others.
-    pub(super) fn set_heads(&mut self, heads: &[Head], known: HeadFilter) {
+    /// The heads of all members, which were added without. The filter has these, and no others.
+    pub(super) fn set_heads(&mut self, heads: &[Head], filter: HeadFilter) {
         self.heads.extend_from_slice(heads);
-        self.known = known;
+        self.filter = filter;
     }
 
     /// Adds some of the members of another.
@@ -107,14 +107,14 @@ impl Members {
         self.all.extend_from_slice(&other.all[range.clone()]);
         let heads = &other.heads[range];
         self.heads.extend_from_slice(heads);
-        heads.iter().for_each(|head| self.known.add(*head));
+        heads.iter().for_each(|head| self.filter.add(*head));
     }
 
     pub(super) fn rename(&mut self, position: usize, name: Span, head: Head) {
         self.all[position].name = name;
         self.all[position].state = State::Renamed;
         self.heads[position] = head;
-        self.known.add(head);
+        self.filter.add(head);
     }
 
     pub(super) fn heads(&self) -> &[Head] {
@@ -123,19 +123,19 @@ impl Members {
 
     /// The members whose names have this head.
     pub(super) fn of_head(&self, head: Head) -> impl Iterator<Item = &Member> {
-        let heads = if self.known.may_have(head) { self.heads.as_slice() } else { &[] };
+        let heads = if self.filter.may_have(head) { self.heads.as_slice() } else { &[] };
         let same = heads.iter().enumerate().filter(move |(_, other)| **other == head);
         same.map(|(position, _)| &self.all[position])
     }
 
     /// The heads that there may be.
-    pub(super) fn known(&self) -> HeadFilter {
-        self.known
+    pub(super) fn filter(&self) -> HeadFilter {
+        self.filter
     }
 
     /// Whether the names of some members may have this head.
     pub(super) fn may_have(&self, head: Head) -> bool {
-        self.known.may_have(head)
+        self.filter.may_have(head)
     }
 }
 

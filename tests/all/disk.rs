@@ -60,7 +60,7 @@ fn check_full(what: &str, sink: &str, refusing: bool, size: &str, words: &str, i
     fs::write(workshop.log("b.log"), &second).unwrap();
     let mut running = workshop.start(&[]);
     workshop.wait_until("it says that the disk is full", || workshop.said().contains(words));
-    // Again where there was some room in between, but not at every try.
+    // Again where there was some room in between, which is a matter of turns, but not at every try for ever.
     let tries = Duration::from_secs(3);
     let (mut said, mut last) = (0, Instant::now());
     workshop.wait_until("it repeats nothing for several tries", || {

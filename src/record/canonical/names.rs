@@ -1,15 +1,13 @@
 //! Known names: the objects that are hashed one after the other have the same names, in the same order, most often.
 //!
 //! What stands around the values of such an object is compared with what stood there before, and written as it was then. The
-//! names need neither be read, nor looked at for repeated ones, nor sorted.
+//! names need neither be read, nor looked at for repeated ones, nor sorted. One object is kept: of several that a pipeline
+//! hashes by turns, the first.
 
 use std::ops::Range;
 
 use super::{CanonicalError, Member, Walk, arrange, compare_names};
-use crate::record::gaps::{Gaps, begins_with};
-
-/// The names of an object with more are not kept.
-const MEMBERS_MAX: usize = 64;
+use crate::record::gaps::{Gaps, MEMBERS_MAX, begins_with};
 
 /// What is known of the names of an object. None of them is there twice.
 #[derive(Debug, Default)]
@@ -21,9 +19,6 @@ pub(super) struct KnownNames {
     names: Vec<Name>,
     /// The positions of the members in the order of their names; empty if they are in order.
     order: Vec<usize>,
-    /// The last object was another one. Two in a row are needed until their names are kept instead, so that objects by
-    /// turns do not drive out each other.
-    is_missed: bool,
 }
 
 /// What sorts a name.
@@ -41,19 +36,21 @@ impl KnownNames {
         self.order.clear();
     }
 
-    /// Hears of another object, which stands in the text from `at` to its end, with its members as they come.
-    pub(super) fn missed(&mut self, text: &[u8], at: usize, members: &[Member], out: &[u8]) {
-        if !std::mem::replace(&mut self.is_missed, true) && self.gaps.len() > 0 {
-            return;
-        }
+    /// Whether the members stand in the order of their names.
+    pub(super) fn are_in_order(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Keeps the names of an object, which is all of this text, with its members as they come.
+    fn keep(&mut self, text: &[u8], at: usize, members: &[Member], out: &[u8]) {
         self.forget();
-        self.is_missed = false;
-        if members.is_empty() || members.len() > MEMBERS_MAX {
+        if members.len() > MEMBERS_MAX {
             return;
         }
         let mut from = at;
         for Member { name, beginning, sorts_as_bytes, value_in_text, .. } in members {
             self.gaps.push(&text[from..value_in_text.start]);
+            // With the brace or comma and the quote before it, the quote and the colon behind it.
             self.written.push(&out[name.start - 2..name.end + 2]);
             self.names.push(Name { beginning: *beginning, sorts_as_bytes: *sorts_as_bytes });
             from = value_in_text.end;
@@ -72,9 +69,21 @@ impl Walk<'_> {
     pub(super) fn known_members(&mut self) -> Result<bool, CanonicalError> {
         let mut known = std::mem::take(&mut self.scratch.known);
         let is_all = self.follow(&known);
-        known.is_missed &= is_all != Ok(true);
+        if is_all == Ok(true) {
+            known.gaps.hit();
+        }
         self.scratch.known = known;
         is_all
+    }
+
+    /// Hears that an object, which began there in the text and ends with the brace at hand, is another one than that whose
+    /// names are known. Members are looked at before they are put in order; if a name turns out to be repeated, that is an
+    /// error, and then nothing stays known.
+    pub(super) fn keep_names(&mut self, at: usize, first_member: usize) {
+        let members = &self.scratch.members[first_member..];
+        if !members.is_empty() && self.scratch.known.gaps.missed() {
+            self.scratch.known.keep(&self.text.as_bytes()[..=self.at], at, members, self.out);
+        }
     }
 
     fn follow(&mut self, known: &KnownNames) -> Result<bool, CanonicalError> {
@@ -88,6 +97,7 @@ impl Walk<'_> {
             self.out.extend_from_slice(written);
             let name_range: Range<usize> = name_start..self.out.len() - 2;
             self.at += before.len();
+            self.next_token();
             let value_at = self.at;
             self.value()?;
             let Name { beginning, sorts_as_bytes } = *name;

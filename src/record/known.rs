@@ -1,8 +1,8 @@
-//! The shape: what stands around the values of a record?
+//! Known members: which names does a record have, if it is written as another one before it was?
 //!
 //! The records of one program have the same names, in the same order, written in the same way. So what stood between the
-//! values of a record is looked for in the next one by a comparison of bytes. As far as it is there, nothing of it has to
-//! be read again: which names these are, that they are names, and that none is there twice.
+//! values of a record is looked for in later ones by a comparison of bytes. As far as it is there, nothing of it has to be
+//! read again: which names these are, that they are names, and that none is there twice. Values are read every time.
 
 use std::ops::Range;
 
@@ -10,27 +10,21 @@ use sonic_rs::Read;
 use sonic_rs::parser::Parser;
 use sonic_rs::reader::Reader as _;
 
-use super::gaps::{Gaps, begins_with};
+use super::gaps::{Gaps, MEMBERS_MAX, begins_with};
 use super::head::{Head, HeadFilter};
 use super::space::{Member, Members, Span};
 
-/// The shape of a record with more members is not kept.
-const MEMBERS_MAX: usize = 64;
-
-/// What stands around the values of a record. None of its names is there twice, and none has an escape.
+/// What stands around the values of a record that is kept. None of its names is there twice, and none has an escape.
 #[derive(Debug, Default)]
-pub(super) struct Shape {
+pub(super) struct KnownMembers {
     gaps: Gaps,
     /// Where the name begins and ends in what stands before its value.
     names: Vec<Range<usize>>,
     heads: Vec<Head>,
-    known: HeadFilter,
-    /// The last record had another one. Two in a row are needed until that is kept instead, so that records by turns do not
-    /// drive out each other.
-    is_missed: bool,
+    filter: HeadFilter,
 }
 
-/// How far a line has a shape.
+/// How far a line is as the one that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
     ToTheEnd,
@@ -38,16 +32,15 @@ pub(super) enum Followed {
     SoFar,
 }
 
-impl Shape {
-    /// Hears of a line of another shape, with its members, of which no two have the same name.
+impl KnownMembers {
+    /// Hears of a line that is another one, with its members, of which no two have the same name.
     pub(super) fn missed(&mut self, line: &str, members: &Members) {
-        if !std::mem::replace(&mut self.is_missed, true) && self.gaps.len() > 0 {
+        if !self.gaps.missed() {
             return;
         }
         self.gaps.clear();
         self.names.clear();
         self.heads.clear();
-        self.is_missed = false;
         if members.len() > MEMBERS_MAX {
             return;
         }
@@ -59,19 +52,21 @@ impl Shape {
         }
         self.gaps.end(&line[from..]);
         self.heads.extend_from_slice(members.heads());
-        self.known = members.known();
+        self.filter = members.filter();
     }
 
-    /// Finds the members of a line as far as it has this shape; `None` where it is not JSON.
+    /// Finds the members of a line, of which there are none yet, as far as it is as the one that is kept. `None` where it is
+    /// not JSON: what was found is then to be thrown away.
     pub(super) fn follow<'l>(
         &mut self,
         line: &'l str,
         parser: &mut Parser<Read<'l>>,
         members: &mut Members,
     ) -> Option<Followed> {
-        let (line, mut at) = (line.as_bytes(), 0);
+        debug_assert!(members.is_empty());
+        let (bytes, mut at) = (line.as_bytes(), 0);
         for (before, name) in self.gaps.before().zip(&self.names) {
-            if !begins_with(&line[at..], before) {
+            if !begins_with(&bytes[at..], before) {
                 break;
             }
             parser.read.set_index(at + before.len());
@@ -82,14 +77,14 @@ impl Shape {
             members.push_without_head(Member::of_line(name, value, name.start() as u32 - 1));
         }
         let count = members.len();
-        if count > 0 && count == self.gaps.len() && line[at..] == *self.gaps.behind() {
-            members.set_heads(&self.heads, self.known);
-            self.is_missed = false;
+        if count > 0 && count == self.gaps.len() && bytes[at..] == *self.gaps.behind() {
+            members.set_heads(&self.heads, self.filter);
+            self.gaps.hit();
             return Some(Followed::ToTheEnd);
         }
-        let mut known = HeadFilter::default();
-        self.heads[..count].iter().for_each(|head| known.add(*head));
-        members.set_heads(&self.heads[..count], known);
+        let mut filter = HeadFilter::default();
+        self.heads[..count].iter().for_each(|head| filter.add(*head));
+        members.set_heads(&self.heads[..count], filter);
         Some(Followed::SoFar)
     }
 }
