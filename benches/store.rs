@@ -39,6 +39,9 @@ struct Arguments {
     /// The loop's transactions have so many bytes of documents.
     #[arg(long, default_value_t = 1 << 20)]
     transaction_bytes: usize,
+    /// The document to put the figures into.
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// `cargo bench` says so.
     #[arg(long, hide = true)]
     bench: bool,
@@ -105,13 +108,34 @@ fn main() {
         figures[figures.len() / 2]
     };
     let records = arguments.records as f64;
-    println!(
-        "median: {:.0} records/s, {:.0} % of the bare loop's wall rate; {:.1} µs of CPU a record, the loop {:.1}",
+    let rows = format!(
+        "| | records a second | CPU-seconds a million | peak MiB |\n| --- | ---: | ---: | ---: |\n\
+         | inferlog | {:.0} | {:.2} | {:.1} |\n| bare loop | {:.0} | {:.2} | |\n\n\
+         inferlog's rate is {:.0} % of the loop's ({:.0} to {:.0}).",
         records / median(|inferlog, _| inferlog.wall_seconds),
-        100.0 * median(|inferlog, bare| bare.wall_seconds / inferlog.wall_seconds),
         1e6 / records * median(|inferlog, _| inferlog.cpu_seconds),
+        median(|inferlog, _| inferlog.peak_mib),
+        records / median(|_, bare| bare.wall_seconds),
         1e6 / records * median(|_, bare| bare.cpu_seconds),
+        100.0 * median(share),
+        100.0 * turns.iter().map(|(inferlog, bare)| share(inferlog, bare)).fold(f64::INFINITY, f64::min),
+        100.0 * turns.iter().map(|(inferlog, bare)| share(inferlog, bare)).fold(0.0, f64::max),
     );
+    println!("medians:\n\n{rows}");
+    if let Some(document) = &arguments.write {
+        let (commit, machine, command) = (shared::commit(), shared::machine(), shared::command("store"));
+        let Arguments { held, records, turns, .. } = arguments;
+        let section = format!(
+            "Measured at {commit} on {machine}; {records} records into a store that holds {held} and more, {turns} times by \
+             turns with the loop: medians. Again:\n\n    {command}\n\n{rows}"
+        );
+        shared::write_section(document, "store", &section);
+    }
+}
+
+/// What inferlog's rate is of the loop's.
+fn share(inferlog: &Spent, bare: &Spent) -> f64 {
+    bare.wall_seconds / inferlog.wall_seconds
 }
 
 fn tell(who: &str, records: u64, spent: &Spent) {
