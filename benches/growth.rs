@@ -61,7 +61,7 @@ fn main() {
     ));
     for &files in &arguments.files {
         let spent = many(files, arguments.records);
-        tell(format!("| {files} | {:.2} | {:.1} |", per_million(&spent, arguments.records), spent.peak_mib));
+        tell(format!("| {files} | {:.2} | {} |", per_million(&spent, arguments.records), peak(&spent)));
     }
     tell(String::new());
     tell(format!(
@@ -73,8 +73,9 @@ fn main() {
         let (records, whole, more) = long(megabytes * 1_000_000, arguments.appended);
         let (first, second) = (per_million(&whole, records), per_million(&more, arguments.appended));
         tell(format!(
-            "| {megabytes} | {records} | {first:.2} | {:.1} | {second:.2} | {:.1} |",
-            whole.peak_mib, more.peak_mib
+            "| {megabytes} | {records} | {first:.2} | {} | {second:.2} | {} |",
+            peak(&whole),
+            peak(&more)
         ));
     }
     if let Some(document) = &arguments.write {
@@ -86,6 +87,11 @@ fn main() {
 
 fn per_million(spent: &Spent, records: u64) -> f64 {
     (spent.user_seconds + spent.system_seconds) * 1e6 / records as f64
+}
+
+/// The peak of memory, where the run was long enough to be looked at.
+fn peak(spent: &Spent) -> String {
+    if spent.peak_mib > 0.0 { format!("{:.1}", spent.peak_mib) } else { "not seen".to_owned() }
 }
 
 /// Ships records that are spread over some files.
