@@ -72,11 +72,7 @@ fn main() {
     for &megabytes in &arguments.megabytes {
         let (records, whole, more) = long(megabytes * 1_000_000, arguments.appended);
         let (first, second) = (per_million(&whole, records), per_million(&more, arguments.appended));
-        tell(format!(
-            "| {megabytes} | {records} | {first:.2} | {} | {second:.2} | {} |",
-            peak(&whole),
-            peak(&more)
-        ));
+        tell(format!("| {megabytes} | {records} | {first:.2} | {} | {second:.2} | {} |", peak(&whole), peak(&more)));
     }
     if let Some(document) = &arguments.write {
         let (commit, machine, command) = (shared::commit(), shared::machine(), shared::command("growth"));
