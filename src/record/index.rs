@@ -13,7 +13,8 @@ use sonic_rs::parser::{ParseStatus, Parser};
 use super::head::Head;
 use super::known::Followed;
 
-use super::space::{Member, Members, Space, Span};
+use super::members::{Member, Members, Span};
+use super::space::Space;
 use crate::flow::reject::{Reject, Stage};
 
 /// How deep a line may nest, its own object included. Elasticsearch has the same limit.

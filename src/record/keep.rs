@@ -7,8 +7,9 @@
 use super::edit::Rewriting;
 use super::json;
 use super::key_values::{KeyValue, Lists};
+use super::members::State;
 use super::path::{self, Reach};
-use super::space::{Edits, State};
+use super::space::Edits;
 use super::wildcards::{PathPattern, Rest};
 use super::{Record, covers};
 

@@ -12,7 +12,7 @@ use sonic_rs::reader::Reader as _;
 
 use super::gaps::{Gaps, MEMBERS_MAX, begins_with};
 use super::head::{Head, HeadFilter};
-use super::space::{Member, Members, Span};
+use super::members::{Member, Members, Span};
 
 /// What stands around the values of a record that is kept. None of its names is there twice, and none has an escape.
 #[derive(Debug, Default)]

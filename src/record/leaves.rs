@@ -4,8 +4,9 @@
 use std::ops::Range;
 
 use super::key_values::Lists;
+use super::members::State;
 use super::path::{Path, Reach};
-use super::space::{Edits, State};
+use super::space::Edits;
 use super::wildcards::{PathPattern, Rest};
 use super::{Record, json};
 

@@ -20,6 +20,7 @@ mod keep;
 mod key_values;
 mod known;
 mod leaves;
+mod members;
 mod notation;
 mod path;
 mod render;
@@ -44,8 +45,9 @@ use edit::{Edit, RepeatedName};
 use gather::Pieces;
 use head::Head;
 use key_values::Lists;
+use members::{Member, Span, State};
 use path::Reach;
-use space::{Edits, Member, Span, State};
+use space::Edits;
 use wildcards::Rest;
 
 /// Where what a path means stands.

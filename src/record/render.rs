@@ -1,6 +1,7 @@
 //! Rendering: the untouched spans of the line, and the edits spliced in.
 
-use super::space::{Edits, Member, State};
+use super::members::{Member, State};
+use super::space::Edits;
 use super::{Record, json};
 
 impl Record<'_> {

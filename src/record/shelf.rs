@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::space::{Members, Space};
+use super::members::Members;
+use super::space::Space;
 
 /// Records, one behind the other.
 #[derive(Debug, Default)]
