@@ -138,9 +138,11 @@ fn extent(form: &Form, bytes: &[u8], offset_bytes: u64, start: usize) -> Extent 
         }
         position = line.end;
         let text = readable(form.encoding, line.content, &mut scratch);
-        // The beginning of a record is enough to tell that it is no text.
-        extent.is_closed &= line.has_end || is_record(text);
-        match group.next(text) {
+        let next = group.next(text);
+        // The beginning of a record is enough to tell that it is no text. What a wrapped line is, is only known at its end.
+        let is_told_by_beginning = form.entries == Entries::Text && next == Next::Apart && is_record(text);
+        extent.is_closed &= line.has_end || is_told_by_beginning;
+        match next {
             Next::Joins => extent.end = line.end,
             Next::Ends => {
                 extent.end = line.end;

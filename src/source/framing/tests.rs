@@ -138,3 +138,15 @@ fn entries_of_several_lines_are_whole_or_wait() {
     check_entries(cri, 100, &format!("|{P} aa\n{P} bb\n{P} cc\n|{P} d\n{F} e\n"));
     check_entries(Entries::Text, 20, "|  aaaaaaa\n  bbbbbb\n|  c\n|d\n");
 }
+
+#[test]
+fn a_wrapped_line_says_what_it_is_when_it_has_ended() {
+    let check = |expected: &str| check_entries(Entries::Wrapped(Runtime::Docker), 1 << 20, expected);
+    let line = |log: &str| format!("{{\"log\":\"{log}\",\"stream\":\"stderr\",\"time\":\"T\"}}");
+    let (part, end, traceback) = (line("a"), line("b\\n"), line("Traceback (most recent call last):\\n"));
+    check(&format!("|{part}\n{end}\n…|{end}"));
+    check(&format!("…|{part}\n{end}"));
+    check(&format!("…|{part}\n{end}, and what stands behind it"));
+    check(&format!("…|{traceback}\n|{{\"log\":\"  Fi"));
+    check(&format!("|{traceback}\n|{}\n", line("INFO: c\\n")));
+}
