@@ -17,7 +17,7 @@ use inferlog::elastic::bulk;
 use inferlog::elastic::exchange::Reply;
 use inferlog::enrich::{Nobody, Source};
 use inferlog::flow::answer::Answer;
-use inferlog::flow::batch::{Batch, SourceFile};
+use inferlog::flow::batch::{Batch, Origin, SourceFile};
 use inferlog::flow::line::Line;
 use inferlog::judge::line::{Fate, Judge};
 use inferlog::record::canonical::{self, canonicalize};
@@ -221,9 +221,12 @@ impl Maker {
 
     /// Makes a batch of the block.
     fn fill(&mut self, block: &Block, batch: &mut Batch) {
+        let file = batch.file(&self.file);
         self.each(block, &mut |fate| match fate {
             Fate::Document(verdict, record) => {
-                batch.push(verdict.id, verdict.timestamp_us, None, |body| record.render(body));
+                // The store takes documents of inferlog's own from nowhere, and records from a place.
+                let origin = Origin { file, offset_bytes: batch.body().len() as u64, length_bytes: 1, ordinal: 0 };
+                batch.push(verdict.id, verdict.timestamp_us, Some(origin), |body| record.render(body));
             }
             other => panic!("{other:?}"),
         });
