@@ -26,7 +26,7 @@ const ASIDE_BYTES_MIN: usize = 32 * 1024;
 
 /// Packs bodies (gzip, level 1). What it takes for that is used again, so that memory is not torn up by large pieces that
 /// come and go.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Packer {
     idle: Arc<Mutex<Vec<Press>>>,
 }

@@ -117,37 +117,11 @@ pub struct Tally {
     pub dead_lettered: Counts,
 }
 
-/// The parts of a tally that can be subtracted.
-#[derive(Clone, Copy, Debug)]
-pub struct Sums {
-    records: u64,
-    kept: u64,
-    ids: IdSum,
-}
-
 impl Tally {
     /// Counts a record or a line that is kept: as a document on its way to the sinks, or in the dead letter.
     pub fn keep(&mut self, id: &Id) {
         self.kept += 1;
         self.ids.add(id);
-    }
-
-    /// How far it has counted records.
-    pub fn sums(&self) -> Sums {
-        Sums { records: self.records, kept: self.kept, ids: self.ids }
-    }
-
-    /// Takes out the records that were counted since its sums were these. What is counted by names, the caller counts apart.
-    pub fn take_since(&mut self, before: Sums) -> Tally {
-        let Sums { records, kept, ids } = before;
-        let since = Tally {
-            records: self.records - records,
-            kept: self.kept - kept,
-            ids: IdSum(self.ids.0.wrapping_sub(ids.0)),
-            ..Tally::default()
-        };
-        (self.records, self.kept, self.ids) = (records, kept, ids);
-        since
     }
 
     /// Adds the counts of other lines.
@@ -244,24 +218,6 @@ mod tests {
         let mut sum = IdSum::default();
         ids.iter().for_each(|n| sum.add(&id(*n)));
         sum
-    }
-
-    #[test]
-    fn what_was_counted_since_is_taken_out() {
-        let id = |seed: u8| Id::new(7, [seed; 16]);
-        let (mut tally, mut earlier, mut later) = (Tally::default(), Tally::default(), Tally::default());
-        for seed in 0..3 {
-            tally.keep(&id(seed));
-            earlier.keep(&id(seed));
-        }
-        let before = tally.sums();
-        for seed in 250..=255 {
-            tally.keep(&id(seed));
-            tally.records += 1;
-            later.keep(&id(seed));
-            later.records += 1;
-        }
-        assert_eq!((tally.take_since(before), tally), (later, earlier));
     }
 
     #[test]

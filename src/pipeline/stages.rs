@@ -14,8 +14,9 @@ use super::product::{Intake, JudgedLine, Product};
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Why};
 use crate::enrich::{Sight, Source, Verdict};
 use crate::flow::ack::Mark;
-use crate::flow::batch::{Batch, BatchLimits, FileKey, Namespace, Origin};
-use crate::flow::tally::{Counts, Tally};
+use crate::flow::batch::{Batch, BatchLimits, FileKey, Id, Namespace, Origin};
+use crate::flow::reject::Reject;
+use crate::flow::tally::Tally;
 use crate::kql::Fields;
 use crate::observe::Observers;
 use crate::record::{Record, Space};
@@ -266,21 +267,10 @@ impl Stages {
         let is_new = line.offset_bytes >= line.chunk.observed_offset_bytes;
         let place = (line.chunk.file.key(), line.offset_bytes);
         let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
-        // What is counted by names, and by an earlier try, stands apart until the whole line is settled.
-        let (mut settled, mut apart) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
-        let before = self.tally.sums();
-        let mut settler = Settler {
-            observers: &mut self.observers,
-            observed: self.observed.filter(|_| is_new),
-            dead_letter: &self.dead_letter,
-            counters: &self.counters,
-            dropped: &mut self.dropped,
-            batch: &mut self.batch,
-            spaces: &mut self.spaces,
-            tally: &mut self.tally,
-            dead_lettered: &mut apart.dead_lettered,
-            line,
-        };
+        let (mut settled, tally) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
+        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, .. } = self;
+        let observed = observed.filter(|_| is_new);
+        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, tally, line };
         let mut failed = None;
         each(&mut |found| {
             if failed.is_none() && found.ordinal >= settled {
@@ -290,13 +280,14 @@ impl Stages {
                 }
             }
         });
+        let mut tally = settler.tally;
         if let Some(error) = failed {
-            apart.join(&self.tally.take_since(before));
-            count_drops(&mut self.dropped, &mut apart);
-            self.unfinished = Some(UnfinishedLine { place, settled, tally: apart });
+            count_drops(&mut self.dropped, &mut tally);
+            self.unfinished = Some(UnfinishedLine { place, settled, tally });
             return Err(error);
         }
-        self.tally.join(&apart);
+        // Last, so that a line that has to be taken again is counted once.
+        self.tally.join(&tally);
         count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
         Ok(())
@@ -325,8 +316,7 @@ impl Stages {
             sha256: None,
             content: Kept::Reference(why),
         })?;
-        self.tally.keep(&id);
-        self.tally.dead_lettered.add(&reject.name(), 1);
+        count_dead(&mut self.tally, &id, &reject);
         self.tally.lines += 1;
         Ok(())
     }
@@ -355,9 +345,7 @@ struct Settler<'s> {
     dropped: &'s mut Vec<DropCount>,
     batch: &'s mut Batch,
     spaces: &'s mut [Space; 2],
-    tally: &'s mut Tally,
-    /// What of the line went to the dead letter, by its reason.
-    dead_lettered: &'s mut Counts,
+    tally: Tally,
     line: LinePlace<'s>,
 }
 
@@ -440,8 +428,7 @@ impl Settler<'_> {
             sha256: Some(sha256),
             content: remains.content(),
         })?;
-        self.tally.keep(id);
-        self.dead_lettered.add(&reject.name(), 1);
+        count_dead(&mut self.tally, id, reject);
         Ok(())
     }
 }
@@ -451,4 +438,10 @@ fn count_drops(dropped: &mut [DropCount], tally: &mut Tally) {
     for count in dropped.iter_mut().filter(|count| count.of_line > 0) {
         tally.dropped.add(&count.rule, std::mem::take(&mut count.of_line));
     }
+}
+
+/// Counts what is in the dead letter.
+fn count_dead(tally: &mut Tally, id: &Id, reject: &Reject) {
+    tally.keep(id);
+    tally.dead_lettered.add(&reject.name(), 1);
 }

@@ -4,8 +4,6 @@
 //! names need neither be read, nor looked at for repeated ones, nor sorted. One object is kept: of several that a pipeline
 //! hashes by turns, the first.
 
-use std::ops::Range;
-
 use super::{CanonicalError, Member, Walk, arrange, compare_names};
 use crate::record::gaps::{Gaps, MEMBERS_MAX, begins_with};
 
@@ -95,7 +93,7 @@ impl Walk<'_> {
             // Between the quotes, which stand behind a brace or a comma, and before a colon.
             let name_start = self.out.len() + 2;
             self.out.extend_from_slice(written);
-            let name_range: Range<usize> = name_start..self.out.len() - 2;
+            let name_range = name_start..self.out.len() - 2;
             self.at += before.len();
             self.next_token();
             let value_at = self.at;
