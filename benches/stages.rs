@@ -214,7 +214,7 @@ impl Maker {
         for text in block.lines() {
             let line = Line { offset_bytes, bytes: text.as_bytes(), text: Some(text) };
             let source = Source::of(&self.file, &line, READ_US);
-            self.judge.judge(&line, source, &mut self.space, &mut Nobody, &mut |judged| take(judged.fate));
+            self.judge.judge(&line, &source, &mut self.space, &mut Nobody, &mut |judged| take(judged.fate));
             offset_bytes += text.len() as u64 + 1;
         }
     }

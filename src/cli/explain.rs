@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             number += 1;
             let mut walk = Walk::default();
             let source = Source::of(&file, &line, Utc::now().timestamp_micros());
-            let results = trial.run(&line, source, &mut walk);
+            let results = trial.run(&line, &source, &mut walk);
             let count = results.len();
             for (place, ((result, steps), names)) in results.into_iter().zip(walk.records).zip(walk.names).enumerate() {
                 rejected |= result.is_err();

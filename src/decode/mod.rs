@@ -125,7 +125,7 @@ impl fmt::Debug for Decode {
 #[derive(Debug)]
 pub enum Decoded<'r> {
     /// A record, and what is known of it besides.
-    Record(Record<'r>, Given),
+    Record(Record<'r>, &'r Given),
     /// Nothing that is shipped, counted under this name.
     LeftOut(&'static str),
     /// Nothing that is a record, for this reason.
@@ -262,24 +262,23 @@ impl Decoder {
             each(*ordinal, decoded);
             *ordinal += 1;
         };
-        let given = Given { time: inner.time, ..Given::default() };
         let Decoder { format, json, texts, steps, reshaped, .. } = self;
         let read = match format.read(*json, line, inner.text, file, space) {
             Ok(Read::LeftOut(name)) => return count_on(Decoded::LeftOut(name)),
-            Ok(Read::Batch) => cloud_events::begin(json.non_finite, inner.text, given, texts),
+            Ok(Read::Batch) => cloud_events::begin(json.non_finite, inner.text, inner.given(), texts),
             Ok(Read::Text(mut record)) => {
                 inner.add_stream(&mut record);
-                return count_on(Decoded::Record(record, Given { is_text: true, ..given }));
+                return count_on(Decoded::Record(record, &Given { is_text: true, ..inner.given() }));
             }
             Ok(Read::Record(mut record)) => {
-                let given = Given { note: format.note(&record), ..given };
+                let given = Given { note: format.note(&record), ..inner.given() };
                 if steps.is_empty() && !(inner.may_have_line_ends(format) && has_line_end(inner.text)) {
                     inner.add_stream(&mut record);
-                    return count_on(Decoded::Record(record, given));
+                    return count_on(Decoded::Record(record, &given));
                 }
                 texts.begin(&record, given)
             }
-            Err(reject) if format.is_object() => mend(*json, inner.text, (given, format), reject, texts),
+            Err(reject) if format.is_object() => mend(*json, inner, format, reject, texts),
             Err(reject) => Err(reject),
         };
         match read.and_then(|()| take_all(steps, *json, texts, reshaped)) {
@@ -296,18 +295,12 @@ impl Decoder {
 ///
 /// # Errors
 /// With what was said of the line, when it cannot be.
-fn mend(
-    options: JsonOptions,
-    text: &str,
-    (given, format): (Given, &Kind),
-    said: Reject,
-    texts: &mut Texts,
-) -> Result<(), Reject> {
-    let Some(Mended { text, paths }) = options.non_finite.mend(text)? else { return Err(said) };
+fn mend(options: JsonOptions, inner: &Inner<'_>, format: &Kind, said: Reject, texts: &mut Texts) -> Result<(), Reject> {
+    let Some(Mended { text, paths }) = options.non_finite.mend(inner.text)? else { return Err(said) };
     let mut space = Space::default();
     let Ok(mut record) = Record::parse(&text, &mut space) else { return Err(said) };
     non_finite::list(&mut record, paths)?;
-    texts.begin(&record, Given { note: format.note(&record), ..given })
+    texts.begin(&record, Given { note: format.note(&record), ..inner.given() })
 }
 
 /// What is done with all records, as a pipeline file says whose rules hide these fields.
@@ -379,6 +372,11 @@ impl<'t> Inner<'t> {
         Inner { text, stream: None, time: None }
     }
 
+    /// What is known of its record.
+    fn given(&self) -> Given {
+        Given { time: self.time, ..Given::NOTHING }
+    }
+
     /// Whether line ends may stand inside of it: what Docker has wrapped may have them, and an element of an array.
     fn may_have_line_ends(&self, format: &Kind) -> bool {
         self.stream.is_some() || matches!(format, Kind::JsonArray)
@@ -416,7 +414,7 @@ fn give(texts: &Texts, space: &mut Space, inner: &Inner<'_>, each: &mut dyn FnMu
         match Record::parse(text, space) {
             Ok(mut record) => {
                 inner.add_stream(&mut record);
-                each(Decoded::Record(record, given));
+                each(Decoded::Record(record, &given));
             }
             Err(reject) => each(Decoded::Rejected(reject)),
         }

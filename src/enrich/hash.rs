@@ -58,7 +58,7 @@ use crate::record::canonical::{
     CanonicalError, CanonicalForm, Numbers, Scratch, Texts, canonicalize_as, canonicalize_members,
 };
 use crate::record::{Path, PathPattern, Record, Room, covers};
-use crate::text::digest::hexadecimal_pair;
+use crate::text::digest::{hexadecimal, push_quoted};
 use crate::text::secret::Secret;
 
 /// A note for `inferlog.notes`: what was to be hashed has no canonical form.
@@ -196,7 +196,7 @@ impl Hash {
             Content::Canonical(_) => &self.into,
             Content::Bytes => &self.bytes_into,
         };
-        let digest = |key| quoted_digest(key, &content)[1..65].iter().map(|digit| char::from(*digit)).collect();
+        let digest = |key| hexadecimal(&digest_of(key, &content));
         let under_keys: Vec<String> = self.keys.iter().map(|key| digest(Some(key))).collect();
         let hexadecimal = if self.keys.is_empty() { vec![digest(None)] } else { under_keys };
         Ok(Some(Digests { into, hexadecimal }))
@@ -307,8 +307,8 @@ impl Hash {
     /// Sets the digest, and the id of its key beside it.
     fn set(&self, place: &HashPlace, content: &[u8], record: &mut Record<'_>) -> Result<(), Reject> {
         let key = self.keys.first();
-        let digest = quoted_digest(key, content);
-        let room = record.set(&place.digest, std::str::from_utf8(&digest).unwrap_or_default())?;
+        let digest = digest_of(key, content);
+        let room = record.set_by(&place.digest, |out| push_quoted(&digest, out))?;
         match key.and_then(|key| key.quoted_id.as_deref()) {
             Some(id) if room == Room::Free => record.set(&place.key_id, id).map(|_| ()),
             _ => Ok(()),
@@ -344,9 +344,9 @@ fn is_flagged(record: &Record<'_>, raw: &str, flags: &[Path; 2]) -> bool {
     raw.starts_with('"') && flags.iter().any(|flag| record.first(flag) == Some("true"))
 }
 
-/// The digest in hexadecimal, in quotes.
-pub(super) fn quoted_digest(key: Option<&HashKey>, content: &[u8]) -> [u8; 66] {
-    let digest: [u8; 32] = match key {
+/// The SHA-256 of some content, or its HMAC under a key.
+pub(super) fn digest_of(key: Option<&HashKey>, content: &[u8]) -> [u8; 32] {
+    match key {
         None => Sha256::digest(content).into(),
         Some(key) => match Hmac::<Sha256>::new_from_slice(key.secret.expose()) {
             Ok(mut mac) => {
@@ -355,10 +355,5 @@ pub(super) fn quoted_digest(key: Option<&HashKey>, content: &[u8]) -> [u8; 66] {
             }
             Err(_) => unreachable!("BUG: HMAC takes keys of any length"),
         },
-    };
-    let mut quoted = [b'"'; 66];
-    for (byte, pair) in digest.iter().zip(quoted[1..65].chunks_exact_mut(2)) {
-        pair.copy_from_slice(&hexadecimal_pair(*byte));
     }
-    quoted
 }

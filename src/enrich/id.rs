@@ -75,18 +75,18 @@ impl Identity {
         Identity { source_id: source_id.to_owned(), seed: None }
     }
 
-    pub(super) fn id(&mut self, source: Source<'_>, context: &Context) -> Id {
+    pub(super) fn id(&mut self, source: &Source<'_>, context: &Context) -> Id {
         let digest = context.id_digest.unwrap_or_else(|| self.digest(source));
         let timed = context.timed && !context.unique;
         let seconds = context.timestamp_us.filter(|_| timed).map_or(0, |micros| micros.div_euclid(1_000_000));
         Id::new(seconds, digest)
     }
 
-    pub(super) fn id_of_line(&mut self, source: Source<'_>) -> Id {
+    pub(super) fn id_of_line(&mut self, source: &Source<'_>) -> Id {
         Id::new(0, self.digest(source))
     }
 
-    fn digest(&mut self, source: Source<'_>) -> Digest {
+    fn digest(&mut self, source: &Source<'_>) -> Digest {
         let mut hasher = self.seed(source.file);
         let mut place = [0; 12];
         place[..8].copy_from_slice(&source.offset_bytes.to_le_bytes());

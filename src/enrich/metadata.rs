@@ -66,7 +66,7 @@ impl Metadata {
     }
 
     /// Calls `visit` with name and raw value of all that is added where there is room for it, until it returns true.
-    pub(super) fn any(&self, source: Source<'_>, notes: &[&str], visit: &mut dyn FnMut(&str, &str) -> bool) -> bool {
+    pub(super) fn any(&self, source: &Source<'_>, notes: &[&str], visit: &mut dyn FnMut(&str, &str) -> bool) -> bool {
         self.fixed.iter().any(|(name, raw)| visit(name.as_str(), raw))
             || visit(FILE, &quoted(&source.file.key().to_string()))
             || visit(FILE_PATH, &quoted(&source.file.path))
@@ -75,7 +75,7 @@ impl Metadata {
     }
 
     /// Adds all that there is room for; returns how many members were left out because of a scalar at a prefix.
-    pub(super) fn add(&mut self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
+    pub(super) fn add(&mut self, record: &mut Record<'_>, source: &Source<'_>, notes: &[&str]) -> u64 {
         if has_a_root(record) {
             return self.add_one_by_one(record, source, notes);
         }
@@ -92,7 +92,7 @@ impl Metadata {
         0
     }
 
-    fn add_one_by_one(&mut self, record: &mut Record<'_>, source: Source<'_>, notes: &[&str]) -> u64 {
+    fn add_one_by_one(&mut self, record: &mut Record<'_>, source: &Source<'_>, notes: &[&str]) -> u64 {
         let mut left_out = 0;
         let mut add = |name: &Path, write: &dyn Fn(&mut String)| {
             left_out += u64::from(record.add(name, write) == Room::Blocked);
@@ -110,16 +110,17 @@ impl Metadata {
     }
 
     fn of_file(&mut self, file: &Arc<SourceFile>) -> &OfFile {
-        let last = self.of_file.take().filter(|last| Arc::ptr_eq(&last.file, file));
-        let of_file = last.unwrap_or_else(|| {
+        if self.of_file.as_ref().is_some_and(|last| !Arc::ptr_eq(&last.file, file)) {
+            self.of_file = None;
+        }
+        self.of_file.get_or_insert_with(|| {
             let mut members = self.fixed.clone();
             members.push((Path::known(FILE), quoted(&file.key().to_string())));
             members.push((Path::known(FILE_PATH), quoted(&file.path)));
             let member = |(name, raw): &(Path, String)| format!("\"{name}\":{raw}");
             let text = members.iter().map(member).collect::<Vec<_>>().join(",");
             OfFile { file: Arc::clone(file), members, text }
-        });
-        self.of_file.insert(of_file)
+        })
     }
 }
 

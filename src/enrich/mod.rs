@@ -141,7 +141,7 @@ impl Enrichment {
     pub fn apply(
         &mut self,
         record: &mut Record<'_>,
-        source: Source<'_>,
+        source: &Source<'_>,
         watch: &mut impl Watch,
     ) -> Result<Verdict, Reject> {
         self.context.reset();
@@ -198,7 +198,7 @@ impl Enrichment {
         &self,
         sight: Sight,
         record: &Record<'_>,
-        source: Source<'_>,
+        source: &Source<'_>,
         question: impl FnOnce(&dyn Fields) -> T,
     ) -> T {
         let adds = (&self.metadata, &self.default_timestamp);
@@ -206,7 +206,7 @@ impl Enrichment {
     }
 
     /// The `_id` of a line, or of one of its records, that did not become a document.
-    pub fn id_of_line(&mut self, source: Source<'_>) -> Id {
+    pub fn id_of_line(&mut self, source: &Source<'_>) -> Id {
         self.identity.id_of_line(source)
     }
 

@@ -74,7 +74,7 @@ pub trait Processor {
 /// What a processor knows of the run, beside the record.
 #[derive(Debug)]
 pub struct Run<'r> {
-    pub(super) source: Source<'r>,
+    pub(super) source: &'r Source<'r>,
     pub(super) context: &'r mut Context,
     pub(super) counters: &'r Counters,
     /// The fields that the processor hides, with their counters.
@@ -114,18 +114,18 @@ pub struct Source<'s> {
     /// Which of the line's records it is, counted from 0.
     pub ordinal: u32,
     /// What else is known of that.
-    pub given: Given,
+    pub given: &'s Given,
 }
 
 impl<'s> Source<'s> {
     /// A line of a file, with its first record.
     pub fn of(file: &'s Arc<SourceFile>, line: &Line<'s>, read_us: i64) -> Source<'s> {
-        Source { file, offset_bytes: line.offset_bytes, read_us, line: line.bytes, ordinal: 0, given: Given::default() }
+        Source { file, offset_bytes: line.offset_bytes, read_us, line: line.bytes, ordinal: 0, given: &Given::NOTHING }
     }
 
     /// A place in a file of which no line is at hand.
     pub fn of_place(file: &'s Arc<SourceFile>, offset_bytes: u64) -> Source<'s> {
-        Source { file, offset_bytes, read_us: 0, line: b"", ordinal: 0, given: Given::default() }
+        Source { file, offset_bytes, read_us: 0, line: b"", ordinal: 0, given: &Given::NOTHING }
     }
 }
 

@@ -98,7 +98,7 @@ impl Sample {
     }
 
     /// Where the record stands between 0 and 1, evenly spread over records.
-    fn place(&self, record: &Record<'_>, source: Source<'_>) -> f64 {
+    fn place(&self, record: &Record<'_>, source: &Source<'_>) -> f64 {
         let mut hasher = Sha256::new();
         if !hash_members(&mut hasher, record, &self.by) {
             hasher.update(source.file.first_line_sha256);
@@ -147,8 +147,8 @@ mod tests {
                 let mut space = Space::default();
                 let record = Record::parse(&line, &mut space).unwrap();
                 let source = Source { line: line.as_bytes(), ..Source::of_place(&file, number * 20) };
-                let place = sample("0.1", &by).place(&record, source);
-                assert_eq!(place, sample("0.5", &by).place(&record, source), "the rate is not part of the digest");
+                let place = sample("0.1", &by).place(&record, &source);
+                assert_eq!(place, sample("0.5", &by).place(&record, &source), "the rate is not part of the digest");
                 for (count, rate) in kept.iter_mut().zip([0.01, 0.1, 0.5]) {
                     *count += u64::from(place < rate);
                 }

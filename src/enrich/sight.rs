@@ -46,7 +46,7 @@ fn means(field: &str, name: &str) -> bool {
 pub(super) struct Document<'d> {
     pub(super) record: &'d Record<'d>,
     pub(super) metadata: &'d Metadata,
-    pub(super) source: Source<'d>,
+    pub(super) source: &'d Source<'d>,
     pub(super) notes: &'d [&'static str],
     /// The time that it will have, as RFC 3339, where that is not a member yet.
     pub(super) time: Option<String>,
@@ -57,7 +57,7 @@ pub(super) fn ask<T>(
     sight: Sight,
     record: &Record<'_>,
     (metadata, default_time): (&Metadata, &Timestamp),
-    (source, context): (Source<'_>, &Context),
+    (source, context): (&Source<'_>, &Context),
     question: impl FnOnce(&dyn Fields) -> T,
 ) -> T {
     if sight == Sight::Members {

@@ -72,7 +72,7 @@ fn run_at(steps: &[Step], line: &str, file: SourceFile, offset_bytes: u64) -> Ou
     let source = Source { read_us: READ_US, line: line.as_bytes(), ..Source::of_place(&file, offset_bytes) };
     let mut space = Space::default();
     let mut record = Record::parse(line, &mut space).expect(line);
-    let verdict = enrichment.apply(&mut record, source, &mut Nobody);
+    let verdict = enrichment.apply(&mut record, &source, &mut Nobody);
     let mut document = Vec::new();
     record.render(&mut document);
     let hidden = enrichment.hide(&mut record).then(|| {
@@ -365,7 +365,7 @@ fn rules_that_hide_are_counted_field_by_field() {
         let mut space = Space::default();
         let mut record = Record::parse(line, &mut space).unwrap();
         let source = Source { read_us: READ_US, ..Source::of_place(&file, 0) };
-        enrichment.apply(&mut record, source, &mut Nobody).unwrap();
+        enrichment.apply(&mut record, &source, &mut Nobody).unwrap();
     }
     assert_eq!(idle(&enrichment), ["1 a", "2 c"]);
     assert_eq!(enrichment.hidden_fields(), patterns(&["a", "b", "c", "u.id"]));
@@ -572,9 +572,9 @@ fn ids_are_of_the_place_the_line_and_the_time() {
     );
     let file = Arc::new(file());
     let source = Source { line: line.as_bytes(), ..Source::of_place(&file, 4_711) };
-    let id = identity.id_of_line(source);
+    let id = identity.id_of_line(&source);
     assert_eq!(id.as_str(), "AAAAAADIGLhWZ1tgQFqmoNGqDGyA");
-    assert_ne!(identity.id_of_line(Source { ordinal: 1, ..source }), id, "another record of the same line");
+    assert_ne!(identity.id_of_line(&Source { ordinal: 1, ..source }), id, "another record of the same line");
 }
 
 #[test]

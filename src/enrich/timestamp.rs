@@ -146,10 +146,10 @@ impl Processor for Timestamp {
 
 impl Timestamp {
     /// The time that a record has so far, as RFC 3339, and the note on what was assumed: its own, else that of its reading.
-    pub(super) fn outlook(&self, record: &Record<'_>, source: Source<'_>) -> (String, Option<&'static str>) {
+    pub(super) fn outlook(&self, record: &Record<'_>, source: &Source<'_>) -> (String, Option<&'static str>) {
         let (seconds, nanoseconds, note) = match self.read(record, &OWN) {
             Ok(time) => (time.seconds, time.nanoseconds, time.doubt.map(note)),
-            Err(_) => time_around(&source),
+            Err(_) => time_around(source),
         };
         let mut text = Vec::new();
         time::write_rfc3339(seconds, nanoseconds, &mut text);

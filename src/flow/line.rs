@@ -28,6 +28,11 @@ pub struct Given {
     pub is_text: bool,
 }
 
+impl Given {
+    /// Nothing.
+    pub const NOTHING: Given = Given { part: None, time: None, note: None, is_text: false };
+}
+
 /// The time of a record, as what is around it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenTime {

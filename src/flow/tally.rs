@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::batch::Id;
+use crate::flow::batch::{Id, Item};
 
 /// The sum of a set of ids: equal sets have equal sums, whatever their order, and sums of disjoint sets add up.
 ///
@@ -118,10 +118,22 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// True when nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        let Tally { lines, records, kept, ids: _, dropped, dead_lettered } = self;
+        lines | records | kept == 0 && dropped.is_empty() && dead_lettered.is_empty()
+    }
+
     /// Counts a record or a line that is kept: as a document on its way to the sinks, or in the dead letter.
     pub fn keep(&mut self, id: &Id) {
         self.kept += 1;
         self.ids.add(id);
+    }
+
+    /// Counts records that became documents.
+    pub fn add_documents(&mut self, documents: &[Item]) {
+        self.records += documents.len() as u64;
+        documents.iter().for_each(|document| self.keep(&document.id));
     }
 
     /// Adds the counts of other lines.

@@ -313,7 +313,7 @@ fn expectation(pipeline: &Pipeline, line: &str, suggestions: &Suggestions) -> Op
     let hidden = suggestions.hidden.iter().map(|hidden| hidden.path.as_str());
     let fields: Vec<&str> = HEART_FIELDS.into_iter().filter(|field| *field != "input_hash").chain(hidden).collect();
     let mut members: Option<Vec<String>> = None;
-    for tried in trial.run(&line, source, &mut Nobody) {
+    for tried in trial.run(&line, &source, &mut Nobody) {
         let found = expected_members(&String::from_utf8(tried.ok()?.document).ok()?, &fields)?;
         // What is expected of a test holds of every record that its line gives.
         members = Some(match members {

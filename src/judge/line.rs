@@ -34,7 +34,7 @@ pub struct Judge {
 #[derive(Debug)]
 pub struct Judged<'j> {
     /// The line, and which of its records this is.
-    pub source: Source<'j>,
+    pub source: &'j Source<'j>,
     /// What becomes of it.
     pub fate: Fate<'j>,
     /// What made it a document, to be asked of it.
@@ -77,7 +77,7 @@ impl Judge {
     pub fn judge(
         &mut self,
         line: &Line<'_>,
-        source: Source<'_>,
+        source: &Source<'_>,
         space: &mut Space,
         watch: &mut impl Watch,
         each: &mut dyn FnMut(Judged<'_>),
@@ -90,27 +90,29 @@ impl Judge {
         }
         let Judge { decoder, enrichment, namespaces, .. } = self;
         decoder.decode(line, source.file, space, &mut |ordinal, decoded| {
-            let record = if let Decoded::Record(record, given) = &decoded { Some((record, *given)) } else { None };
-            let given = record.map_or_else(Given::default, |(_, given)| given);
-            let source = Source { ordinal, given, ..source };
-            watch.begin(record.map(|(record, _)| record));
+            let (record, given) = match &decoded {
+                Decoded::Record(record, given) => (Some(record), *given),
+                Decoded::LeftOut(_) | Decoded::Rejected(_) => (None, &Given::NOTHING),
+            };
+            let source = &Source { ordinal, given, ..*source };
+            watch.begin(record);
             let fate = fate(enrichment, namespaces.as_ref(), decoded, source, watch);
             each(Judged { source, fate, enrichment });
         });
     }
 
     /// Decides on what the source passes over without holding it: its id is that of its place and length.
-    pub fn passed_over(&mut self, what: PassedOver, length_bytes: u64, source: Source<'_>) -> (Id, Reject) {
+    pub fn passed_over(&mut self, what: PassedOver, length_bytes: u64, source: &Source<'_>) -> (Id, Reject) {
         let reject = match what {
             PassedOver::LongLine => too_long(length_bytes),
             PassedOver::NulBytes => nul_bytes(length_bytes),
         };
-        let of_length = Source { line: &length_bytes.to_le_bytes(), ..source };
-        (self.enrichment.id_of_line(of_length), reject)
+        let of_length = Source { line: &length_bytes.to_le_bytes(), ..*source };
+        (self.enrichment.id_of_line(&of_length), reject)
     }
 
     /// The id that a line, or one of its records, has while it is no document, whatever it is.
-    pub fn id_of_line(&mut self, source: Source<'_>) -> Id {
+    pub fn id_of_line(&mut self, source: &Source<'_>) -> Id {
         self.enrichment.id_of_line(source)
     }
 
@@ -143,7 +145,7 @@ fn fate<'r>(
     enrichment: &mut Enrichment,
     namespaces: Option<&NamespaceRule>,
     decoded: Decoded<'r>,
-    source: Source<'_>,
+    source: &Source<'_>,
     watch: &mut impl Watch,
 ) -> Fate<'r> {
     let (mut record, given) = match decoded {
@@ -152,14 +154,14 @@ fn fate<'r>(
         Decoded::Rejected(reject) => return Fate::Rejected(enrichment.id_of_line(source), reject, None),
     };
     if let Some(index) = given.part {
-        let first = Source { ordinal: source.ordinal - index, ..source };
-        add_batch(&mut record, index, enrichment.id_of_line(first));
+        let first = Source { ordinal: source.ordinal - index, ..*source };
+        add_batch(&mut record, index, enrichment.id_of_line(&first));
     }
     match enrichment.apply(&mut record, source, watch) {
-        Ok(Verdict { dropped: Some(rule), id, timestamp_us, timed, namespace }) => {
-            Fate::Dropped(rule, Verdict { dropped: None, id, timestamp_us, timed, namespace }, record)
-        }
         Ok(mut verdict) => {
+            if let Some(rule) = verdict.dropped.take() {
+                return Fate::Dropped(rule, verdict, record);
+            }
             if let Some(rule) = namespaces {
                 let decide = |document: &dyn Fields| rule.decide(document);
                 verdict.namespace = enrichment.ask(Sight::Metadata, &record, source, decide);
@@ -219,7 +221,7 @@ mod tests {
             (long.as_str(), "rejected: source/line_too_long"),
         ] {
             let line = Line { offset_bytes: 9, bytes: text.as_bytes(), text: Some(text) };
-            let source = Source::of(&file, &line, 0);
+            let source = &Source::of(&file, &line, 0);
             let of_line = judge.id_of_line(source);
             let (of_place, _) = judge.passed_over(PassedOver::LongLine, text.len() as u64, source);
             let mut space = Space::default();

@@ -222,8 +222,8 @@ impl Sample {
         let place = Place { line: number, offset_bytes: line.offset_bytes };
         let file = Arc::clone(&self.file);
         let source = Source::of(&file, line, read_us);
-        let hidden = self.trial.look_for_idle_fields(line, source, &mut self.idle, &mut self.shape);
-        for (tried, hidden) in self.trial.run(line, source, &mut Nobody).into_iter().zip(hidden_or_none(hidden)) {
+        let hidden = self.trial.look_for_idle_fields(line, &source, &mut self.idle, &mut self.shape);
+        for (tried, hidden) in self.trial.run(line, &source, &mut Nobody).into_iter().zip(hidden_or_none(hidden)) {
             self.entries += 1;
             if let Ok(tried) = &tried {
                 self.copies.look(&hidden, &tried.document, |path| self.trial.hides(path));

@@ -100,7 +100,7 @@ fn run_one(pipeline: &Pipeline, case: &TestCase, reach: &mut [Reach]) -> Vec<Dif
         while let Some(line) = lines.next_line() {
             is_empty = false;
             let mut walk = Walk::default();
-            for tried in trial.run(&line, Source::of(&file, &line, read_us), &mut walk) {
+            for tried in trial.run(&line, &Source::of(&file, &line, read_us), &mut walk) {
                 judge(&case.expectation, &tried, &mut found);
             }
             add_reach(&walk, reach);

@@ -52,7 +52,7 @@ impl Trial {
     pub fn run(
         &mut self,
         line: &Line<'_>,
-        source: Source<'_>,
+        source: &Source<'_>,
         watch: &mut impl Watch,
     ) -> Vec<Result<TrialResult, Reject>> {
         let Trial { judge, inferences, space } = self;
@@ -71,7 +71,7 @@ impl Trial {
     pub fn look_for_idle_fields(
         &mut self,
         line: &Line<'_>,
-        source: Source<'_>,
+        source: &Source<'_>,
         idle: &mut IdleFields,
         shape: &mut Shape,
     ) -> Vec<Vec<HiddenText>> {
@@ -100,12 +100,12 @@ impl Trial {
     }
 
     /// The id that a line, or one of its records, has while it is no document.
-    pub fn id_of_line(&mut self, source: Source<'_>) -> crate::flow::batch::Id {
+    pub fn id_of_line(&mut self, source: &Source<'_>) -> crate::flow::batch::Id {
         self.judge.id_of_line(source)
     }
 
     /// The id of a line that is too long to be held.
-    pub fn id_of_long_line(&mut self, length_bytes: u64, source: Source<'_>) -> crate::flow::batch::Id {
+    pub fn id_of_long_line(&mut self, length_bytes: u64, source: &Source<'_>) -> crate::flow::batch::Id {
         self.judge.passed_over(PassedOver::LongLine, length_bytes, source).0
     }
 

@@ -71,7 +71,7 @@ pub(super) struct Burial<'l> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shown<'f> {
     /// As the processors have left it.
-    AtHand { record: &'f Record<'f>, enrichment: &'f Enrichment, source: Source<'f> },
+    AtHand { record: &'f Record<'f>, enrichment: &'f Enrichment, source: &'f Source<'f> },
     /// Written down: the document, and the record on a shelf, where observers look at it.
     Written { document: &'f [u8], shelf: &'f Shelf, kept: Kept },
 }
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     /// Judges a line: `each` is given its records in their order, at least one.
-    pub(super) fn judge(&mut self, line: &Line<'_>, source: Source<'_>, each: &mut dyn FnMut(Found<'_>)) {
+    pub(super) fn judge(&mut self, line: &Line<'_>, source: &Source<'_>, each: &mut dyn FnMut(Found<'_>)) {
         let Bench { judge, space, raw } = self;
         judge.judge(line, source, space, &mut Nobody, &mut |judged| found(*raw, line, judged, each));
     }
@@ -102,19 +102,19 @@ impl Bench {
 
 /// Says what is to be done with a record.
 fn found(raw: Raw, line: &Line<'_>, judged: Judged<'_>, each: &mut dyn FnMut(Found<'_>)) {
-    let Judged { source, fate, enrichment } = judged;
+    let Judged { source, enrichment, .. } = judged;
     let (ordinal, is_text) = (source.ordinal, source.given.is_text);
     let mut give = |ruling: Ruling<'_>| each(Found { ordinal, is_text, ruling });
     let burial = |id, reject, is_record, remains| {
         let sha256 = sha256_hexadecimal(line.bytes);
         Burial { id, reject, is_record, sha256, remains }
     };
-    match fate {
-        Fate::Document(verdict, record) => {
-            give(Ruling::Ship(&verdict, Shown::AtHand { record: &record, enrichment, source }));
+    match judged.fate {
+        Fate::Document(ref verdict, ref record) => {
+            give(Ruling::Ship(verdict, Shown::AtHand { record, enrichment, source }));
         }
-        Fate::Dropped(rule, verdict, record) => {
-            give(Ruling::Drop(&rule, &verdict, Shown::AtHand { record: &record, enrichment, source }));
+        Fate::Dropped(ref rule, ref verdict, ref record) => {
+            give(Ruling::Drop(rule, verdict, Shown::AtHand { record, enrichment, source }));
         }
         Fate::LeftOut(name, _) => give(Ruling::LeaveOut(name)),
         Fate::Rejected(id, reject, Some(mut record)) => {

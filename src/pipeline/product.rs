@@ -114,7 +114,7 @@ impl Product {
         let mut lines = Lines::new(chunk.lines(), chunk.offset_bytes, chunk.file.form);
         while let Some(line) = lines.next_line() {
             let source = Source::of(&chunk.file, &line, read_us);
-            bench.judge(&line, source, &mut |found| pages.write(&found, observed));
+            bench.judge(&line, &source, &mut |found| pages.write(&found, observed));
             let (offset_bytes, length_bytes) = (line.offset_bytes, line.bytes.len() as u64);
             let end_offset_bytes = chunk.offset_bytes + lines.consumed_bytes() as u64;
             let records = pages.records.len();

@@ -51,11 +51,15 @@ pub(super) struct Stages {
     /// The rules that have dropped a record.
     dropped: Vec<DropCount>,
     batch: Batch,
+    /// So many of its documents are counted.
+    counted_items: usize,
     marks: Vec<Mark>,
-    /// What became of the lines that are not noted in a mark yet.
+    /// What became of the lines that are not noted in a mark yet, but for documents that are still to be counted.
     tally: Tally,
+    /// The same of the records of the line at hand.
+    of_line: Tally,
     /// A line of which the dead letter did not take a record.
-    unfinished: Option<UnfinishedLine>,
+    unfinished: Option<Box<UnfinishedLine>>,
     source_bytes: u64,
     linger: Linger,
     /// Batches that are ready, in their order.
@@ -110,8 +114,10 @@ impl Stages {
             spaces: Default::default(),
             dropped: Vec::new(),
             batch: Batch::default(),
+            counted_items: 0,
             marks: Vec::new(),
             tally: Tally::default(),
+            of_line: Tally::default(),
             unfinished: None,
             source_bytes: 0,
             linger: Linger::new(limits.linger),
@@ -170,6 +176,8 @@ impl Stages {
         }
         let next = self.spent.try_recv().map_or_else(|_| Batch::default(), Batch::reuse);
         let batch = std::mem::replace(&mut self.batch, next);
+        debug_assert_eq!(self.counted_items, batch.items().len(), "a mark counts what is sealed");
+        self.counted_items = 0;
         let (marks, source_bytes) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.source_bytes));
         self.sealed.push_back(Shipment { batch, marks, source_bytes });
         self.linger.sealed();
@@ -184,7 +192,7 @@ impl Stages {
             let (offset_bytes, length_bytes) = (line.offset_bytes, line.bytes.len() as u64);
             let place = LinePlace { chunk, offset_bytes, length_bytes, read_us };
             let source = Source::of(&chunk.file, &line, read_us);
-            let taken = self.take_line(place, |settle| bench.judge(&line, source, settle));
+            let taken = self.take_line(place, |settle| bench.judge(&line, &source, settle));
             self.go_on(place, &mut noted, lines.consumed_bytes(), taken)?;
         }
         self.note_lines(chunk, noted..bytes.len());
@@ -242,7 +250,9 @@ impl Stages {
     }
 
     fn note(&mut self, chunk: &Chunk, span: std::ops::Range<u64>, tail: Fingerprint) {
-        let tally = std::mem::take(&mut self.tally);
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.add_documents(&self.batch.items()[self.counted_items..]);
+        self.counted_items = self.batch.items().len();
         let source_bytes = span.end - span.start;
         self.counters.source_read_lines_total.inc_by(tally.lines);
         self.counters.decode_records_total.inc_by(tally.records);
@@ -266,11 +276,14 @@ impl Stages {
         // Lines before it were counted before a restart.
         let is_new = line.offset_bytes >= line.chunk.observed_offset_bytes;
         let place = (line.chunk.file.key(), line.offset_bytes);
-        let unfinished = self.unfinished.take().filter(|unfinished| unfinished.place == place);
-        let (mut settled, tally) = unfinished.map_or_else(Default::default, |it| (it.settled, it.tally));
-        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, .. } = self;
+        let mut settled = 0;
+        if let Some(unfinished) = self.unfinished.take().filter(|unfinished| unfinished.place == place) {
+            (settled, self.of_line) = (unfinished.settled, unfinished.tally);
+        }
+        let first_item = self.batch.items().len();
+        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, of_line, .. } = self;
         let observed = observed.filter(|_| is_new);
-        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, tally, line };
+        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, of_line, line };
         let mut failed = None;
         each(&mut |found| {
             if failed.is_none() && found.ordinal >= settled {
@@ -280,17 +293,29 @@ impl Stages {
                 }
             }
         });
-        let mut tally = settler.tally;
         if let Some(error) = failed {
-            count_drops(&mut self.dropped, &mut tally);
-            self.unfinished = Some(UnfinishedLine { place, settled, tally });
+            let tally = self.take_back(first_item);
+            self.unfinished = Some(Box::new(UnfinishedLine { place, settled, tally }));
             return Err(error);
         }
         // Last, so that a line that has to be taken again is counted once.
-        self.tally.join(&tally);
+        if !self.of_line.is_empty() {
+            self.tally.join(&std::mem::take(&mut self.of_line));
+        }
         count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
         Ok(())
+    }
+
+    /// What became of the records of the line at hand, whose documents begin at an item: no mark counts them.
+    fn take_back(&mut self, first_item: usize) -> Tally {
+        let (before, of_line) = self.batch.items().split_at(first_item);
+        self.tally.add_documents(&before[self.counted_items..]);
+        let mut tally = std::mem::take(&mut self.of_line);
+        tally.add_documents(of_line);
+        count_drops(&mut self.dropped, &mut tally);
+        self.counted_items = self.batch.items().len();
+        tally
     }
 
     fn take_passed_over(
@@ -305,7 +330,7 @@ impl Stages {
             PassedOver::LongLine => Why::TooLong,
             PassedOver::NulBytes => Why::NothingWritten,
         };
-        let (id, reject) = bench.judge.passed_over(what, length_bytes, source);
+        let (id, reject) = bench.judge.passed_over(what, length_bytes, &source);
         self.dead_letter.write(&Entry {
             id,
             reject: &reject,
@@ -345,7 +370,8 @@ struct Settler<'s> {
     dropped: &'s mut Vec<DropCount>,
     batch: &'s mut Batch,
     spaces: &'s mut [Space; 2],
-    tally: Tally,
+    /// What becomes of the line's records, but for documents.
+    of_line: &'s mut Tally,
     line: LinePlace<'s>,
 }
 
@@ -355,6 +381,7 @@ impl Settler<'_> {
             Ruling::Ship(verdict, shown) => {
                 self.observe(found, verdict, shown);
                 self.ship(found.ordinal, verdict, shown);
+                return Ok(());
             }
             Ruling::Drop(rule, verdict, shown) => {
                 self.observe(found, verdict, shown);
@@ -371,7 +398,7 @@ impl Settler<'_> {
                 }
             }
         }
-        self.tally.records += 1;
+        self.of_line.records += 1;
         Ok(())
     }
 
@@ -394,7 +421,6 @@ impl Settler<'_> {
     fn ship(&mut self, ordinal: u32, verdict: &Verdict, shown: Shown<'_>) {
         let Verdict { id, timestamp_us, namespace, .. } = *verdict;
         let LinePlace { chunk, offset_bytes, length_bytes, .. } = self.line;
-        self.tally.keep(&id);
         let (file, length_bytes) = (self.batch.file(&chunk.file), length_bytes as u32);
         let origin = Origin { file, offset_bytes, length_bytes, ordinal };
         self.batch.push_into(namespace, id, timestamp_us, origin, |out| shown.render(out));
@@ -428,7 +454,7 @@ impl Settler<'_> {
             sha256: Some(sha256),
             content: remains.content(),
         })?;
-        count_dead(&mut self.tally, id, reject);
+        count_dead(self.of_line, id, reject);
         Ok(())
     }
 }

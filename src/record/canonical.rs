@@ -222,6 +222,9 @@ enum Escapes {
 /// The end of a short string is found sooner byte by byte than by a search that has to get going.
 const SHORT_BYTES: usize = 24;
 
+/// What fits into two registers.
+const REGISTERS_BYTES: usize = 32;
+
 /// Where the walk stands in the text, and what it has written.
 struct Walk<'a> {
     form: CanonicalForm<'a>,
@@ -440,7 +443,7 @@ impl<'a> Walk<'a> {
     }
 
     fn copy(&mut self, end: usize) {
-        self.out.extend_from_slice(&self.text.as_bytes()[self.at..end]);
+        push_piece(self.text.as_bytes(), self.at..end, self.out);
         self.at = end;
     }
 
@@ -524,7 +527,20 @@ fn arrange<'m>(start: usize, members: impl Iterator<Item = &'m Member>, unordere
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(&unordered[member.name.start - 1 - start..member.end - start]);
+        push_piece(unordered, member.name.start - 1 - start..member.end - start, out);
+    }
+}
+
+/// Appends a piece of a text. Most are short: so many bytes that they fit into registers are copied, and those behind the
+/// piece are cut off again, which is done sooner than copying as many as it has.
+fn push_piece(text: &[u8], piece: Range<usize>, out: &mut Vec<u8>) {
+    match text[piece.start..].first_chunk::<REGISTERS_BYTES>() {
+        Some(bytes) if piece.len() <= REGISTERS_BYTES => {
+            let end = out.len() + piece.len();
+            out.extend_from_slice(bytes);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(&text[piece]),
     }
 }
 

@@ -54,6 +54,12 @@ impl Gaps {
         self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut start, *end)..*end])
     }
 
+    /// What stands before the value at a position.
+    pub(super) fn before_value(&self, position: usize) -> &[u8] {
+        let start = if position == 0 { 0 } else { self.ends[position - 1] };
+        &self.text[start..self.ends[position]]
+    }
+
     /// What stands behind the last value; nothing where no object is kept.
     pub(super) fn behind(&self) -> &[u8] {
         &self.text[self.ends.last().copied().unwrap_or(0)..]

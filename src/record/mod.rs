@@ -235,10 +235,20 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn set(&mut self, path: &Path, raw: &str) -> Result<Room, Reject> {
+        self.set_by(path, |out| out.push_str(raw))
+    }
+
+    /// The same with a value that `write` writes.
+    ///
+    /// # Errors
+    /// A [`Reject`] when a member that must be rewritten repeats a name inside.
+    pub fn set_by(&mut self, path: &Path, write: impl FnOnce(&mut String)) -> Result<Room, Reject> {
         match self.room(path) {
-            Room::Free => self.space.add(path, |arena| arena.push_str(raw)),
+            Room::Free => self.space.add(path, write),
             Room::Taken => {
-                self.edit(path, Change::Replace(raw))?;
+                let mut raw = String::new();
+                write(&mut raw);
+                self.edit(path, Change::Replace(&raw))?;
             }
             Room::Blocked => return Ok(Room::Blocked),
         }
@@ -359,6 +369,9 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn change(&mut self, what: &PathPattern, change: Change<'_>) -> Result<usize, Reject> {
+        if what.head().is_some_and(|head| !self.space.members.may_have(head)) {
+            return Ok(0);
+        }
         let edit = Edit { change, lists: Lists::ByKey };
         self.edit_others(what.rest(), what.head(), edit, None).map_err(|_| edit::repeated_name(what.as_str()))
     }

@@ -367,7 +367,7 @@ impl Replayer<'_> {
         let text = file.form.encoding.text(line, &mut scratch);
         let line = Line { offset_bytes: entry.origin.offset_bytes, bytes: line, text };
         let source = Source { line: line.bytes, ..source(entry, file) };
-        let tried = (0..).zip(self.trial.run(&line, source, &mut Nobody));
+        let tried = (0..).zip(self.trial.run(&line, &source, &mut Nobody));
         tried.filter(|(ordinal, _)| is_whole_line(entry) || *ordinal == entry.origin.ordinal).collect()
     }
 
@@ -375,9 +375,9 @@ impl Replayer<'_> {
     fn proves(&mut self, entry: &Found, id: Id, candidate: &Candidate, tried: &Tried) -> bool {
         let source = Source { line: &candidate.line, ..source(entry, &candidate.file) };
         let of_documents = tried.iter().flat_map(|(_, tried)| tried).map(|tried| tried.verdict.id);
-        let of_line = self.trial.id_of_line(source);
+        let of_line = self.trial.id_of_line(&source);
         let of_place = entry.reason == "line_too_long";
-        let of_place = of_place.then(|| self.trial.id_of_long_line(entry.origin.length_bytes, source));
+        let of_place = of_place.then(|| self.trial.id_of_long_line(entry.origin.length_bytes, &source));
         let same = |other: Id| digest(other).is_some() && digest(other) == digest(id);
         of_documents.chain([of_line]).chain(of_place).any(same)
     }

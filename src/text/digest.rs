@@ -34,23 +34,14 @@ pub fn first_line_sha256(beginning: &[u8]) -> [u8; 32] {
     Sha256::digest(&line[..memchr::memchr(b'\n', line).unwrap_or(line.len())]).into()
 }
 
-/// Each byte as two lower-case hexadecimal digits.
-const PAIRS: [[u8; 2]; 256] = {
-    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
-    while byte < pairs.len() {
-        let digits = b"0123456789abcdef";
-        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// A byte as two lower-case hexadecimal digits.
-pub fn hexadecimal_pair(byte: u8) -> [u8; 2] {
-    PAIRS[usize::from(byte)]
-}
-
 /// Bytes as lower-case hexadecimal digits.
 pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| hexadecimal_pair(*byte)).map(char::from).collect()
+    const_hex::encode(bytes)
+}
+
+/// Appends a SHA-256 as lower-case hexadecimal digits, in quotes.
+pub fn push_quoted(digest: &[u8; 32], out: &mut String) {
+    out.push('"');
+    out.push_str(const_hex::Buffer::<32>::new().format(digest));
+    out.push('"');
 }

@@ -1,8 +1,9 @@
 //! What stands in the place of what is hidden: a fixed text, a keyed hash, the rest of a mask, or how long it was.
 
-use crate::enrich::hash::{HashKey, quoted_digest};
+use crate::enrich::hash::{HashKey, digest_of};
 use crate::record::canonical::{Scratch, canonicalize};
 use crate::record::json;
+use crate::text::digest::hexadecimal;
 
 /// What stands where nothing else can be told, as JSON text.
 pub(in crate::enrich) const REDACTED: &str = "\"[redacted]\"";
@@ -83,7 +84,7 @@ fn masked_value(mask: Mask, raw: &str) -> String {
 fn digest(key: &HashKey, raw: &str) -> String {
     let mut canonical = Vec::new();
     match canonicalize(raw, &mut Scratch::default(), &mut canonical) {
-        Ok(()) => quoted_digest(Some(key), &canonical).iter().map(|byte| char::from(*byte)).collect(),
+        Ok(()) => format!("\"{}\"", hexadecimal(&digest_of(Some(key), &canonical))),
         // Without a canonical form it has no hash, and must not stay.
         Err(_) => REDACTED.to_owned(),
     }

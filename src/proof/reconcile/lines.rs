@@ -86,7 +86,7 @@ impl FileJudge {
                 Turn::PassedOver { what, offset_bytes, length_bytes } => {
                     let source_file = file.source_file()?;
                     let source = Source::of_place(&source_file, offset_bytes);
-                    let (id, _) = self.judge.passed_over(what, length_bytes, source);
+                    let (id, _) = self.judge.passed_over(what, length_bytes, &source);
                     let fate = LineFate::Dead(id);
                     let (ordinal, is_one_of_several, is_record) = (0, false, false);
                     judged.push(LineJudgement { offset_bytes, ordinal, is_one_of_several, is_record, fate });
@@ -115,7 +115,7 @@ impl FileJudge {
             let source = Source::of(&source_file, &line, read_us);
             let start = judged.len();
             let mut keep = |it: line::Judged<'_>| judged.push(LineJudgement::of(it.source, &it.fate));
-            self.judge.judge(&line, source, &mut self.space, &mut Nobody, &mut keep);
+            self.judge.judge(&line, &source, &mut self.space, &mut Nobody, &mut keep);
             let is_one_of_several = judged.len() - start > 1;
             judged[start..].iter_mut().for_each(|record| record.is_one_of_several = is_one_of_several);
         }
@@ -124,7 +124,7 @@ impl FileJudge {
 }
 
 impl LineJudgement {
-    fn of(source: Source<'_>, fate: &line::Fate<'_>) -> LineJudgement {
+    fn of(source: &Source<'_>, fate: &line::Fate<'_>) -> LineJudgement {
         let (is_record, fate) = match fate {
             line::Fate::Document(verdict, _) => {
                 (true, LineFate::Document(verdict.id, verdict.timed.then_some(verdict.timestamp_us)))
@@ -133,7 +133,7 @@ impl LineJudgement {
             line::Fate::LeftOut(_, id) => (false, LineFate::Dropped(*id)),
             line::Fate::Rejected(id, _, record) => (record.is_some(), LineFate::Dead(*id)),
         };
-        let Source { offset_bytes, ordinal, .. } = source;
+        let Source { offset_bytes, ordinal, .. } = *source;
         LineJudgement { offset_bytes, ordinal, is_one_of_several: false, is_record, fate }
     }
 }

@@ -4,7 +4,7 @@
 //! names need neither be read, nor looked at for repeated ones, nor sorted. One object is kept: of several that a pipeline
 //! hashes by turns, the first.
 
-use super::{CanonicalError, Member, Walk, arrange, compare_names};
+use super::{CanonicalError, Member, Scratch, Walk, arrange, compare_names};
 use crate::record::gaps::{Gaps, MEMBERS_MAX, begins_with};
 
 /// What is known of the names of an object. None of them is there twice.
@@ -20,7 +20,7 @@ pub(super) struct KnownNames {
 }
 
 /// What sorts a name.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Name {
     beginning: u64,
     sorts_as_bytes: bool,
@@ -65,13 +65,39 @@ impl KnownNames {
 impl Walk<'_> {
     /// Writes an object, as far as its names are known. True if that is all of it.
     pub(super) fn known_members(&mut self) -> Result<bool, CanonicalError> {
-        let mut known = std::mem::take(&mut self.scratch.known);
-        let is_all = self.follow(&known);
-        if is_all == Ok(true) {
-            known.gaps.hit();
+        let (text, start, first_member) = (self.text.as_bytes(), self.out.len() + 1, self.scratch.members.len());
+        for position in 0..self.scratch.known.names.len() {
+            let KnownNames { gaps, written, names, .. } = &self.scratch.known;
+            let (before, written) = (gaps.before_value(position), written.before_value(position));
+            let Name { beginning, sorts_as_bytes } = names[position];
+            if !begins_with(&text[self.at..], before) {
+                return Ok(false);
+            }
+            // Between the quotes, which stand behind a brace or a comma, and before a colon.
+            let name_start = self.out.len() + 2;
+            self.out.extend_from_slice(written);
+            let name = name_start..self.out.len() - 2;
+            self.at += before.len();
+            self.next_token();
+            let value_at = self.at;
+            self.value()?;
+            let (end, value_in_text) = (self.out.len(), value_at..self.at);
+            self.scratch.members.push(Member { name, end, beginning, sorts_as_bytes, value_in_text });
         }
-        self.scratch.known = known;
-        is_all
+        let Scratch { members, unordered, known, .. } = &mut *self.scratch;
+        let behind = known.gaps.behind();
+        if behind.is_empty() || !text[self.at..].starts_with(behind) {
+            return Ok(false);
+        }
+        self.at += behind.len();
+        if !known.order.is_empty() {
+            let of_object = &members[first_member..];
+            arrange(start, known.order.iter().map(|position| &of_object[*position]), unordered, self.out);
+        }
+        members.truncate(first_member);
+        known.gaps.hit();
+        self.out.push(b'}');
+        Ok(true)
     }
 
     /// Hears that an object, which began there in the text and ends with the brace at hand, is another one than that whose
@@ -82,37 +108,5 @@ impl Walk<'_> {
         if !members.is_empty() && self.scratch.known.gaps.missed() {
             self.scratch.known.keep(&self.text.as_bytes()[..=self.at], at, members, self.out);
         }
-    }
-
-    fn follow(&mut self, known: &KnownNames) -> Result<bool, CanonicalError> {
-        let (text, start, first_member) = (self.text.as_bytes(), self.out.len() + 1, self.scratch.members.len());
-        for ((before, written), name) in known.gaps.before().zip(known.written.before()).zip(&known.names) {
-            if !begins_with(&text[self.at..], before) {
-                return Ok(false);
-            }
-            // Between the quotes, which stand behind a brace or a comma, and before a colon.
-            let name_start = self.out.len() + 2;
-            self.out.extend_from_slice(written);
-            let name_range = name_start..self.out.len() - 2;
-            self.at += before.len();
-            self.next_token();
-            let value_at = self.at;
-            self.value()?;
-            let Name { beginning, sorts_as_bytes } = *name;
-            let (end, value_in_text) = (self.out.len(), value_at..self.at);
-            self.scratch.members.push(Member { name: name_range, end, beginning, sorts_as_bytes, value_in_text });
-        }
-        let behind = known.gaps.behind();
-        if behind.is_empty() || !text[self.at..].starts_with(behind) {
-            return Ok(false);
-        }
-        self.at += behind.len();
-        let (members, unordered) = (&self.scratch.members[first_member..], &mut self.scratch.unordered);
-        if !known.order.is_empty() {
-            arrange(start, known.order.iter().map(|position| &members[*position]), unordered, self.out);
-        }
-        self.scratch.members.truncate(first_member);
-        self.out.push(b'}');
-        Ok(true)
     }
 }

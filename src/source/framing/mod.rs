@@ -217,6 +217,9 @@ impl<'b> Lines<'b> {
     }
 
     /// The next entry.
+    // Inlined, so that it stays in registers: read from memory right behind the writes of its parts, it would wait for those
+    // and for all before them, which are the document of the line before.
+    #[inline(always)]
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         while self.position < self.bytes.len() {
             let start = self.position;
@@ -245,6 +248,7 @@ impl<'b> Lines<'b> {
         extent(&self.form, self.bytes, self.offset_bytes, start).end
     }
 
+    #[inline(always)]
     fn line(&mut self, range: Range<usize>) -> Line<'_> {
         let bytes = &self.bytes[range.clone()];
         let offset_bytes = self.offset_bytes + range.start as u64;
