@@ -151,7 +151,7 @@ fn judge_and_render(bencher: Bencher<'_, '_>, shape: &str) {
     let block = Block::of(shape);
     let (mut maker, mut batch) = (Maker::new(), Batch::default());
     block.counted(bencher).bench_local(|| {
-        batch = Batch::reuse(std::mem::take(&mut batch));
+        batch = Batch::reuse(std::mem::take(&mut batch), |_| {});
         maker.fill(&block, &mut batch);
     });
 }
@@ -225,7 +225,7 @@ impl Maker {
         self.each(block, &mut |fate| match fate {
             Fate::Document(verdict, record) => {
                 // The store takes documents of inferlog's own from nowhere, and records from a place.
-                let origin = Origin { file, offset_bytes: batch.body().len() as u64, length_bytes: 1, ordinal: 0 };
+                let origin = Origin { file, offset_bytes: batch.body_bytes() as u64, length_bytes: 1, ordinal: 0 };
                 batch.push(verdict.id, verdict.timestamp_us, Some(origin), |body| record.render(body));
             }
             other => panic!("{other:?}"),

@@ -30,6 +30,7 @@ use super::encoding::{self, Packer};
 pub use super::exchange::{ANSWER_BYTES_MAX, Body, Method, Reply};
 use super::options::{ClientOptions, OptionsError};
 use super::renewal::{Renewal, RenewalOutcome};
+use super::segments::Segments;
 use crate::flow::answer::Trouble;
 
 /// How long a host that gave no answer is left out, while others are there.
@@ -73,7 +74,7 @@ struct Message<'a> {
     method: Method,
     path: &'a str,
     headers: HeaderMap,
-    bytes: Bytes,
+    body: Segments,
 }
 
 impl Client {
@@ -198,7 +199,7 @@ impl Client {
             too_long: false,
         };
         let url = host.url.join(message.path.trim_start_matches('/')).map_err(|_| RequestFailure::no_path(&name))?;
-        let request = connection.request(message.method, url, message.headers.clone(), message.bytes.clone());
+        let request = connection.request(message.method, url, message.headers.clone(), message.body.clone());
         let mut answer = request.send().await.map_err(failed)?;
         let status = answer.status().as_u16();
         let text = |header: HeaderName| answer.headers().get(header).and_then(|value| value.to_str().ok());
@@ -280,27 +281,27 @@ impl Client {
         if self.is_for_kibana {
             headers.insert(FORGERY, HeaderValue::from_static("inferlog"));
         }
-        let (bytes, content_type) = match body {
+        let (body, content_type) = match body {
             Body::None => {
                 // Some proxies refuse a request that may have a body and says nothing of its length (411).
                 if method != Method::Get {
                     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
                 }
-                return Message { method, path, headers, bytes: Bytes::new() };
+                return Message { method, path, headers, body: Segments::default() };
             }
-            Body::Json(bytes) => (bytes, "application/json"),
-            Body::Lines(bytes) => (bytes, "application/x-ndjson"),
-            Body::Form(bytes) => (bytes, "multipart/form-data; boundary=inferlog-c1f4a09be27d4a55"),
+            Body::Json(bytes) => (bytes.clone().into(), "application/json"),
+            Body::Lines(segments) => (segments.clone(), "application/x-ndjson"),
+            Body::Form(bytes) => (bytes.clone().into(), "multipart/form-data; boundary=inferlog-c1f4a09be27d4a55"),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let packed = match &self.packer {
-            Some(packer) => packer.pack(bytes).await,
+            Some(packer) => packer.pack(&body).await,
             None => None,
         };
         if packed.is_some() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        Message { method, path, headers, bytes: packed.unwrap_or_else(|| bytes.clone()) }
+        Message { method, path, headers, body: packed.map_or(body, Segments::from) }
     }
 }
 
@@ -438,11 +439,12 @@ mod tests {
         for (gzip, body, packed) in [(false, &large, false), (true, &small, false), (true, &large, true)] {
             options.gzip = gzip;
             let client = Client::new(&options).unwrap();
-            let message = client.message(Method::Post, "x", &Body::Lines(body.clone())).await;
+            let message = client.message(Method::Post, "x", &Body::Lines(body.clone().into())).await;
             assert_eq!(message.headers.contains_key(CONTENT_ENCODING), packed);
-            assert_eq!(message.bytes.as_ptr() == body.as_ptr(), !packed, "what is not packed is not copied");
+            let sent = message.body.iter().next().unwrap();
+            assert_eq!(sent.as_ptr() == body.as_ptr(), !packed, "what is not packed is not copied");
             if packed {
-                assert_eq!(encoding::unpack("gzip", message.bytes, 100_000).await.unwrap().as_ref(), Some(body));
+                assert_eq!(encoding::unpack("gzip", sent.clone(), 100_000).await.unwrap().as_ref(), Some(body));
             }
         }
     }

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use url::Url;
@@ -16,6 +15,7 @@ use super::options::{Auth, ClientOptions, OptionsError, authorization, user_of, 
 use super::pinning;
 use super::proxy::Route;
 use super::renewal::{Certificates, ClientKeys};
+use super::segments::Segments;
 
 /// The connections to one host.
 pub(super) struct Connection {
@@ -58,7 +58,13 @@ impl Connection {
         self.route.as_ref()
     }
 
-    pub(super) fn request(&self, method: Method, url: Url, headers: HeaderMap, body: Bytes) -> reqwest::RequestBuilder {
+    pub(super) fn request(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Segments,
+    ) -> reqwest::RequestBuilder {
         let method = match method {
             Method::Get => reqwest::Method::GET,
             Method::Put => reqwest::Method::PUT,
@@ -66,7 +72,7 @@ impl Connection {
             Method::Delete => reqwest::Method::DELETE,
         };
         let request = self.http.request(method, url).headers(headers);
-        let request = if body.is_empty() { request } else { request.body(body) };
+        let request = if body.bytes() == 0 { request } else { request.body(body) };
         match &self.authorization {
             Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
             None => request,

@@ -10,9 +10,13 @@ use flate2::read::MultiGzDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::describe;
+use super::segments::Segments;
 
 /// Bodies shorter than this are not worth compressing, in bytes.
 const PACK_BYTES_MIN: usize = 1024;
+
+/// There is at least so much room for what comes of the next step.
+const ROOM_BYTES_MIN: usize = 16 * 1024;
 
 /// So many tools are kept while they are idle, and with so large a buffer.
 const IDLE_MAX: usize = 8;
@@ -47,13 +51,14 @@ struct Packed {
 
 impl Packer {
     /// Packs a body; `None` where it is not worth it.
-    pub(super) async fn pack(&self, bytes: &Bytes) -> Option<Bytes> {
-        if bytes.len() < PACK_BYTES_MIN {
+    pub(super) async fn pack(&self, body: &Segments) -> Option<Bytes> {
+        let length = body.bytes();
+        if length < PACK_BYTES_MIN {
             return None;
         }
-        let (bytes, idle) = (bytes.clone(), Arc::clone(&self.idle));
+        let (body, idle) = (body.clone(), Arc::clone(&self.idle));
         let mut press = lock(&idle).pop().unwrap_or_else(Press::new);
-        let press = aside(bytes.len(), move || press.pack(&bytes).map(|()| press)).await.ok()?;
+        let press = aside(length, move || press.pack(&body).map(|()| press)).await.ok()?;
         Some(Bytes::from_owner(Packed { press: Some(press), idle }))
     }
 }
@@ -67,18 +72,24 @@ impl Press {
         Press { compress: Compress::new_gzip(Compression::fast(), WINDOW_BITS), packed: Vec::new() }
     }
 
-    fn pack(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn pack(&mut self, body: &Segments) -> io::Result<()> {
         let Press { compress, packed } = self;
         compress.reset();
         packed.clear();
-        packed.reserve(bytes.len() / 4);
-        loop {
-            let rest = &bytes[compress.total_in() as usize..];
-            if compress.compress_vec(rest, packed, FlushCompress::Finish)? == Status::StreamEnd {
-                return Ok(());
+        packed.reserve(body.bytes() / 4);
+        for segment in body.iter() {
+            let mut rest = &segment[..];
+            while !rest.is_empty() {
+                let taken_before = compress.total_in();
+                compress.compress_vec(rest, packed, FlushCompress::None)?;
+                rest = &rest[(compress.total_in() - taken_before) as usize..];
+                packed.reserve(ROOM_BYTES_MIN);
             }
-            packed.reserve(bytes.len() / 8 + 1024);
         }
+        while compress.compress_vec(&[], packed, FlushCompress::Finish)? != Status::StreamEnd {
+            packed.reserve(ROOM_BYTES_MIN);
+        }
+        Ok(())
     }
 }
 
@@ -135,7 +146,7 @@ mod tests {
 
     fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
         let mut press = Press::new();
-        press.pack(bytes)?;
+        press.pack(&Segments::from(bytes.to_vec()))?;
         Ok(press.packed.into())
     }
 
@@ -176,11 +187,14 @@ mod tests {
         for length in [PACK_BYTES_MIN, ASIDE_BYTES_MIN - 1, ASIDE_BYTES_MIN, 1_000_000, PACK_BYTES_MIN] {
             let regular: Bytes = (0..length).map(|n| (n % 251) as u8).collect();
             let irregular: Bytes = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
-            let (one, other) = (packer.pack(&regular).await.unwrap(), packer.pack(&irregular).await.unwrap());
+            let cut = random.usize(0..length);
+            let in_two = [irregular.slice(..cut), irregular.slice(cut..)].into_iter().collect();
+            let (one, other) =
+                (packer.pack(&regular.clone().into()).await.unwrap(), packer.pack(&in_two).await.unwrap());
             assert_eq!(unpack("gzip", one, length).await, Ok(Some(regular)));
             assert_eq!(unpack("gzip", other, length).await, Ok(Some(irregular)));
         }
         assert_eq!(lock(&packer.idle).len(), 2, "as many as were under way together");
-        assert_eq!(packer.pack(&Bytes::from_static(b"short")).await, None);
+        assert_eq!(packer.pack(&"short".into()).await, None);
     }
 }

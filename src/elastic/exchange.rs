@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::segments::Segments;
 use crate::flow::answer::Trouble;
 
 /// Longest answer that is taken, in bytes, packed or unpacked. A bulk answer has 26 bytes an item, and some hundreds
@@ -84,7 +85,7 @@ pub enum Body {
     /// One JSON value.
     Json(Bytes),
     /// Lines of JSON, as `_bulk` takes them.
-    Lines(Bytes),
+    Lines(Segments),
     /// A form with a file, whose parts [`FORM_BOUNDARY`] divides, as Kibana takes what is imported.
     Form(Bytes),
 }

@@ -33,6 +33,7 @@ pub mod refusals;
 mod renewal;
 pub mod retention;
 pub mod search;
+pub mod segments;
 pub mod setup;
 pub mod target;
 pub mod tenants;

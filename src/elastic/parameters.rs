@@ -11,8 +11,6 @@
 //! Whoever has no right to the answer is told of unknown parameters first. A server that says later that it does not know
 //! one, as in a cluster that is being upgraded, is asked again without it.
 
-use bytes::Bytes;
-
 use super::bulk::{self, whole_reason};
 use super::client::{Body, Client, Method, Reply};
 use super::exchange::Unready;
@@ -63,7 +61,7 @@ impl BulkParameters {
     pub async fn ask(client: &Client, name: Option<&str>) -> Result<BulkParameters, Unready> {
         let all = BulkParameters(vec![Parameter::IncludeSourceOnError, Parameter::RequireDataStream]);
         let path = all.path(name, Place::DataStream);
-        let reply = bulk::ready(client.send(Method::Post, &path, &Body::Lines(Bytes::from_static(b"\n"))).await?)?;
+        let reply = bulk::ready(client.send(Method::Post, &path, &Body::Lines("\n".into())).await?)?;
         match (all.refused_by(&reply), whole_reason(&reply.body)) {
             (Some(known), _) => Ok(known),
             (None, Some(_)) if matches!(reply.status, 400 | 403) => Ok(all),

@@ -1,14 +1,17 @@
-//! A batch: one buffer of rendered documents and a small table of what stands where.
+//! A batch: rendered documents and a small table of what stands where.
 //!
-//! The buffer is the body of a bulk request as Elasticsearch takes it, two lines an item:
+//! They are the body of a bulk request as Elasticsearch takes it, two lines an item:
 //!
 //! ```text
 //! {"create":{"_id":"AGc…28 characters"}}\n
 //! {"event":"inference",…}\n
 //! ```
 //!
-//! so the usual request sends it as it is, and sending item 7 again is copying one range. The other sinks read the
+//! so the usual request sends them as they are, and sending item 7 again is copying one range. The other sinks read the
 //! document's range alone. Documents are never parsed right of the queue.
+//!
+//! What one thread writes is one segment of the body. What workers have written is taken over where it stands, a segment
+//! for each of their texts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -198,14 +201,63 @@ pub struct Item {
     pub timestamp_us: i64,
     /// The number of its namespace in the pipeline's rule; 0 without one.
     pub namespace: u8,
-    /// Where the action line begins in [`Batch::body`].
+    /// The position of its segment.
+    segment: u32,
+    /// Where it stands in the text of that.
+    place: ItemPlace,
+    /// The line it was made from; inferlog's own documents have none.
+    pub origin: Option<Origin>,
+}
+
+/// Where an item stands in a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ItemPlace {
+    /// Where the action line begins.
     action_start: u32,
     /// Where the document begins.
     document_start: u32,
     /// Where the document ends; a line end follows.
     document_end: u32,
-    /// The line it was made from; inferlog's own documents have none.
-    pub origin: Option<Origin>,
+}
+
+impl ItemPlace {
+    /// Appends an item, whose document `render` writes.
+    pub fn write(id: &Id, out: &mut Vec<u8>, render: impl FnOnce(&mut Vec<u8>)) -> ItemPlace {
+        let action_start = out.len() as u32;
+        out.extend_from_slice(b"{\"create\":{\"_id\":\"");
+        out.extend_from_slice(&id.0);
+        out.extend_from_slice(b"\"}}\n");
+        let document_start = out.len() as u32;
+        render(out);
+        let document_end = out.len() as u32;
+        out.push(b'\n');
+        ItemPlace { action_start, document_start, document_end }
+    }
+
+    /// Action line and document, with both line ends.
+    fn whole(self) -> Range<usize> {
+        self.action_start as usize..self.document_end as usize + 1
+    }
+
+    fn document(self) -> Range<usize> {
+        self.document_start as usize..self.document_end as usize
+    }
+}
+
+/// An item that stands in a text already.
+#[derive(Clone, Copy, Debug)]
+pub struct WrittenItem<'t> {
+    /// The text.
+    pub text: &'t Arc<Vec<u8>>,
+    /// Where it stands there.
+    pub place: ItemPlace,
+}
+
+impl<'t> WrittenItem<'t> {
+    /// Its document: a JSON object, without a line end.
+    pub fn document(self) -> &'t [u8] {
+        &self.text[self.place.document()]
+    }
 }
 
 /// When a batch is sealed: whichever comes first.
@@ -222,10 +274,39 @@ pub struct BatchLimits {
 /// Rendered documents on their way to the sinks.
 #[derive(Debug, Default)]
 pub struct Batch {
-    body: Vec<u8>,
+    segments: Vec<Segment>,
+    /// Of all segments together.
+    body_bytes: usize,
     items: Vec<Item>,
     files: Vec<Arc<SourceFile>>,
     stream: Stream,
+}
+
+/// A part of a body: items, one behind the other.
+#[derive(Debug)]
+enum Segment {
+    /// What was written for this batch.
+    Own(Vec<u8>),
+    /// A range of what a worker has written.
+    Shared(Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Segment {
+    /// What the places of its items count from the beginning of.
+    fn text(&self) -> &[u8] {
+        match self {
+            Segment::Own(text) => text,
+            Segment::Shared(text, _) => text,
+        }
+    }
+
+    /// Its items.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Segment::Own(text) => text,
+            Segment::Shared(text, range) => &text[range.clone()],
+        }
+    }
 }
 
 impl Batch {
@@ -239,10 +320,21 @@ impl Batch {
         self.stream
     }
 
-    /// Creates a batch of records in the buffers of one that was delivered.
-    pub fn reuse(mut spent: Batch) -> Batch {
-        spent.stream = Stream::Records;
-        spent.body.clear();
+    /// Creates a batch of records in the buffers of one that was delivered. `texts` is given those that workers had written
+    /// and nobody else holds.
+    pub fn reuse(mut spent: Batch, mut texts: impl FnMut(Vec<u8>)) -> Batch {
+        let mut own = None;
+        for segment in spent.segments.drain(..) {
+            match segment {
+                Segment::Own(text) => own = Some(text),
+                Segment::Shared(text, _) => Arc::into_inner(text).into_iter().for_each(&mut texts),
+            }
+        }
+        spent.segments.extend(own.map(|mut text| {
+            text.clear();
+            Segment::Own(text)
+        }));
+        (spent.stream, spent.body_bytes) = (Stream::Records, 0);
         spent.items.clear();
         spent.files.clear();
         spent
@@ -268,17 +360,38 @@ impl Batch {
         origin: impl Into<Option<Origin>>,
         render: impl FnOnce(&mut Vec<u8>),
     ) {
-        let namespace = namespace.number();
-        let origin = origin.into();
-        let action_start = self.body.len() as u32;
-        self.body.extend_from_slice(b"{\"create\":{\"_id\":\"");
-        self.body.extend_from_slice(&id.0);
-        self.body.extend_from_slice(b"\"}}\n");
-        let document_start = self.body.len() as u32;
-        render(&mut self.body);
-        let document_end = self.body.len() as u32;
-        self.body.push(b'\n');
-        self.items.push(Item { id, timestamp_us, namespace, action_start, document_start, document_end, origin });
+        if !matches!(self.segments.last(), Some(Segment::Own(_))) {
+            self.segments.push(Segment::Own(Vec::new()));
+        }
+        let Some(Segment::Own(text)) = self.segments.last_mut() else { return };
+        let place = ItemPlace::write(&id, text, render);
+        self.enter(namespace, id, timestamp_us, origin.into(), place);
+    }
+
+    /// Takes an item over from where it stands.
+    pub fn take_into(
+        &mut self,
+        namespace: Namespace,
+        id: Id,
+        timestamp_us: i64,
+        origin: Origin,
+        item: WrittenItem<'_>,
+    ) {
+        let whole = item.place.whole();
+        match self.segments.last_mut() {
+            Some(Segment::Shared(text, range)) if Arc::ptr_eq(text, item.text) && range.end == whole.start => {
+                range.end = whole.end;
+            }
+            _ => self.segments.push(Segment::Shared(Arc::clone(item.text), whole)),
+        }
+        self.enter(namespace, id, timestamp_us, Some(origin), item.place);
+    }
+
+    /// Enters the item that the last segment ends with.
+    fn enter(&mut self, namespace: Namespace, id: Id, timestamp_us: i64, origin: Option<Origin>, place: ItemPlace) {
+        self.body_bytes += place.whole().len();
+        let (namespace, segment) = (namespace.number(), self.segments.len() as u32 - 1);
+        self.items.push(Item { id, timestamp_us, namespace, segment, place, origin });
     }
 
     /// Enters a file into the table and gives its index for [`Origin::file`]. The last one is found again.
@@ -289,9 +402,19 @@ impl Batch {
         (self.files.len() - 1) as u32
     }
 
-    /// The whole body of a bulk request, in the order of [`Batch::items`].
-    pub fn body(&self) -> &[u8] {
-        &self.body
+    /// The length of the whole body of a bulk request, in bytes.
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// How many segments the body has.
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// A segment of the body: some items as [`Batch::items`] has them in their order, and the next segment those behind.
+    pub fn segment(&self, position: usize) -> &[u8] {
+        self.segments[position].bytes()
     }
 
     /// The documents' table.
@@ -307,17 +430,12 @@ impl Batch {
 
     /// One document: a JSON object, without a line end.
     pub fn document(&self, item: &Item) -> &[u8] {
-        &self.body[item.document_start as usize..item.document_end as usize]
+        &self.segments[item.segment as usize].text()[item.place.document()]
     }
 
-    /// One item as it stands in [`Batch::body`]: action line, document, both line ends.
+    /// One item as it stands in the body: action line, document, both line ends.
     pub fn action_and_document(&self, item: &Item) -> &[u8] {
-        &self.body[self.range(item)]
-    }
-
-    /// The range of [`Batch::action_and_document`] in the body.
-    pub fn range(&self, item: &Item) -> Range<usize> {
-        item.action_start as usize..item.document_end as usize + 1
+        &self.segments[item.segment as usize].text()[item.place.whole()]
     }
 
     /// True when there is nothing in it.
@@ -329,6 +447,49 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_workers_have_written_is_sent_from_where_it_stands() {
+        let origin = Origin { file: 0, offset_bytes: 0, length_bytes: 2, ordinal: 0 };
+        let id = |number: u8| Id([b'0' + number; ID_CHARACTERS]);
+        let mut written = Vec::new();
+        let mut write = |number: u8| ItemPlace::write(&id(number), &mut written, |out| out.push(number));
+        let places = [0, 1, 2, 3].map(&mut write);
+        let text = Arc::new(written);
+        let mut batch = Batch::default();
+        let take = |batch: &mut Batch, number: usize| {
+            let item = WrittenItem { text: &text, place: places[number] };
+            assert_eq!(item.document(), [number as u8]);
+            batch.take_into(Namespace::Unknown, id(number as u8), 0, origin, item);
+        };
+        take(&mut batch, 0);
+        take(&mut batch, 1);
+        batch.push(id(9), 0, origin, |out| out.push(9));
+        take(&mut batch, 2);
+        // What stands between them is not shipped.
+        take(&mut batch, 0);
+        take(&mut batch, 3);
+
+        let segments: Vec<&[u8]> = (0..batch.segments()).map(|position| batch.segment(position)).collect();
+        assert_eq!(segments.len(), 5);
+        assert_eq!(segments[0].as_ptr(), text.as_ptr(), "it is not copied");
+        let items: Vec<&[u8]> = batch.items().iter().map(|item| batch.action_and_document(item)).collect();
+        assert_eq!(segments.concat(), items.concat());
+        assert_eq!(batch.body_bytes(), items.concat().len());
+        let documents: Vec<&[u8]> = batch.items().iter().map(|item| batch.document(item)).collect();
+        assert_eq!(documents, [[0], [1], [9], [2], [0], [3]]);
+
+        let mut texts = Vec::new();
+        let held = Arc::clone(&text);
+        drop(text);
+        let batch = Batch::reuse(batch, |text| texts.push(text));
+        assert_eq!((batch.body_bytes(), batch.items().len(), texts.len()), (0, 0, 0), "somebody else holds it");
+        let mut last = Batch::default();
+        last.take_into(Namespace::Unknown, id(0), 0, origin, WrittenItem { text: &held, place: places[0] });
+        drop(held);
+        Batch::reuse(last, |text| texts.push(text));
+        assert_eq!(texts.len(), 1);
+    }
 
     #[test]
     fn ids_and_keys_of_files_are_read_as_they_were_written() {

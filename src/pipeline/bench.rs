@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::dead_letter::Raw;
 use crate::enrich::{Enrichment, Nobody, Sight, Source, Verdict};
-use crate::flow::batch::Id;
+use crate::flow::batch::{Id, WrittenItem};
 use crate::flow::line::{Entries, Line};
 use crate::flow::reject::Reject;
 use crate::judge::line::{Fate, Judge, Judged};
@@ -73,7 +73,7 @@ pub(super) enum Shown<'f> {
     /// As the processors have left it.
     AtHand { record: &'f Record<'f>, enrichment: &'f Enrichment, source: &'f Source<'f> },
     /// Written down: the document, and the record on a shelf, where observers look at it.
-    Written { document: &'f [u8], shelf: &'f Shelf, kept: Kept },
+    Written { item: WrittenItem<'f>, shelf: &'f Shelf, kept: Kept },
 }
 
 impl Bench {
@@ -133,7 +133,7 @@ impl Shown<'_> {
     pub(super) fn render(&self, out: &mut Vec<u8>) {
         match self {
             Shown::AtHand { record, .. } => record.render(out),
-            Shown::Written { document, .. } => out.extend_from_slice(document),
+            Shown::Written { item, .. } => out.extend_from_slice(item.document()),
         }
     }
 
@@ -164,8 +164,8 @@ impl Shown<'_> {
                 look(&record, &record);
                 true
             }
-            Shown::Written { document, shelf, kept } => {
-                let text = std::str::from_utf8(document).ok();
+            Shown::Written { item, shelf, kept } => {
+                let text = std::str::from_utf8(item.document()).ok();
                 let document = text.and_then(|text| Record::parse(text, further).ok());
                 document.map(|document| look(&Record::kept(shelf, kept, space), &document)).is_some()
             }

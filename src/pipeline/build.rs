@@ -40,7 +40,7 @@ use crate::sink::Sink;
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::stdout::Stdout;
 use crate::sink::store::{Store, StoreError, StoreOptions};
-use crate::source::files::{self, Files, SMALL_BLOCK_BYTES};
+use crate::source::files::{self, Files};
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, FileEntry, JsonText, Loaded};
 use crate::state::folder::{
     checkpoint_file, dead_letter_folder, outcomes_file, salvage_folder, state_folder, store_file,
@@ -207,11 +207,7 @@ fn source(
     wake: &Wake,
 ) -> Result<Files, BuildError> {
     let options = files::Options { salvage: Some(salvage_folder(folder)), ..pipeline.source.files.clone() };
-    let mut files = Files::new(options, entries, counters.clone(), wake.clone())?;
-    if pipeline.workers > 1 {
-        files.set_block_bytes(SMALL_BLOCK_BYTES);
-    }
-    Ok(files)
+    Ok(Files::new(options, entries, counters.clone(), wake.clone())?)
 }
 
 /// A bench on which lines become what the pipeline file says.

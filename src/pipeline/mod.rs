@@ -241,7 +241,7 @@ impl Pipeline {
         let unacknowledged_bytes = self.outlet.unacknowledged_bytes();
         while workers.has_room() && unacknowledged_bytes + workers.bytes() < self.limits.unacknowledged_bytes_max {
             let Some(chunk) = next_chunk(&mut self.source) else { break };
-            workers.give(chunk);
+            workers.give(chunk, self.stages.texts.pop());
         }
         workers.next()
     }
@@ -298,8 +298,9 @@ impl Pipeline {
     fn give_back(&mut self, intake: Intake) {
         let chunk = match (intake, &mut self.workers) {
             (Intake::Product(product), Some(workers)) => {
-                let (chunk, pages) = product.into_parts();
+                let (chunk, pages, text) = product.into_parts();
                 workers.reuse(pages);
+                text.into_iter().for_each(|text| self.stages.texts.push(text));
                 chunk
             }
             (Intake::Product(product), None) => product.chunk,

@@ -37,7 +37,7 @@ impl Outlet {
             }
             let owed = self.owed.get_or_insert(Debt {
                 records: first.batch.items().len() as u32,
-                bytes: first.batch.body().len() as u32,
+                bytes: first.batch.body_bytes() as u32,
             });
             if let Some(wait) = self.limiters.take(owed) {
                 self.next_send = Some(Instant::now() + wait);

@@ -3,20 +3,25 @@
 //! ```text
 //! lines     where each line is, and up to where its records stand below
 //! records   what is to be done with each
-//! text      their documents, one behind the other
+//! text      the documents to be shipped, one behind the other, as a batch has them: it takes them over where they stand
+//! dropped   where there are observers: those that a rule drops
 //! shelf     where there are observers: the records as these see them
 //! ```
 //!
 //! Making it has no effect, so a product may be thrown away at any moment. Its buffers are used again.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::bench::{Bench, Burial, Found, Ruling, Shown};
 use crate::enrich::{Sight, Source, Verdict};
+use crate::flow::batch::{ItemPlace, WrittenItem};
 use crate::record::{Kept, Shelf};
 use crate::source::files::Chunk;
 use crate::source::framing::Lines;
+
+/// So many buffers for texts are kept, and none that is larger.
+const SPARE_TEXTS_MAX: usize = 8;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 /// What the stages are given.
 #[derive(Debug)]
@@ -34,17 +39,38 @@ pub(super) struct Product {
     /// When it was read, in microseconds since 1970.
     pub(super) read_us: i64,
     pages: Pages,
+    text: Arc<Vec<u8>>,
+    dropped: Arc<Vec<u8>>,
     /// So many of the lines are settled.
     settled_lines: usize,
 }
 
-/// The buffers of a product.
+/// The buffers of a product, but for its text.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     lines: Vec<JudgedLine>,
     records: Vec<JudgedRecord>,
-    text: Vec<u8>,
+    dropped: Vec<u8>,
     shelf: Shelf,
+}
+
+/// Buffers for texts of products.
+#[derive(Debug, Default)]
+pub(super) struct SpareTexts(Vec<Vec<u8>>);
+
+impl SpareTexts {
+    /// Keeps a buffer, unless there are enough, or it has grown for a long line.
+    pub(super) fn push(&mut self, mut text: Vec<u8>) {
+        if self.0.len() < SPARE_TEXTS_MAX && (1..=SPARE_BYTES_MAX).contains(&text.capacity()) {
+            text.clear();
+            self.0.push(text);
+        }
+    }
+
+    /// One that is empty.
+    pub(super) fn pop(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
 }
 
 /// A line that was judged.
@@ -70,17 +96,11 @@ struct JudgedRecord {
 /// A [`Ruling`], written down.
 #[derive(Debug)]
 enum WrittenRuling {
-    Ship(Verdict, Place),
-    Drop(Arc<str>, Verdict, Place),
+    Ship(Verdict, ItemPlace, Kept),
+    /// It stands somewhere where observers look at the document.
+    Drop(Arc<str>, Verdict, ItemPlace, Kept),
     LeaveOut(&'static str),
     Bury(Box<Burial<'static>>),
-}
-
-/// Where a record stands in the text and on the shelf.
-#[derive(Clone, Debug)]
-struct Place {
-    document: Range<usize>,
-    kept: Kept,
 }
 
 impl Intake {
@@ -108,19 +128,20 @@ impl Product {
         chunk: Chunk,
         read_us: i64,
         observed: Option<Sight>,
-        mut pages: Pages,
+        (mut pages, mut text): (Pages, Vec<u8>),
     ) -> Product {
         pages.clear();
         let mut lines = Lines::new(chunk.lines(), chunk.offset_bytes, chunk.file.form);
         while let Some(line) = lines.next_line() {
             let source = Source::of(&chunk.file, &line, read_us);
-            bench.judge(&line, &source, &mut |found| pages.write(&found, observed));
+            bench.judge(&line, &source, &mut |found| pages.write(&found, observed, &mut text));
             let (offset_bytes, length_bytes) = (line.offset_bytes, line.bytes.len() as u64);
             let end_offset_bytes = chunk.offset_bytes + lines.consumed_bytes() as u64;
             let records = pages.records.len();
             pages.lines.push(JudgedLine { offset_bytes, length_bytes, end_offset_bytes, records });
         }
-        Product { chunk, read_us, pages, settled_lines: 0 }
+        let (text, dropped) = (Arc::new(text), Arc::new(std::mem::take(&mut pages.dropped)));
+        Product { chunk, read_us, pages, text, dropped, settled_lines: 0 }
     }
 
     /// The lines that are not settled, each with its number.
@@ -132,7 +153,7 @@ impl Product {
     pub(super) fn records(&self, number: usize) -> impl Iterator<Item = Found<'_>> {
         let start = number.checked_sub(1).map_or(0, |before| self.pages.lines[before].records);
         let records = &self.pages.records[start..self.pages.lines[number].records];
-        records.iter().map(|record| record.found(&self.pages))
+        records.iter().map(|record| record.found(self))
     }
 
     /// How many records the processors have been given.
@@ -151,9 +172,11 @@ impl Product {
         self.settled_lines = self.pages.lines.iter().take_while(|line| is_settled(line)).count();
     }
 
-    /// The chunk and the buffers, to be used again.
-    pub(super) fn into_parts(self) -> (Chunk, Pages) {
-        (self.chunk, self.pages)
+    /// The chunk and the buffers, to be used again: the text, unless a batch has something of it.
+    pub(super) fn into_parts(self) -> (Chunk, Pages, Option<Vec<u8>>) {
+        let Product { chunk, pages, text, dropped, .. } = self;
+        let dropped = Arc::into_inner(dropped).unwrap_or_default();
+        (chunk, Pages { dropped, ..pages }, Arc::into_inner(text))
     }
 }
 
@@ -161,37 +184,28 @@ impl Pages {
     fn clear(&mut self) {
         self.lines.clear();
         self.records.clear();
-        self.text.clear();
+        self.dropped.clear();
         self.shelf.clear();
     }
 
-    fn write(&mut self, found: &Found<'_>, observed: Option<Sight>) {
+    fn write(&mut self, found: &Found<'_>, observed: Option<Sight>, text: &mut Vec<u8>) {
         let Found { ordinal, is_text, ruling } = *found;
         let observed = observed.filter(|_| !is_text);
         let ruling = match ruling {
             Ruling::Ship(verdict, shown) => {
-                let place = Place { document: self.document(shown), kept: self.keep(shown, observed) };
-                WrittenRuling::Ship(verdict.clone(), place)
+                let place = ItemPlace::write(&verdict.id, text, |out| shown.render(out));
+                WrittenRuling::Ship(verdict.clone(), place, self.keep(shown, observed))
             }
             Ruling::Drop(rule, verdict, shown) => {
                 let sees_document = observed.is_some_and(|sight| sight != Sight::Members);
-                let document = if sees_document { self.document(shown) } else { 0..0 };
-                WrittenRuling::Drop(
-                    Arc::clone(rule),
-                    verdict.clone(),
-                    Place { document, kept: self.keep(shown, observed) },
-                )
+                let mut write = || ItemPlace::write(&verdict.id, &mut self.dropped, |out| shown.render(out));
+                let place = if sees_document { write() } else { ItemPlace::default() };
+                WrittenRuling::Drop(Arc::clone(rule), verdict.clone(), place, self.keep(shown, observed))
             }
             Ruling::LeaveOut(name) => WrittenRuling::LeaveOut(name),
             Ruling::Bury(burial) => WrittenRuling::Bury(Box::new(burial.to_owned())),
         };
         self.records.push(JudgedRecord { ordinal, is_text, ruling });
-    }
-
-    fn document(&mut self, shown: Shown<'_>) -> Range<usize> {
-        let start = self.text.len();
-        shown.render(&mut self.text);
-        start..self.text.len()
     }
 
     fn keep(&mut self, shown: Shown<'_>, observed: Option<Sight>) -> Kept {
@@ -200,14 +214,14 @@ impl Pages {
 }
 
 impl JudgedRecord {
-    fn found<'p>(&'p self, pages: &'p Pages) -> Found<'p> {
-        let shown = |place: &Place| {
-            let document = &pages.text[place.document.clone()];
-            Shown::Written { document, shelf: &pages.shelf, kept: place.kept }
-        };
+    fn found<'p>(&'p self, product: &'p Product) -> Found<'p> {
+        let shown =
+            |text, place, kept| Shown::Written { item: WrittenItem { text, place }, shelf: &product.pages.shelf, kept };
         let ruling = match &self.ruling {
-            WrittenRuling::Ship(verdict, place) => Ruling::Ship(verdict, shown(place)),
-            WrittenRuling::Drop(rule, verdict, place) => Ruling::Drop(rule, verdict, shown(place)),
+            WrittenRuling::Ship(verdict, place, kept) => Ruling::Ship(verdict, shown(&product.text, *place, *kept)),
+            WrittenRuling::Drop(rule, verdict, place, kept) => {
+                Ruling::Drop(rule, verdict, shown(&product.dropped, *place, *kept))
+            }
             WrittenRuling::LeaveOut(name) => Ruling::LeaveOut(name),
             WrittenRuling::Bury(burial) => Ruling::Bury(burial),
         };

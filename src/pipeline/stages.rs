@@ -10,7 +10,7 @@ use chrono::Utc;
 
 use super::bench::{Bench, Burial, Found, Ruling, Shown};
 use super::linger::Linger;
-use super::product::{Intake, JudgedLine, Product};
+use super::product::{Intake, JudgedLine, Product, SpareTexts};
 use crate::dead_letter::{Content as Kept, DeadLetter, DeadLetterError, Entry, Why};
 use crate::enrich::{Sight, Source, Verdict};
 use crate::flow::ack::Mark;
@@ -46,6 +46,8 @@ pub(super) struct Stages {
     pub(super) counters: Counters,
     pub(super) limits: BatchLimits,
     pub(super) spent: Receiver<Batch>,
+    /// Buffers for what workers write.
+    pub(super) texts: SpareTexts,
     /// Where records lie that observers are shown of what was written down.
     spaces: [Space; 2],
     /// The rules that have dropped a record.
@@ -111,6 +113,7 @@ impl Stages {
             counters,
             limits,
             spent,
+            texts: SpareTexts::default(),
             spaces: Default::default(),
             dropped: Vec::new(),
             batch: Batch::default(),
@@ -174,7 +177,8 @@ impl Stages {
         if self.marks.is_empty() {
             return;
         }
-        let next = self.spent.try_recv().map_or_else(|_| Batch::default(), Batch::reuse);
+        let spent = self.spent.try_recv().unwrap_or_default();
+        let next = Batch::reuse(spent, |text| self.texts.push(text));
         let batch = std::mem::replace(&mut self.batch, next);
         debug_assert_eq!(self.counted_items, batch.items().len(), "a mark counts what is sealed");
         self.counted_items = 0;
@@ -230,7 +234,7 @@ impl Stages {
             self.note_lines(line.chunk, *noted..taken_bytes);
             return Err(Interrupted { error, taken_bytes });
         }
-        if self.batch.body().len() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
+        if self.batch.body_bytes() >= self.limits.bytes_max || self.batch.items().len() >= self.limits.items_max {
             self.note_lines(line.chunk, *noted..end);
             *noted = end;
             self.seal();
@@ -423,7 +427,12 @@ impl Settler<'_> {
         let LinePlace { chunk, offset_bytes, length_bytes, .. } = self.line;
         let (file, length_bytes) = (self.batch.file(&chunk.file), length_bytes as u32);
         let origin = Origin { file, offset_bytes, length_bytes, ordinal };
-        self.batch.push_into(namespace, id, timestamp_us, origin, |out| shown.render(out));
+        match shown {
+            Shown::AtHand { record, .. } => {
+                self.batch.push_into(namespace, id, timestamp_us, origin, |out| record.render(out));
+            }
+            Shown::Written { item, .. } => self.batch.take_into(namespace, id, timestamp_us, origin, item),
+        }
         if let Namespace::Else(reason) = namespace {
             self.counters.without_namespace(reason).inc();
         }

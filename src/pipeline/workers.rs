@@ -52,6 +52,7 @@ struct Job {
     chunk: Chunk,
     read_us: i64,
     pages: Pages,
+    text: Vec<u8>,
     answer: SyncSender<Answer>,
 }
 
@@ -106,8 +107,8 @@ impl Workers {
         bytes.sum()
     }
 
-    /// Gives a chunk, which was read just now.
-    pub(super) fn give(&mut self, chunk: Chunk) {
+    /// Gives a chunk, which was read just now, and a buffer for its documents.
+    pub(super) fn give(&mut self, chunk: Chunk, text: Vec<u8>) {
         let bytes = match &chunk.content {
             Content::Lines(block) if !block.bytes().is_empty() => block.bytes().len() as u64,
             Content::Lines(_) | Content::PassedOver { .. } => return self.under_way.push_back(UnderWay::Chunk(chunk)),
@@ -117,7 +118,7 @@ impl Workers {
         // Nobody takes it only when all workers are gone; then there is no answer.
         #[cfg(test)]
         let read_us = if std::mem::take(&mut self.panics_next) { PANICS } else { read_us };
-        let _ = self.jobs.send(Job { chunk, read_us, pages, answer });
+        let _ = self.jobs.send(Job { chunk, read_us, pages, text, answer });
         self.under_way.push_back(UnderWay::Job { product, bytes });
     }
 
@@ -164,11 +165,11 @@ impl Drop for Workers {
 fn work(mut bench: Bench, waiting: &Mutex<Receiver<Job>>, observed: Option<Sight>) {
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { chunk, read_us, pages, answer }) = job else { return };
+        let Ok(Job { chunk, read_us, pages, text, answer }) = job else { return };
         let make = AssertUnwindSafe(|| {
             #[cfg(test)]
             assert!(read_us != PANICS, "BUG: as a test wants it");
-            Box::new(Product::make(&mut bench, chunk, read_us, observed, pages))
+            Box::new(Product::make(&mut bench, chunk, read_us, observed, (pages, text)))
         });
         let product = catch_unwind(make).map_err(|payload| panic::words(&*payload));
         let has_panicked = product.is_err();

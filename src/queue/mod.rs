@@ -66,7 +66,7 @@ impl Queue {
 
     /// Appends a batch.
     pub fn push(&self, batch: Arc<Batch>, ack: Ack) {
-        let bytes = batch.body().len();
+        let bytes = batch.body_bytes();
         let mut state = self.state();
         state.bytes += bytes;
         state.waiting.push_back((batch, ack));
@@ -84,7 +84,7 @@ impl Queue {
                 if let Some((batch, ack)) = state.waiting.pop_front() {
                     state.in_flight += 1;
                     // Made here and not in `push`: a share that waits in its own queue would keep it alive for ever.
-                    let share = Share { queue: self.clone(), bytes: batch.body().len() };
+                    let share = Share { queue: self.clone(), bytes: batch.body_bytes() };
                     return Some(Parcel { batch, ack, _share: share });
                 }
                 if state.closed {

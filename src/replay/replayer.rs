@@ -244,7 +244,7 @@ impl Judge for Replayer<'_> {
                 };
                 join(&mut judgements[position], judgement);
             }
-            if batch.body().len() >= self.batch.bytes_max || sent.len() >= self.batch.items_max {
+            if batch.body_bytes() >= self.batch.bytes_max || sent.len() >= self.batch.items_max {
                 self.settle(&entries, std::mem::take(&mut batch), std::mem::take(&mut sent), &mut judgements);
             }
         }

@@ -33,7 +33,7 @@ impl Request {
     /// The length of its documents with what stands before each, in bytes.
     pub fn bytes(&self) -> usize {
         match &self.selection {
-            None => self.batch.body().len(),
+            None => self.batch.body_bytes(),
             Some(_) => self.items().map(|item| self.batch.action_and_document(item).len()).sum(),
         }
     }

@@ -233,7 +233,7 @@ async fn check(documents: u8, script: &str, asked: &str, counts: [u64; 4]) {
     assert_eq!(stand.told(), counts, "{script}: the acknowledgement says what the counters say");
     assert_eq!(stand.health.current(), None, "{script}");
     assert_eq!(stand.queue.bytes(), 0, "{script}: the queue's room is given back");
-    let spent = Batch::reuse(stand.spent.try_recv().unwrap());
+    let spent = Batch::reuse(stand.spent.try_recv().unwrap(), |_| {});
     assert!(spent.is_empty() && stand.spent.try_recv().is_err(), "{script}: the buffer comes back once");
 }
 

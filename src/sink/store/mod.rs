@@ -153,12 +153,12 @@ fn carry_out(writer: &mut Writer, job: Job, jobs: &Receiver<Job>) {
 
 /// A request with those that wait behind it, as many as one transaction is for, and the job that was met instead of another.
 fn gather(request: Request, reply: Reply, jobs: &Receiver<Job>) -> (Vec<Request>, Vec<Reply>, Option<Job>) {
-    let mut bytes = request.batch.body().len();
+    let mut bytes = request.batch.body_bytes();
     let (mut requests, mut replies) = (vec![request], vec![reply]);
     while bytes < TRANSACTION_BYTES_MIN {
         match jobs.try_recv() {
             Ok(Job::Deliver(request, reply)) => {
-                bytes += request.batch.body().len();
+                bytes += request.batch.body_bytes();
                 requests.push(request);
                 replies.push(reply);
             }

@@ -73,9 +73,6 @@ use tell::{report_lost, warn_unreadable};
 /// How much is read of one file before the next has its turn, in bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// The same where several blocks are under way at a time.
-pub const SMALL_BLOCK_BYTES: usize = 128 * 1024;
-
 /// After this many blocks without a line end a chunk without lines is given out, so that other work goes on. Together
 /// they are longer than what the digest of the first line is made of.
 const BUSY_TURNS_MAX: u32 = 16;
@@ -91,7 +88,6 @@ pub struct Files {
     findings: Findings,
     ends: Ends,
     buffer: Vec<u8>,
-    block_bytes: usize,
     /// Further buffers, of chunks that are settled.
     spare: Vec<Vec<u8>>,
 }
@@ -122,14 +118,8 @@ impl Files {
             findings: Findings::default(),
             ends: Ends::default(),
             buffer: Vec::new(),
-            block_bytes: BLOCK_BYTES,
             spare: Vec::new(),
         }
-    }
-
-    /// Reads so much of one file from now on before the next has its turn, in bytes.
-    pub fn set_block_bytes(&mut self, block_bytes: usize) {
-        self.block_bytes = block_bytes;
     }
 
     /// Gives out what comes next, or `None` when there is nothing to read now.
@@ -144,7 +134,7 @@ impl Files {
                 continue;
             }
             let gaps = Gaps::Wait(self.ground.waits.gap_final_after);
-            let turn = file.read(&mut self.buffer, self.block_bytes, &self.ground.options.framing(), gaps);
+            let turn = file.read(&mut self.buffer, BLOCK_BYTES, &self.ground.options.framing(), gaps);
             if !matches!(turn, Ok(Turn::Replaced) | Err(_)) {
                 let lost_bytes = file.take_lost_bytes(false);
                 report_lost(&file.path, lost_bytes, &self.ground.counters);
