@@ -81,10 +81,6 @@ enum Gzip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     Inferlog,
-    /// Held to one core, by `taskset`.
-    OneCore,
-    /// With `workers: 2`.
-    TwoWorkers,
     Limit,
     Peer(&'static Peer),
 }
@@ -93,8 +89,6 @@ impl Program {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Program::Inferlog => "inferlog",
-            Program::OneCore => "inferlog-1-core",
-            Program::TwoWorkers => "inferlog-2-workers",
             Program::Limit => "limit",
             Program::Peer(peer) => peer.name,
         }
@@ -158,7 +152,6 @@ fn main() {
 fn programs(arguments: &Arguments, place: &Place, gzip: bool, peers: &[&'static Peer]) -> Vec<Program> {
     let mut programs = vec![Program::Inferlog, Program::Limit];
     if place.shape == Shape::Usual && !gzip {
-        programs.extend([Program::OneCore, Program::TwoWorkers]);
         programs.extend(peers.iter().map(|peer| Program::Peer(peer)));
     }
     let is_wanted = |program: &Program| arguments.only.is_empty() || arguments.only.iter().any(|n| n == program.name());
@@ -174,9 +167,7 @@ fn measure(arguments: &Arguments, place: &Place, gzip: bool, programs: &[Program
     for _ in 0..arguments.turns {
         for (position, &program) in programs.iter().enumerate() {
             let (run, remark) = match program {
-                Program::Inferlog => run_inferlog(place, gzip, shared::program(), &mut configuration),
-                Program::OneCore => run_inferlog(place, gzip, on_one_core(), &mut configuration),
-                Program::TwoWorkers => run_inferlog(place, gzip, with_two_workers(), &mut String::new()),
+                Program::Inferlog => run_inferlog(place, gzip, &mut configuration),
                 Program::Limit => run_limit(place, gzip, &configuration, arguments.limit_in_two_threads),
                 Program::Peer(peer) => run_peer(place, peer),
             };
@@ -202,21 +193,9 @@ impl Place {
     }
 }
 
-fn on_one_core() -> Command {
-    let mut program = Command::new("taskset");
-    program.args(["-c", "0"]).arg(shared::program_path());
-    program
-}
-
-fn with_two_workers() -> Command {
-    let mut program = shared::program();
-    program.env("WORKERS", "2");
-    program
-}
-
-fn run_inferlog(place: &Place, gzip: bool, mut program: Command, configuration: &mut String) -> (Run, String) {
+fn run_inferlog(place: &Place, gzip: bool, configuration: &mut String) -> (Run, String) {
     let data = tempfile::tempdir().expect("a temporary folder");
-    let mut endpoint = Endpoint::start();
+    let (mut endpoint, mut program) = (Endpoint::start(), shared::program());
     program
         .args(["run", "--once", "--listen", "off", "--data-dir"])
         .arg(data.path())

@@ -11,15 +11,12 @@
 
 mod shared;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use shared::{Endpoint, Records, Spent};
+use shared::{Endpoint, Records, SPREAD, Spent, append, spread};
 
-const FILES_PER_FOLDER: u64 = 100;
-
-/// Records that are made at a time.
+/// Records that are appended at a time.
 const PART_RECORDS: u64 = 500;
 
 /// More files, longer files.
@@ -93,17 +90,8 @@ fn peak(spent: &Spent) -> String {
 /// Ships records that are spread over some files.
 fn many(files: u64, records: u64) -> Spent {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut source = Records::new();
-    for number in 0..files {
-        let path = folder.path().join(format!(
-            "logs/{:04}/{:04}.ndjson",
-            number / FILES_PER_FOLDER,
-            number % FILES_PER_FOLDER
-        ));
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        append(&mut source, &path, records * (number + 1) / files - records * number / files);
-    }
-    write_pipeline(folder.path(), "logs/*/*.ndjson");
+    spread(folder.path(), files, records);
+    write_pipeline(folder.path(), SPREAD);
     run(folder.path(), records)
 }
 
@@ -120,17 +108,6 @@ fn long(bytes: u64, appended: u64) -> (u64, Spent, Spent) {
     let whole = run(folder.path(), records);
     append(&mut source, &path, appended);
     (records, whole, run(folder.path(), appended))
-}
-
-fn append(source: &mut Records, path: &Path, records: u64) {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a log file");
-    let (mut text, mut left) = (String::new(), records);
-    while left > 0 {
-        text.clear();
-        source.write(left.min(PART_RECORDS), &mut text);
-        file.write_all(text.as_bytes()).expect("room on the disk");
-        left -= left.min(PART_RECORDS);
-    }
 }
 
 fn write_pipeline(folder: &Path, paths: &str) {

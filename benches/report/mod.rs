@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::shared::{commit, machine};
+use crate::shared::{Figure, commit, machine};
 use crate::{Place, Program, Run, peers};
 
 /// The runs of some programs over one corpus.
@@ -19,30 +19,6 @@ struct Row {
     runs: Vec<Run>,
     /// What was noticed, once each.
     remarks: Vec<String>,
-}
-
-/// The median of some figures, and the least and most of them.
-#[derive(Clone, Copy)]
-struct Figure {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Figure {
-    fn of(figures: impl Iterator<Item = f64>) -> Figure {
-        let mut all: Vec<f64> = figures.collect();
-        all.sort_by(f64::total_cmp);
-        let middle = all.len() / 2;
-        let is_even = all.len().is_multiple_of(2);
-        let median = if is_even { f64::midpoint(all[middle - 1], all[middle]) } else { all[middle] };
-        Figure { median, least: all[0], most: all[all.len() - 1] }
-    }
-
-    fn text(self, decimals: usize) -> String {
-        let Figure { median, least, most } = self;
-        format!("{median:.decimals$} ({least:.decimals$}..{most:.decimals$})")
-    }
 }
 
 impl Table {

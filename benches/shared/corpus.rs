@@ -226,3 +226,34 @@ fn time(n: u64) -> String {
     let (hour, minute, second) = (n / 3_600_000 % 24, n / 60_000 % 60, n / 1_000 % 60);
     format!("2026-11-23T{hour:02}:{minute:02}:{second:02}.{:06}Z", n % 1_000_000)
 }
+
+/// Where [`spread`] has put the files.
+pub(crate) const SPREAD: &str = "logs/*/*.ndjson";
+
+const FILES_PER_FOLDER: u64 = 100;
+
+/// Records that are made at a time.
+const PART_RECORDS: u64 = 500;
+
+/// Writes the usual records into some files in a folder, as many into each.
+pub(crate) fn spread(folder: &Path, files: u64, records: u64) {
+    let mut source = Records::new();
+    for number in 0..files {
+        let path =
+            folder.join(format!("logs/{:04}/{:04}.ndjson", number / FILES_PER_FOLDER, number % FILES_PER_FOLDER));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        append(&mut source, &path, records * (number + 1) / files - records * number / files);
+    }
+}
+
+/// Appends records to a file.
+pub(crate) fn append(source: &mut Records, path: &Path, records: u64) {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a log file");
+    let (mut text, mut left) = (String::new(), records);
+    while left > 0 {
+        text.clear();
+        source.write(left.min(PART_RECORDS), &mut text);
+        file.write_all(text.as_bytes()).expect("room on the disk");
+        left -= left.min(PART_RECORDS);
+    }
+}

@@ -71,6 +71,13 @@ impl Endpoint {
         Endpoint { child, asked, told, url }
     }
 
+    /// Holds it to one core.
+    pub(crate) fn hold_to(&self, core: u32) {
+        let mut taskset = Command::new("taskset");
+        taskset.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string(), &self.child.id().to_string()]);
+        assert!(taskset.stdout(Stdio::null()).status().expect("taskset").success(), "the endpoint is held");
+    }
+
     /// How many records came so far.
     pub(crate) fn count(&mut self) -> u64 {
         self.counted().documents

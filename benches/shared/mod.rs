@@ -5,14 +5,16 @@
 
 mod corpus;
 mod endpoint;
+mod figure;
 mod machine;
 mod section;
 mod usage;
 
 use std::process::Command;
 
-pub(crate) use corpus::{Records, Shape};
+pub(crate) use corpus::{Records, SPREAD, Shape, append, spread};
 pub(crate) use endpoint::{Counted, Endpoint, Sample, answer_of, read_request, serve};
+pub(crate) use figure::Figure;
 pub(crate) use machine::{command, commit, machine};
 pub(crate) use section::write_section;
 pub(crate) use usage::{Spent, Threads, Usage, usage, usage_of, wait};
@@ -63,6 +65,13 @@ sink:
 /// The program to measure: `INFERLOG_PROGRAM`, or the one built with the bench.
 pub(crate) fn program() -> Command {
     Command::new(program_path())
+}
+
+/// The same, held to one core.
+pub(crate) fn on_core(core: u32) -> Command {
+    let mut program = Command::new("taskset");
+    program.args(["-c", &core.to_string()]).arg(program_path());
+    program
 }
 
 /// Where it is.
