@@ -14,10 +14,7 @@ mod shared;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use shared::{Endpoint, Records, SPREAD, Spent, append, spread};
-
-/// Records that are appended at a time.
-const PART_RECORDS: u64 = 500;
+use shared::{Endpoint, PART_RECORDS, Records, SPREAD, Spent, append, spread};
 
 /// More files, longer files.
 #[derive(Debug, Parser)]

@@ -71,19 +71,20 @@ impl Cores {
         }
     }
 
-    /// Inferlog, on its core or cores.
+    /// Inferlog, held to its core or cores.
     fn program(self) -> Command {
-        let mut program = if self == Cores::Two { shared::program() } else { shared::on_core(0) };
-        program.env("WORKERS", if self == Cores::Two { "2" } else { "1" });
+        let (cores, workers) = if self == Cores::Two { ("0,1", "2") } else { ("0", "1") };
+        let mut program = Command::new("taskset");
+        program.args(["-c", cores]).arg(shared::program_path()).env("WORKERS", workers);
         program
     }
 
-    /// Where the endpoint is held to.
-    fn of_endpoint(self) -> Option<u32> {
+    /// What the endpoint is held to.
+    fn of_endpoint(self) -> &'static str {
         match self {
-            Cores::One => Some(0),
-            Cores::OneEach => Some(1),
-            Cores::Two => None,
+            Cores::One => "0",
+            Cores::OneEach => "1",
+            Cores::Two => "0,1",
         }
     }
 }
@@ -146,9 +147,7 @@ fn rows(files: u64, arguments: &Arguments) -> String {
 fn run(cores: Cores, folder: &Path, records: u64) -> Run {
     let data = tempfile::tempdir().expect("a temporary folder");
     let mut endpoint = Endpoint::start();
-    if let Some(core) = cores.of_endpoint() {
-        endpoint.hold_to(core);
-    }
+    endpoint.hold_to(cores.of_endpoint());
     let started = Instant::now();
     let program = cores
         .program()

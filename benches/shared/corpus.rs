@@ -233,7 +233,7 @@ pub(crate) const SPREAD: &str = "logs/*/*.ndjson";
 const FILES_PER_FOLDER: u64 = 100;
 
 /// Records that are made at a time.
-const PART_RECORDS: u64 = 500;
+pub(crate) const PART_RECORDS: u64 = 500;
 
 /// Writes the usual records into some files in a folder, as many into each.
 pub(crate) fn spread(folder: &Path, files: u64, records: u64) {

@@ -71,10 +71,10 @@ impl Endpoint {
         Endpoint { child, asked, told, url }
     }
 
-    /// Holds it to one core.
-    pub(crate) fn hold_to(&self, core: u32) {
+    /// Holds it to some cores, in the words of `taskset`.
+    pub(crate) fn hold_to(&self, cores: &str) {
         let mut taskset = Command::new("taskset");
-        taskset.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string(), &self.child.id().to_string()]);
+        taskset.args(["--all-tasks", "--cpu-list", "--pid", cores, &self.child.id().to_string()]);
         assert!(taskset.stdout(Stdio::null()).status().expect("taskset").success(), "the endpoint is held");
     }
 

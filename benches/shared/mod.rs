@@ -12,7 +12,7 @@ mod usage;
 
 use std::process::Command;
 
-pub(crate) use corpus::{Records, SPREAD, Shape, append, spread};
+pub(crate) use corpus::{PART_RECORDS, Records, SPREAD, Shape, append, spread};
 pub(crate) use endpoint::{Counted, Endpoint, Sample, answer_of, read_request, serve};
 pub(crate) use figure::Figure;
 pub(crate) use machine::{command, commit, machine};
@@ -65,13 +65,6 @@ sink:
 /// The program to measure: `INFERLOG_PROGRAM`, or the one built with the bench.
 pub(crate) fn program() -> Command {
     Command::new(program_path())
-}
-
-/// The same, held to one core.
-pub(crate) fn on_core(core: u32) -> Command {
-    let mut program = Command::new("taskset");
-    program.args(["-c", &core.to_string()]).arg(program_path());
-    program
 }
 
 /// Where it is.

@@ -72,7 +72,7 @@ impl Connection {
             Method::Delete => reqwest::Method::DELETE,
         };
         let request = self.http.request(method, url).headers(headers);
-        let request = if body.bytes() == 0 { request } else { request.body(body) };
+        let request = if body.is_empty() { request } else { request.body(body) };
         match &self.authorization {
             Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
             None => request,

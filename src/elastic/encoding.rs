@@ -76,7 +76,7 @@ impl Press {
         let Press { compress, packed } = self;
         compress.reset();
         packed.clear();
-        packed.reserve(body.bytes() / 4);
+        packed.reserve((body.bytes() / 4).max(ROOM_BYTES_MIN));
         for segment in body.iter() {
             let mut rest = &segment[..];
             while !rest.is_empty() {

@@ -13,6 +13,10 @@ use http_body::{Frame, SizeHint};
 pub struct Segments(VecDeque<Bytes>);
 
 impl Segments {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many bytes they are together.
     pub fn bytes(&self) -> usize {
         self.iter().map(Bytes::len).sum()
@@ -37,7 +41,7 @@ impl<T: Into<Bytes>> From<T> for Segments {
     }
 }
 
-/// A single one can be sent again by the client itself, where a connection was closed before it was read.
+/// A single one needs no box.
 impl From<Segments> for reqwest::Body {
     fn from(mut segments: Segments) -> reqwest::Body {
         match segments.0.len() {

@@ -58,7 +58,7 @@ use crate::record::canonical::{
     CanonicalError, CanonicalForm, Numbers, Scratch, Texts, canonicalize_as, canonicalize_members,
 };
 use crate::record::{Path, PathPattern, Record, Room, covers};
-use crate::text::digest::{hexadecimal, push_quoted};
+use crate::text::digest::{hexadecimal, push_quoted_sha256};
 use crate::text::secret::Secret;
 
 /// A note for `inferlog.notes`: what was to be hashed has no canonical form.
@@ -308,7 +308,7 @@ impl Hash {
     fn set(&self, place: &HashPlace, content: &[u8], record: &mut Record<'_>) -> Result<(), Reject> {
         let key = self.keys.first();
         let digest = digest_of(key, content);
-        let room = record.set_by(&place.digest, |out| push_quoted(&digest, out))?;
+        let room = record.set_by(&place.digest, |out| push_quoted_sha256(&digest, out))?;
         match key.and_then(|key| key.quoted_id.as_deref()) {
             Some(id) if room == Room::Free => record.set(&place.key_id, id).map(|_| ()),
             _ => Ok(()),

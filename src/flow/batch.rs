@@ -210,37 +210,37 @@ pub struct Item {
 }
 
 /// Where an item stands in a text.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ItemPlace {
     /// Where the action line begins.
-    action_start: u32,
+    action_start: usize,
     /// Where the document begins.
-    document_start: u32,
+    document_start: usize,
     /// Where the document ends; a line end follows.
-    document_end: u32,
+    document_end: usize,
 }
 
 impl ItemPlace {
     /// Appends an item, whose document `render` writes.
     pub fn write(id: &Id, out: &mut Vec<u8>, render: impl FnOnce(&mut Vec<u8>)) -> ItemPlace {
-        let action_start = out.len() as u32;
+        let action_start = out.len();
         out.extend_from_slice(b"{\"create\":{\"_id\":\"");
         out.extend_from_slice(&id.0);
         out.extend_from_slice(b"\"}}\n");
-        let document_start = out.len() as u32;
+        let document_start = out.len();
         render(out);
-        let document_end = out.len() as u32;
+        let document_end = out.len();
         out.push(b'\n');
         ItemPlace { action_start, document_start, document_end }
     }
 
     /// Action line and document, with both line ends.
     fn whole(self) -> Range<usize> {
-        self.action_start as usize..self.document_end as usize + 1
+        self.action_start..self.document_end + 1
     }
 
     fn document(self) -> Range<usize> {
-        self.document_start as usize..self.document_end as usize
+        self.document_start..self.document_end
     }
 }
 
@@ -360,11 +360,15 @@ impl Batch {
         origin: impl Into<Option<Origin>>,
         render: impl FnOnce(&mut Vec<u8>),
     ) {
-        if !matches!(self.segments.last(), Some(Segment::Own(_))) {
-            self.segments.push(Segment::Own(Vec::new()));
-        }
-        let Some(Segment::Own(text)) = self.segments.last_mut() else { return };
-        let place = ItemPlace::write(&id, text, render);
+        let place = match self.segments.last_mut() {
+            Some(Segment::Own(text)) => ItemPlace::write(&id, text, render),
+            _ => {
+                let mut text = Vec::new();
+                let place = ItemPlace::write(&id, &mut text, render);
+                self.segments.push(Segment::Own(text));
+                place
+            }
+        };
         self.enter(namespace, id, timestamp_us, origin.into(), place);
     }
 
@@ -407,12 +411,12 @@ impl Batch {
         self.body_bytes
     }
 
-    /// How many segments the body has.
-    pub fn segments(&self) -> usize {
-        self.segments.len()
+    /// The segments of the body, in their order: one behind the other they are all items in theirs.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.segments.iter().map(Segment::bytes)
     }
 
-    /// A segment of the body: some items as [`Batch::items`] has them in their order, and the next segment those behind.
+    /// One of them.
     pub fn segment(&self, position: usize) -> &[u8] {
         self.segments[position].bytes()
     }
@@ -470,7 +474,7 @@ mod tests {
         take(&mut batch, 0);
         take(&mut batch, 3);
 
-        let segments: Vec<&[u8]> = (0..batch.segments()).map(|position| batch.segment(position)).collect();
+        let segments: Vec<&[u8]> = batch.segments().collect();
         assert_eq!(segments.len(), 5);
         assert_eq!(segments[0].as_ptr(), text.as_ptr(), "it is not copied");
         let items: Vec<&[u8]> = batch.items().iter().map(|item| batch.action_and_document(item)).collect();

@@ -40,6 +40,8 @@ pub(super) struct Found<'f> {
     /// It is text that was wrapped, and nothing that observers look at.
     pub(super) is_text: bool,
     pub(super) ruling: Ruling<'f>,
+    /// The item that is shipped, where it is written already and is to be taken over from there.
+    pub(super) item: Option<WrittenItem<'f>>,
 }
 
 /// What is to be done with a record.
@@ -73,7 +75,7 @@ pub(super) enum Shown<'f> {
     /// As the processors have left it.
     AtHand { record: &'f Record<'f>, enrichment: &'f Enrichment, source: &'f Source<'f> },
     /// Written down: the document, and the record on a shelf, where observers look at it.
-    Written { item: WrittenItem<'f>, shelf: &'f Shelf, kept: Kept },
+    Written { document: &'f [u8], shelf: &'f Shelf, kept: Kept },
 }
 
 impl Bench {
@@ -104,7 +106,7 @@ impl Bench {
 fn found(raw: Raw, line: &Line<'_>, judged: Judged<'_>, each: &mut dyn FnMut(Found<'_>)) {
     let Judged { source, enrichment, .. } = judged;
     let (ordinal, is_text) = (source.ordinal, source.given.is_text);
-    let mut give = |ruling: Ruling<'_>| each(Found { ordinal, is_text, ruling });
+    let mut give = |ruling: Ruling<'_>| each(Found { ordinal, is_text, ruling, item: None });
     let burial = |id, reject, is_record, remains| {
         let sha256 = sha256_hexadecimal(line.bytes);
         Burial { id, reject, is_record, sha256, remains }
@@ -133,7 +135,7 @@ impl Shown<'_> {
     pub(super) fn render(&self, out: &mut Vec<u8>) {
         match self {
             Shown::AtHand { record, .. } => record.render(out),
-            Shown::Written { item, .. } => out.extend_from_slice(item.document()),
+            Shown::Written { document, .. } => out.extend_from_slice(document),
         }
     }
 
@@ -164,8 +166,8 @@ impl Shown<'_> {
                 look(&record, &record);
                 true
             }
-            Shown::Written { item, shelf, kept } => {
-                let text = std::str::from_utf8(item.document()).ok();
+            Shown::Written { document, shelf, kept } => {
+                let text = std::str::from_utf8(document).ok();
                 let document = text.and_then(|text| Record::parse(text, further).ok());
                 document.map(|document| look(&Record::kept(shelf, kept, space), &document)).is_some()
             }

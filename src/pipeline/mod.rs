@@ -241,7 +241,7 @@ impl Pipeline {
         let unacknowledged_bytes = self.outlet.unacknowledged_bytes();
         while workers.has_room() && unacknowledged_bytes + workers.bytes() < self.limits.unacknowledged_bytes_max {
             let Some(chunk) = next_chunk(&mut self.source) else { break };
-            workers.give(chunk, self.stages.texts.pop());
+            workers.give(chunk, &mut self.stages.texts);
         }
         workers.next()
     }

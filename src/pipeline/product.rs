@@ -3,13 +3,14 @@
 //! ```text
 //! lines     where each line is, and up to where its records stand below
 //! records   what is to be done with each
-//! text      the documents to be shipped, one behind the other, as a batch has them: it takes them over where they stand
-//! dropped   where there are observers: those that a rule drops
+//! text      the documents to be shipped, one behind the other, as a batch has them: it takes them over from there
+//! dropped   where observers look at documents: those that a rule drops
 //! shelf     where there are observers: the records as these see them
 //! ```
 //!
 //! Making it has no effect, so a product may be thrown away at any moment. Its buffers are used again.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::bench::{Bench, Burial, Found, Ruling, Shown};
@@ -18,6 +19,9 @@ use crate::flow::batch::{ItemPlace, WrittenItem};
 use crate::record::{Kept, Shelf};
 use crate::source::files::Chunk;
 use crate::source::framing::Lines;
+
+/// A shorter text is copied: segments cost something, too. Tests have short blocks.
+const SEGMENT_BYTES_MIN: usize = if cfg!(test) { 8 << 10 } else { 64 << 10 };
 
 /// So many buffers for texts are kept, and none that is larger.
 const SPARE_TEXTS_MAX: usize = 8;
@@ -40,7 +44,6 @@ pub(super) struct Product {
     pub(super) read_us: i64,
     pages: Pages,
     text: Arc<Vec<u8>>,
-    dropped: Arc<Vec<u8>>,
     /// So many of the lines are settled.
     settled_lines: usize,
 }
@@ -97,8 +100,8 @@ struct JudgedRecord {
 #[derive(Debug)]
 enum WrittenRuling {
     Ship(Verdict, ItemPlace, Kept),
-    /// It stands somewhere where observers look at the document.
-    Drop(Arc<str>, Verdict, ItemPlace, Kept),
+    /// The range is that of its document, where observers look at it.
+    Drop(Arc<str>, Verdict, Range<usize>, Kept),
     LeaveOut(&'static str),
     Bury(Box<Burial<'static>>),
 }
@@ -140,8 +143,7 @@ impl Product {
             let records = pages.records.len();
             pages.lines.push(JudgedLine { offset_bytes, length_bytes, end_offset_bytes, records });
         }
-        let (text, dropped) = (Arc::new(text), Arc::new(std::mem::take(&mut pages.dropped)));
-        Product { chunk, read_us, pages, text, dropped, settled_lines: 0 }
+        Product { chunk, read_us, pages, text: Arc::new(text), settled_lines: 0 }
     }
 
     /// The lines that are not settled, each with its number.
@@ -174,9 +176,12 @@ impl Product {
 
     /// The chunk and the buffers, to be used again: the text, unless a batch has something of it.
     pub(super) fn into_parts(self) -> (Chunk, Pages, Option<Vec<u8>>) {
-        let Product { chunk, pages, text, dropped, .. } = self;
-        let dropped = Arc::into_inner(dropped).unwrap_or_default();
-        (chunk, Pages { dropped, ..pages }, Arc::into_inner(text))
+        (self.chunk, self.pages, Arc::into_inner(self.text))
+    }
+
+    /// Whether the text is worth to be a segment of a batch, which holds its whole buffer: it is long, and fills that.
+    fn is_segment(&self) -> bool {
+        self.text.len() >= SEGMENT_BYTES_MIN && self.text.len() >= self.text.capacity() / 4
     }
 }
 
@@ -189,7 +194,7 @@ impl Pages {
     }
 
     fn write(&mut self, found: &Found<'_>, observed: Option<Sight>, text: &mut Vec<u8>) {
-        let Found { ordinal, is_text, ruling } = *found;
+        let Found { ordinal, is_text, ruling, .. } = *found;
         let observed = observed.filter(|_| !is_text);
         let ruling = match ruling {
             Ruling::Ship(verdict, shown) => {
@@ -198,9 +203,12 @@ impl Pages {
             }
             Ruling::Drop(rule, verdict, shown) => {
                 let sees_document = observed.is_some_and(|sight| sight != Sight::Members);
-                let mut write = || ItemPlace::write(&verdict.id, &mut self.dropped, |out| shown.render(out));
-                let place = if sees_document { write() } else { ItemPlace::default() };
-                WrittenRuling::Drop(Arc::clone(rule), verdict.clone(), place, self.keep(shown, observed))
+                let start = self.dropped.len();
+                if sees_document {
+                    shown.render(&mut self.dropped);
+                }
+                let document = start..self.dropped.len();
+                WrittenRuling::Drop(Arc::clone(rule), verdict.clone(), document, self.keep(shown, observed))
             }
             Ruling::LeaveOut(name) => WrittenRuling::LeaveOut(name),
             Ruling::Bury(burial) => WrittenRuling::Bury(Box::new(burial.to_owned())),
@@ -215,16 +223,21 @@ impl Pages {
 
 impl JudgedRecord {
     fn found<'p>(&'p self, product: &'p Product) -> Found<'p> {
-        let shown =
-            |text, place, kept| Shown::Written { item: WrittenItem { text, place }, shelf: &product.pages.shelf, kept };
+        let Product { pages: Pages { dropped, shelf, .. }, text, .. } = product;
+        let mut item = None;
         let ruling = match &self.ruling {
-            WrittenRuling::Ship(verdict, place, kept) => Ruling::Ship(verdict, shown(&product.text, *place, *kept)),
-            WrittenRuling::Drop(rule, verdict, place, kept) => {
-                Ruling::Drop(rule, verdict, shown(&product.dropped, *place, *kept))
+            WrittenRuling::Ship(verdict, place, kept) => {
+                let written = WrittenItem { text, place: *place };
+                item = product.is_segment().then_some(written);
+                Ruling::Ship(verdict, Shown::Written { document: written.document(), shelf, kept: *kept })
+            }
+            WrittenRuling::Drop(rule, verdict, document, kept) => {
+                let document = &dropped[document.clone()];
+                Ruling::Drop(rule, verdict, Shown::Written { document, shelf, kept: *kept })
             }
             WrittenRuling::LeaveOut(name) => Ruling::LeaveOut(name),
             WrittenRuling::Bury(burial) => Ruling::Bury(burial),
         };
-        Found { ordinal: self.ordinal, is_text: self.is_text, ruling }
+        Found { ordinal: self.ordinal, is_text: self.is_text, ruling, item }
     }
 }

@@ -58,8 +58,8 @@ pub(super) struct Stages {
     marks: Vec<Mark>,
     /// What became of the lines that are not noted in a mark yet, but for documents that are still to be counted.
     tally: Tally,
-    /// The same of the records of the line at hand.
-    of_line: Tally,
+    /// The same of the records of the line at hand. It is kept here since most lines leave it empty.
+    line_tally: Tally,
     /// A line of which the dead letter did not take a record.
     unfinished: Option<Box<UnfinishedLine>>,
     source_bytes: u64,
@@ -120,7 +120,7 @@ impl Stages {
             counted_items: 0,
             marks: Vec::new(),
             tally: Tally::default(),
-            of_line: Tally::default(),
+            line_tally: Tally::default(),
             unfinished: None,
             source_bytes: 0,
             linger: Linger::new(limits.linger),
@@ -282,12 +282,13 @@ impl Stages {
         let place = (line.chunk.file.key(), line.offset_bytes);
         let mut settled = 0;
         if let Some(unfinished) = self.unfinished.take().filter(|unfinished| unfinished.place == place) {
-            (settled, self.of_line) = (unfinished.settled, unfinished.tally);
+            (settled, self.line_tally) = (unfinished.settled, unfinished.tally);
         }
         let first_item = self.batch.items().len();
-        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, of_line, .. } = self;
+        let Stages { observers, observed, dead_letter, counters, dropped, batch, spaces, line_tally, .. } = self;
         let observed = observed.filter(|_| is_new);
-        let mut settler = Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, of_line, line };
+        let mut settler =
+            Settler { observers, observed, dead_letter, counters, dropped, batch, spaces, line_tally, line };
         let mut failed = None;
         each(&mut |found| {
             if failed.is_none() && found.ordinal >= settled {
@@ -303,8 +304,8 @@ impl Stages {
             return Err(error);
         }
         // Last, so that a line that has to be taken again is counted once.
-        if !self.of_line.is_empty() {
-            self.tally.join(&std::mem::take(&mut self.of_line));
+        if !self.line_tally.is_empty() {
+            self.tally.join(&std::mem::take(&mut self.line_tally));
         }
         count_drops(&mut self.dropped, &mut self.tally);
         self.tally.lines += 1;
@@ -315,7 +316,7 @@ impl Stages {
     fn take_back(&mut self, first_item: usize) -> Tally {
         let (before, of_line) = self.batch.items().split_at(first_item);
         self.tally.add_documents(&before[self.counted_items..]);
-        let mut tally = std::mem::take(&mut self.of_line);
+        let mut tally = std::mem::take(&mut self.line_tally);
         tally.add_documents(of_line);
         count_drops(&mut self.dropped, &mut tally);
         self.counted_items = self.batch.items().len();
@@ -374,8 +375,8 @@ struct Settler<'s> {
     dropped: &'s mut Vec<DropCount>,
     batch: &'s mut Batch,
     spaces: &'s mut [Space; 2],
-    /// What becomes of the line's records, but for documents.
-    of_line: &'s mut Tally,
+    /// What becomes of the line's records, but for documents that are still to be counted.
+    line_tally: &'s mut Tally,
     line: LinePlace<'s>,
 }
 
@@ -384,7 +385,7 @@ impl Settler<'_> {
         match found.ruling {
             Ruling::Ship(verdict, shown) => {
                 self.observe(found, verdict, shown);
-                self.ship(found.ordinal, verdict, shown);
+                self.ship(found, verdict, shown);
                 return Ok(());
             }
             Ruling::Drop(rule, verdict, shown) => {
@@ -402,7 +403,7 @@ impl Settler<'_> {
                 }
             }
         }
-        self.of_line.records += 1;
+        self.line_tally.records += 1;
         Ok(())
     }
 
@@ -422,16 +423,14 @@ impl Settler<'_> {
         }
     }
 
-    fn ship(&mut self, ordinal: u32, verdict: &Verdict, shown: Shown<'_>) {
+    fn ship(&mut self, found: &Found<'_>, verdict: &Verdict, shown: Shown<'_>) {
         let Verdict { id, timestamp_us, namespace, .. } = *verdict;
         let LinePlace { chunk, offset_bytes, length_bytes, .. } = self.line;
         let (file, length_bytes) = (self.batch.file(&chunk.file), length_bytes as u32);
-        let origin = Origin { file, offset_bytes, length_bytes, ordinal };
-        match shown {
-            Shown::AtHand { record, .. } => {
-                self.batch.push_into(namespace, id, timestamp_us, origin, |out| record.render(out));
-            }
-            Shown::Written { item, .. } => self.batch.take_into(namespace, id, timestamp_us, origin, item),
+        let origin = Origin { file, offset_bytes, length_bytes, ordinal: found.ordinal };
+        match found.item {
+            Some(item) => self.batch.take_into(namespace, id, timestamp_us, origin, item),
+            None => self.batch.push_into(namespace, id, timestamp_us, origin, |out| shown.render(out)),
         }
         if let Namespace::Else(reason) = namespace {
             self.counters.without_namespace(reason).inc();
@@ -463,7 +462,7 @@ impl Settler<'_> {
             sha256: Some(sha256),
             content: remains.content(),
         })?;
-        count_dead(self.of_line, id, reject);
+        count_dead(self.line_tally, id, reject);
         Ok(())
     }
 }

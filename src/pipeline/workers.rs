@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use chrono::Utc;
 
 use super::bench::{Bench, STACK_BYTES};
-use super::product::{Intake, Pages, Product};
+use super::product::{Intake, Pages, Product, SpareTexts};
 use crate::enrich::Sight;
 use crate::source::files::{Chunk, Content};
 use crate::text::panic;
@@ -107,14 +107,15 @@ impl Workers {
         bytes.sum()
     }
 
-    /// Gives a chunk, which was read just now, and a buffer for its documents.
-    pub(super) fn give(&mut self, chunk: Chunk, text: Vec<u8>) {
+    /// Gives a chunk, which was read just now, and one of the buffers for its documents.
+    pub(super) fn give(&mut self, chunk: Chunk, texts: &mut SpareTexts) {
         let bytes = match &chunk.content {
             Content::Lines(block) if !block.bytes().is_empty() => block.bytes().len() as u64,
             Content::Lines(_) | Content::PassedOver { .. } => return self.under_way.push_back(UnderWay::Chunk(chunk)),
         };
         let (answer, product) = sync_channel(1);
         let (read_us, pages) = (Utc::now().timestamp_micros(), self.spare.pop().unwrap_or_default());
+        let text = texts.pop();
         // Nobody takes it only when all workers are gone; then there is no answer.
         #[cfg(test)]
         let read_us = if std::mem::take(&mut self.panics_next) { PANICS } else { read_us };

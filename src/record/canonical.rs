@@ -531,8 +531,8 @@ fn arrange<'m>(start: usize, members: impl Iterator<Item = &'m Member>, unordere
     }
 }
 
-/// Appends a piece of a text. Most are short: so many bytes that they fit into registers are copied, and those behind the
-/// piece are cut off again, which is done sooner than copying as many as it has.
+/// Appends a piece of a text. Most are short: two registers full are copied, and what is too much is cut off again, which
+/// takes less time than a copy of the piece's length.
 fn push_piece(text: &[u8], piece: Range<usize>, out: &mut Vec<u8>) {
     match text[piece.start..].first_chunk::<REGISTERS_BYTES>() {
         Some(bytes) if piece.len() <= REGISTERS_BYTES => {

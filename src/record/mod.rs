@@ -369,6 +369,7 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn change(&mut self, what: &PathPattern, change: Change<'_>) -> Result<usize, Reject> {
+        // Before anything is put together for it: most records have nothing there.
         if what.head().is_some_and(|head| !self.space.members.may_have(head)) {
             return Ok(0);
         }

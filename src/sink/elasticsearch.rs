@@ -347,7 +347,7 @@ fn stream_body(request: &Request) -> Segments {
     let batch = &request.batch;
     if request.selection.is_none() {
         let segment = |position| Bytes::from_owner(SentSegment { batch: Arc::clone(batch), position });
-        return (0..batch.segments()).map(segment).collect();
+        return (0..batch.segments().len()).map(segment).collect();
     }
     let mut body = Vec::with_capacity(request.bytes());
     for item in request.items() {

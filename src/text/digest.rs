@@ -40,7 +40,7 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Appends a SHA-256 as lower-case hexadecimal digits, in quotes.
-pub fn push_quoted(digest: &[u8; 32], out: &mut String) {
+pub fn push_quoted_sha256(digest: &[u8; 32], out: &mut String) {
     out.push('"');
     out.push_str(const_hex::Buffer::<32>::new().format(digest));
     out.push('"');

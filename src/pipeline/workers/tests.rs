@@ -86,8 +86,7 @@ fn make(pipeline: &model::Pipeline, workers: u32, data_dir: &Path) -> Made {
 /// Takes what is ready to be sent. A time that is that of reading is not compared.
 fn take_sealed(built: &mut Assembly, made: &mut Made, started: &str) {
     for shipment in built.pipeline.stages.sealed.drain(..) {
-        let segments = (0..shipment.batch.segments()).map(|position| shipment.batch.segment(position));
-        let body = String::from_utf8(segments.collect::<Vec<_>>().concat()).unwrap();
+        let body = String::from_utf8(shipment.batch.segments().collect::<Vec<_>>().concat()).unwrap();
         let mut parts = body.split("\"@timestamp\":\"");
         let mut text = parts.next().unwrap().to_owned();
         for part in parts {

@@ -217,8 +217,8 @@ impl<'b> Lines<'b> {
     }
 
     /// The next entry.
-    // Inlined, so that it stays in registers: read from memory right behind the writes of its parts, it would wait for those
-    // and for all before them, which are the document of the line before.
+    // Inlined, so that the line stays in registers. As a value in memory it would be read as soon as it is written, and a
+    // read of several writes waits for these and for all that were before: the document of the line before.
     #[inline(always)]
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         while self.position < self.bytes.len() {
