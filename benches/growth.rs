@@ -79,9 +79,9 @@ fn per_million(spent: &Spent, records: u64) -> f64 {
     (spent.user_seconds + spent.system_seconds) * 1e6 / records as f64
 }
 
-/// The peak of memory, where the run was long enough to be looked at.
+/// The peak of memory, where the run was long enough to be looked at once it was there.
 fn peak(spent: &Spent) -> String {
-    if spent.peak_mib > 0.0 { format!("{:.1}", spent.peak_mib) } else { "not seen".to_owned() }
+    if spent.peak_mib >= 1.0 { format!("{:.1}", spent.peak_mib) } else { "not seen".to_owned() }
 }
 
 /// Ships records that are spread over some files.
