@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_of_several_segments_says_its_length_and_one_can_be_sent_again() {
+    fn a_body_of_several_segments_says_its_length_and_a_single_one_is_passed_on() {
         let several: Segments = ["{}\n", "", "{\"a\":1}\n"].map(Bytes::from).into_iter().collect();
         assert_eq!((several.iter().count(), several.bytes()), (2, 11));
         let body = reqwest::Body::from(several);

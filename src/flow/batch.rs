@@ -10,8 +10,8 @@
 //! so the usual request sends them as they are, and sending item 7 again is copying one range. The other sinks read the
 //! document's range alone. Documents are never parsed right of the queue.
 //!
-//! What one thread writes is one segment of the body. What workers have written is taken over where it stands, a segment
-//! for each of their texts.
+//! What one thread writes is one segment of the body. A text that a worker has written, if it is long enough, is one of its
+//! own: it is not copied.
 
 use std::ops::Range;
 use std::sync::Arc;
