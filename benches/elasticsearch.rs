@@ -136,8 +136,7 @@ impl Place {
     fn inferlog(&self) -> Shipped {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut program = shared::program();
-        program.args(["run", "--once", "--listen", "off", "--data-dir"]).arg(data.path()).arg(self.pipeline());
-        program.envs([("ENDPOINT", self.url.as_str()), ("INFERLOG_LOG", "error")]);
+        shared::run_once(&mut program, data.path(), &self.pipeline()).env("ENDPOINT", &self.url);
         self.ship(&mut program)
     }
 

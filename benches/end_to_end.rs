@@ -196,12 +196,8 @@ impl Place {
 fn run_inferlog(place: &Place, gzip: bool, configuration: &mut String) -> (Run, String) {
     let data = tempfile::tempdir().expect("a temporary folder");
     let (mut endpoint, mut program) = (Endpoint::start(), shared::program());
-    program
-        .args(["run", "--once", "--listen", "off", "--data-dir"])
-        .arg(data.path())
-        .arg(place.folder.path().join(format!("{PIPELINE}.yaml")))
-        .envs([("ENDPOINT", endpoint.url.as_str()), ("GZIP", if gzip { "true" } else { "false" })])
-        .env("INFERLOG_LOG", "error");
+    shared::run_once(&mut program, data.path(), &place.folder.path().join(format!("{PIPELINE}.yaml")))
+        .envs([("ENDPOINT", endpoint.url.as_str()), ("GZIP", if gzip { "true" } else { "false" })]);
     let run = run_to_its_end(&mut endpoint, &mut program, place.records);
     let samples = endpoint.samples();
     if let Some(found) = samples.first().and_then(|sample| check::configuration(&sample.document)) {

@@ -114,14 +114,9 @@ fn write_pipeline(folder: &Path, paths: &str) {
 /// Runs inferlog until it has shipped so many records; its state stays in the folder.
 fn run(folder: &Path, records: u64) -> Spent {
     let mut endpoint = Endpoint::start();
-    let program = shared::program()
-        .args(["run", "--once", "--listen", "off", "--data-dir"])
-        .arg(folder.join("state"))
-        .arg(folder.join("bench.yaml"))
-        .envs([("ENDPOINT", endpoint.url.as_str()), ("INFERLOG_LOG", "error")])
-        .spawn()
-        .expect("inferlog");
-    let spent = shared::wait(program, |_| ());
+    let mut program = shared::program();
+    shared::run_once(&mut program, &folder.join("state"), &folder.join("bench.yaml")).env("ENDPOINT", &endpoint.url);
+    let spent = shared::wait(program.spawn().expect("inferlog"), |_| ());
     assert!(spent.status.success(), "inferlog ended well");
     assert_eq!(endpoint.count(), records, "the endpoint got every record");
     spent

@@ -16,15 +16,14 @@ mod shared;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use shared::{Endpoint, Records, Threads, usage};
+use shared::{Endpoint, Records, SPREAD, Threads, spread_path, usage};
 
 const RECORDS_PER_FILE: u64 = 10;
-const FILES_PER_FOLDER: usize = 100;
 
 /// Longer than anything here should take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -135,15 +134,14 @@ impl Place {
     fn new(count: usize) -> Place {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut records = Records::new();
-        let files: Vec<PathBuf> = (0..count).map(|number| path(folder.path(), number)).collect();
+        let files: Vec<PathBuf> = (0..count as u64).map(|number| spread_path(folder.path(), number)).collect();
         for file in &files {
             let mut text = String::new();
             records.write(RECORDS_PER_FILE, &mut text);
             std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
             std::fs::write(file, text).expect("a log file");
         }
-        std::fs::write(folder.path().join("bench.yaml"), shared::pipeline("logs/*/*.ndjson"))
-            .expect("the pipeline file");
+        std::fs::write(folder.path().join("bench.yaml"), shared::pipeline(SPREAD)).expect("the pipeline file");
         let written = count as u64 * RECORDS_PER_FILE;
         Place { folder, files, records, endpoint: Endpoint::start(), written }
     }
@@ -177,9 +175,4 @@ impl Place {
             self.written += 1;
         }
     }
-}
-
-/// A few folders apart, so that the active files are in some folders, as they are where many services log.
-fn path(folder: &Path, number: usize) -> PathBuf {
-    folder.join(format!("logs/{:04}/{:04}.ndjson", number / FILES_PER_FOLDER, number % FILES_PER_FOLDER))
 }

@@ -160,14 +160,9 @@ fn bring(folder: &Path, records: &mut Records, count: u64) -> Spent {
     }
     file.into_inner().expect("room on the disk").sync_all().expect("a disk");
     let started = Instant::now();
-    let program = shared::program()
-        .args(["run", "--once", "--listen", "off", "--data-dir"])
-        .arg(folder.join("state"))
-        .arg(folder.join("bench.yaml"))
-        .env("INFERLOG_LOG", "error")
-        .spawn()
-        .expect("inferlog");
-    let spent = wait(program, |_| ());
+    let mut program = shared::program();
+    shared::run_once(&mut program, &folder.join("state"), &folder.join("bench.yaml"));
+    let spent = wait(program.spawn().expect("inferlog"), |_| ());
     let wall_seconds = started.elapsed().as_secs_f64();
     assert!(spent.status.success(), "inferlog ended well");
     std::fs::remove_file(log).expect("the log file");

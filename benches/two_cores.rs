@@ -149,15 +149,9 @@ fn run(cores: Cores, folder: &Path, records: u64) -> Run {
     let mut endpoint = Endpoint::start();
     endpoint.hold_to(cores.of_endpoint());
     let started = Instant::now();
-    let program = cores
-        .program()
-        .args(["run", "--once", "--listen", "off", "--data-dir"])
-        .arg(data.path())
-        .arg(folder.join("bench.yaml"))
-        .envs([("ENDPOINT", endpoint.url.as_str()), ("INFERLOG_LOG", "error")])
-        .spawn()
-        .expect("inferlog");
-    let spent = shared::wait(program, |_| ());
+    let mut program = cores.program();
+    shared::run_once(&mut program, data.path(), &folder.join("bench.yaml")).env("ENDPOINT", &endpoint.url);
+    let spent = shared::wait(program.spawn().expect("inferlog"), |_| ());
     let wall_seconds = started.elapsed().as_secs_f64();
     assert!(spent.status.success(), "inferlog ended well");
     assert_eq!(endpoint.count(), records, "the endpoint got every record");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the records of a corpus are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -62,19 +62,10 @@ impl Shape {
         (of_usual / share).max(1)
     }
 
-    /// Writes a corpus; gives its bytes.
+    /// Writes a corpus, which is not there yet; gives its bytes.
     pub(crate) fn write(self, path: &Path, records: u64) -> u64 {
-        let mut file = std::fs::File::create(path).expect("the corpus");
-        let (mut source, mut text, mut bytes) = (Records::of(self), String::new(), 0);
-        let mut left = records;
-        while left > 0 {
-            text.clear();
-            source.write(left.min(500), &mut text);
-            file.write_all(text.as_bytes()).expect("room on the disk");
-            bytes += text.len() as u64;
-            left -= left.min(500);
-        }
-        bytes
+        append(&mut Records::of(self), path, records);
+        std::fs::metadata(path).expect("the corpus").len()
     }
 }
 
@@ -239,11 +230,15 @@ pub(crate) const PART_RECORDS: u64 = 500;
 pub(crate) fn spread(folder: &Path, files: u64, records: u64) {
     let mut source = Records::new();
     for number in 0..files {
-        let path =
-            folder.join(format!("logs/{:04}/{:04}.ndjson", number / FILES_PER_FOLDER, number % FILES_PER_FOLDER));
+        let path = spread_path(folder, number);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         append(&mut source, &path, records * (number + 1) / files - records * number / files);
     }
+}
+
+/// Where the file of a number is.
+pub(crate) fn spread_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("logs/{:04}/{:04}.ndjson", number / FILES_PER_FOLDER, number % FILES_PER_FOLDER))
 }
 
 /// Appends records to a file.

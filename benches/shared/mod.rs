@@ -10,9 +10,10 @@ mod machine;
 mod section;
 mod usage;
 
+use std::path::Path;
 use std::process::Command;
 
-pub(crate) use corpus::{PART_RECORDS, Records, SPREAD, Shape, append, spread};
+pub(crate) use corpus::{PART_RECORDS, Records, SPREAD, Shape, append, spread, spread_path};
 pub(crate) use endpoint::{Counted, Endpoint, Sample, answer_of, read_request, serve};
 pub(crate) use figure::Figure;
 pub(crate) use machine::{command, commit, machine};
@@ -65,6 +66,12 @@ sink:
 /// The program to measure: `INFERLOG_PROGRAM`, or the one built with the bench.
 pub(crate) fn program() -> Command {
     Command::new(program_path())
+}
+
+/// Has it ship what there is, with its state in a folder, and say nothing but errors.
+pub(crate) fn run_once<'c>(program: &'c mut Command, state: &Path, pipeline: &Path) -> &'c mut Command {
+    let program = program.args(["run", "--once", "--listen", "off", "--data-dir"]).arg(state).arg(pipeline);
+    program.env("INFERLOG_LOG", "error")
 }
 
 /// Where it is.

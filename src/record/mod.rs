@@ -369,12 +369,8 @@ impl<'l> Record<'l> {
     /// # Errors
     /// A [`Reject`] when a member that must be rewritten repeats a name inside.
     pub fn change(&mut self, what: &PathPattern, change: Change<'_>) -> Result<usize, Reject> {
-        // Before anything is put together for it: most records have nothing there.
-        if what.head().is_some_and(|head| !self.space.members.may_have(head)) {
-            return Ok(0);
-        }
-        let edit = Edit { change, lists: Lists::ByKey };
-        self.edit_others(what.rest(), what.head(), edit, None).map_err(|_| edit::repeated_name(what.as_str()))
+        self.edit_others(what.rest(), what.head(), (change, Lists::ByKey), None)
+            .map_err(|_| edit::repeated_name(what.as_str()))
     }
 
     fn edit(&mut self, path: &Path, change: Change<'_>) -> Result<usize, Reject> {
@@ -383,9 +379,9 @@ impl<'l> Record<'l> {
 
     /// The same, but for the members that `spared` means.
     fn edit_but(&mut self, path: &Path, change: Change<'_>, spared: Option<&Path>) -> Result<usize, Reject> {
-        let edit = Edit { change, lists: Lists::AsTheyStand };
         let (rest, head) = (Rest::Path(path.as_str()), Some(path.head()));
-        self.edit_others(rest, head, edit, spared).map_err(|_| edit::repeated_name(path.as_str()))
+        self.edit_others(rest, head, (change, Lists::AsTheyStand), spared)
+            .map_err(|_| edit::repeated_name(path.as_str()))
     }
 
     /// All that has to do with it has this head, if there is one.
@@ -393,13 +389,13 @@ impl<'l> Record<'l> {
         &mut self,
         all: Rest<'_>,
         head: Option<Head>,
-        edit: Edit<'_>,
+        (change, lists): (Change<'_>, Lists),
         spared: Option<&Path>,
     ) -> Result<usize, RepeatedName> {
-        let mut count = 0;
         if head.is_some_and(|head| !self.space.members.may_have(head)) {
             return Ok(0);
         }
+        let (mut count, edit) = (0, Edit { change, lists });
         for position in 0..self.space.members.len() {
             let member = self.space.members[position];
             if member.state == State::Removed || head.is_some_and(|head| head != self.space.members.heads()[position]) {

@@ -3,7 +3,7 @@
 use crate::enrich::hash::{HashKey, digest_of};
 use crate::record::canonical::{Scratch, canonicalize};
 use crate::record::json;
-use crate::text::digest::hexadecimal;
+use crate::text::digest::push_quoted_sha256;
 
 /// What stands where nothing else can be told, as JSON text.
 pub(in crate::enrich) const REDACTED: &str = "\"[redacted]\"";
@@ -84,7 +84,11 @@ fn masked_value(mask: Mask, raw: &str) -> String {
 fn digest(key: &HashKey, raw: &str) -> String {
     let mut canonical = Vec::new();
     match canonicalize(raw, &mut Scratch::default(), &mut canonical) {
-        Ok(()) => format!("\"{}\"", hexadecimal(&digest_of(Some(key), &canonical))),
+        Ok(()) => {
+            let mut quoted = String::new();
+            push_quoted_sha256(&digest_of(Some(key), &canonical), &mut quoted);
+            quoted
+        }
         // Without a canonical form it has no hash, and must not stay.
         Err(_) => REDACTED.to_owned(),
     }
